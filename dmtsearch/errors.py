@@ -1,0 +1,103 @@
+"""Every error that dmtsearch raises on purpose, in one tree.
+
+A message names the rule, the value, the place and the remedy. `args` always rebuild the error,
+since errors travel between processes. The command line turns any `DmtSearchError` into its
+text and exit code 1, never into a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class DmtSearchError(Exception):
+    """Base of all errors raised on purpose; its text is written for a user."""
+
+
+class ProblemsError(DmtSearchError):
+    """Several problems of one thing, all told at once.
+
+    Args:
+        where: What is wrong as a whole: a file, a schedule's name, a folder.
+        problems: One complete sentence each, with place, value, rule and remedy.
+    """
+
+    def __init__(self, where: str, problems: Sequence[str]) -> None:
+        super().__init__(where, tuple(problems))
+        self.where = where
+        self.problems: tuple[str, ...] = tuple(problems)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        head = f"{self.where}: {count} problem{'' if count == 1 else 's'}"
+        return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
+
+
+class ScheduleError(ProblemsError, ValueError):
+    """A schedule or search space cannot run as written. Carries every problem, not the first."""
+
+
+class ModelError(DmtSearchError, ValueError):
+    """A model cannot be built, sized, tapped or loaded as asked."""
+
+
+class ShapeError(DmtSearchError, ValueError):
+    """Two tensors that must agree in shape do not."""
+
+
+class DataError(DmtSearchError, ValueError):
+    """A data set is missing, malformed or cannot be split as asked."""
+
+
+class DataMissingError(DataError):
+    """A data set is known but its files are not on this machine; the text says how to get them."""
+
+
+class StoreError(DmtSearchError):
+    """The store cannot be read or written: read-only, full, altered, unreachable."""
+
+
+class BundleError(DmtSearchError):
+    """A folder is not a model bundle, is damaged, or holds something else."""
+
+
+class UsageError(DmtSearchError):
+    """A command or function was asked for something that it does not do."""
+
+
+class DivergedError(DmtSearchError):
+    """A loss became NaN or infinite; the same stage would do so again (a deterministic failure).
+
+    Args:
+        stage: The stage's name.
+        phase: `hint` or `train`.
+        epoch: Epoch within the phase, from 1.
+        step: Step within the epoch, from 1.
+        term: The first loss term that was not finite.
+        value: Its value as text (`nan`, `inf`).
+    """
+
+    def __init__(
+        self, stage: str, phase: str, epoch: int, step: int, term: str, value: str
+    ) -> None:
+        super().__init__(stage, phase, epoch, step, term, value)
+        self.stage, self.phase, self.epoch = stage, phase, epoch
+        self.step, self.term, self.value = step, term, value
+
+    def __str__(self) -> str:
+        return (
+            f"stage {self.stage!r} diverged: its {self.term} loss was {self.value} in epoch "
+            f"{self.epoch} of the {self.phase} phase, step {self.step}; lower optimizer.lr, or "
+            f"the weight of the {self.term} term"
+        )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the closest of `names`, or what there is to choose from."""
+    choices = [str(choice) for choice in names]
+    close = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if not choices:
+        return ""
+    shown = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
+    return f"; known: {shown}"
