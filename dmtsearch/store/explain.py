@@ -1,0 +1,117 @@
+"""Why two keys differ, from their pre-images."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dmtsearch.errors import StoreError, nearest
+from dmtsearch.files import canonical_json
+from dmtsearch.store import paths
+from dmtsearch.store.disk import Disk
+from dmtsearch.store.inventory import entries
+from dmtsearch.store.objects import StoredObject, find_object
+
+_SHORTEST = 6
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where two pre-images differ: canonical JSON of both values, None where absent."""
+
+    path: str
+    left: str | None
+    right: str | None
+
+
+@dataclass(frozen=True)
+class Closest:
+    """The stored object that differs from a pre-image in the fewest places."""
+
+    found: StoredObject
+    differences: tuple[Difference, ...]
+
+
+def differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """Return every place in which two pre-images differ, in document order of their paths."""
+    return tuple(_walk("", _canonical(left), _canonical(right)))
+
+
+def _canonical(value: Mapping[str, Any]) -> Any:
+    return json.loads(canonical_json(dict(value)))
+
+
+def _walk(path: str, left: Any, right: Any) -> Iterator[Difference]:
+    if isinstance(left, dict) and isinstance(right, dict):
+        for name in sorted(left.keys() | right.keys()):
+            yield from _member(f"{path}.{name}" if path else name, name, left, right)
+    elif isinstance(left, list) and isinstance(right, list):
+        mine, other = dict(enumerate(left)), dict(enumerate(right))
+        for index in range(max(len(left), len(right))):
+            yield from _member(f"{path}[{index}]", index, mine, other)
+    elif canonical_json(left) != canonical_json(right):
+        yield Difference(path, canonical_json(left), canonical_json(right))
+
+
+def _member(
+    path: str, name: Any, left: Mapping[Any, Any], right: Mapping[Any, Any]
+) -> Iterator[Difference]:
+    if name not in left:
+        yield Difference(path, None, canonical_json(right[name]))
+    elif name not in right:
+        yield Difference(path, canonical_json(left[name]), None)
+    else:
+        yield from _walk(path, left[name], right[name])
+
+
+def resolve(disk: Disk, prefix: str) -> str:
+    """Return the one key of the store that begins with `prefix`.
+
+    Raises:
+        StoreError: Fewer than 6 signs, no such key, or several.
+    """
+    if len(prefix) < _SHORTEST:
+        raise StoreError(f"{prefix!r} is too short for a key; give at least {_SHORTEST} signs")
+    keys = sorted(
+        key for key, entry in entries(disk, paths.OBJECTS).items() if entry.manifest is not None
+    )
+    matching = [key for key in keys if key.startswith(prefix.lower())]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        shown = ", ".join(key[: len(prefix) + 6] for key in matching[:5])
+        raise StoreError(f"{len(matching)} objects begin with {prefix!r}: {shown}; give more")
+    raise StoreError(
+        f"no object in the store {disk.where} begins with {prefix!r}"
+        f"{nearest(prefix, [key[: len(prefix)] for key in keys])}"
+    )
+
+
+def preimage_of(disk: Disk, key: str) -> dict[str, Any]:
+    """Return the pre-image of the object that `key` names, in full or by its first signs.
+
+    Raises:
+        StoreError: There is none, the object is damaged, or was stored without pre-image.
+    """
+    key = resolve(disk, key)
+    found = find_object(disk, key)
+    if not isinstance(found, StoredObject):
+        raise StoreError(
+            f"stored object {key[:12]} cannot be read; `dmtsearch store verify` says why"
+        )
+    if found.preimage is None:
+        raise StoreError(f"stored object {key[:12]} has no pre-image to explain")
+    return found.preimage
+
+
+def closest(disk: Disk, preimage: Mapping[str, Any], kind: str) -> Closest | None:
+    """Return the object of `kind` whose pre-image differs least, or None where there is none."""
+    best: Closest | None = None
+    for key in sorted(entries(disk, paths.OBJECTS)):
+        found = find_object(disk, key)
+        if not isinstance(found, StoredObject) or found.kind != kind or found.preimage is None:
+            continue
+        unlike = differences(found.preimage, preimage)
+        if best is None or len(unlike) < len(best.differences):
+            best = Closest(found, unlike)
+    return best

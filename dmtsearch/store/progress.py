@@ -1,0 +1,112 @@
+"""In-stage checkpoints: the last whole one is found, whenever the writer was killed."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from dmtsearch.errors import DamagedError
+from dmtsearch.store import manifest as manifests
+from dmtsearch.store import paths
+from dmtsearch.store.disk import Disk
+from dmtsearch.store.manifest import BadManifestError, Manifest, new_manifest
+from dmtsearch.store.objects import read_payload
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An unfinished stage as it was at a checkpoint, read and verified.
+
+    Args:
+        key: The stage's key.
+        created: When it was saved: UTC, ISO 8601.
+        files: Bytes by name.
+        record: The caller's record.
+    """
+
+    key: str
+    created: str
+    files: Mapping[str, bytes]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    number: int
+    folder: str
+    complete: bool
+
+
+def save_progress(
+    disk: Disk, key: str, files: Mapping[str, bytes], record: Mapping[str, Any]
+) -> None:
+    """Write a new slot, its manifest last; then remove all but the two newest."""
+    draft = new_manifest(key, "progress", "done", files, record, None)
+    data = manifests.encode(draft)
+    slots = _slots(disk, key)
+    number = slots[0].number + 1 if slots else 1
+    folder = paths.progress_slot(key, number, draft.attempt)
+    try:
+        disk.add_all(f"{folder}/{draft.attempt}", files)
+        disk.create(f"{folder}/{paths.MANIFEST}", data)
+    except BaseException:
+        with suppress(OSError):
+            disk.remove_tree(folder)
+        raise
+    kept = {slot.folder for slot in [slot for slot in slots if slot.complete][: KEPT - 1]}
+    for slot in slots:
+        if slot.folder not in kept:
+            # The manifest goes first, so that a half-removed slot is no whole one.
+            disk.remove(f"{slot.folder}/{paths.MANIFEST}")
+            disk.remove_tree(slot.folder)
+
+
+def load_progress(
+    disk: Disk, key: str, on_damage: Callable[[str], None] | None
+) -> Progress | None:
+    """Return the newest slot that is whole."""
+    for slot in _slots(disk, paths.check_key(key)):
+        if not slot.complete:
+            continue
+        try:
+            manifest = decode_slot(disk, key, slot.folder)
+            files = {
+                name: read_payload(disk, slot.folder, manifest, name) for name in manifest.files
+            }
+        except FileNotFoundError:
+            continue  # removed meanwhile by a newer save
+        except (BadManifestError, DamagedError) as error:
+            if on_damage is not None:
+                reason = error.reason if isinstance(error, DamagedError) else str(error)
+                on_damage(f"a checkpoint of {key[:12]} is damaged: {reason}; looking for an older")
+            continue
+        return Progress(key, manifest.created, files, manifest.record)
+    return None
+
+
+def decode_slot(disk: Disk, key: str, folder: str) -> Manifest:
+    """Return the manifest of the slot in `folder`."""
+    return manifests.decode(disk.read(f"{folder}/{paths.MANIFEST}"), key)
+
+
+def drop_progress(disk: Disk, key: str) -> None:
+    """Remove all slots of `key`."""
+    disk.remove_tree(paths.progress_folder(paths.check_key(key)))
+
+
+def _slots(disk: Disk, key: str) -> list[_Slot]:
+    """Return all slots of `key`, newest first."""
+    complete: dict[str, bool] = {}
+    for fact in disk.files(paths.progress_folder(key)):
+        place = paths.place_of(fact.path)
+        if place is not None and place.folder:
+            whole = fact.path == f"{place.folder}/{paths.MANIFEST}"
+            complete[place.folder] = complete.get(place.folder, False) or whole
+    slots = [
+        _Slot(int(number), folder, whole)
+        for folder, whole in complete.items()
+        if (number := folder.rpartition("/")[2].partition("-")[0]).isdecimal()
+    ]
+    return sorted(slots, key=lambda slot: (slot.number, slot.folder), reverse=True)

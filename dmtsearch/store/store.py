@@ -1,0 +1,294 @@
+"""The store: what is known already, by key."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from dmtsearch.errors import DamagedError
+from dmtsearch.store import collect, explain, inventory, lease, objects, progress
+from dmtsearch.store.collect import GcReport
+from dmtsearch.store.disk import Disk
+from dmtsearch.store.explain import Closest, Difference
+from dmtsearch.store.inventory import ObjectInfo
+from dmtsearch.store.lease import Holder, Lease
+from dmtsearch.store.manifest import ObjectKind, new_manifest
+from dmtsearch.store.objects import Damaged, StoredObject
+from dmtsearch.store.progress import Progress
+from dmtsearch.store.trouble import telling
+from dmtsearch.store.verify import VerifyReport, verify_store
+
+_DAY_S = 24 * 3600.0
+
+
+class Store:
+    """Finished objects, checkpoints and leases below one root. Can be pickled.
+
+    Who may write what, when:
+
+    * `objects/ab/<key>/<attempt>/`: whoever commits, a folder of its own for each try.
+    * `objects/ab/<key>/manifest.json`: created last and exclusively, by the first; never changed.
+      Only `set_aside` and `gc` remove it, the manifest before the payload.
+    * `progress/ab/<key>/<number>-<id>/`: the lease's holder, a new folder for each checkpoint.
+    * `leases/<key>.json`: its holder; others once it is not live.
+    * `quarantine/<key>-<id>/`: `set_aside`. Nothing reads it; `gc` empties it after its grace.
+
+    Every method raises StoreError where the disk is full, refuses or does not answer.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    @property
+    def where(self) -> str:
+        """The root, as a user would write it."""
+        return self._disk.where
+
+    def __repr__(self) -> str:
+        return f"Store({self.where!r})"
+
+    def _telling(self, doing: str) -> AbstractContextManager[None]:
+        return telling(self.where, doing)
+
+    # Objects
+
+    def find(self, key: str, *, verify: bool = False) -> StoredObject | Damaged | None:
+        """Return what stands at `key`: one read, or with `verify` one of each payload file too."""
+        with self._telling(f"read object {key[:12]}"):
+            return objects.find_object(self._disk, key, verify=verify)
+
+    def get(
+        self,
+        key: str,
+        *,
+        verify: bool = False,
+        on_damage: Callable[[str], None] | None = None,
+    ) -> StoredObject | None:
+        """Return the object of `key`, done or failed, or None.
+
+        Args:
+            key: 64 hex digits.
+            verify: Read and compare every payload file now, not only when it is asked for.
+            on_damage: What to do with a damaged object: with a listener it is set aside, the
+                listener gets one sentence saying so, and None is returned.
+
+        Raises:
+            DamagedError: The object is damaged and there is no listener.
+        """
+        found = self.find(key, verify=verify)
+        if isinstance(found, StoredObject):
+            self._disk.touch(f"{found.folder}/manifest.json")
+            return found
+        if found is not None:
+            if on_damage is None:
+                raise DamagedError(key, found.reason)
+            where = self.set_aside(found)
+            if where:
+                on_damage(f"stored object {key[:12]} is damaged: {found.reason}; moved to {where}")
+        return None
+
+    def commit(
+        self,
+        key: str,
+        files: Mapping[str, bytes],
+        record: Mapping[str, Any],
+        *,
+        kind: ObjectKind = "stage",
+        preimage: Mapping[str, Any] | None = None,
+    ) -> StoredObject:
+        """Store an object, whole or not at all, and return what now stands at `key`.
+
+        The first to commit a key wins; all others get the winner's object.
+
+        Args:
+            key: 64 hex digits.
+            files: Payload by name.
+            record: Plain JSON about it; `name` is shown by `ls`.
+            kind: What it is.
+            preimage: What `key` is the sha256 of, as canonical JSON; `explain` compares these.
+
+        Raises:
+            StoreError: The disk is full or refuses, and nothing of the try remains; the record is
+                no JSON; the pre-image has another hash.
+        """
+        draft = new_manifest(key, kind, "done", files, record, preimage)
+        with self._telling(f"commit object {key[:12]}"):
+            return objects.put_object(self._disk, files, draft)
+
+    def fail(
+        self,
+        key: str,
+        record: Mapping[str, Any],
+        *,
+        kind: ObjectKind = "stage",
+        preimage: Mapping[str, Any] | None = None,
+    ) -> StoredObject:
+        """Store a failure that would happen again, so that nobody repeats it."""
+        draft = new_manifest(key, kind, "failed", {}, record, preimage)
+        with self._telling(f"commit the failure of {key[:12]}"):
+            return objects.put_object(self._disk, {}, draft)
+
+    def set_aside(self, what: Damaged | StoredObject) -> str:
+        """Move an object to the quarantine, so that its key is free.
+
+        Returns:
+            Where it lies now, or "" where somebody else had set it aside already.
+        """
+        with self._telling(f"set object {what.key[:12]} aside"):
+            return objects.set_aside(self._disk, what)
+
+    # Leases
+
+    def lease(self, key: str, *, ttl_s: float = 60.0, heartbeat_s: float = 10.0) -> Lease | None:
+        """Return the right to work on `key`, or None while another live process has it.
+
+        A lease is free whose process is dead on this machine or that its ttl has outlived.
+        """
+        with self._telling(f"take the lease of {key[:12]}"):
+            return lease.take_lease(self._disk, key, ttl_s=ttl_s, heartbeat_s=heartbeat_s)
+
+    def holder(self, key: str) -> Holder | None:
+        """Return who works on `key`, or None where no live process does."""
+        with self._telling(f"read the lease of {key[:12]}"):
+            there = lease.read_holder(self._disk, key)
+        return there if there is not None and there.live else None
+
+    def wait(
+        self,
+        key: str,
+        *,
+        poll_s: float = 1.0,
+        on_wait: Callable[[Holder], None] | None = None,
+    ) -> StoredObject | None:
+        """Return the object once it is there, or None once nobody works on it.
+
+        Looks every `poll_s` seconds; `on_wait` is called before each pause with who works, and
+        may raise to stop waiting.
+        """
+        while True:
+            # The lease first: its holder commits before it releases.
+            there = self.holder(key)
+            found = self.find(key)
+            if isinstance(found, StoredObject):
+                return found
+            if there is None:
+                return None
+            if on_wait is not None:
+                on_wait(there)
+            time.sleep(poll_s)
+
+    def claim(
+        self,
+        key: str,
+        *,
+        ttl_s: float = 60.0,
+        heartbeat_s: float = 10.0,
+        poll_s: float = 1.0,
+        on_wait: Callable[[Holder], None] | None = None,
+        on_damage: Callable[[str], None] | None = None,
+    ) -> StoredObject | Lease:
+        """Return the verified object of `key`, or the lease under which to make it.
+
+        Waits while another live process makes it. Arguments as for `get`, `lease` and `wait`.
+        """
+        while True:
+            found = self.get(key, verify=True, on_damage=on_damage)
+            if found is not None:
+                return found
+            mine = self.lease(key, ttl_s=ttl_s, heartbeat_s=heartbeat_s)
+            if mine is not None:
+                # It may have been finished between the look and the lease.
+                try:
+                    if self.find(key) is None:
+                        return mine
+                except BaseException:
+                    mine.release()
+                    raise
+                mine.release()
+            else:
+                self.wait(key, poll_s=poll_s, on_wait=on_wait)
+
+    # Checkpoints of unfinished stages
+
+    def save_progress(
+        self, key: str, files: Mapping[str, bytes], record: Mapping[str, Any]
+    ) -> None:
+        """Keep a checkpoint of an unfinished stage, and the one before it."""
+        with self._telling(f"save a checkpoint of {key[:12]}"):
+            progress.save_progress(self._disk, key, files, record)
+
+    def load_progress(
+        self, key: str, *, on_damage: Callable[[str], None] | None = None
+    ) -> Progress | None:
+        """Return the newest whole checkpoint, read and verified, or None.
+
+        A half-written or damaged one is passed over for the one before it; `on_damage` gets a
+        sentence about a damaged one.
+        """
+        with self._telling(f"load a checkpoint of {key[:12]}"):
+            return progress.load_progress(self._disk, key, on_damage)
+
+    def drop_progress(self, key: str) -> None:
+        """Remove all checkpoints of `key`, once its object is committed."""
+        with self._telling(f"remove the checkpoints of {key[:12]}"):
+            progress.drop_progress(self._disk, key)
+
+    # The whole
+
+    def ls(self) -> tuple[ObjectInfo, ...]:
+        """Return a line for each object and each unfinished stage, oldest first."""
+        with self._telling("list it"):
+            return inventory.list_objects(self._disk)
+
+    def verify(self, *, repair: bool = False) -> VerifyReport:
+        """Read every byte and say what is whole; with `repair`, set damaged objects aside."""
+        with self._telling("verify it"):
+            return verify_store(self._disk, repair=repair)
+
+    def resolve(self, prefix: str) -> str:
+        """Return the one key that begins with `prefix` (6 signs or more)."""
+        with self._telling("list it"):
+            return explain.resolve(self._disk, prefix)
+
+    def explain(self, left: str, right: str) -> tuple[Difference, ...]:
+        """Return every place in which the pre-images of two objects differ.
+
+        A key may be given by its first 6 signs or more.
+
+        Raises:
+            StoreError: A key is unknown or ambiguous, or an object has no pre-image.
+        """
+        with self._telling("read pre-images"):
+            images = [explain.preimage_of(self._disk, key) for key in (left, right)]
+        return explain.differences(*images)
+
+    def closest(
+        self, preimage: Mapping[str, Any], *, kind: ObjectKind = "stage"
+    ) -> Closest | None:
+        """Return the object whose pre-image differs least, to say why nothing was reused."""
+        with self._telling("read pre-images"):
+            return explain.closest(self._disk, preimage, kind)
+
+    def gc(
+        self,
+        *,
+        keep: Collection[str] | None = None,
+        older_than_s: float | None = None,
+        max_bytes: int | None = None,
+        grace_s: float = _DAY_S,
+        unfinished_s: float = 30 * _DAY_S,
+        dry_run: bool = False,
+    ) -> GcReport:
+        """Remove wreckage, and objects by an explicit rule; nothing under a live lease.
+
+        Args:
+            keep: Keys that stay whatever happens; alone, all others go.
+            older_than_s: Objects that nobody asked for in this many seconds go.
+            max_bytes: The least recently used go until the rest is no bigger.
+            grace_s: Wreckage, checkpoints of finished stages and the quarantine stay this long.
+            unfinished_s: Checkpoints of unfinished stages stay this long.
+            dry_run: Only say what would go.
+        """
+        rule = collect.Rule(keep, older_than_s, max_bytes, grace_s, unfinished_s)
+        with self._telling("collect garbage"):
+            return collect.collect(self._disk, rule, dry_run=dry_run)

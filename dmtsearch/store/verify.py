@@ -1,0 +1,45 @@
+"""Reading every byte of a store and saying what is whole."""
+
+from dataclasses import dataclass
+
+from dmtsearch.store import paths
+from dmtsearch.store.disk import Disk
+from dmtsearch.store.inventory import Leftover, entries, leftovers
+from dmtsearch.store.objects import Damaged, find_object, set_aside
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Args:
+        whole: Number of objects whose every byte is as committed; stored failures count.
+        damaged: The others.
+        set_aside: Where the damaged ones lie now, with `repair`.
+        leftovers: What no object needs; `gc` removes it.
+    """
+
+    whole: int
+    damaged: tuple[Damaged, ...]
+    set_aside: tuple[str, ...]
+    leftovers: tuple[Leftover, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True when no object is damaged where it stands."""
+        return len(self.damaged) == len(self.set_aside)
+
+
+def verify_store(disk: Disk, *, repair: bool) -> VerifyReport:
+    """Read every object; with `repair`, move damaged ones to the quarantine."""
+    whole, damaged, moved = 0, [], []
+    for key, entry in sorted(entries(disk, paths.OBJECTS).items()):
+        found = find_object(disk, key, verify=True) if entry.manifest is not None else None
+        if isinstance(found, Damaged):
+            damaged.append(found)
+            if repair:
+                moved.append(set_aside(disk, found))
+        elif found is not None:
+            whole += 1
+    rest = tuple(sorted(leftovers(disk), key=lambda leftover: leftover.path))
+    return VerifyReport(whole, tuple(damaged), tuple(moved), rest)
