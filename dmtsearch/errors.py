@@ -56,6 +56,25 @@ class StoreError(DmtSearchError):
     """The store cannot be read or written: read-only, full, altered, unreachable."""
 
 
+class DamagedError(StoreError):
+    """A stored object is truncated, altered or lacks a file; it can be set aside and made anew.
+
+    Args:
+        key: The object's key.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key, self.reason = key, reason
+
+    def __str__(self) -> str:
+        return (
+            f"stored object {self.key[:12]} is damaged: {self.reason}; "
+            "`dmtsearch store verify --repair` sets it aside, so that it is made anew"
+        )
+
+
 class BundleError(DmtSearchError):
     """A folder is not a model bundle, is damaged, or holds something else."""
 
