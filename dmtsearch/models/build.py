@@ -1,0 +1,164 @@
+"""From a specification to a net: built, drawn from its seed, loaded, checked."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from .chance import seeded
+from .mlp import Mlp
+from .outside import build_factory, build_timm, build_torchvision
+from .plain import PlainNet, PlainShape
+from .points import last_layer
+from .probe import output_shape
+from .resnet import ResNet, ResNetShape
+from .spec import form_of, new_head, shape_of
+from .weights import load_weights
+
+
+def build_model(
+    spec: Mapping[str, Any],
+    *,
+    in_shape: Sequence[int],
+    num_classes: int,
+    seed: int,
+    base_dir: Path | None = None,
+) -> nn.Module:
+    """Return the net that a specification describes, on the CPU, in train mode.
+
+    Weights are drawn from `seed` alone, so that one specification and seed give the same bytes;
+    the global random state is as before. (A factory that draws from other generators than
+    torch's on the CPU has to seed them itself.)
+
+    A torchvision or timm model without named weights is built with the data's number of classes.
+    With `head: new` its last layer, whatever its size, is replaced, and what a weights file has
+    for it is not read.
+
+    Args:
+        spec: A model as in GRAMMAR.md section 3, its `size` resolved.
+        in_shape: What the net reads, without the batch: [C, H, W] or [features].
+        num_classes: Classes of the data.
+        seed: A derived seed (`derive_seed(seed, "init")`).
+        base_dir: Folder from which a relative `weights` file is looked for; the current one
+            if not given.
+
+    Raises:
+        ModelError: The specification is wrong, a model or its weights cannot be had, they do not
+            fit each other, the input, or the classes.
+    """
+    in_shape = tuple(in_shape)
+    head: str | None = None
+    with seeded(seed):
+        model = _construct(spec, in_shape, num_classes)
+        if new_head(spec):
+            head = renew_head(model, in_shape, num_classes)
+    file = _weights_file(spec)
+    if file is not None:
+        load_weights(model, (base_dir or Path()) / file, new=head)
+    _check_output(model, in_shape, num_classes)
+    return model.train()
+
+
+def build_skeleton(
+    spec: Mapping[str, Any], *, in_shape: Sequence[int], num_classes: int
+) -> nn.Module:
+    """Return the same net without its weights, on the meta device: to count, list and tap.
+
+    It takes no memory and reads no weights file. A factory's net, and what cannot be built there,
+    is built on the CPU.
+
+    Raises:
+        ModelError: As `build_model`, but for weights.
+    """
+    in_shape = tuple(in_shape)
+    bare = {field: value for field, value in spec.items() if field != "weights"}
+    form = form_of(spec)
+    if form != "factory":
+        try:
+            with torch.device("meta"):
+                return _finish(bare, in_shape, num_classes)
+        except Exception:
+            # Of our own nets the error is the user's. Others may need values while they are made.
+            if form in ("family", "preset"):
+                raise
+    return build_model(bare, in_shape=in_shape, num_classes=num_classes, seed=0)
+
+
+def _finish(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    model = _construct(spec, in_shape, num_classes)
+    if new_head(spec):
+        renew_head(model, in_shape, num_classes)
+    _check_output(model, in_shape, num_classes)
+    return model.train()
+
+
+def _construct(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    form = form_of(spec)
+    shape = shape_of(spec)
+    if isinstance(shape, PlainShape):
+        return PlainNet(shape, in_shape, num_classes)
+    if isinstance(shape, ResNetShape):
+        return ResNet(shape, in_shape, num_classes)
+    if shape is not None:
+        return Mlp(shape, in_shape, num_classes)
+    args = spec.get("args") or {}
+    if form == "factory":
+        return build_factory(spec["factory"], args)
+    if form == "timm":
+        return build_timm(spec["timm"], args, num_classes)
+    named = None if _weights_file(spec) else spec.get("weights")
+    return build_torchvision(spec["torchvision"], args, named, num_classes)
+
+
+def _weights_file(spec: Mapping[str, Any]) -> str | None:
+    weights = spec.get("weights")
+    if weights is None or str(weights).endswith(".safetensors"):
+        return None if weights is None else str(weights)
+    if "torchvision" not in spec:
+        raise ModelError(
+            f"weights is {weights!r}; give a file that ends in .safetensors (only torchvision "
+            "models have weights by name)"
+        )
+    return None
+
+
+def renew_head(model: nn.Module, in_shape: Sequence[int], num_classes: int) -> str:
+    """Replace the layer that runs last by a fresh one for `num_classes`; return its path.
+
+    Raises:
+        ModelError: What runs last is neither a linear layer nor a 1x1 convolution.
+    """
+    path = last_layer(model, in_shape)
+    old = model.get_submodule(path) if path else None
+    new: nn.Module
+    if isinstance(old, nn.Linear):
+        new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
+    elif isinstance(old, nn.Conv2d) and old.kernel_size == (1, 1):
+        new = nn.Conv2d(old.in_channels, num_classes, 1, bias=old.bias is not None)
+    else:
+        raise ModelError(
+            "`head: new` finds no head: the last layer that runs is "
+            f"{path or 'unknown'} and neither linear nor a 1x1 convolution; "
+            "build the model with the right number of classes instead"
+        )
+    assert path  # a layer was found at it
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, new)
+    return path
+
+
+def _check_output(model: nn.Module, in_shape: Sequence[int], num_classes: int) -> None:
+    # Both modes: some nets add outputs in training only.
+    for training in (False, True):
+        shape = output_shape(model, in_shape, training=training)
+        if shape == (2, num_classes):
+            continue
+        mode = "train" if training else "eval"
+        given = f"[N, {', '.join(map(str, shape[1:]))}]" if isinstance(shape, tuple) else shape
+        raise ModelError(
+            f"the model gives {given} in {mode} mode, the data needs [N, {num_classes}]; set "
+            "`head: new`, or its args so that it gives one tensor with a logit for each class"
+        )

@@ -1,0 +1,152 @@
+"""Nets that are not ours: torchvision's, timm's, and a user's own by factory."""
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torchvision
+from torch import nn
+
+from ..errors import ModelError, nearest
+
+# These two add auxiliary outputs in training and warn about their initialisation unless told.
+_TORCHVISION_ARGS: Mapping[str, Mapping[str, Any]] = {
+    "googlenet": {"aux_logits": False, "init_weights": True},
+    "inception_v3": {"aux_logits": False, "init_weights": True},
+}
+
+
+def build_torchvision(
+    name: str, args: Mapping[str, Any], weights: str | None, num_classes: int
+) -> nn.Module:
+    """Return a torchvision classification model.
+
+    Without named weights it is built with the data's number of classes, unless `args` say
+    otherwise; named weights come with their own head.
+
+    Args:
+        name: As in `torchvision.models.list_models`.
+        args: Arguments of torchvision's builder.
+        weights: Name of a torchvision weights entry, such as `IMAGENET1K_V1` or `DEFAULT`.
+        num_classes: Classes of the data.
+
+    Raises:
+        ModelError: There is no such model, weights or argument, or the weights cannot be fetched.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise ModelError(f"torchvision has no classification model {name!r}{nearest(name, known)}")
+    if weights is not None:
+        return _with_named_weights(name, args, weights)
+    full = {"num_classes": num_classes, **_TORCHVISION_ARGS.get(name, {}), **args}
+    return _call(f"torchvision model {name}", torchvision.models.get_model, name, **full)
+
+
+def _with_named_weights(name: str, args: Mapping[str, Any], weights: str) -> nn.Module:
+    entries = torchvision.models.get_model_weights(name)
+    if weights not in entries.__members__:
+        names = [*entries.__members__, "FILE.safetensors"]
+        raise ModelError(
+            f"torchvision has no weights {weights!r} of {name}{nearest(weights, names)}"
+        )
+    entry = entries[weights]
+    aux = {"aux_logits": False} if name == "inception_v3" else {}
+    try:
+        return torchvision.models.get_model(name, weights=entry, progress=False, **aux, **args)  # type: ignore[no-any-return]
+    except OSError as reason:  # URLError and HTTPError are OSErrors
+        raise ModelError(
+            f"the weights {weights} of torchvision model {name} cannot be fetched from "
+            f"{entry.url} ({reason}); fetch the file where there is internet and put it into "
+            "the folder $TORCH_HOME/hub/checkpoints, or give `weights: FILE.safetensors`"
+        ) from reason
+    except (TypeError, ValueError, RuntimeError) as reason:
+        raise _failed(f"torchvision model {name}", reason) from reason
+
+
+def build_timm(name: str, args: Mapping[str, Any], num_classes: int) -> nn.Module:
+    """Return a timm model, with the data's number of classes unless it comes pretrained.
+
+    Raises:
+        ModelError: timm is not installed, has no such model, or cannot build it.
+    """
+    try:
+        timm = importlib.import_module("timm")
+    except ImportError as reason:
+        raise ModelError(
+            f"timm: {name} needs the package timm, which is not installed; "
+            "pip install dmtsearch[timm]"
+        ) from reason
+    known = timm.list_models()
+    if name.split(".")[0] not in known:
+        raise ModelError(f"timm has no model {name!r}{nearest(name, known)}")
+    full = dict(args) if args.get("pretrained") else {"num_classes": num_classes, **args}
+    return _call(f"timm model {name}", timm.create_model, name, **full)
+
+
+def build_factory(path: str, args: Mapping[str, Any]) -> nn.Module:
+    """Return what a user's function makes: `package.module:function`, called with `args`.
+
+    The current directory is on the import path while the function is found and runs.
+
+    Raises:
+        ModelError: The module or function does not exist, it raises, or makes no nn.Module.
+    """
+    module_name, colon, function_name = path.partition(":")
+    if not (module_name and colon and function_name):
+        raise ModelError(f"factory is {path!r}; write it as package.module:function")
+    with _current_directory():
+        module = _import(path, module_name)
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            names = [name for name, value in vars(module).items() if callable(value)]
+            raise ModelError(
+                f"module {module_name!r} has no function {function_name!r}"
+                f"{nearest(function_name, names)}"
+            )
+        return _call(f"factory {path}", function, **args)
+
+
+def _import(path: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as reason:
+        if reason.name is None or not f"{name}.".startswith(f"{reason.name}."):
+            raise _failed(f"factory {path}", reason) from reason
+        raise ModelError(
+            f"factory {path}: no module {reason.name!r} in the current directory or among the "
+            "installed packages"
+        ) from reason
+    except Exception as reason:
+        raise _failed(f"factory {path}", reason) from reason
+
+
+@contextmanager
+def _current_directory() -> Iterator[None]:
+    here = str(Path.cwd())
+    if here in sys.path:
+        yield
+        return
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
+
+
+def _call(what: str, function: Any, *args: Any, **kwargs: Any) -> nn.Module:
+    try:
+        model = function(*args, **kwargs)
+    except Exception as reason:  # user code may raise anything; it is told with its cause
+        raise _failed(what, reason) from reason
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{what} gave a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _failed(what: str, reason: Exception) -> ModelError:
+    return ModelError(f"{what} cannot be built: {type(reason).__name__}: {reason}")

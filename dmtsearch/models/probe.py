@@ -1,0 +1,160 @@
+"""Forward passes that only look: no weight, statistic, mode or random state is moved."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..errors import ModelError
+from .taps import Taps
+
+T = TypeVar("T")
+Forward = Callable[[], Any]
+
+
+def look(
+    model: nn.Module,
+    in_shape: Sequence[int],
+    see: Callable[[Callable[..., Any], Tensor], T],
+    *,
+    batch: int = 2,
+    training: bool = False,
+) -> T:
+    """Return `see(forward, x)`, where calling `forward(x)` leaves no trace in `model`.
+
+    Shapes are worked out on the meta device, which computes nothing. Where a model cannot run
+    there (it reads values, or holds tensors that are no buffers), it runs for real on zeros and
+    what that moved is put back.
+
+    Raises:
+        ModelError: The model cannot run on such an input; the text has its own reason.
+    """
+    with _mode(model, training), torch.no_grad():
+        try:
+            return see(_on_meta(model), torch.zeros((batch, *in_shape), device="meta"))
+        except ModelError:
+            raise
+        except Exception as reason:
+            device = next((p.device for p in model.parameters()), torch.device("cpu"))
+            if device.type == "meta":
+                raise _refusal(in_shape, reason) from reason
+        try:
+            with _undone(model, device):
+                return see(model, torch.zeros((batch, *in_shape), device=device))
+        except ModelError:
+            raise
+        except Exception as reason:
+            raise _refusal(in_shape, reason) from reason
+
+
+def _refusal(in_shape: Sequence[int], reason: Exception) -> ModelError:
+    text = str(reason).strip().splitlines()
+    return ModelError(
+        f"the model does not run on an input of shape {tuple(in_shape)}: "
+        f"{text[0] if text else type(reason).__name__}; give it inputs that it can read "
+        "(input.size or data.size for a larger image, args for another number of channels)"
+    )
+
+
+def _on_meta(model: nn.Module) -> Callable[..., Any]:
+    state = {
+        name: tensor.detach().to("meta")
+        for tensors in (model.named_parameters(), model.named_buffers())
+        for name, tensor in tensors
+    }
+    return lambda x: functional_call(model, state, (x,))
+
+
+@contextmanager
+def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+    was = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, flag in was:
+            module.training = flag
+
+
+@contextmanager
+def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put buffers and random states back, whatever the forward pass did to them."""
+    was = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    devices = [device] if device.type == "cuda" else []
+    # The fused attention of eval mode is one operation whose arithmetic no counter knows.
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for buffer, value in was:
+            buffer.copy_(value)
+
+
+def output_shape(model: nn.Module, in_shape: Sequence[int], *, training: bool) -> object:
+    """Return the shape of the output for a batch of 2, or a word for what is no tensor."""
+
+    def see(forward: Callable[..., Any], x: Tensor) -> object:
+        output = forward(x)
+        return tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+
+    return look(model, in_shape, see, training=training)
+
+
+def tap_shapes(
+    model: nn.Module, in_shape: Sequence[int], paths: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tapped activation, without the batch, by a probe forward.
+
+    Args:
+        model: Any net, on any device; nothing in it moves.
+        in_shape: Its input without the batch, [C, H, W] or [features].
+        paths: Module paths, as `find_path` gives them.
+
+    Raises:
+        ModelError: A path does not exist, or its module cannot be tapped (see `Taps`).
+    """
+
+    def see(forward: Callable[..., Any], x: Tensor) -> dict[str, tuple[int, ...]]:
+        with Taps(model, paths, forward=forward) as taps:
+            taps(x)
+        return {path: tuple(tensor.shape[1:]) for path, tensor in taps.maps.items()}
+
+    return look(model, in_shape, see)
+
+
+def count_params(model: nn.Module) -> int:
+    """Return the number of trainable parameters; a shared one counts once, a buffer never."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_macs(model: nn.Module, in_shape: Sequence[int], *, up_to: Sequence[str] = ()) -> int:
+    """Return the multiply-accumulates of one sample's forward pass in eval mode.
+
+    Counts convolutions and matrix products (`torch.utils.flop_counter`, halved); normalisation,
+    activations and pools are not counted.
+
+    Args:
+        model: Any net, on any device; nothing in it moves.
+        in_shape: Its input without the batch.
+        up_to: Count only what runs until the activations of these module paths are there.
+
+    Raises:
+        ModelError: The model cannot run on such an input, or a path cannot be tapped.
+    """
+
+    def see(forward: Callable[..., Any], x: Tensor) -> int:
+        with (
+            Taps(model, up_to, stop=bool(up_to), forward=forward) as taps,
+            FlopCounterMode(display=False) as counter,
+        ):
+            taps(x)
+        return int(counter.get_total_flops()) // 2
+
+    return look(model, in_shape, see, batch=1)
