@@ -1,0 +1,15 @@
+"""What is learned from: known sets, folders and factories; sealed splits; batches by index."""
+
+from .batches import crop_flip as crop_flip
+from .batches import default_pad as default_pad
+from .batches import epoch_order as epoch_order
+from .batches import normalise as normalise
+from .batches import split_batches as split_batches
+from .dataset import DataSet as DataSet
+from .dataset import Split as Split
+from .facts import DataFacts as DataFacts
+from .load import describe_data as describe_data
+from .load import describe_splits as describe_splits
+from .load import load_data as load_data
+from .moments import Moments as Moments
+from .tables import TABLES as TABLES

@@ -1,0 +1,117 @@
+"""A data set ready to learn from: its splits as tensors on a device, the test split sealed."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError, nearest
+from .facts import DataFacts
+from .moments import Moments
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of one split, on one device.
+
+    `x`: by modality (one view: the empty name), as stored: uint8 or float32, [N, ...].
+    `y`: classes, int64, [N]. `index`: each sample's number in the pool that it was drawn from,
+    int64, [N]; unique within a split, and the same whatever the split's size.
+    """
+
+    x: Mapping[str, Tensor]
+    y: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, positions: Tensor) -> "Split":
+        """Return the samples at `positions` (from 0 within this split), in that order."""
+        x = {modality: values[positions] for modality, values in self.x.items()}
+        return Split(x, self.y[positions], self.index[positions])
+
+    def to(self, device: torch.device | str) -> "Split":
+        """Return the same samples on `device`."""
+        x = {modality: values.to(device) for modality, values in self.x.items()}
+        return Split(x, self.y.to(device), self.index.to(device))
+
+
+class DataSet:
+    """Splits, their moments and their identity. Made by `load_data`.
+
+    The test split is sealed: `split("test")` is refused until `open_test` was told why; openings
+    are recorded and shared with the copies that `to` makes.
+
+    Attributes:
+        facts: Shapes, classes, counts of the set.
+        classes: Name of each class.
+        moments: By modality, on this set's device.
+        fingerprint: sha256 of the content that was read; the same on every machine.
+        split_digest: sha256 of which sample is in which split.
+        split_sizes: Samples by split.
+        notes: What a user should know, such as constant channels.
+    """
+
+    def __init__(
+        self,
+        splits: Mapping[str, Split],
+        *,
+        facts: DataFacts,
+        classes: tuple[str, ...],
+        moments: Mapping[str, Moments],
+        fingerprint: str,
+        split_digest: str,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.facts, self.classes, self.notes = facts, classes, notes
+        self.moments = dict(moments)
+        self.fingerprint, self.split_digest = fingerprint, split_digest
+        self.split_sizes = {name: len(split) for name, split in splits.items()}
+        self.device = torch.device("cpu")
+        self._stored = dict(splits)
+        self._moved: dict[str, Split] = {}
+        self._openings: list[str] = []
+
+    def split(self, name: str) -> Split:
+        """Return a split on this set's device; moved there at the first call and kept.
+
+        Raises:
+            DataError: There is no such split, or it is the sealed test split.
+        """
+        if name not in self._stored:
+            raise DataError(f"no split {name!r}{nearest(name, self._stored)}")
+        if name == "test" and not self._openings:
+            raise DataError(
+                "the test split is sealed, since whoever looks at it chooses by it; score on val, "
+                'or open it on purpose with open_test(reason="...")'
+            )
+        if name not in self._moved:
+            self._moved[name] = self._stored[name].to(self.device)
+        return self._moved[name]
+
+    def open_test(self, *, reason: str) -> None:
+        """Open the test split for good and record why."""
+        if not reason.strip():
+            raise DataError("opening the test split needs a reason, which is written down")
+        self._openings.append(reason)
+
+    @property
+    def openings(self) -> tuple[str, ...]:
+        """Why the test split was opened, once for each opening."""
+        return tuple(self._openings)
+
+    def to(self, device: torch.device | str) -> "DataSet":
+        """Return this set with its splits on `device`; itself where it is there already."""
+        if torch.device(device) == self.device:
+            return self
+        other = copy.copy(self)  # shares the stored splits and the record of openings
+        other.device = torch.device(device)
+        other._moved = {}
+        other.moments = {
+            name: Moments(mean.to(device), std.to(device))
+            for name, (mean, std) in self.moments.items()
+        }
+        return other

@@ -1,0 +1,186 @@
+"""The two ways in: what a data set is, and the data set itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..errors import DataError, nearest
+from .dataset import DataSet, Split
+from .factory import call_factory
+from .facts import DataFacts
+from .moments import Moments, Numbers, given_moments, measure_moments
+from .objects import read_objects
+from .pool import RawData, check_raw, fingerprint
+from .resize import refuse_size, resize_raw
+from .splits import Amount, digest_splits, draw_splits, plan_splits
+from .tables import TABLES, Table
+
+
+def describe_data(
+    *,
+    name: str | None = None,
+    factory: str | None = None,
+    args: Mapping[str, Any] | None = None,
+    size: int | None = None,
+    objects: Any = None,
+) -> DataFacts:
+    """Return what is known of a data set: shapes, classes, counts, and whether it is here.
+
+    A table set is described without its files (`image_folder`: by its folder, or by
+    `args.classes` and `size`); nothing is downloaded. A factory is called and its data read.
+
+    Args:
+        name: Name in `TABLES`.
+        factory: `package.module:function`.
+        args: For the table set or the factory.
+        size: Pixels of the shorter side after resizing; then cut to the middle square.
+        objects: The data itself, as a factory would return it; in place of name and factory.
+
+    Raises:
+        DataError: Unknown names, or data that cannot be learned from.
+        DataMissingError: A folder that is not there and not declared.
+    """
+    refuse_size(size)
+    if name is not None and factory is None and objects is None:
+        table = _table(name, args or {})
+        return table.describe(args or {}, size)
+    raw, where = _read(name, factory, args or {}, size, objects)
+    check_raw(raw, where)
+    return raw.facts(where)
+
+
+def describe_splits(
+    facts: DataFacts,
+    *,
+    train: Amount = None,
+    val: Amount = None,
+    test: Amount = None,
+    selector: Amount = None,
+    with_selector: bool = False,
+) -> dict[str, int] | None:
+    """Return the size of each split before the data is read; None where its size is not known.
+
+    Raises:
+        DataError: More is asked for than there is, or a split would be empty.
+    """
+    if facts.num_train is None:
+        return None
+    given = {"val": facts.num_val, "test": facts.num_test}
+    own = {name: count for name, count in given.items() if count is not None}
+    return plan_splits(
+        facts.num_train,
+        own,
+        train=train,
+        val=val,
+        test=test,
+        selector=selector,
+        with_selector=with_selector,
+    )
+
+
+def load_data(
+    *,
+    name: str | None = None,
+    factory: str | None = None,
+    args: Mapping[str, Any] | None = None,
+    train: Amount = None,
+    val: Amount = None,
+    test: Amount = None,
+    selector: Amount = None,
+    split_seed: int = 0,
+    size: int | None = None,
+    mean: Numbers = None,
+    std: Numbers = None,
+    with_selector: bool = False,
+    objects: Any = None,
+) -> DataSet:
+    """Read a data set, draw its splits and measure train's moments; all on the CPU.
+
+    Args:
+        name: Name in `TABLES`.
+        factory: `package.module:function`.
+        args: For the table set or the factory.
+        train: Samples, as a count or a fraction of the development pool; the rest if None.
+        val: Likewise; the set's own, else 0.15.
+        test: Likewise; the set's own, else 0.15.
+        selector: Likewise; 0.2 of what test and val leave.
+        split_seed: Fixes which sample is in which split; nothing else does.
+        size: Pixels of the shorter side after resizing; then cut to the middle square.
+        mean: Per channel, one number, `imagenet`, or None for train's.
+        std: Likewise.
+        with_selector: Draw the selector split.
+        objects: The data itself, as a factory would return it; in place of name and factory.
+
+    Raises:
+        DataError: Unknown names, data that cannot be learned from, splits that do not fit.
+        DataMissingError: The files are not here and cannot be downloaded; says what to do.
+    """
+    refuse_size(size)
+    raw, where = _read(name, factory, args or {}, size, objects)
+    check_raw(raw, where)
+    own = {split: len(pool) for split, pool in raw.pools.items() if split != "train"}
+    sizes = plan_splits(
+        len(raw.pools["train"]),
+        own,
+        train=train,
+        val=val,
+        test=test,
+        selector=selector,
+        with_selector=with_selector,
+    )
+    positions = draw_splits(raw, sizes, seed=split_seed)
+    splits = {}
+    for split, index in positions.items():
+        pool = raw.pools.get(split, raw.pools["train"])
+        splits[split] = Split(pool.x, pool.y, torch.arange(len(pool))).take(index)
+    moments, notes = _moments(splits["train"], mean, std)
+    return DataSet(
+        splits,
+        facts=raw.facts(where),
+        classes=raw.classes,
+        moments=moments,
+        fingerprint=fingerprint(raw),
+        split_digest=digest_splits(positions),
+        notes=notes,
+    )
+
+
+def _read(
+    name: str | None,
+    factory: str | None,
+    args: Mapping[str, Any],
+    size: int | None,
+    objects: Any,
+) -> tuple[RawData, str]:
+    if objects is not None:
+        return resize_raw(read_objects(objects, "objects"), size), "objects"
+    if (name is None) == (factory is None):
+        given = "both are given" if name is not None else "neither is given"
+        raise DataError(f"data needs either a name or a factory; {given}")
+    if name is not None:
+        return _table(name, args).read(args, size), name
+    where = str(factory)
+    return resize_raw(read_objects(call_factory(where, args), where), size), where
+
+
+def _table(name: str, args: Mapping[str, Any]) -> Table:
+    if name not in TABLES:
+        raise DataError(f"data.name: no data set {name!r}{nearest(name, TABLES)}")
+    known = TABLES[name].args
+    for arg in args:
+        if arg not in known:
+            raise DataError(f"data.args.{arg}: {name} takes no {arg!r}{nearest(arg, known)}")
+    return TABLES[name]
+
+
+def _moments(
+    train: Split, mean: Numbers, std: Numbers
+) -> tuple[dict[str, Moments], tuple[str, ...]]:
+    moments, notes = {}, []
+    for modality, values in train.x.items():
+        measured, note = measure_moments(values)
+        moments[modality] = given_moments(measured, mean, std, modality=modality)
+        if note and std is None:
+            notes.append(f"{modality}: {note}" if modality else note)
+    return moments, tuple(notes)

@@ -1,0 +1,41 @@
+"""Counter-based chance: a number for each counter, the same on every device and version.
+
+Library generators promise no fixed stream across versions, and give a sample other numbers in
+another batch. Where a sample's number may depend on nothing but the sample, it is mixed here.
+"""
+
+from torch import Tensor
+
+_GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
+_FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
+_SECOND = 0x94D049BB133111EB - (1 << 64)
+
+
+def mix(counters: Tensor, *, base: int) -> Tensor:
+    """Return 64 well-mixed bits for each counter, as int64 of any sign.
+
+    Args:
+        counters: int64, any shape, any device.
+        base: The stream, from 0 to 2^63 - 1.
+
+    References:
+        Steele et al., "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014
+        (doi 10.1145/2660193.2660195), the SplitMix64 of Java 8. `counters` number the states.
+    """
+    state = base + (counters + 1) * _GAMMA
+    state = (state ^ _shift(state, 30)) * _FIRST
+    state = (state ^ _shift(state, 27)) * _SECOND
+    return state ^ _shift(state, 31)
+
+
+def pick(bits: Tensor, *, skip: int, count: int) -> Tensor:
+    """Return a whole number from 0 to `count` - 1 out of 16 of the bits, `skip` from the right.
+
+    Uneven by at most count / 65,536 of a share: 0.03 % for 19 offsets.
+    """
+    return (_shift(bits, skip) & 0xFFFF) * count >> 16
+
+
+def _shift(values: Tensor, places: int) -> Tensor:
+    # int64 shifts in copies of the sign; SplitMix64 wants zeros.
+    return (values >> places) & ((1 << (64 - places)) - 1) if places else values

@@ -1,0 +1,134 @@
+"""How many samples each split gets, and which ones: fixed by `data.split_seed` alone."""
+
+import hashlib
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ..errors import DataError
+from .pool import RawData, tensor_bytes
+from .stratify import stratified_order
+
+Amount = int | float | None
+"""A number of samples, a fraction of the pool between 0 and 1, or the default."""
+
+_DEFAULT_SHARE = 0.15
+_SELECTOR_SHARE = 0.2
+
+
+def plan_splits(
+    num_pool: int,
+    own: Mapping[str, int],
+    *,
+    train: Amount = None,
+    val: Amount = None,
+    test: Amount = None,
+    selector: Amount = None,
+    with_selector: bool = False,
+) -> dict[str, int]:
+    """Return the size of each split.
+
+    Counts are samples; fractions are of the split that the set brings (`own`), else of the
+    development pool. Defaults: `test` and `val` are the set's own, else 0.15 of the pool;
+    `selector`, only for schedules that train one, is 0.2 of what test and val leave; `train` is
+    the rest.
+
+    Raises:
+        DataError: More is asked for than there is, or a split would be empty.
+    """
+    if selector is not None and not with_selector:
+        raise DataError(
+            f"data.selector is {selector}, but no stage trains a selector; leave it out"
+        )
+    sizes: dict[str, int] = {}
+    left = num_pool
+    for name, amount in (("test", test), ("val", val)):
+        if name in own:
+            sizes[name] = own[name] if amount is None else _size(name, amount, own[name])
+            _refuse_more(name, sizes[name], own[name], f"the set's own {name} split")
+        else:
+            sizes[name] = _size(name, _DEFAULT_SHARE if amount is None else amount, num_pool)
+            _refuse_more(name, sizes[name], left, "the development pool")
+            left -= sizes[name]
+    if with_selector:
+        default = max(round(_SELECTOR_SHARE * left), 1)
+        sizes["selector"] = default if selector is None else _size("selector", selector, num_pool)
+        _refuse_more("selector", sizes["selector"], left, "what test and val leave")
+        left -= sizes["selector"]
+    sizes["train"] = left if train is None else _size("train", train, num_pool)
+    if left < 1:
+        taken = ", ".join(f"{name} {size}" for name, size in sizes.items() if name != "train")
+        raise DataError(f"no sample is left for data.train: of {num_pool}, {taken} are taken")
+    _refuse_more("train", sizes["train"], left, "what the other splits leave")
+    return sizes
+
+
+def _size(name: str, amount: Amount, available: int) -> int:
+    if isinstance(amount, bool) or not isinstance(amount, int | float):
+        raise DataError(f"data.{name} is {amount!r}; give a count or a fraction")
+    if isinstance(amount, int):
+        if amount < 1:
+            raise DataError(f"data.{name} is {amount}; a split needs at least 1 sample")
+        return amount
+    if not 0.0 < amount < 1.0:
+        raise DataError(f"data.{name} is {amount}; a fraction lies between 0 and 1")
+    size = round(amount * available)
+    if size < 1:
+        raise DataError(f"data.{name} is {amount} of {available} samples, which is none")
+    return size
+
+
+def _refuse_more(name: str, size: int, available: int, of: str) -> None:
+    if size > available:
+        raise DataError(
+            f"data.{name} asks for {size} samples; {of} has {available}; ask for fewer"
+        )
+
+
+def draw_splits(raw: RawData, sizes: Mapping[str, int], *, seed: int) -> dict[str, Tensor]:
+    """Return the positions of each split's samples in the pool that they come from.
+
+    The pool is ordered once (`stratified_order`) and cut into test (where the set has none of its
+    own), val, selector and train, in this order: so another `train` moves no sample of the others,
+    and a smaller train set is a prefix of a larger one. Splits that the set brings are prefixes
+    of an order of their own.
+
+    Raises:
+        DataError: A class has no sample in train.
+    """
+    num_classes = len(raw.classes)
+    pool = raw.pools["train"]
+    order = stratified_order(pool.y, num_classes, seed=seed)
+    positions: dict[str, Tensor] = {}
+    start = 0
+    for name in ("test", "val", "selector", "train"):
+        if name not in sizes:
+            continue
+        if name != "train" and name in raw.pools:
+            own = stratified_order(raw.pools[name].y, num_classes, seed=seed)
+            positions[name] = own[: sizes[name]]
+        else:
+            positions[name] = order[start : start + sizes[name]]
+            start += sizes[name]
+    _refuse_missing_class(raw, pool.y[positions["train"]])
+    return positions
+
+
+def _refuse_missing_class(raw: RawData, labels: Tensor) -> None:
+    counts = labels.bincount(minlength=len(raw.classes))
+    if bool((counts == 0).any()):
+        index = int(counts.argmin())
+        total = int((raw.pools["train"].y == index).sum())
+        raise DataError(
+            f"class {index} ({raw.classes[index]!r}) has {total} samples and none of them fell to "
+            f"train ({len(labels)} samples); ask for more train samples, or give it more"
+        )
+
+
+def digest_splits(positions: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of which sample is in which split, in order."""
+    digest = hashlib.sha256()
+    for name, index in sorted(positions.items()):
+        digest.update(f"{name}/{len(index)}/".encode())
+        digest.update(tensor_bytes(index))
+    return digest.hexdigest()
