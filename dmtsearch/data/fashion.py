@@ -41,12 +41,12 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}); get the file again") from error
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
+    if data[:3] != b"\x00\x00\x08" or len(data) < 4 or len(data) < 4 + 4 * data[3]:
         raise DataError(f"{path} is no idx file of unsigned bytes; get the file again")
     start = 4 + 4 * data[3]
     shape = tuple(int(size) for size in np.frombuffer(data[4:start], dtype=">u4"))
-    values = np.frombuffer(data, dtype=np.uint8, offset=min(start, len(data)))
-    if len(shape) != data[3] or values.size != np.prod(shape, dtype=np.int64):
+    values = np.frombuffer(data, dtype=np.uint8, offset=start)
+    if values.size != np.prod(shape, dtype=np.int64):
         raise DataError(
             f"{path} holds {values.size} values, its header says {shape}; get the file again"
         )
@@ -93,6 +93,6 @@ FASHION_MNIST = PublishedSet(
     folders=("FashionMNIST/raw", "fashion-mnist"),
     has_files=has_fashion_files,
     read_files=read_fashion_files,
-    system_folders=("/usr/share/datasets/fashion-mnist",),
     package="dataset-fashion-mnist",
+    package_folder="fashion-mnist",
 )

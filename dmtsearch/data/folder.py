@@ -184,9 +184,9 @@ def _decode(path: Path, data: bytes) -> Tensor:
             # Through RGBA: a palette may carry its transparency apart from its colours.
             plain = image.convert("RGBA") if image.mode == "P" else image
             array = np.array(plain.convert("RGB"))
+    except DataError:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path} cannot be read as an image ({error}); remove it") from error
     return torch.from_numpy(array).permute(2, 0, 1)
 

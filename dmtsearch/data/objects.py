@@ -141,9 +141,8 @@ def _refuse_unlike(first: Tensor, value: Tensor, index: int, name: str, where: s
 def _refuse_not_finite(values: Tensor, modality: str, where: str) -> None:
     if values.dtype == torch.uint8:
         return
-    fine = torch.cat(
-        [chunk.flatten(1).isfinite().all(dim=1) for chunk in torch.split(values, 4096)]
-    )
+    chunks = torch.split(values, 4096)
+    fine = torch.cat([chunk.flatten(1).isfinite().all(dim=1) for chunk in chunks])
     if not bool(fine.all()):
         of = f" of modality {modality!r}" if modality else ""
         raise DataError(

@@ -14,6 +14,9 @@ from ..errors import DataError, DataMissingError
 from .facts import DataFacts
 from .pool import RawData
 
+PACKAGES_FOLDER = Path("/usr/share/datasets")
+"""Where Debian's packages of data sets put their files."""
+
 _DOWNLOAD_TIMEOUT_S = 30.0
 """Longest silence of a server; a machine behind a wall is told so instead of hanging."""
 
@@ -33,9 +36,10 @@ class PublishedSet:
     """Sub-folders of a root in which the files may lie, torchvision's first."""
     has_files: Callable[[Path], bool]
     read_files: Callable[[Path], RawData]
-    system_folders: tuple[str, ...] = ()
     package: str | None = None
-    """Debian's package that installs the first of `system_folders`."""
+    """Debian's package that installs the set, if there is one."""
+    package_folder: str = ""
+    """Its folder under `PACKAGES_FOLDER`."""
 
     def describe(self, args: Mapping[str, Any]) -> DataFacts:
         """Return the facts; looks for the files, reads none and downloads nothing."""
@@ -62,7 +66,8 @@ class PublishedSet:
     def find(self, args: Mapping[str, Any]) -> Path | None:
         """Return the first folder that holds all files, or None."""
         inside = [root / sub for root in data_roots(args) for sub in (*self.folders, ".")]
-        places = [*inside, *(Path(folder) for folder in self.system_folders)]
+        packaged = [PACKAGES_FOLDER / self.package_folder] if self.package else []
+        places = [*inside, *packaged]
         return next((place for place in places if self.has_files(place)), None)
 
     @property
