@@ -81,7 +81,7 @@ class LocalDisk:
             os.utime(self.root / path)
 
     def files(self, folder: str) -> Iterator[FileFact]:
-        """Yield every file below `folder`."""
+        """Yield every file below `folder`, which may be "" for all."""
         waiting = [folder]
         while waiting:
             here = waiting.pop()
@@ -90,7 +90,7 @@ class LocalDisk:
             except FileNotFoundError:
                 continue
             for entry in entries:
-                path = f"{here}/{entry.name}"
+                path = f"{here}/{entry.name}" if here else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(path)
                     continue
