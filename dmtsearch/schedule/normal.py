@@ -1,0 +1,150 @@
+"""One meaning, one form: a stage's blocks with defaults filled in and idle fields gone."""
+
+import math
+from typing import Any
+
+from .blocks import (
+    HardSpec,
+    HintPhaseSpec,
+    MeritSpec,
+    ModelSpec,
+    OptimizerSpec,
+    ResourcesSpec,
+    SoftSpec,
+    SwitchSpec,
+)
+from .expanded import (
+    Hard,
+    HintPhase,
+    Merit,
+    Optimizer,
+    Resources,
+    Soft,
+    Switch,
+)
+from .values import Spec
+from .written import written
+
+DEFAULT_INCREMENT = 0.1  # Morikawa and Kameyama, CSPA 2023
+
+_MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
+    "plain": {
+        "convs": 2,
+        "pool": [2, 2],
+        "pool_ceil": True,
+        "head": [],
+        "dropout": 0,
+        "norm": True,
+    },
+    "resnet": {"bottleneck": False},
+    "mlp": {"dropout": 0, "norm": False},
+    "torchvision": {"args": {}},
+    "timm": {"args": {}},
+    "factory": {"args": {}, "version": 1},
+}
+
+
+def given(spec: Spec | None) -> dict[str, Any]:
+    """The fields of a block that were given a value."""
+    if spec is None:
+        return {}
+    values = {name: getattr(spec, name) for name in type(spec).model_fields}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def normal_model(spec: ModelSpec, between: tuple[str, str] | None) -> dict[str, Any]:
+    """Return a model as plain data with its defaults; `base` and `blocks` of plain as widths.
+
+    Args:
+        spec: The model with what it inherits.
+        between: Start and end of a relative size.
+    """
+    model = written(spec)
+    form = spec.family or ("torchvision" if spec.torchvision else None)
+    form = form or ("timm" if spec.timm else "factory" if spec.factory else "preset")
+    model = {**_MODEL_DEFAULTS.get(form, {}), **model}
+    if spec.weights is None and spec.head == "new" and form in ("plain", "resnet", "mlp"):
+        model["head"] = []
+        if form != "plain":
+            del model["head"]
+    if spec.weights is None and spec.head == "new" and form == "preset":
+        del model["head"]
+    if form == "plain" and "base" in model:
+        base, blocks = model.pop("base"), model.pop("blocks")
+        model["widths"] = [base * 2**index for index in range(blocks)]
+    convs = model.get("convs")
+    if isinstance(convs, list) and "widths" in model and len(set(convs)) == 1:
+        model["convs"] = convs[0]
+    if spec.size is not None:
+        params = spec.size.params
+        model["size"] = (
+            {"params": params}
+            if params is not None
+            else {"at": spec.size.at, "between": list(between or ())}
+        )
+    return model
+
+
+def normal_optimizer(spec: OptimizerSpec | None) -> Optimizer:
+    """Return an optimizer with the defaults of its name and rate schedule."""
+    fields = given(spec)
+    name, schedule = fields.get("name", "adamw"), fields.get("schedule", "one_cycle")
+    defaults: dict[str, Any] = {"weight_decay": 0.01 if name == "adamw" else 0.0}
+    if name == "sgd":
+        defaults |= {"momentum": 0.9, "nesterov": False, "betas": None, "eps": None}
+    if schedule == "step":
+        defaults |= {"milestones": (0.5, 0.75), "gamma": 0.1}
+    return Optimizer(**{**defaults, **fields})
+
+
+def normal_soft(spec: SoftSpec | None, *, epochs: int, sources: int) -> Soft:
+    """Return soft settings with what has no effect at its default."""
+    fields = given(spec)
+    if sources == 1:
+        fields |= {"combine": "mean", "drop": 0.0}
+    soft = Soft(**fields)
+    # Nine digits, so that 0.55 of 20 epochs is 11 and not 11.000000000000002, rounded up.
+    if math.ceil(round(soft.until * epochs, 9)) >= epochs:
+        fields["until"] = 1.0
+    return Soft(**fields)
+
+
+def normal_merit(spec: MeritSpec | None, soft: Soft | None) -> Merit | None:
+    """Return the merit rule, or None where it moves nothing."""
+    if spec is None or soft is None or spec.rule is None:
+        return None
+    if spec.rule != "delta":
+        idle = spec.rule == "hard" and soft.weight == 0
+        return None if idle else Merit(spec.rule, None, spec.placebo or "none")
+    increment = DEFAULT_INCREMENT if spec.increment is None else spec.increment
+    return Merit("delta", increment, spec.placebo or "none") if increment else None
+
+
+def normal_hard(spec: HardSpec | None, soft: Soft | None) -> Hard:
+    """Return the hard settings, with a weight that is 1 - a anyway as None."""
+    hard = Hard(**given(spec))
+    weight = hard.weight
+    if weight is None:
+        return hard
+    implied = soft is None and weight == 1
+    if soft is not None and soft.until == 1:
+        implied = round(weight + soft.weight, 10) == 1
+    return Hard(None, hard.smoothing) if implied else hard
+
+
+def normal_phase(spec: HintPhaseSpec | None) -> HintPhase | None:
+    """Return the hint phase, or None where it has no epochs."""
+    return HintPhase(**given(spec)) if spec is not None and spec.epochs else None
+
+
+def normal_switch(spec: SwitchSpec | None) -> Switch:
+    """Return the switch rule with its defaults."""
+    fields = given(spec)
+    if fields.get("when") == "plateau":
+        fields = {"on": "val_accuracy", "patience": 5, "min_delta": 0.0, **fields}
+    return Switch(**fields)
+
+
+def normal_resources(spec: ResourcesSpec | None) -> Resources:
+    """Return what the stage's task asks for, one CPU unless said."""
+    return Resources(**given(spec))
