@@ -15,7 +15,6 @@ from dmtsearch.store.inventory import (
     leftovers,
     live_keys,
 )
-from dmtsearch.store.lease import read_holder
 from dmtsearch.store.objects import StoredObject, find_object
 
 
@@ -86,20 +85,16 @@ def collect(disk: Disk, rule: Rule, *, dry_run: bool) -> GcReport:
     """Remove what `rule` names; never anything of a key under a live lease."""
     live = live_keys(disk)
     objects = _objects(disk)
-    going = [used for used in _chosen(objects, rule) if used.found.key not in live]
-    removed = [
-        Removed(paths.object_folder(used.found.key), used.found.key, "object", used.found.size)
-        for used in going
-    ]
+    going = [used.found for used in _chosen(objects, rule) if used.found.key not in live]
     wreckage = [item for item in leftovers(disk) if _is_due(item, rule) and item.key not in live]
-    removed += [Removed(item.path, item.key, item.what, item.size) for item in wreckage]
     if not dry_run:
-        for used in going:
-            _remove_object(disk, used.found)
-        for item in wreckage:
-            _remove_leftover(disk, item)
+        # A stage may have begun since the plan was made: what is spared is not reported.
+        going = [found for found in going if _remove_object(disk, found)]
+        wreckage = [item for item in wreckage if _remove_leftover(disk, item)]
         disk.prune()
-    gone = {used.found.key for used in going}
+    removed = [Removed(found.folder, found.key, "object", found.size) for found in going]
+    removed += [Removed(item.path, item.key, item.what, item.size) for item in wreckage]
+    gone = {found.key for found in going}
     kept = [used.found for used in objects if used.found.key not in gone]
     return GcReport(tuple(removed), len(kept), sum(found.size for found in kept), dry_run)
 
@@ -136,20 +131,25 @@ def _is_due(item: Leftover, rule: Rule) -> bool:
     return item.age_s >= (rule.unfinished_s if item.what == "unfinished" else rule.grace_s)
 
 
-def _remove_object(disk: Disk, found: StoredObject) -> None:
-    if not is_live(disk, found.key):  # a stage may have begun since the plan was made
-        # The manifest goes first, so that no reader finds an object without payload.
-        disk.remove(paths.object_manifest(found.key))
-        disk.remove_tree(f"{paths.object_folder(found.key)}/{found.attempt}")
+def _remove_object(disk: Disk, found: StoredObject) -> bool:
+    if is_live(disk, found.key):
+        return False
+    # The manifest goes first, so that no reader finds an object without payload.
+    disk.remove(paths.object_manifest(found.key))
+    disk.remove_tree(f"{found.folder}/{found.attempt}")
+    return True
 
 
-def _remove_leftover(disk: Disk, item: Leftover) -> None:
+def _remove_leftover(disk: Disk, item: Leftover) -> bool:
     if item.what == "lease":
-        with disk.guard(paths.GUARD):
-            holder = read_holder(disk, item.key)
-            if holder is None or not holder.live:
-                disk.remove(item.path)
+        with disk.guard(paths.GUARD):  # nobody may take it between the look and the removal
+            if is_live(disk, item.key):
+                return False
+            disk.remove(item.path)
+    elif item.key and is_live(disk, item.key):
+        return False
     elif item.what == "temporary":
         disk.remove(item.path)
-    elif not item.key or not is_live(disk, item.key):
+    else:
         disk.remove_tree(item.path)
+    return True

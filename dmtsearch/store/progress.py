@@ -78,12 +78,26 @@ def load_progress(
         except FileNotFoundError:
             continue  # removed meanwhile by a newer save
         except (BadManifestError, DamagedError) as error:
+            reason = error.reason if isinstance(error, DamagedError) else str(error)
+            where = _set_aside(disk, key, slot.folder)
             if on_damage is not None:
-                reason = error.reason if isinstance(error, DamagedError) else str(error)
-                on_damage(f"a checkpoint of {key[:12]} is damaged: {reason}; looking for an older")
+                on_damage(
+                    f"a checkpoint of {key[:12]} is damaged: {reason}; {where}, and the one "
+                    "before it is used if it is whole"
+                )
             continue
         return Progress(key, manifest.created, files, manifest.record)
     return None
+
+
+def _set_aside(disk: Disk, key: str, folder: str) -> str:
+    """Move a damaged slot away, so that no later save takes it for the whole one to keep."""
+    target = paths.quarantine(key, paths.new_identity())
+    try:
+        disk.move(folder, target)
+    except OSError:
+        return "left where it is"  # a store that one may only read
+    return f"moved to {disk.where}/{target}"
 
 
 def decode_slot(disk: Disk, key: str, folder: str) -> Manifest:

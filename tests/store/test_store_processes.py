@@ -105,7 +105,7 @@ def test_after_any_kill_every_object_is_whole(local, start):
     # What a kill left half-written is known, and goes.
     local.gc(grace_s=0)
     assert local.verify().leftovers == ()
-    assert len(list(local._disk.files(""))) == 2 * report.whole
+    assert len(list(local._disk.files("objects"))) == 2 * report.whole
 
 
 def test_a_dead_process_is_told_from_a_living_one_of_the_same_number():

@@ -301,6 +301,21 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_passed_over(store, monkeypat
     assert store.load_progress(KEY, on_damage=pytest.fail).files == {"w": b"older"}
 
 
+def test_a_damaged_checkpoint_that_cannot_be_moved_is_passed_over(store, monkeypatch):
+    store.save_progress(KEY, {"w": b"older"}, {})
+    store.save_progress(KEY, {"w": b"newer"}, {})
+    newest = max(fact.path for fact in store._disk.files("progress") if fact.path[-2:] == "/w")
+    store._disk.replace(newest, b"cut")
+
+    def read_only(self, source, target):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(type(store._disk), "move", read_only)
+    told = []
+    assert store.load_progress(KEY, on_damage=told.append).files == {"w": b"older"}
+    assert "left where it is" in told[0]
+
+
 # File systems that lack something
 
 

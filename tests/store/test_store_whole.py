@@ -234,12 +234,24 @@ def test_gc_spares_what_a_live_process_works_on(store):
     path = orphan(store, A, OLD)
     store.save_progress(key_for("d"), {"w": b"1"}, {})
     with store.lease(A), store.lease(key_for("d")):
-        store.gc(keep=[], grace_s=0, unfinished_s=0)
+        report = store.gc(keep=[], grace_s=0, unfinished_s=0)
+        assert summary(report) == sorted([("object", B), ("object", C)])
+        assert (report.kept, store.gc(keep=[], dry_run=True, grace_s=0).removed) == (1, ())
         assert store.get(A, verify=True) is not None
         assert path in all_paths(store)
         assert store.load_progress(key_for("d")) is not None
     store.gc(keep=[], grace_s=0, unfinished_s=0)
     assert [p for p in all_paths(store) if p != paths.GUARD] == []
+
+
+def test_gc_spares_what_a_process_takes_up_while_it_runs(store, monkeypatch):
+    fill(store)
+    path = orphan(store, B, OLD)
+    monkeypatch.setattr("dmtsearch.store.collect.live_keys", lambda disk: set())
+    with store.lease(A), store.lease(B):
+        assert summary(store.gc(keep=[])) == [("object", C)]
+        assert path in all_paths(store)
+    assert {line.key for line in store.ls()} == {A, B}
 
 
 def test_gc_removes_objects_that_nobody_asked_for(local):
