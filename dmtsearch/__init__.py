@@ -1,0 +1,55 @@
+"""dmtsearch finds the best way to train a small network through bigger ones.
+
+The names below are loaded when they are first used: importing the package pulls in neither torch
+nor ray.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dmtsearch.api import check as check
+    from dmtsearch.api import evaluate as evaluate
+    from dmtsearch.api import load_bundle as load_bundle
+    from dmtsearch.api import load_schedule as load_schedule
+    from dmtsearch.api import load_space as load_space
+    from dmtsearch.api import train as train
+    from dmtsearch.errors import DmtSearchError as DmtSearchError
+    from dmtsearch.schedule import Schedule as Schedule
+    from dmtsearch.space import Space as Space
+
+_HOMES = {
+    "check": "dmtsearch.api",
+    "evaluate": "dmtsearch.api",
+    "load_bundle": "dmtsearch.api",
+    "load_schedule": "dmtsearch.api",
+    "load_space": "dmtsearch.api",
+    "train": "dmtsearch.api",
+    "DmtSearchError": "dmtsearch.errors",
+    "Schedule": "dmtsearch.schedule",
+    "Space": "dmtsearch.space",
+}
+
+__all__ = [
+    "DmtSearchError",
+    "Schedule",
+    "Space",
+    "check",
+    "evaluate",
+    "load_bundle",
+    "load_schedule",
+    "load_space",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("dmtsearch")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dmtsearch' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,152 @@
+"""The commands as functions: the same names, the same arguments.
+
+import dmtsearch
+report = dmtsearch.check("search_spaces/demo.yaml")
+training = dmtsearch.train("search_spaces/demo.yaml", out="out/demo")
+bundle = dmtsearch.load_bundle("out/demo")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmtsearch.errors import ScheduleError
+from dmtsearch.schedule import Schedule, override
+from dmtsearch.schedule import load_schedule as load_schedule
+from dmtsearch.space import Space, is_space
+from dmtsearch.space import load_space as load_space
+from dmtsearch.store import Store, open_store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dmtsearch.deploy.bundle import Bundle
+    from dmtsearch.deploy.checking import ScheduleCheck
+    from dmtsearch.deploy.evaluating import Evaluation
+    from dmtsearch.deploy.training import Training, Watch
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        ok: Whether it can run.
+        problems: Everything that stops it, one sentence each; empty where ok.
+        schedule: What would run; for a space, its anchor (the middle of each range, the first
+            of each choice). None where not ok.
+        holes: Of a space.
+        notes: What is allowed but should be known.
+    """
+
+    ok: bool
+    problems: tuple[str, ...]
+    schedule: ScheduleCheck | None
+    holes: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `dmtsearch check --json` prints it."""
+        found = self.schedule
+        return {
+            "ok": self.ok,
+            "problems": list(self.problems),
+            "stages": [asdict(stage) for stage in found.stages] if found else [],
+            "holes": list(self.holes),
+            "deliver": found.deliver if found else None,
+            "data": found.data if found else None,
+            "cold_cost": found.cost if found else None,
+            "notes": list(self.notes),
+        }
+
+
+def check(file: str | Path | Schedule | Space, *, store: str | None = None) -> CheckReport:
+    """Check a schedule or a search space: everything wrong at once. Trains nothing.
+
+    Args:
+        file: A file, or what was loaded from one.
+        store: URL of the store whose finished stages are looked up.
+    """
+    from dmtsearch.deploy.checking import check_schedule
+
+    try:
+        loaded = _load(file)
+        schedule = loaded.anchor() if isinstance(loaded, Space) else loaded
+        found = check_schedule(schedule, open_store(store, read_only=True))
+    except ScheduleError as error:
+        return CheckReport(False, error.problems, None, (), ())
+    holes: tuple[dict[str, Any], ...] = ()
+    notes = found.notes
+    if isinstance(loaded, Space):
+        holes = tuple(hole.as_dict() for hole in loaded.holes)
+        notes = (*notes, *loaded.notes)
+    return CheckReport(True, (), found, holes, notes)
+
+
+def _load(file: str | Path | Schedule | Space) -> Schedule | Space:
+    if isinstance(file, Schedule | Space):
+        return file
+    return load_space(file) if is_space(file) else load_schedule(file)
+
+
+def train(
+    schedule: str | Path | Schedule,
+    out: str | Path,
+    *,
+    seed: int | None = None,
+    set: Mapping[str, Any] | None = None,
+    store: str | Store | None = None,
+    models: Mapping[str, nn.Module] | None = None,
+    data: Any = None,
+    device: str | None = None,
+    watch: Watch | None = None,
+) -> Training:
+    """Train one schedule, without a search, into a model bundle.
+
+    Args:
+        schedule: A file, or a loaded schedule.
+        out: Folder of the bundle: new, empty, or one that holds this same schedule.
+        seed: In place of the schedule's own.
+        set: Values in place of the schedule's, by document path: `{"stages.student.epochs": 5}`.
+        store: Where finished stages lie: an open store, or a URL.
+        models: The user's own modules by stage, in place of the schedule's descriptions.
+        data: The user's own data sets: a map-style data set of (x, label), or a dict of such by
+            split.
+        device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
+        watch: Who is told what while it trains.
+
+    Raises:
+        DmtSearchError: Something is wrong with schedule, data, store or folder; before training
+            where it can be known.
+    """
+    from dmtsearch.deploy.training import train_schedule
+
+    loaded = schedule if isinstance(schedule, Schedule) else load_schedule(schedule)
+    changes = dict(set or {})
+    if seed is not None:
+        changes["seed"] = seed
+    if changes:
+        loaded = override(loaded, changes)
+    opened = store if isinstance(store, Store) else open_store(store)
+    return train_schedule(
+        loaded, Path(out), opened, models=models, data=data, device=device, watch=watch
+    )
+
+
+def load_bundle(
+    folder: str | Path, *, model: nn.Module | None = None, device: str = "cpu"
+) -> Bundle:
+    """Load what `train` wrote; see `dmtsearch.deploy.bundle.load_bundle`."""
+    from dmtsearch.deploy.bundle import load_bundle as load
+
+    return load(folder, model=model, device=device)
+
+
+def evaluate(folder: str | Path, *, data: Any = None, device: str | None = None) -> Evaluation:
+    """Score a bundle on its test split, or on other data; each opening is written down."""
+    from dmtsearch.deploy.evaluating import evaluate_bundle
+
+    return evaluate_bundle(folder, data=data, device=device)

@@ -1,0 +1,101 @@
+"""`dmtsearch check`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dmtsearch import api
+from dmtsearch.cli.output import console, count, print_json, refuse, say, table
+from dmtsearch.errors import ScheduleError
+
+
+def check(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A schedule or a search space.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+    store: Annotated[
+        str | None, typer.Option(help="Store whose finished stages are looked up.")
+    ] = None,
+) -> None:
+    """Say everything about FILE before a second of training. Trains nothing.
+
+    Example: `dmtsearch check search_spaces/fashion_mnist_chain.yaml`
+    """
+    report = api.check(file, store=store)
+    if json:
+        print_json(report.as_dict())
+    elif report.ok:
+        _print(file, report)
+    else:
+        refuse(ScheduleError(str(file), report.problems))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _print(file: Path, report: api.CheckReport) -> None:
+    found = report.schedule
+    assert found is not None, "a report that is ok has a schedule"
+    out = console()
+    say(f"{file}: ok")
+    say(f"data      {found.data}")
+    say(f"delivers  {found.deliver}")
+    say(f"cost      {count(found.cost)} sample-MACs for the whole path")
+    say()
+    out.print(
+        table(
+            ("stage", "learns from", "model", "params", "MACs", "epochs", "cost", "in the store"),
+            [_row(stage) for stage in found.stages],
+            numbers=("params", "MACs", "epochs", "cost"),
+        )
+    )
+    for stage in found.stages:
+        for hint in stage.hints:
+            say(
+                f"hint      {hint['source']} {_shape(hint['source_shape'])} to "
+                f"{stage.name}.{hint['at']} {_shape(hint['at_shape'])}: {hint['adapter']}"
+            )
+    if report.holes:
+        say()
+        out.print(
+            table(
+                ("hole", "kind", "values", "when"),
+                [_hole_row(hole) for hole in report.holes],
+                numbers=(),
+            )
+        )
+    for note in report.notes:
+        say(f"note      {note}")
+    say()
+    if report.holes:
+        say("The table shows the middle of each range and the first of each choice.")
+    else:
+        say(f"Next: dmtsearch train {file} --out out/{file.stem}")
+
+
+def _row(stage: Any) -> tuple[str, ...]:
+    source = stage.source
+    names = (
+        "labels" if source is None else source if isinstance(source, str) else ", ".join(source)
+    )
+    epochs = f"{stage.hint_epochs} + {stage.epochs}" if stage.hint_epochs else str(stage.epochs)
+    kept = {True: "yes", False: "no", None: "?"}[stage.shared]
+    return (
+        stage.name,
+        names,
+        stage.model,
+        f"{stage.params:,}",
+        count(stage.macs),
+        epochs,
+        count(stage.cost),
+        kept,
+    )
+
+
+def _shape(sides: list[int]) -> str:
+    return "[" + ", ".join(str(side) for side in sides) + "]"
+
+
+def _hole_row(hole: dict[str, Any]) -> tuple[str, ...]:
+    return (hole["name"], hole["kind"], str(hole["values"]), str(hole.get("when") or ""))

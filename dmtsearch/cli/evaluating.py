@@ -1,0 +1,42 @@
+"""`dmtsearch evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dmtsearch import api
+from dmtsearch.cli.output import percent, print_json, say
+
+
+def evaluate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What `dmtsearch train --out DIR` wrote.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Other data: a folder of images by class, a table, or package.module:function."
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+) -> None:
+    """Score a model bundle on its sealed test split, or on other data.
+
+    Each opening of the test split is written down in DIR/openings.jsonl.
+
+    Example: `dmtsearch evaluate out/demo`
+    """
+    found = api.evaluate(folder, data=data, device=device)
+    if json:
+        print_json(found.as_dict())
+        return
+    metrics = found.metrics
+    say(f"{folder}: {found.split}, n = {metrics.n:,}")
+    say(f"accuracy  {percent(metrics.accuracy)}")
+    say(f"NLL       {metrics.nll:.4f} nats")
+    say(f"ECE       {percent(metrics.ece)} (15 bins)")
+    if found.openings:
+        times = "time" if found.openings == 1 else "times"
+        say(f"The test split of this bundle has been opened {found.openings} {times}.")

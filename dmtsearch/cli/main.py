@@ -1,0 +1,54 @@
+"""The `dmtsearch` command. Parse, call one function, print."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dmtsearch.cli import checking, evaluating, schema, storing, training
+from dmtsearch.cli.output import refuse
+from dmtsearch.errors import DmtSearchError
+
+app = typer.Typer(
+    name="dmtsearch",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Find the best way to train a small network through bigger ones.",
+)
+app.command("check")(checking.check)
+app.command("train")(training.train)
+app.command("evaluate")(evaluating.evaluate)
+app.command("schema")(schema.schema)
+app.add_typer(storing.app, name="store")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"dmtsearch {version('dmtsearch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Find the best way to train a small network through bigger ones."""
+
+
+def main() -> None:
+    """Run the command line; the one place where an error becomes an exit code.
+
+    Exit 1: refused, with reasons. Exit 2: wrong usage. Exit 130: interrupted.
+    """
+    try:
+        app()
+    except DmtSearchError as error:
+        refuse(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,144 @@
+"""`dmtsearch store ls|verify|explain|gc`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dmtsearch.cli.output import console, print_json, say, table
+from dmtsearch.store import open_store
+
+app = typer.Typer(no_args_is_help=True, help="Look at, check and tidy kept stages.")
+
+STORE = typer.Option(help="Which store; else $DMTSEARCH_STORE, else the user's cache.")
+JSON = typer.Option("--json", help="Print facts for another program.")
+
+
+@app.command("ls")
+def list_objects(
+    store: Annotated[str | None, STORE] = None, json: Annotated[bool, JSON] = False
+) -> None:
+    """List finished stages, hint phases and snapshots, and stages that are not finished.
+
+    Example: `dmtsearch store ls`
+    """
+    opened = open_store(store, read_only=True)
+    found = opened.ls()
+    if json:
+        print_json([asdict(info) for info in found])
+        return
+    if not found:
+        say(f"{opened.where}: nothing is kept yet")
+        return
+    rows = [
+        (
+            info.key[:12],
+            info.kind,
+            "running" if info.running else info.status,
+            info.name,
+            size(info.size),
+            info.created,
+        )
+        for info in found
+    ]
+    console().print(
+        table(("key", "kind", "status", "name", "size", "since"), rows, numbers=("size",))
+    )
+    say(f"{opened.where}: {len(found)} objects, {size(sum(info.size for info in found))}")
+
+
+@app.command()
+def verify(
+    store: Annotated[str | None, STORE] = None,
+    repair: Annotated[
+        bool, typer.Option(help="Set damaged objects aside, so that they are trained again.")
+    ] = False,
+    json: Annotated[bool, JSON] = False,
+) -> None:
+    """Read every byte and compare it with what was committed. Exit 1 where something is damaged.
+
+    Example: `dmtsearch store verify --repair`
+    """
+    opened = open_store(store, read_only=not repair)
+    report = opened.verify(repair=repair)
+    if json:
+        print_json({"ok": report.ok, **asdict(report)})
+    else:
+        say(f"{opened.where}: {report.whole} objects are whole, {len(report.damaged)} are damaged")
+        for damaged in report.damaged:
+            say(f"  {damaged.key[:12]}: {damaged.reason}")
+        for place in report.set_aside:
+            say(f"  set aside: {place}")
+        if report.leftovers:
+            spare = size(sum(leftover.size for leftover in report.leftovers))
+            say(f"{len(report.leftovers)} leftovers, {spare}; dmtsearch store gc removes old ones")
+        if not report.ok:
+            say("Next: dmtsearch store verify --repair")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    a: Annotated[str, typer.Argument(help="A key, or its first 6 signs or more.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    store: Annotated[str | None, STORE] = None,
+    json: Annotated[bool, JSON] = False,
+) -> None:
+    """Show why two keys differ: every place in which what they are made of is unlike.
+
+    Example: `dmtsearch store explain 3fa9c1 77b0d2`
+    """
+    found = open_store(store, read_only=True).explain(a, b)
+    if json:
+        print_json([asdict(difference) for difference in found])
+        return
+    if not found:
+        say("no difference: both are one object")
+        return
+    rows = [(one.path, one.left or "-", one.right or "-") for one in found]
+    console().print(table(("where", a, b), rows, numbers=()))
+
+
+@app.command()
+def gc(
+    store: Annotated[str | None, STORE] = None,
+    older_than: Annotated[
+        float | None, typer.Option(metavar="DAYS", help="Objects unused for so many days go too.")
+    ] = None,
+    max_size: Annotated[
+        float | None, typer.Option(metavar="GB", help="The least used go until this much is left.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+    json: Annotated[bool, JSON] = False,
+) -> None:
+    """Remove what killed processes left behind and, if asked, objects that nobody uses.
+
+    Nothing goes that a live process works on.
+
+    Example: `dmtsearch store gc --older-than 90 --dry-run`
+    """
+    opened = open_store(store)
+    report = opened.gc(
+        older_than_s=None if older_than is None else older_than * 86400,
+        max_bytes=None if max_size is None else int(max_size * 1e9),
+        dry_run=dry_run,
+    )
+    if json:
+        print_json({**asdict(report), "freed_bytes": report.freed_bytes})
+        return
+    for removed in report.removed:
+        say(f"  {removed.what:11s} {size(removed.size):>10s}  {removed.path}")
+    verb = "would free" if dry_run else "freed"
+    say(
+        f"{opened.where}: {verb} {size(report.freed_bytes)}; {report.kept} objects stay, "
+        f"{size(report.kept_bytes)}"
+    )
+
+
+def size(num_bytes: float) -> str:
+    """Bytes for a person, in powers of 1000: 812 B, 4.8 MB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= scale:
+            return f"{num_bytes / scale:.1f} {unit}"
+    return f"{num_bytes:.0f} B"

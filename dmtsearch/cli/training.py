@@ -1,0 +1,109 @@
+"""`dmtsearch train`."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from dmtsearch import api
+from dmtsearch.cli.output import console, count, duration, percent, say, table
+from dmtsearch.errors import UsageError
+
+
+def train(
+    schedule: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A schedule.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the model bundle: new, empty, or this schedule's.")
+    ],
+    seed: Annotated[int | None, typer.Option(help="In place of the schedule's own.")] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Another value: stages.student.epochs=5. Repeat it.",
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Where finished stages lie; else $DMTSEARCH_STORE, else the user's cache."
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
+) -> None:
+    """Train one schedule, stage by stage, and write the delivered model.
+
+    Stages that the store has are reused. After Ctrl-C, or a kill at any moment, the same command
+    goes on and gives the same bytes.
+
+    Example: `dmtsearch train search_spaces/demo.yaml --out out/demo`
+    """
+    from dmtsearch.cli.view import make_view
+
+    view = make_view(schedule)
+    with _stopping_on_interrupt(view.stop), view:
+        training = api.train(
+            schedule,
+            out,
+            seed=seed,
+            set=_settings(set or []),
+            store=store,
+            device=device,
+            watch=view.watch,
+        )
+    if training.stopped is not None:
+        say(f"Stopped in stage {training.stopped}; everything so far is kept.")
+        say("Go on with the same command.")
+        raise typer.Exit(130)
+    say()
+    console().print(
+        table(
+            ("stage", "params", "MACs", "val accuracy", "n", "epochs", "time", ""),
+            [
+                (
+                    stage.name,
+                    f"{stage.record['params']:,}",
+                    count(stage.record["macs"]),
+                    percent(stage.record["metrics"]["val"]["accuracy"]),
+                    f"{stage.record['metrics']['val']['n']:,}",
+                    str(stage.record["hint_epochs"] + stage.record["epochs"]),
+                    duration(stage.record["seconds"] + stage.record["hint_seconds"]),
+                    "reused" if stage.reused else "hints reused" if stage.hints_reused else "",
+                )
+                for stage in training.stages
+            ],
+            numbers=("params", "MACs", "val accuracy", "n", "epochs", "time"),
+        )
+    )
+    say(f"Wrote {out}: the model of stage {training.deliver}.")
+    say(f"Next: dmtsearch evaluate {out}")
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        path, equals, value = pair.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--set {pair}: write PATH=VALUE, like stages.student.epochs=5")
+        found[path] = value
+    return found
+
+
+@contextmanager
+def _stopping_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C stops at the end of the epoch, with a checkpoint; the second at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

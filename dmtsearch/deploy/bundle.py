@@ -1,0 +1,184 @@
+"""A model bundle: the delivered model with everything that using it needs, in one folder.
+
+`model.safetensors`, `schedule.yaml`, `bundle.json`, `history.csv`. `bundle.json` is written last:
+a folder without it is a training that has not ended.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dmtsearch.errors import BundleError
+from dmtsearch.files import sha256_bytes, sha256_file, write_atomic, write_json
+from dmtsearch.training.batch import View
+from dmtsearch.training.build import OBJECT, build_trained
+from dmtsearch.training.job import TrainedModel
+from dmtsearch.training.profile import Profile
+
+MODEL, SCHEDULE, INFO = "model.safetensors", "schedule.yaml", "bundle.json"
+HISTORY, OPENINGS = "history.csv", "openings.jsonl"
+FORMAT = 1
+HISTORY_COLUMNS = (
+    "stage",
+    "phase",
+    "epoch",
+    "loss",
+    "hard",
+    "soft",
+    "hint",
+    "val_accuracy",
+    "val_nll",
+    "val_hint",
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A delivered model, loaded.
+
+    Attributes:
+        folder: Where it lies.
+        model: In eval mode; reads normalised input, gives logits [N, classes].
+        info: `bundle.json` as it stands.
+        profile: The device that the model is on.
+    """
+
+    folder: Path
+    model: nn.Module
+    info: Mapping[str, Any]
+    profile: Profile
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class, in the order of the outputs."""
+        return tuple(self.info["classes"])
+
+    @property
+    def view(self) -> View:
+        """How the model reads stored samples."""
+        given = self.info["input"]
+        return View(given["modality"], given["size"], tuple(given["mean"]), tuple(given["std"]))
+
+    def predict(self, samples: Tensor) -> Tensor:
+        """Class probabilities of stored samples.
+
+        Args:
+            samples: [N, C, H, W] uint8 (0 to 255) or float in [0, 1], or [N, features] float;
+                not normalised: that is done here.
+
+        Returns:
+            Probabilities, float32, shape [N, classes].
+        """
+        viewer = self.profile.viewer(self.view)
+        with torch.inference_mode():
+            x = viewer(samples.to(self.profile.torch_device))
+            return torch.softmax(self.model(x).float(), dim=1)
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    model: bytes,
+    schedule: str,
+    info: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write a bundle's files, `bundle.json` last."""
+    table = history_table(history)
+    write_atomic(folder / MODEL, model)
+    write_atomic(folder / SCHEDULE, schedule)
+    write_atomic(folder / HISTORY, table)
+    checksums = {
+        MODEL: sha256_bytes(model),
+        SCHEDULE: sha256_bytes(schedule.encode()),
+        HISTORY: sha256_bytes(table.encode()),
+    }
+    write_json(folder / INFO, {"format": FORMAT, **info, "checksums": checksums})
+
+
+def history_table(history: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of all stages as CSV; a cell is empty where a phase has no such value."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, HISTORY_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in history:
+        writer.writerow({name: row[name] for name in HISTORY_COLUMNS if name in row})
+    return out.getvalue()
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Return `bundle.json`.
+
+    Raises:
+        BundleError: There is none, or it is no bundle of this format.
+    """
+    path = folder / INFO
+    if not path.is_file():
+        if (folder / SCHEDULE).is_file():
+            raise BundleError(
+                f"{folder}: this training has not ended; go on with: "
+                f"dmtsearch train {folder / SCHEDULE} --out {folder}"
+            )
+        raise BundleError(
+            f"{folder}: no {INFO} there, so this is no model bundle; give the folder that "
+            "`dmtsearch train SCHEDULE --out DIR` wrote"
+        )
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleError(f"{path}: not JSON ({error}); train again into a new folder") from error
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        raise BundleError(f"{path}: not a bundle of format {FORMAT}")
+    return info
+
+
+def load_bundle(
+    folder: str | Path, *, model: nn.Module | None = None, device: str = "cpu"
+) -> Bundle:
+    """Load a bundle; needs nothing of the search, the store or the schedule.
+
+    Args:
+        folder: What `dmtsearch train` wrote.
+        model: The user's own module, where the stage was trained on one given from Python.
+        device: Where to put the model.
+
+    Raises:
+        BundleError: No bundle, an altered or truncated file, or a module that must be given.
+    """
+    folder = Path(folder)
+    info = read_info(folder)
+    for name, expected in info["checksums"].items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{folder}: {name} is missing; train again into a new folder")
+        found = sha256_file(path)
+        if found != expected:
+            raise BundleError(
+                f"{path}: altered or truncated (sha256 {found[:12]}, not {expected[:12]}); "
+                "train again into a new folder: kept stages are reused"
+            )
+    given = info["input"]
+    trained = TrainedModel(
+        name=info["deliver"],
+        key=info["key"],
+        model=info["model"],
+        in_shape=tuple(info["in_shape"]),
+        num_classes=info["num_classes"],
+        view=View(given["modality"], given["size"], tuple(given["mean"]), tuple(given["std"])),
+    )
+    if OBJECT in info["model"] and model is None:
+        raise BundleError(
+            f"{folder}: this model is a module given from Python; load it with "
+            "load_bundle(folder, model=YOUR_MODULE)"
+        )
+    objects = {info["model"][OBJECT]: model} if OBJECT in info["model"] and model else {}
+    built = build_trained(trained, (folder / MODEL).read_bytes(), objects, str(Path.cwd()))
+    profile = Profile(device=device)
+    return Bundle(folder, profile.place(built).eval(), info, profile)

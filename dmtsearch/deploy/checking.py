@@ -1,0 +1,212 @@
+"""Everything about a schedule before a second of training: what would run, what it costs, what
+the store has of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dmtsearch.data import DataFacts, describe_data, describe_splits
+from dmtsearch.deploy.training import open_schedule_data
+from dmtsearch.errors import DataMissingError, DmtSearchError, ScheduleError
+from dmtsearch.models import describe_model
+from dmtsearch.schedule import Schedule, SourceRef, expand
+from dmtsearch.store import Store
+from dmtsearch.training.build import OBJECT
+from dmtsearch.training.jobs import make_jobs
+from dmtsearch.training.plan import Plan, ResolvedStage
+from dmtsearch.training.profile import pick_device
+from dmtsearch.training.resolve import resolve
+
+EAGER_SAMPLES = 100_000
+"""Data of at most so many samples is read by a check, so that it can say what the store has."""
+
+
+@dataclass(frozen=True)
+class StageCheck:
+    """What one stage would do.
+
+    Attributes:
+        name, source, model: In words; `source` is None, a name, or a list of names.
+        params, macs: Of its model.
+        epochs: Passes with labels or soft targets.
+        hint_epochs: Passes of its hint phase before.
+        samples: In the training split; None where that is not known yet.
+        hints: Each with both points, both shapes and the adapter.
+        cost: Cold cost in sample-MACs; None where `samples` is.
+        shared: Whether the store has it; None where the data cannot be read yet.
+        key: Its key, likewise.
+    """
+
+    name: str
+    source: str | list[str] | None
+    model: str
+    params: int
+    macs: int
+    epochs: int
+    hint_epochs: int
+    samples: int | None
+    hints: tuple[dict[str, Any], ...]
+    cost: int | None
+    shared: bool | None
+    key: str | None
+
+
+@dataclass(frozen=True)
+class ScheduleCheck:
+    """A schedule that can run.
+
+    Attributes:
+        stages: In order.
+        deliver: The delivered stage.
+        data: What is learned from, in words.
+        cost: Of the whole path; None where it is not known yet.
+        notes: What is allowed but should be known.
+    """
+
+    stages: tuple[StageCheck, ...]
+    deliver: str
+    data: str
+    cost: int | None
+    notes: tuple[str, ...]
+
+
+def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
+    """Resolve a schedule against its data and the store; trains nothing.
+
+    Raises:
+        ScheduleError: Everything that would stop it, as far as it can be known now.
+    """
+    expanded = expand(schedule)
+    spec = expanded.data
+    notes: list[str] = []
+    selects = any(stage.select is not None for stage in expanded.stages)
+    try:
+        facts = describe_data(name=spec.name, factory=spec.factory, args=spec.args, size=spec.size)
+        sizes = describe_splits(
+            facts,
+            train=spec.train,
+            val=spec.val,
+            test=spec.test,
+            selector=spec.selector,
+            with_selector=selects,
+        )
+    except DmtSearchError as error:
+        raise _data_problem(schedule, error) from error
+    num_train = sizes["train"] if sizes is not None else None
+    _refuse_small_train(schedule, num_train)
+    plan = resolve(schedule, facts, num_train=num_train)
+    keys: dict[str, str] = {}
+    if not facts.present:
+        notes.append(f"the data is not on this machine: {facts.advice}")
+    elif not selects and (facts.num_train or 0) <= EAGER_SAMPLES:
+        plan, keys, more = _with_data(schedule, plan)
+        notes += more
+    return ScheduleCheck(
+        stages=tuple(_stage(plan, stage, keys, store) for stage in plan.stages),
+        deliver=plan.deliver,
+        data=_describe(facts, sizes),
+        cost=_total(plan),
+        notes=(*plan.warnings, *notes),
+    )
+
+
+def _with_data(schedule: Schedule, plan: Plan) -> tuple[Plan, dict[str, str], tuple[str, ...]]:
+    """Read the data, for problems that only its samples show, and for the stages' keys."""
+    try:
+        data = open_schedule_data(schedule)
+    except DataMissingError as error:
+        return plan, {}, (str(error),)
+    except DmtSearchError as error:
+        raise _data_problem(schedule, error) from error
+    jobs = make_jobs(plan, data, device=pick_device())
+    return plan, {job.name: job.keys.key for job in jobs}, data.notes
+
+
+def _data_problem(schedule: Schedule, error: DmtSearchError) -> ScheduleError:
+    return ScheduleError(schedule.origin.where, [schedule.problem(path="data", rule=str(error))])
+
+
+def _refuse_small_train(schedule: Schedule, num_train: int | None) -> None:
+    if num_train is None:
+        return
+    problems = [
+        schedule.problem(
+            path=f"{stage.path}.optimizer.batch",
+            rule=(
+                f"a batch of {stage.optimizer.batch} is larger than the training split "
+                f"({num_train} samples) and drop_last is on, so nothing would be trained; use a "
+                "smaller batch, or drop_last: false"
+            ),
+        )
+        for stage in expand(schedule).stages
+        if stage.optimizer.drop_last and stage.optimizer.batch > num_train and stage.epochs > 0
+    ]
+    if problems:
+        raise ScheduleError(schedule.origin.where, problems)
+
+
+def _stage(
+    plan: Plan, resolved: ResolvedStage, keys: dict[str, str], store: Store | None
+) -> StageCheck:
+    stage = resolved.stage
+    key = keys.get(resolved.name)
+    shared = None
+    if key is not None and store is not None:
+        found = store.get(key)
+        shared = found is not None and not found.failed
+    names = [_ref_name(ref) for ref in stage.sources]
+    if stage.select is not None:
+        names = list(stage.select.stages)
+    return StageCheck(
+        name=resolved.name,
+        source=None if not names else names[0] if len(names) == 1 else names,
+        model=_model_words(resolved),
+        params=resolved.params,
+        macs=resolved.macs,
+        epochs=stage.epochs,
+        hint_epochs=stage.hint_phase.epochs if stage.hint_phase else 0,
+        samples=plan.num_train,
+        hints=tuple(
+            {
+                "source": f"{hint.hint.stage}.{hint.hint.source}",
+                "source_path": hint.source_path,
+                "source_shape": list(hint.source_shape),
+                "at": str(hint.hint.at),
+                "at_path": hint.at_path,
+                "at_shape": list(hint.at_shape),
+                "adapter": hint.adapter,
+                "weight": hint.hint.weight,
+            }
+            for hint in resolved.hints
+        ),
+        cost=None if plan.num_train is None else resolved.cost(plan.num_train),
+        shared=shared,
+        key=key,
+    )
+
+
+def _ref_name(ref: SourceRef) -> str:
+    return ref.stage if ref.epoch is None else f"{ref.stage} after epoch {ref.epoch}"
+
+
+def _model_words(resolved: ResolvedStage) -> str:
+    if OBJECT in resolved.model:
+        return "given module"
+    return describe_model(resolved.model)
+
+
+def _describe(facts: DataFacts, sizes: dict[str, int] | None) -> str:
+    shapes: Sequence[str] = [
+        (f"{name} " if name else "") + "x".join(str(side) for side in shape)
+        for name, shape in facts.shapes.items()
+    ]
+    words = f"{facts.name}: {', '.join(shapes)}, {facts.num_classes} classes"
+    if sizes is None:
+        return words
+    return f"{words}; " + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+
+
+def _total(plan: Plan) -> int | None:
+    if plan.num_train is None:
+        return None
+    return sum(stage.cost(plan.num_train) for stage in plan.stages)

@@ -1,0 +1,162 @@
+"""A bundle on its sealed test split, or on other data; each opening is written down."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dmtsearch.data import TABLES, DataSet, Split, load_data
+from dmtsearch.deploy.bundle import OPENINGS, SCHEDULE, Bundle, load_bundle
+from dmtsearch.deploy.training import open_schedule_data
+from dmtsearch.errors import BundleError, UsageError, nearest
+from dmtsearch.schedule import load_schedule
+from dmtsearch.training.batch import in_order
+from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
+from dmtsearch.training.profile import pick_device
+
+FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A bundle's score.
+
+    Attributes:
+        split: `test`, or the other data as it was named.
+        metrics: With n.
+        openings: How often this bundle's test split has been opened, this time included; 0 for
+            other data.
+    """
+
+    split: str
+    metrics: Metrics
+    openings: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """`{"split", "n", "accuracy", "nll", "ece"}`, and the number of openings."""
+        return {"split": self.split, **self.metrics.as_dict(), "openings": self.openings}
+
+
+def evaluate_bundle(
+    folder: str | Path, *, data: Any = None, device: str | None = None, reason: str = "evaluate"
+) -> Evaluation:
+    """Score a bundle.
+
+    Args:
+        folder: What `dmtsearch train` wrote.
+        data: None for the test split of the bundle's own data. Else other data: a folder of
+            images by class, a table name, a factory `package.module:function`, or the data sets
+            themselves. Of such, the test split that they bring is used, else all samples.
+        device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
+        reason: Written down with the opening of the test split.
+
+    Raises:
+        BundleError: No bundle, or its data is not what it was trained on.
+        DataError: The data cannot be read, or has other shapes or classes.
+    """
+    bundle = load_bundle(folder, device=pick_device(device))
+    if data is None:
+        return _on_test(bundle, reason)
+    opened = _other_data(bundle, data)
+    split = _relabelled(bundle, opened, _all_of(opened))
+    name = data if isinstance(data, str) else "given data"
+    return Evaluation(name, _score(bundle, split), openings=0)
+
+
+def _on_test(bundle: Bundle, reason: str) -> Evaluation:
+    opened = open_schedule_data(load_schedule(bundle.folder / SCHEDULE))
+    trained_on = bundle.info["data"]["fingerprint"]
+    if opened.fingerprint != trained_on:
+        raise BundleError(
+            f"{bundle.folder}: the data has changed since this model was trained (fingerprint "
+            f"{opened.fingerprint[:12]}, not {trained_on[:12]}); score it as other data: --data"
+        )
+    opened.open_test(reason=reason)
+    metrics = _score(bundle, opened.split("test"))
+    path = bundle.folder / OPENINGS
+    line = {
+        "opened": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "reason": reason,
+        "split": "test",
+        "seeds": [bundle.info["seed"]],
+        "fingerprint": opened.fingerprint,
+        **metrics.as_dict(),
+    }
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise BundleError(
+            f"{path}: an opening of the test split must be written down, and this folder cannot "
+            f"be written ({error.strerror}); copy the bundle to one that can"
+        ) from error
+    return Evaluation("test", metrics, _count_lines(path))
+
+
+def _count_lines(path: Path) -> int:
+    with path.open(encoding="utf-8") as file:
+        return sum(1 for _ in file)
+
+
+def _other_data(bundle: Bundle, data: Any) -> DataSet:
+    # Every sample counts, so the splits that are drawn here only have to exist.
+    given: dict[str, Any]
+    size = bundle.info["in_shape"][1] if len(bundle.info["in_shape"]) == 3 else None
+    if not isinstance(data, str | Path):
+        given = {"objects": data}
+    elif Path(data).is_dir():
+        given = {"name": "image_folder", "args": {"root": str(data)}, "size": size}
+    elif str(data) in TABLES:
+        given = {"name": str(data)}
+    elif FACTORY.fullmatch(str(data)):
+        given = {"factory": str(data)}
+    else:
+        raise UsageError(
+            f"--data {data}: no such folder, table name or factory{nearest(str(data), TABLES)}"
+        )
+    return load_data(**given)
+
+
+def _all_of(data: DataSet) -> Split:
+    """The test split that a data set brings, else all of its samples."""
+    data.open_test(reason="other data")
+    if data.facts.num_test is not None:
+        return data.split("test")
+    parts = [data.split(name) for name in data.split_sizes]
+    x = {name: torch.cat([part.x[name] for part in parts]) for name in parts[0].x}
+    y, index = (torch.cat([getattr(part, field) for part in parts]) for field in ("y", "index"))
+    return Split(x, y, index)
+
+
+def _relabelled(bundle: Bundle, data: DataSet, split: Split) -> Split:
+    """The split with the bundle's class numbers, matched by the classes' names."""
+    numbers: Mapping[str, int] = {name: number for number, name in enumerate(bundle.classes)}
+    unknown = [name for name in data.classes if name not in numbers]
+    if unknown:
+        raise BundleError(
+            f"the data has classes that the model does not know: {', '.join(unknown[:5])}; it "
+            f"knows {', '.join(bundle.classes[:12])}"
+        )
+    table = torch.tensor([numbers[name] for name in data.classes])
+    return Split(split.x, table[split.y], split.index)
+
+
+def _score(bundle: Bundle, split: Split) -> Metrics:
+    view = bundle.view
+    if view.modality not in split.x:
+        raise BundleError(
+            f"the model reads modality {view.modality!r}; the data has {', '.join(split.x)}"
+        )
+    split = split.to(bundle.profile.torch_device)
+    stored = tuple(split.x[view.modality].shape[1:])
+    expected = tuple(bundle.info["in_shape"])
+    if stored != expected and (view.size is None or stored[0] != expected[0]):
+        raise BundleError(f"the model reads samples of shape {expected}; the data has {stored}")
+    batches = in_order(split.x, bundle.profile.viewer(view), batch=EVALUATION_BATCH)
+    logits = predict(bundle.model, batches, autocast=bundle.profile.autocast)
+    return measure(logits, split.y)

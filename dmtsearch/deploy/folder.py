@@ -1,0 +1,93 @@
+"""The folder of a training: claimed by one schedule, for one process, and never overwritten."""
+
+import errno
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dmtsearch.deploy.bundle import SCHEDULE
+from dmtsearch.errors import BundleError, DmtSearchError
+from dmtsearch.files import write_atomic
+from dmtsearch.schedule import Schedule, dump_schedule, parse_schedule
+
+LOCK = ".lock"
+
+
+@contextmanager
+def claim_folder(out: Path, schedule: Schedule) -> Iterator[str]:
+    """Hold `out` for this schedule; gives the schedule's text as it lies there.
+
+    A new or empty folder is taken. One that holds the same schedule is gone on with. One that
+    holds anything else is refused, and left as it is.
+
+    Raises:
+        BundleError: Another schedule, other files, a process that trains there right now, or a
+            folder that cannot be written.
+    """
+    text = dump_schedule(schedule)
+    _refuse_other(out, schedule)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / LOCK).open("w")
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    with lock:
+        _take(lock.fileno(), out)
+        try:
+            if not (out / SCHEDULE).exists():
+                _write_schedule(out, text)
+            yield text
+        finally:
+            (out / LOCK).unlink(missing_ok=True)
+
+
+def _write_schedule(out: Path, text: str) -> None:
+    try:
+        write_atomic(out / SCHEDULE, text)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> BundleError:
+    return BundleError(
+        f"{out}: cannot be written ({error.strerror or error}); give another folder: --out DIR. "
+        "Finished stages are kept in the store"
+    )
+
+
+def _take(handle: int, out: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        raise BundleError(
+            f"{out}: another process trains into this folder right now; wait for it, or give "
+            "another: --out DIR"
+        ) from None
+
+
+def _refuse_other(out: Path, schedule: Schedule) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise BundleError(f"{out}: a file, not a folder; give another: --out DIR")
+    there = out / SCHEDULE
+    if there.is_file():
+        try:
+            same = parse_schedule(there.read_text(encoding="utf-8"), str(there)) == schedule
+        except (DmtSearchError, ValueError):
+            same = False
+        if same:
+            return
+        raise BundleError(
+            f"{out} holds another schedule ({there}); nothing is overwritten: give another "
+            "folder with --out DIR, or train that schedule there"
+        )
+    others = sorted(path.name for path in out.iterdir() if path.name != LOCK)
+    if others:
+        raise BundleError(
+            f"{out} is not empty ({', '.join(others[:3])}{', ...' * (len(others) > 3)}) and "
+            "holds no schedule; nothing is overwritten: give another folder with --out DIR"
+        )

@@ -1,0 +1,246 @@
+"""Production training: one schedule, without a search and without Ray, into a model bundle."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dmtsearch.data import DataSet, load_data
+from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
+from dmtsearch.deploy.folder import claim_folder
+from dmtsearch.errors import BundleError
+from dmtsearch.schedule import Schedule, expand
+from dmtsearch.store import Store
+from dmtsearch.training.job import StageJob
+from dmtsearch.training.jobs import make_jobs
+from dmtsearch.training.obtain import MODEL_FILE, Bench, StageResult, Stopped, obtain_stage
+from dmtsearch.training.plan import Plan
+from dmtsearch.training.profile import pick_device
+from dmtsearch.training.progress import Listener, go_on
+from dmtsearch.training.records import versions
+from dmtsearch.training.resolve import resolve
+from dmtsearch.training.stage import SAVE_EVERY_S
+
+
+def _silent(text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told what while a schedule trains.
+
+    Attributes:
+        listen: Asked after every epoch; may answer "stop".
+        tell: Given a sentence for a person.
+        start: Given all jobs before the first stage, and each job as its turn comes.
+        end: Given each stage's result.
+    """
+
+    listen: Listener = go_on
+    tell: Callable[[str], None] = _silent
+    begin: Callable[[Plan, Sequence[StageJob]], None] = lambda plan, jobs: None
+    start: Callable[[StageJob], None] = lambda job: None
+    end: Callable[[StageJob, StageResult], None] = lambda job, result: None
+
+
+@dataclass(frozen=True)
+class Training:
+    """A schedule that was trained, or stopped on the way.
+
+    Attributes:
+        folder: The bundle.
+        stages: Finished stages, in order.
+        deliver: Name of the delivered stage.
+        stopped: Name of the stage during which the listener said stop, else None.
+    """
+
+    folder: Path
+    stages: tuple[StageResult, ...]
+    deliver: str
+    stopped: str | None = None
+
+    @property
+    def delivered(self) -> StageResult:
+        """The result of the delivered stage."""
+        return next(stage for stage in self.stages if stage.name == self.deliver)
+
+
+def train_schedule(
+    schedule: Schedule,
+    out: Path,
+    store: Store,
+    *,
+    models: Mapping[str, nn.Module] | None = None,
+    data: Any = None,
+    device: str | None = None,
+    watch: Watch | None = None,
+    save_every_s: float = SAVE_EVERY_S,
+) -> Training:
+    """Train a schedule stage by stage, and write the delivered model as a bundle.
+
+    Finished stages are taken from the store, also those of other schedules. After any
+    interruption the same call goes on, and gives the same bytes as an unbroken run.
+
+    Args:
+        schedule: What to run.
+        out: Folder of the bundle: new, empty, or one that holds this same schedule.
+        store: Where finished stages and checkpoints lie.
+        models: The user's own modules by stage, in place of the schedule's descriptions. Each
+            is copied, and trains (or, with `epochs: 0`, serves as it is) as its stage says.
+        data: The user's own data sets, in place of the schedule's (see `load_data`).
+        device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
+        watch: Who is told what.
+        save_every_s: Seconds between checkpoints, at least; 0 writes one after every epoch.
+
+    Raises:
+        ScheduleError, DataError, StoreError, BundleError, DivergedError: Before training where
+            it can be known.
+    """
+    watch, models = watch or Watch(), models or {}
+    device = pick_device(device)
+    with claim_folder(out, schedule) as text:
+        opened = open_schedule_data(schedule, data)
+        sizes = opened.split_sizes
+        plan = resolve(schedule, opened.facts, num_train=sizes["train"], objects=models)
+        placed = opened.to(device)
+        jobs = make_jobs(plan, placed, device=device, objects=models)
+        finished = _already_there(out, plan, jobs)
+        if finished is not None:
+            watch.tell(f"{out} holds this schedule's finished bundle already; nothing to do")
+        bench = Bench(placed.split("train"), placed.split("val"), models, save_every_s)
+        watch.begin(plan, jobs)
+        started = time.time()
+        results: list[StageResult] = []
+        for job in jobs:
+            watch.start(job)
+            result = obtain_stage(job, bench, store, listen=watch.listen, tell=watch.tell)
+            if isinstance(result, Stopped):
+                return Training(out, tuple(results), plan.deliver, stopped=result.name)
+            results.append(result)
+            watch.end(job, result)
+        training = Training(out, tuple(results), plan.deliver)
+        if finished is None:
+            info = _info(training, plan, jobs, opened, device, started)
+            _write(out, text, training, jobs, store, info)
+    return training
+
+
+def open_schedule_data(schedule: Schedule, objects: Any = None) -> DataSet:
+    """Read and split the data of a schedule (or the user's own objects in its place)."""
+    expanded = expand(schedule)
+    spec = expanded.data
+    selects = any(stage.select is not None for stage in expanded.stages)
+    return load_data(
+        name=None if objects is not None else spec.name,
+        factory=None if objects is not None else spec.factory,
+        args={} if objects is not None else spec.args,
+        objects=objects,
+        train=spec.train,
+        val=spec.val,
+        test=spec.test,
+        selector=spec.selector,
+        split_seed=spec.split_seed,
+        size=spec.size,
+        mean=spec.mean,
+        std=spec.std,
+        with_selector=selects,
+    )
+
+
+def _already_there(out: Path, plan: Plan, jobs: Sequence[StageJob]) -> dict[str, Any] | None:
+    """The finished bundle's facts, if `out` holds one of this very result."""
+    if not (out / INFO).is_file():
+        return None
+    info = read_info(out)
+    key = next(job.keys.key for job in jobs if job.name == plan.deliver)
+    if info["key"] != key:
+        raise BundleError(
+            f"{out} holds a bundle of this schedule made of other data, models or versions; "
+            "train into a new folder: --out DIR"
+        )
+    return info
+
+
+def _write(
+    out: Path,
+    text: str,
+    training: Training,
+    jobs: Sequence[StageJob],
+    store: Store,
+    info: Mapping[str, Any],
+) -> None:
+    delivered = store.get(training.delivered.key)
+    assert delivered is not None, "a stage's result is in the store when it is returned"
+    history = [
+        {"stage": stage.name, **row}
+        for stage in training.stages
+        for row in stage.record["history"]
+    ]
+    write_bundle(out, model=delivered.read(MODEL_FILE), schedule=text, info=info, history=history)
+
+
+def _info(
+    training: Training,
+    plan: Plan,
+    jobs: Sequence[StageJob],
+    data: DataSet,
+    device: str,
+    started: float,
+) -> dict[str, Any]:
+    delivered = training.delivered
+    job = next(job for job in jobs if job.name == plan.deliver)
+    record = delivered.record
+    return {
+        "name": plan.name,
+        "deliver": plan.deliver,
+        "key": delivered.key,
+        "seed": plan.seed,
+        "model": record["model"],
+        "in_shape": record["in_shape"],
+        "num_classes": record["num_classes"],
+        "classes": list(data.classes),
+        "input": record["view"],
+        "data": {
+            "fingerprint": data.fingerprint,
+            "splits": dict(data.split_sizes),
+            "storage": data.facts.storage,
+        },
+        "params": record["params"],
+        "macs": record["macs"],
+        "latency": record["latency"],
+        "metrics": record["metrics"],
+        "cold_cost": _cold_cost(plan),
+        "stages": [_stage_facts(stage) for stage in training.stages],
+        "device": device,
+        "started": datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="seconds"),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"dmtsearch": version("dmtsearch"), **versions()},
+        "profile": job.profile.identity(),
+    }
+
+
+def _cold_cost(plan: Plan) -> int:
+    return sum(stage.cost(plan.num_train or 0) for stage in plan.stages)
+
+
+def _stage_facts(stage: StageResult) -> dict[str, Any]:
+    record = stage.record
+    return {
+        "name": stage.name,
+        "key": stage.key,
+        "reused": stage.reused,
+        "params": record["params"],
+        "macs": record["macs"],
+        "metrics": record["metrics"],
+        "epochs": record["epochs"],
+        "hint_epochs": record["hint_epochs"],
+        "kept_epoch": record["kept_epoch"],
+        "tap_mean_squares": record["tap_mean_squares"],
+        "seconds": record["seconds"] + record["hint_seconds"],
+    }

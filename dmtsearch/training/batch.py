@@ -1,0 +1,117 @@
+"""A batch, as each model sees it: look-ups in tensors that lie on the device."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dmtsearch.data import Split, crop_flip, normalise
+
+
+@dataclass(frozen=True)
+class View:
+    """How a model wants its input: which modality, at what size, scaled by which moments.
+
+    Attributes:
+        modality: Name of the modality; empty where the data has one view only.
+        size: Side in pixels to which images are resized, or None for the size of the data.
+        mean: One number a channel (or feature), after scaling to [0, 1] where stored as uint8.
+        std: The same, above 0.
+    """
+
+    modality: str
+    size: int | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Viewer:
+    """Turns stored samples (uint8, or float) into what one view's model reads."""
+
+    def __init__(self, view: View, device: torch.device, *, channels_last: bool) -> None:
+        self.view = view
+        self._mean = torch.tensor(view.mean, dtype=torch.float32, device=device)
+        self._std = torch.tensor(view.std, dtype=torch.float32, device=device)
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __call__(self, stored: Tensor) -> Tensor:
+        """Map [B, C, H, W] (or [B, features]) as stored to float32, normalised."""
+        x = normalise(stored, self._mean, self._std)
+        if x.ndim != 4:
+            return x
+        if self.view.size is not None and tuple(x.shape[2:]) != (self.view.size, self.view.size):
+            side = self.view.size
+            x = functional.interpolate(
+                x, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+            )
+        return x.contiguous(memory_format=self._format)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A replayable distortion: what a sample looks like depends on (seed, epoch, index) alone."""
+
+    seed: int
+    epoch: int
+
+
+class Batch:
+    """Some samples of a split; each view is computed at most once.
+
+    Args:
+        stored: The whole split by modality, [N, ...], on the device.
+        labels: [N], int64.
+        index: Number of each sample in the whole data set [N]; it seeds the augmentation.
+        positions: Which samples of the split, [B].
+        augmentation: None leaves images as they are.
+    """
+
+    def __init__(
+        self,
+        stored: Mapping[str, Tensor],
+        labels: Tensor,
+        index: Tensor,
+        positions: Tensor,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.positions = positions
+        self.labels = labels[positions]
+        self._stored = stored
+        self._index = index
+        self._augmentation = augmentation
+        self._seen: dict[View, Tensor] = {}
+        self._raw: dict[str, Tensor] = {}
+
+    def seen_by(self, viewer: Viewer) -> Tensor:
+        """The batch as `viewer`'s model reads it, [B, ...] float32."""
+        view = viewer.view
+        if view not in self._seen:
+            self._seen[view] = viewer(self._drawn(view.modality))
+        return self._seen[view]
+
+    def _drawn(self, modality: str) -> Tensor:
+        if modality not in self._raw:
+            x = self._stored[modality][self.positions]
+            if self._augmentation is not None and x.ndim == 4:
+                x = crop_flip(
+                    x,
+                    seed=self._augmentation.seed,
+                    epoch=self._augmentation.epoch,
+                    index=self._index[self.positions],
+                )
+            self._raw[modality] = x
+        return self._raw[modality]
+
+
+def batches_in_order(split: Split, *, batch: int) -> Iterator[Batch]:
+    """Every sample of a split once, in order, undistorted."""
+    for positions in torch.split(torch.arange(len(split), device=split.y.device), batch):
+        yield Batch(split.x, split.y, split.index, positions)
+
+
+def in_order(stored: Mapping[str, Tensor], viewer: Viewer, *, batch: int) -> Iterator[Tensor]:
+    """Every sample of a split once, in order, as `viewer`'s model reads it."""
+    for part in torch.split(stored[viewer.view.modality], batch):
+        yield viewer(part)

@@ -1,0 +1,101 @@
+"""A phase as bytes and back, exactly: weights, optimizer, rate schedule, history.
+
+Tensors go to safetensors, numbers to JSON (which keeps every bit of a float); nothing is pickled.
+A phase that is loaded and goes on gives the same bytes as one that was never interrupted.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from dmtsearch.training.loop import Phase, PhaseState
+
+TENSORS, NUMBERS = "phase.safetensors", "phase.json"
+
+
+def save_phase(phase: Phase, state: PhaseState) -> dict[str, bytes]:
+    """Return the files of a checkpoint by name."""
+    tensors = {f"modules/{name}": value for name, value in phase.modules.state_dict().items()}
+    tensors |= {f"kept/{name}": value for name, value in (state.kept or {}).items()}
+    saved = phase.optimizer.state_dict()
+    numbers: dict[str, Any] = {}
+    for index, slots in saved["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{index}/{slot}"] = value
+            else:
+                numbers[f"{index}/{slot}"] = value
+    record = {
+        "phase": phase.name,
+        "epoch": state.epoch,
+        "values": state.values,
+        "history": [dict(row) for row in state.history],
+        "kept_epoch": state.kept_epoch,
+        "optimizer": {"groups": saved["param_groups"], "numbers": numbers},
+        "scheduler": _plain(phase.scheduler.state_dict()),
+    }
+    return {TENSORS: tensor_bytes(tensors), NUMBERS: json.dumps(record).encode()}
+
+
+def load_phase(phase: Phase, files: Mapping[str, bytes]) -> PhaseState:
+    """Put a freshly built phase where `save_phase` left it; return its state."""
+    tensors = load_tensors(files[TENSORS])
+    record = json.loads(files[NUMBERS])
+    device = next(phase.modules.parameters()).device
+    phase.modules.load_state_dict(_under(tensors, "modules/"))
+    _load_optimizer(phase, _under(tensors, "optimizer/"), record["optimizer"])
+    phase.scheduler.load_state_dict(record["scheduler"])
+    kept = {name: value.to(device) for name, value in _under(tensors, "kept/").items()}
+    return PhaseState(
+        epoch=record["epoch"],
+        values=record["values"],
+        history=record["history"],
+        kept_epoch=record["kept_epoch"],
+        kept=kept or None,
+    )
+
+
+def _load_optimizer(phase: Phase, tensors: Mapping[str, Tensor], saved: Mapping[str, Any]) -> None:
+    slots: dict[int, dict[str, Any]] = {}
+    for path, value in [*tensors.items(), *saved["numbers"].items()]:
+        index, slot = path.split("/", 1)
+        slots.setdefault(int(index), {})[slot] = value
+    phase.optimizer.load_state_dict({"state": slots, "param_groups": saved["groups"]})
+    for parameter, state in phase.optimizer.state.items():
+        for slot, value in state.items():
+            # In the layout of the parameter, as the optimizer itself would have made it: kernels
+            # for another layout may round differently, and bytes would differ after a resume.
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[slot] = torch.empty_like(parameter).detach().copy_(value)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+    }
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler's numbers; functions and the optimizer are rebuilt, not saved."""
+    kinds = (int, float, str, bool, list, tuple, type(None))
+    return {name: value for name, value in state.items() if isinstance(value, kinds)}
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as safetensors, sorted by name: the same values always give the same bytes."""
+    return save_tensors({name: _storable(tensors[name]) for name in sorted(tensors)})
+
+
+def _storable(value: Tensor) -> Tensor:
+    # A tensor that shares memory with another is refused by safetensors; a copy shares none.
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def state_bytes(module: nn.Module) -> bytes:
+    """A module's whole state (parameters and buffers) as safetensors."""
+    return tensor_bytes(module.state_dict())

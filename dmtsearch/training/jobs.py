@@ -1,0 +1,130 @@
+"""From a plan and its data to jobs: every stage with its view, its keys and its sources' keys."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dmtsearch.data import DataSet, Moments, given_moments
+from dmtsearch.errors import UsageError
+from dmtsearch.training.batch import View
+from dmtsearch.training.identity import key_of, model_identity, stage_keys
+from dmtsearch.training.job import Snapshot, StageJob, StageKeys, TrainedModel
+from dmtsearch.training.plan import Plan, ResolvedStage
+from dmtsearch.training.profile import choose_profile
+
+
+def make_jobs(
+    plan: Plan,
+    data: DataSet,
+    *,
+    device: str,
+    objects: Mapping[str, nn.Module] | None = None,
+    folder: Path | None = None,
+) -> tuple[StageJob, ...]:
+    """Return a job for each stage, in order.
+
+    Args:
+        plan: What to run.
+        data: Opened and split; its fingerprints go into the keys.
+        device: Where stages train.
+        objects: The user's own modules by stage.
+        folder: Where relative file names start from; the current folder if None.
+
+    Raises:
+        UsageError: A stage needs what this version does not do.
+    """
+    folder = folder or Path.cwd()
+    facts = {
+        "fingerprint": data.fingerprint,
+        "train": data.split_digests["train"],
+        "val": data.split_digests["val"],
+    }
+    jobs: dict[str, StageJob] = {}
+    for resolved in plan.stages:
+        if resolved.stage.select is not None:
+            raise UsageError(
+                f"stage {resolved.name!r} is a selector; this version checks selectors but does "
+                "not train them yet"
+            )
+        jobs[resolved.name] = _job(
+            plan, resolved, jobs, data, facts, device, objects or {}, folder
+        )
+    return tuple(jobs.values())
+
+
+def _job(
+    plan: Plan,
+    resolved: ResolvedStage,
+    earlier: Mapping[str, StageJob],
+    data: DataSet,
+    facts: Mapping[str, Any],
+    device: str,
+    objects: Mapping[str, nn.Module],
+    folder: Path,
+) -> StageJob:
+    stage = resolved.stage
+    view = view_of(resolved, data)
+    profile = choose_profile(stage, device)
+    sources = tuple(_trained(earlier[ref.stage], ref.epoch) for ref in stage.sources)
+    init = _trained(earlier[stage.init], None) if stage.init is not None else None
+    keys = stage_keys(
+        resolved,
+        seed=plan.seed,
+        model=model_identity(resolved.model, objects=objects, folder=folder),
+        view=view,
+        data=facts,
+        profile=profile.identity(),
+        source_keys=[source.key for source in sources],
+        init_key=init.key if init is not None else None,
+    )
+    return StageJob(
+        resolved=resolved,
+        keys=keys,
+        seed=plan.seed,
+        view=view,
+        profile=profile,
+        sources=sources,
+        init=init,
+        snapshots=_snapshots(keys, resolved.name, plan),
+        folder=str(folder),
+    )
+
+
+def view_of(resolved: ResolvedStage, data: DataSet) -> View:
+    """How a stage's model reads the data: its own `input` block, else the data's moments."""
+    modality = resolved.stage.modality or ""
+    given = resolved.stage.model.get("input") or {}
+    moments = data.moments[modality]
+    if "mean" in given or "std" in given:
+        moments = given_moments(moments, given.get("mean"), given.get("std"), modality=modality)
+    mean, std = (tuple(values.tolist()) for values in Moments(*moments))
+    return View(modality, given.get("size"), mean, std)
+
+
+def _snapshots(keys: StageKeys, name: str, plan: Plan) -> tuple[Snapshot, ...]:
+    wanted: set[int] = set()
+    for resolved in plan.stages:
+        for ref in resolved.stage.sources:
+            if ref.stage == name and ref.epoch is not None:
+                wanted.add(ref.epoch)
+    return tuple(_snapshot(keys, epoch) for epoch in sorted(wanted))
+
+
+def _snapshot(keys: StageKeys, epoch: int) -> Snapshot:
+    preimage = {"kind": "snapshot", "stage": keys.key, "epoch": epoch}
+    return Snapshot(epoch, key_of(preimage), preimage)
+
+
+def _trained(job: StageJob, epoch: int | None) -> TrainedModel:
+    resolved = job.resolved
+    key = job.keys.key if epoch is None else _snapshot(job.keys, epoch).key
+    return TrainedModel(
+        name=resolved.name if epoch is None else f"{resolved.name} after epoch {epoch}",
+        key=key,
+        model=resolved.model,
+        in_shape=resolved.in_shape,
+        num_classes=resolved.num_classes,
+        view=job.view,
+    )

@@ -1,0 +1,193 @@
+"""The training loop: epochs of steps, with nothing in a step that waits for the device.
+
+It knows no files, no Ray and no schedule. All it tells the world goes through a listener, whose
+answer may be "stop", and a save call, both at the end of an epoch.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from dmtsearch.chance import derive_seed
+from dmtsearch.errors import DivergedError
+from dmtsearch.training.batch import Batch
+from dmtsearch.training.progress import Decision, Listener, Progress, Row
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """The loss of a batch and what it is made of.
+
+    Attributes:
+        total: Scalar with gradient.
+        parts: Unweighted means over the batch by term, in the order of `Phase.terms`, detached.
+    """
+
+    total: Tensor
+    parts: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """All that one phase of a stage needs to run: hints alone, or the training proper.
+
+    Attributes:
+        stage: The stage's name, for messages.
+        name: `hint` or `train`.
+        clock: Maps an epoch (from 0) to the number that seeds this epoch's order, augmentation
+            and dropout. The phases use unlike numbers, so that the training proper sees the same
+            order with and without a hint phase before it.
+        epochs: Passes over the training split, at most.
+        steps: Optimizer steps in an epoch.
+        seed: The schedule's seed.
+        modules: What is trained: `model`, and the adapters of its hints.
+        optimizer, scheduler: New for each phase; the scheduler moves once a step.
+        batches: The batches of an epoch (from 0), in order.
+        losses: The loss of a batch in epoch (from 0) and step (from 0).
+        terms: Names of `LossParts.parts`.
+        validate: Values on val (`val_accuracy`, ...), in eval mode.
+        keep_on: The value that decides which epoch is kept, or None to keep the last one.
+        keep_highest: Whether more of `keep_on` is better.
+        should_switch: Says from the values of each epoch whether the phase ends now.
+    """
+
+    stage: str
+    name: str
+    clock: Callable[[int], int]
+    epochs: int
+    steps: int
+    seed: int
+    modules: nn.ModuleDict
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    batches: Callable[[int], Iterator[Batch]]
+    losses: Callable[[Batch, int, int], LossParts]
+    terms: tuple[str, ...]
+    validate: Callable[[], Mapping[str, float]]
+    keep_on: str | None
+    keep_highest: bool
+    should_switch: Callable[[list[dict[str, float]]], bool]
+
+
+@dataclass
+class PhaseState:
+    """How far a phase has come. With modules, optimizer and scheduler it is a checkpoint.
+
+    Attributes:
+        epoch: Epochs done.
+        values: What `validate` said after each of them.
+        history: Rows for people and pruners.
+        kept_epoch: The epoch (from 1) whose weights are kept; 0 before the first.
+        kept: Those weights, where they are not simply the last ones.
+    """
+
+    epoch: int = 0
+    values: list[dict[str, float]] = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
+    kept_epoch: int = 0
+    kept: dict[str, Tensor] | None = None
+
+
+def run_phase(
+    phase: Phase,
+    state: PhaseState,
+    *,
+    listen: Listener,
+    earlier: tuple[Row, ...] = (),
+    after_epoch: Callable[[PhaseState, bool], None],
+) -> Decision:
+    """Train until the phase's epochs are over, its switch rule hands over, or the listener stops.
+
+    Args:
+        phase: What to run.
+        state: Where to go on from; moved forward in place.
+        listen: Asked after every epoch.
+        earlier: History of earlier phases, told before this one's.
+        after_epoch: Called with the state after each epoch, and whether it must be saved now.
+
+    Returns:
+        STOP if the listener said so (the state is saved then), else CONTINUE. The modules hold
+        the kept weights after CONTINUE, the last ones after STOP.
+
+    Raises:
+        DivergedError: A term of the loss was NaN or infinite.
+    """
+    while state.epoch < phase.epochs and not phase.should_switch(state.values):
+        terms = train_epoch(phase, state.epoch)
+        losses = read_terms(phase, state.epoch, terms)
+        values = dict(phase.validate())
+        state.epoch += 1
+        state.values.append(values)
+        state.history.append({"phase": phase.name, "epoch": state.epoch, **losses, **values})
+        keep_best(phase, state)
+        progress = Progress(
+            phase.stage, phase.name, state.epoch, phase.epochs, (*earlier, *state.history)
+        )
+        stopped = listen(progress) is Decision.STOP
+        after_epoch(state, stopped)
+        if stopped:
+            return Decision.STOP
+    if state.kept is not None:
+        phase.modules.load_state_dict(state.kept)
+    return Decision.CONTINUE
+
+
+def train_epoch(phase: Phase, epoch: int) -> Tensor:
+    """Take one pass over the training split; return the loss terms as [steps, 1 + terms].
+
+    The terms stay on the device: reading them every step would make an accelerator wait.
+    """
+    phase.modules.train()
+    device = next(phase.modules.parameters()).device
+    terms = torch.zeros(phase.steps, 1 + len(phase.terms), device=device)
+    # Dropout can only draw from the global generators; they are lent to the epoch and given back.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(phase.seed, "dropout", phase.clock(epoch)))
+        for step, batch in enumerate(phase.batches(epoch)):
+            loss = phase.losses(batch, epoch, step)
+            phase.optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            phase.optimizer.step()
+            phase.scheduler.step()
+            terms[step] = torch.stack([loss.total.detach(), *loss.parts])
+    return terms
+
+
+def read_terms(phase: Phase, epoch: int, terms: Tensor) -> dict[str, float]:
+    """Mean of each term over an epoch's steps; the one place that waits for the device.
+
+    Raises:
+        DivergedError: Names the first step, and in it the first term, that was not finite.
+    """
+    names = ("loss", *phase.terms)
+    table = terms.double().cpu()
+    bad = ~torch.isfinite(table)
+    if bool(bad.any()):
+        step = int(bad.any(dim=1).nonzero()[0])
+        # The total is bad whenever a term is; name the term, which says what to mend.
+        wrong = [name for name, is_bad in zip(names, bad[step].tolist(), strict=True) if is_bad]
+        term = wrong[1] if len(wrong) > 1 else wrong[0]
+        value = table[step, names.index(term)].item()
+        raise DivergedError(phase.stage, phase.name, epoch + 1, step + 1, term, str(value))
+    return dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+
+
+def keep_best(phase: Phase, state: PhaseState) -> None:
+    """Keep this epoch's weights if none was better; of equal epochs the latest is kept."""
+    if phase.keep_on is None:
+        state.kept_epoch = state.epoch
+        return
+    now = state.values[-1][phase.keep_on]
+    best = state.values[state.kept_epoch - 1][phase.keep_on] if state.kept_epoch else now
+    if math.isnan(now):
+        raise DivergedError(
+            phase.stage, phase.name, state.epoch, phase.steps, phase.keep_on, "nan"
+        )
+    if now >= best if phase.keep_highest else now <= best:
+        state.kept_epoch = state.epoch
+        state.kept = {name: value.clone() for name, value in phase.modules.state_dict().items()}

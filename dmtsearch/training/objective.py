@@ -1,0 +1,200 @@
+"""The loss of a batch, as GRAMMAR.md section 1 writes it, from losses that know no schedule.
+
+    L = h CE(student, label) + sum over sources of a T^2 KL(source || student)
+        + sum over hint pairs of v MSE(adapter(student tap), source tap)
+
+with a the soft weight (moved per sample by merit) and h the hard weight, 1 - a unless given.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dmtsearch.chance import derive_seed
+from dmtsearch.losses import (
+    combine_soft,
+    drop_mask,
+    hard_loss,
+    hint_loss,
+    merit_weights,
+    soft_loss,
+    standardise,
+)
+from dmtsearch.models import Taps, match_maps
+from dmtsearch.schedule import Hard, Merit, Soft
+from dmtsearch.training.batch import Batch, Viewer
+from dmtsearch.training.loop import LossParts
+from dmtsearch.training.sources import Autocast, Outputs, SourceOutputs
+
+
+@dataclass(frozen=True)
+class HintPair:
+    """One hint: the student's tap goes through the adapter to the source's tap.
+
+    Attributes:
+        source: Which of the stage's sources, by position.
+        source_path, at: Module paths in the source and in the student.
+        adapter: Trained with the student, dropped afterwards.
+        weight: v in the loss.
+        scale: `none`, or `unit` (divide by the mean square of the source's tap).
+    """
+
+    source: int
+    source_path: str
+    at: str
+    adapter: nn.Module
+    weight: float
+    scale: str
+
+
+def hints_of(
+    pairs: Sequence[HintPair], maps: Mapping[str, Tensor], outputs: Sequence[Outputs | None]
+) -> Tensor:
+    """Weighted sum of the hint losses of each sample, shape [B]."""
+    losses = []
+    for pair in pairs:
+        source = outputs[pair.source]
+        assert source is not None, "a source with hints is always asked"
+        student, target = match_maps(pair.adapter(maps[pair.at]), source.maps[pair.source_path])
+        losses.append(pair.weight * hint_loss(student, target, scale=pair.scale))
+    return torch.stack(losses).sum(dim=0)
+
+
+class HintObjective:
+    """Hints alone (FitNets, first phase): layers above the last tap do not run."""
+
+    terms = ("hint",)
+
+    def __init__(
+        self,
+        student: Taps,
+        viewer: Viewer,
+        pairs: Sequence[HintPair],
+        sources: Sequence[SourceOutputs | None],
+        autocast: Autocast,
+    ) -> None:
+        self._student, self._viewer, self._autocast = student, viewer, autocast
+        self._pairs, self._sources = tuple(pairs), tuple(sources)
+
+    def per_sample(self, batch: Batch) -> Tensor:
+        """Hint loss of each sample, [B]."""
+        outputs = [None if source is None else source(batch) for source in self._sources]
+        with self._autocast():
+            self._student(batch.seen_by(self._viewer))
+            return hints_of(self._pairs, self._student.maps, outputs)
+
+    def __call__(self, batch: Batch, epoch: int, step: int) -> LossParts:
+        """The batch's loss; `epoch` and `step` change nothing here."""
+        total = self.per_sample(batch).mean()
+        return LossParts(total, (total.detach(),))
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """How a stage reads its sources' logits.
+
+    Attributes:
+        soft: Temperature, weight, combination, drop, standardisation.
+        epochs: The first so many epochs have soft targets (`until`); the rest are labels only.
+        merit: The rule that moves the weight per sample, or None.
+        placebo_weights: a_i by position in the training split, where a placebo replaces the rule.
+    """
+
+    soft: Soft
+    epochs: int
+    merit: Merit | None = None
+    placebo_weights: Tensor | None = None
+
+
+class TrainObjective:
+    """Labels, soft targets and (where they stay) hints."""
+
+    def __init__(
+        self,
+        student: Taps,
+        viewer: Viewer,
+        *,
+        hard: Hard,
+        targets: SoftTargets | None,
+        sources: Sequence[SourceOutputs],
+        pairs: Sequence[HintPair],
+        seed: int,
+        steps: int,
+        autocast: Autocast,
+    ) -> None:
+        self._student, self._viewer, self._autocast = student, viewer, autocast
+        self._hard, self._targets, self._sources = hard, targets, tuple(sources)
+        self._pairs, self._seed, self._steps = tuple(pairs), seed, steps
+        self.terms = (
+            "hard",
+            *(("soft",) if targets is not None else ()),
+            *(("hint",) if pairs else ()),
+        )
+
+    def __call__(self, batch: Batch, epoch: int, step: int) -> LossParts:
+        """The batch's loss in `epoch` and `step`, both from 0."""
+        softened = self._targets is not None and epoch < self._targets.epochs
+        outputs = [source(batch) for source in self._sources] if softened or self._pairs else []
+        with self._autocast():
+            logits = self._student(batch.seen_by(self._viewer))
+        logits = logits.float()
+        hard = hard_loss(logits, batch.labels, smoothing=self._hard.smoothing)
+        parts = [hard.mean().detach()]
+        if softened:
+            assert self._targets is not None
+            soft = self._soft(self._targets.soft, logits, outputs, epoch, step)
+            weight = self._soft_weight(self._targets, batch, outputs)
+            hard_weight = 1.0 - weight if self._hard.weight is None else self._hard.weight
+            loss = hard_weight * hard + weight * soft
+            parts.append(soft.mean().detach())
+        else:
+            loss = hard
+            parts += [torch.zeros_like(parts[0])] * (self._targets is not None)
+        if self._pairs:
+            hint = hints_of(self._pairs, self._student.maps, outputs)
+            loss = loss + hint
+            parts.append(hint.mean().detach())
+        return LossParts(loss.mean(), tuple(parts))
+
+    def _soft(
+        self, soft: Soft, logits: Tensor, outputs: Sequence[Outputs], epoch: int, step: int
+    ) -> Tensor:
+        """The sources' soft losses, combined, [B]; some sources may be left out (DGKD)."""
+        student = standardise(logits) if soft.standardise else logits
+        losses = []
+        for output in outputs:
+            assert output.logits is not None, "a stage with soft targets keeps its logits"
+            source = standardise(output.logits) if soft.standardise else output.logits
+            losses.append(soft_loss(student, source, temperature=soft.temperature))
+        keep = None
+        if soft.drop > 0:
+            chance = torch.Generator().manual_seed(derive_seed(self._seed, "drop", epoch, step))
+            keep = drop_mask(len(losses), soft.drop, chance)
+        return combine_soft(losses, combine=soft.combine, keep=keep)
+
+    def _soft_weight(
+        self, targets: SoftTargets, batch: Batch, outputs: Sequence[Outputs]
+    ) -> Tensor | float:
+        """a of each sample, [B], or one number where merit moves nothing."""
+        if targets.placebo_weights is not None:
+            return targets.placebo_weights[batch.positions]
+        if targets.merit is None:
+            return targets.soft.weight
+        # With several sources, the first one's correctness counts (GRAMMAR.md section 2).
+        logits = outputs[0].logits
+        assert logits is not None
+        return merit_of(targets.soft, targets.merit, logits, batch.labels)
+
+
+def merit_of(soft: Soft, merit: Merit, source_logits: Tensor, labels: Tensor) -> Tensor:
+    """a_i by a schedule's merit block, shape [B]."""
+    return merit_weights(
+        source_logits,
+        labels,
+        rule=merit.rule,
+        weight=soft.weight,
+        increment=merit.increment,
+        temperature=soft.temperature,
+    )

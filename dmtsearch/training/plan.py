@@ -1,0 +1,114 @@
+"""What a schedule would run: each stage with its model, shapes, hints and cost. Trains nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dmtsearch.schedule import Hint, Schedule, Stage
+from dmtsearch.training.cost import SourcePasses, cold_cost, epochs_with_targets
+
+
+@dataclass(frozen=True)
+class ResolvedHint:
+    """A hint with both of its points found.
+
+    Attributes:
+        hint: As the schedule has it.
+        source_path, at_path: Module paths in the source's and in the student's model.
+        source_shape, at_shape: Shapes of the two taps, without the batch.
+        adapter: What joins them, in words.
+    """
+
+    hint: Hint
+    source_path: str
+    at_path: str
+    source_shape: tuple[int, ...]
+    at_shape: tuple[int, ...]
+    adapter: str
+
+
+@dataclass(frozen=True)
+class ResolvedStage:
+    """A stage that can run as it stands.
+
+    Attributes:
+        stage: The stage with every default filled in.
+        model: Its model as plain data, with `size` as widths.
+        in_shape: What the model reads, without the batch: (C, H, W) or (features,).
+        num_classes: Width of its output.
+        params: Trainable parameters.
+        macs: Multiply-accumulates of one sample's forward pass.
+        hint_macs: The same, up to its last hint point; 0 without hints.
+        source_macs: Of each source, in order, as far as this stage reads it.
+        hints: Its hints, resolved.
+    """
+
+    stage: Stage
+    model: Mapping[str, Any]
+    in_shape: tuple[int, ...]
+    num_classes: int
+    params: int
+    macs: int
+    hint_macs: int
+    source_macs: tuple[int, ...]
+    hints: tuple[ResolvedHint, ...]
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    def cost(self, num_train: int) -> int:
+        """Cold cost in sample-MACs for all its epochs (GRAMMAR.md section 5)."""
+        stage = self.stage
+        phase = stage.hint_phase
+        return cold_cost(
+            num_train=num_train,
+            macs=self.macs,
+            epochs=stage.epochs,
+            hint_macs=self.hint_macs,
+            hint_epochs=phase.epochs if phase else 0,
+            sources=[SourcePasses(macs, self.passes()) for macs in self.source_macs],
+        )
+
+    def passes(self) -> int:
+        """How often each source runs over the training split."""
+        stage = self.stage
+        if not stage.sources:
+            return 0
+        if stage.augment == "none":
+            return 1
+        hints_alone = stage.hint_phase.epochs if stage.hint_phase else 0
+        with_soft = epochs_with_targets(stage.epochs, stage.soft.until) if stage.soft else 0
+        beside = stage.epochs if hints_stay(stage) else with_soft
+        return hints_alone + beside
+
+
+def hints_stay(stage: Stage) -> bool:
+    """Whether the training proper has hint losses: no phase of their own, or one that stays."""
+    return bool(stage.hints) and (stage.hint_phase is None or stage.hint_phase.then == "stay")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A schedule whose every stage can run.
+
+    Attributes:
+        schedule: As the user wrote it.
+        name, seed: Of the schedule.
+        stages: In the order in which they run.
+        deliver: Name of the stage whose model is the result.
+        num_train: Samples in the training split, or None while the data is out of reach.
+        warnings: What is allowed but should be known.
+    """
+
+    schedule: Schedule
+    name: str
+    seed: int
+    stages: tuple[ResolvedStage, ...]
+    deliver: str
+    num_train: int | None
+    warnings: tuple[str, ...]
+
+    def stage(self, name: str) -> ResolvedStage:
+        """The stage called `name`."""
+        return next(stage for stage in self.stages if stage.name == name)

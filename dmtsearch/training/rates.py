@@ -1,0 +1,51 @@
+"""Optimizers and rate schedules, from the plain numbers of a schedule's `optimizer` block.
+
+A rate schedule moves once a step and moves the rate alone: torch's one-cycle rule would also
+cycle the momentum, over the head of a `momentum` or `betas` that the user wrote.
+"""
+
+from collections.abc import Iterable
+
+from torch import nn, optim
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+)
+
+from dmtsearch.schedule import Optimizer
+
+
+def build_optimizer(spec: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """Return a new optimizer over `parameters`, with no state of any earlier phase."""
+    params = list(parameters)
+    if spec.name == "sgd":
+        return optim.SGD(
+            params,
+            lr=spec.lr,
+            momentum=spec.momentum or 0.0,
+            nesterov=bool(spec.nesterov),
+            weight_decay=spec.weight_decay,
+        )
+    kind: type[optim.Adam] = {"adam": optim.Adam, "adamw": optim.AdamW}[spec.name]
+    betas, eps = spec.betas or (0.9, 0.999), spec.eps or 1e-8
+    return kind(params, lr=spec.lr, betas=betas, eps=eps, weight_decay=spec.weight_decay)
+
+
+def build_scheduler(spec: Optimizer, optimizer: optim.Optimizer, *, steps: int) -> LRScheduler:
+    """Return the rate schedule of a phase of `steps` optimizer steps in all.
+
+    `one_cycle` rises for 30 % of the steps from lr/25 to lr and falls to lr/250,000 (Smith and
+    Topin, arXiv 1708.07120, with torch's defaults); `cosine` falls to 0; `step` multiplies the
+    rate by `gamma` at each of `milestones`, as fractions of the phase.
+    """
+    if spec.schedule == "one_cycle":
+        return OneCycleLR(optimizer, max_lr=spec.lr, total_steps=steps, cycle_momentum=False)
+    if spec.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=steps)
+    if spec.schedule == "step":
+        milestones = [round(steps * fraction) for fraction in spec.milestones or ()]
+        return MultiStepLR(optimizer, milestones=milestones, gamma=spec.gamma or 0.1)
+    return LambdaLR(optimizer, lambda step: 1.0)

@@ -1,0 +1,319 @@
+"""From a schedule to a plan: sizes become widths, hint points become paths, costs become numbers.
+
+Builds models on the meta device (no memory, no weights), reads no sample and trains nothing. All
+that is wrong is told at once, in the manner of the schedule's own errors.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dmtsearch.data import DataFacts
+from dmtsearch.errors import DmtSearchError, ScheduleError, nearest
+from dmtsearch.models import (
+    build_model,
+    build_skeleton,
+    count_macs,
+    count_params,
+    find_path,
+    make_adapter,
+    resolve_size,
+    tap_shapes,
+)
+from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
+from dmtsearch.training.build import OBJECT
+from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
+from dmtsearch.training.selecting import selector_features
+
+MODALITY_ONLY = ""
+"""Name of the one modality of data that has no others."""
+
+
+def resolve(
+    schedule: Schedule,
+    facts: DataFacts,
+    *,
+    num_train: int | None,
+    objects: Mapping[str, nn.Module] | None = None,
+    folder: Path | None = None,
+) -> Plan:
+    """Return what `schedule` would run on data of these facts.
+
+    Args:
+        schedule: Valid in itself.
+        facts: Shapes by modality and classes of the data.
+        num_train: Samples in the training split, or None where that cannot be known yet.
+        objects: The user's own modules, by stage, in place of the schedule's models.
+        folder: Where relative file names start from; the current folder if None.
+
+    Raises:
+        ScheduleError: Every size out of reach, hint point that does not exist, pair of shapes
+            that no adapter joins, unfit weights file, unlike `init`, unknown modality.
+    """
+    work = _Resolver(schedule, facts, objects or {}, folder or Path.cwd())
+    stages = work.run()
+    if work.problems:
+        raise ScheduleError(schedule.origin.where, work.problems)
+    return Plan(
+        schedule=schedule,
+        name=work.expanded.name,
+        seed=work.expanded.seed,
+        stages=tuple(stages),
+        deliver=work.expanded.deliver,
+        num_train=num_train,
+        warnings=tuple(schedule.warnings),
+    )
+
+
+class _Resolver:
+    """One pass over a schedule; collects problems in place of stopping at the first."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        facts: DataFacts,
+        objects: Mapping[str, nn.Module],
+        folder: Path,
+    ) -> None:
+        self.schedule, self.facts, self.objects, self.folder = schedule, facts, objects, folder
+        self.expanded: Expanded = expand(schedule)
+        self.problems: list[str] = []
+        self.models: dict[str, dict[str, Any]] = {}
+        self.skeletons: dict[str, nn.Module] = {}
+        self.in_shapes: dict[str, tuple[int, ...]] = {}
+        for name in sorted(set(objects) - {stage.name for stage in self.expanded.stages}):
+            names = [stage.name for stage in self.expanded.stages]
+            self.problems.append(f"models: no stage called {name!r}{nearest(name, names)}")
+
+    def run(self) -> list[ResolvedStage]:
+        stages = self.expanded.stages
+        for stage in stages:
+            self._find_in_shape(stage)
+        # A relative size needs both ends of its chain, of which one comes later.
+        for relative in (False, True):
+            for stage in stages:
+                if self._is_relative(stage) == relative and stage.name in self.in_shapes:
+                    self._find_model(stage)
+        for stage in stages:
+            if stage.name in self.models:
+                self._build(stage)
+        found = [self._finish(stage) for stage in stages if stage.name in self.skeletons]
+        return [stage for stage in found if stage is not None]
+
+    def _problem(self, stage: Stage, field: str, rule: object, **value: Any) -> None:
+        path = f"{stage.path}.{field}" if field else stage.path
+        self.problems.append(self.schedule.problem(path=path, rule=str(rule), **value))
+
+    # -- what the model reads ---------------------------------------------------------------
+
+    def _find_in_shape(self, stage: Stage) -> None:
+        if stage.select is not None:
+            features = selector_features(stage.select, self.facts.num_classes)
+            self.in_shapes[stage.name] = features
+            return
+        modality = stage.modality or MODALITY_ONLY
+        if modality not in self.facts.shapes:
+            known = [name for name in self.facts.shapes if name]
+            rule = (
+                f"the data has no modality {modality!r}{nearest(modality, known)}"
+                if modality and known
+                else f"the data has several modalities; say which{nearest(modality, known)}"
+                if known
+                else f"the data has one view only, and no modality {modality!r}; leave it out"
+            )
+            self._problem(stage, "modality" if modality else "", rule)
+            return
+        shape = self.facts.shapes[modality]
+        size = (stage.model.get("input") or {}).get("size")
+        if size is not None and len(shape) != 3:
+            self._problem(stage, "model.input.size", f"the data is no image but {shape}")
+            return
+        self.in_shapes[stage.name] = shape if size is None else (shape[0], size, size)
+
+    def _classes(self, stage: Stage) -> int:
+        return len(stage.select.stages) if stage.select is not None else self.facts.num_classes
+
+    # -- sizes ------------------------------------------------------------------------------
+
+    def _is_relative(self, stage: Stage) -> bool:
+        return "at" in (stage.model.get("size") or {})
+
+    def _find_model(self, stage: Stage) -> None:
+        if stage.name in self.objects:
+            self.models[stage.name] = {OBJECT: stage.name}
+            return
+        model = {field: value for field, value in stage.model.items() if field != "input"}
+        size = model.get("size")
+        if size is None:
+            self.models[stage.name] = model
+            return
+        try:
+            self.models[stage.name] = self._sized(stage, model, size)
+        except DmtSearchError as error:
+            self._problem(stage, "model.size", error, value=size)
+        except _EndsUnknownError:
+            return  # the problem of the chain's end has been told
+
+    def _sized(
+        self, stage: Stage, model: dict[str, Any], size: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        shape, classes = self.in_shapes[stage.name], self._classes(stage)
+        if "params" in size:
+            return resolve_size(model, in_shape=shape, num_classes=classes, params=size["params"])
+        start, end = size["between"]
+        for name in (start, end):
+            if name not in self.models or name not in self.in_shapes:
+                raise _EndsUnknownError
+        at = float(size["at"])
+        target = math.exp(
+            (1 - at) * math.log(self._params_of(end)) + at * math.log(self._params_of(start))
+        )
+        ratios = None if OBJECT in self.models[start] else self.models[start]
+        return resolve_size(
+            model, in_shape=shape, num_classes=classes, params=round(target), start=ratios
+        )
+
+    def _params_of(self, name: str) -> int:
+        stage = next(stage for stage in self.expanded.stages if stage.name == name)
+        skeleton = self._skeleton(stage)
+        if skeleton is None:
+            raise _EndsUnknownError
+        return count_params(skeleton)
+
+    # -- models -----------------------------------------------------------------------------
+
+    def _skeleton(self, stage: Stage) -> nn.Module | None:
+        """The stage's model without weights; its problems are told once."""
+        name = stage.name
+        if name in self.skeletons:
+            return self.skeletons[name]
+        if name not in self.models:
+            return None
+        if name in self.objects:
+            self.skeletons[name] = self.objects[name]
+            return self.objects[name]
+        shape, classes = self.in_shapes[name], self._classes(stage)
+        try:
+            built = build_skeleton(self.models[name], in_shape=shape, num_classes=classes)
+            if "weights" in self.models[name]:
+                self._check_weights(stage)
+        except DmtSearchError as error:
+            del self.models[name]
+            self._problem(stage, "model", error)
+            return None
+        self.skeletons[name] = built
+        return built
+
+    def _check_weights(self, stage: Stage) -> None:
+        # Only a build for real shows whether the file fits; nothing else of it is kept.
+        build_model(
+            self.models[stage.name],
+            in_shape=self.in_shapes[stage.name],
+            num_classes=self._classes(stage),
+            seed=0,
+            base_dir=self.folder,
+        )
+
+    def _build(self, stage: Stage) -> None:
+        self._skeleton(stage)
+
+    # -- hints, start, cost -----------------------------------------------------------------
+
+    def _finish(self, stage: Stage) -> ResolvedStage | None:
+        skeleton, shape = self.skeletons[stage.name], self.in_shapes[stage.name]
+        try:
+            macs = count_macs(skeleton, shape)
+        except DmtSearchError as error:
+            self._problem(stage, "model", error)
+            return None
+        hints = [self._hint(stage, hint, number) for number, hint in enumerate(stage.hints)]
+        if any(ref.stage not in self.skeletons for ref in stage.sources) or None in hints:
+            return None
+        found = tuple(hint for hint in hints if hint is not None)
+        self._check_init(stage)
+        at = sorted({hint.at_path for hint in found})
+        return ResolvedStage(
+            stage=stage,
+            model=self.models[stage.name],
+            in_shape=shape,
+            num_classes=self._classes(stage),
+            params=count_params(skeleton),
+            macs=macs,
+            hint_macs=count_macs(skeleton, shape, up_to=at) if at else 0,
+            source_macs=tuple(self._source_macs(stage, ref.stage, found) for ref in stage.sources),
+            hints=found,
+        )
+
+    def _source_macs(self, stage: Stage, name: str, hints: tuple[ResolvedHint, ...]) -> int:
+        paths = sorted({hint.source_path for hint in hints if hint.hint.stage == name})
+        up_to = paths if stage.soft is None else []
+        return count_macs(self.skeletons[name], self.in_shapes[name], up_to=up_to)
+
+    def _hint(self, stage: Stage, hint: Hint, number: int) -> ResolvedHint | None:
+        where = f"hints[{number}]"
+        if hint.stage not in self.skeletons:
+            return None
+        ends = (("source", hint.stage, hint.source), ("at", stage.name, hint.at))
+        paths: list[str] = []
+        shapes: list[tuple[int, ...]] = []
+        for field, owner, point in ends:
+            model = self.skeletons[owner]
+            try:
+                path = find_path(model, point)
+                shapes.append(tap_shapes(model, self.in_shapes[owner], [path])[path])
+                paths.append(path)
+            except DmtSearchError as error:
+                rule = f"{error} (points of stage {owner!r})"
+                self._problem(stage, f"{where}.{field}", rule, value=point)
+        if len(paths) < 2:
+            return None
+        (source_shape, at_shape), adapter = shapes, hint.adapter
+        try:
+            make_adapter(
+                at_shape,
+                source_shape,
+                kernel=adapter.kernel,
+                norm=adapter.norm,
+                relu=adapter.relu,
+                seed=0,
+            )
+        except DmtSearchError as error:
+            self._problem(stage, where, error)
+            return None
+        words = _describe_adapter(hint, source_shape, at_shape)
+        return ResolvedHint(hint, paths[0], paths[1], source_shape, at_shape, words)
+
+    def _check_init(self, stage: Stage) -> None:
+        if stage.init is None or stage.init not in self.models:
+            return
+        here, there = self.skeletons[stage.name], self.skeletons.get(stage.init)
+        if there is None:
+            return
+        mine = {name: tuple(value.shape) for name, value in here.state_dict().items()}
+        theirs = {name: tuple(value.shape) for name, value in there.state_dict().items()}
+        if mine != theirs:
+            unlike = [name for name in mine if mine[name] != theirs.get(name)] or ["a part"]
+            rule = (
+                f"stage {stage.init!r} has another model ({unlike[0]} differs), so its weights "
+                "cannot start this one; give both stages one model"
+            )
+            self._problem(stage, "init", rule, value=stage.init)
+
+
+class _EndsUnknownError(Exception):
+    """A relative size cannot be found, since an end of its chain has a problem of its own."""
+
+
+def _describe_adapter(hint: Hint, source_shape: tuple[int, ...], at_shape: tuple[int, ...]) -> str:
+    kernel, features = hint.adapter.kernel, len(at_shape) == 1
+    words = ["linear" if features else f"conv{kernel}x{kernel}"]
+    words[0] += f" {at_shape[0]} to {source_shape[0]}"
+    words += ["norm"] if hint.adapter.norm else []
+    words += ["relu"] if hint.adapter.relu else []
+    if at_shape[1:] != source_shape[1:]:
+        sides = [min(a, b) for a, b in zip(at_shape[1:], source_shape[1:], strict=True)]
+        words.append("pooled to " + "x".join(str(side) for side in sides))
+    return ", ".join(words)

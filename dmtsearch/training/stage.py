@@ -1,0 +1,347 @@
+"""One stage, run: build, sources' outputs, hint phase, training proper, what is kept, measured.
+
+Knows no store and no Ray: checkpoints go through a `Workspace`, progress through a listener.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dmtsearch.chance import derive_seed
+from dmtsearch.data import Split, epoch_order
+from dmtsearch.losses import place_merit
+from dmtsearch.models import Taps, make_adapter
+from dmtsearch.training.bank import Bank
+from dmtsearch.training.batch import Augmentation, Batch, View, batches_in_order, in_order
+from dmtsearch.training.checkpoint import load_phase, save_phase
+from dmtsearch.training.cost import epochs_with_targets
+from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
+from dmtsearch.training.loop import Phase, PhaseState, run_phase
+from dmtsearch.training.objective import (
+    HintObjective,
+    HintPair,
+    SoftTargets,
+    TrainObjective,
+    merit_of,
+)
+from dmtsearch.training.plan import ResolvedStage, hints_stay
+from dmtsearch.training.profile import Profile
+from dmtsearch.training.progress import Decision, Listener, Row
+from dmtsearch.training.rates import build_optimizer, build_scheduler
+from dmtsearch.training.sources import Source, SourceOutputs
+from dmtsearch.training.switch import should_switch
+
+SAVE_EVERY_S = 20.0
+"""A checkpoint is written at the first end of an epoch after so many seconds since the last."""
+
+
+class Workspace(Protocol):
+    """Where a phase leaves its checkpoints, and finds the last whole one."""
+
+    def load(self) -> Mapping[str, bytes] | None: ...
+    def save(self, files: Mapping[str, bytes]) -> None: ...
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """How a phase ended.
+
+    Attributes:
+        decision: STOP if the listener ended it; its checkpoint is saved then.
+        history: One row an epoch.
+        kept_epoch: The epoch (from 1) whose weights the modules hold; 0 where none ran.
+    """
+
+    decision: Decision
+    history: tuple[Row, ...]
+    kept_epoch: int
+
+
+class StageRun:
+    """A stage on a device, from built to measured.
+
+    Args:
+        resolved: What to run.
+        seed: The schedule's seed.
+        model: The stage's model as it starts: fresh, from `init`, or from `weights`.
+        view: How it reads its input.
+        train, val: The splits, on `device`.
+        sources: In the order of the stage's `sources`.
+        profile: Number formats and device.
+        save_every_s: Seconds between checkpoints, at least; 0 writes one after every epoch.
+    """
+
+    def __init__(
+        self,
+        resolved: ResolvedStage,
+        *,
+        seed: int,
+        model: nn.Module,
+        view: View,
+        train: Split,
+        val: Split,
+        sources: Sequence[Source],
+        profile: Profile,
+        save_every_s: float = SAVE_EVERY_S,
+    ) -> None:
+        self.resolved, self.stage, self.seed = resolved, resolved.stage, seed
+        self.profile, self.device = profile, profile.torch_device
+        self.train, self.val = train, val
+        self.viewer = profile.viewer(view)
+        self.model = profile.place(model)
+        self.pairs = self._hint_pairs()
+        self.modules = nn.ModuleDict({"model": self.model})
+        for number, pair in enumerate(self.pairs):
+            self.modules[f"adapter{number}"] = pair.adapter
+        self._save_every_s = save_every_s
+        self.bank = Bank(resolved, sources, train, val, profile)
+
+    # -- what a stage is made of ------------------------------------------------------------
+
+    def _hint_pairs(self) -> tuple[HintPair, ...]:
+        position = {ref.stage: number for number, ref in enumerate(self.stage.sources)}
+        return tuple(
+            HintPair(
+                source=position[found.hint.stage],
+                source_path=found.source_path,
+                at=found.at_path,
+                adapter=self.profile.place(
+                    make_adapter(
+                        found.at_shape,
+                        found.source_shape,
+                        kernel=found.hint.adapter.kernel,
+                        norm=found.hint.adapter.norm,
+                        relu=found.hint.adapter.relu,
+                        seed=derive_seed(self.seed, "adapter", 0, number),
+                    )
+                ),
+                weight=found.hint.weight,
+                scale=found.hint.scale,
+            )
+            for number, found in enumerate(self.resolved.hints)
+        )
+
+    # -- the hint phase ---------------------------------------------------------------------
+
+    def run_hints(self, workspace: Workspace, listen: Listener) -> PhaseResult:
+        """Train the layers up to the hint points on hints alone (FitNets, first phase)."""
+        phase_spec = self.stage.hint_phase
+        assert phase_spec is not None, "only called where the stage has a hint phase"
+        with self._taps([pair.at for pair in self.pairs], stop=True) as student:
+            objective = HintObjective(
+                student,
+                self.viewer,
+                self.pairs,
+                self.bank.for_hints(),
+                self.profile.autocast,
+            )
+            on_val = HintObjective(
+                student,
+                self.viewer,
+                self.pairs,
+                self.bank.for_hints_on_val(),
+                self.profile.autocast,
+            )
+            phase = self._phase(
+                "hint",
+                epochs=phase_spec.epochs,
+                losses=objective,
+                terms=objective.terms,
+                validate=lambda: {"val_hint": self._val_hint(on_val)},
+                keep_on="val_hint" if phase_spec.keep == "best" else None,
+                keep_highest=False,
+                switch=lambda values: False,
+            )
+            return self._run(phase, workspace, listen, earlier=())
+
+    def _val_hint(self, objective: HintObjective) -> float:
+        was_training = self.modules.training
+        self.modules.eval()
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        with torch.no_grad():
+            for batch in batches_in_order(self.val, batch=EVALUATION_BATCH):
+                total += objective.per_sample(batch).double().sum()
+        self.modules.train(was_training)
+        return float(total) / len(self.val)
+
+    # -- the training proper ----------------------------------------------------------------
+
+    def run_training(
+        self,
+        workspace: Workspace,
+        listen: Listener,
+        *,
+        earlier: tuple[Row, ...] = (),
+        at_epoch: Callable[[int], None] = lambda epoch: None,
+    ) -> PhaseResult:
+        """Train with labels, soft targets and (where they stay) hints; hold what is kept.
+
+        Args:
+            workspace: For checkpoints.
+            listen: Asked after every epoch.
+            earlier: The hint phase's history.
+            at_epoch: Called with each epoch (from 1) at its end, while the modules hold its
+                weights: later stages may learn from them.
+        """
+        stay = hints_stay(self.stage)
+        with self._taps([pair.at for pair in self.pairs] if stay else [], stop=False) as student:
+            outputs = self.bank.for_training(maps=stay)
+            steps = self._steps()
+            objective = TrainObjective(
+                student,
+                self.viewer,
+                hard=self.stage.hard,
+                targets=self._soft_targets(outputs),
+                sources=outputs,
+                pairs=self.pairs if stay else (),
+                seed=self.seed,
+                steps=steps,
+                autocast=self.profile.autocast,
+            )
+            phase = self._phase(
+                "train",
+                epochs=self.stage.epochs,
+                losses=objective,
+                terms=objective.terms,
+                validate=self._val_values,
+                keep_on="val_accuracy" if self.stage.keep == "best" else None,
+                keep_highest=True,
+                switch=lambda values: should_switch(self.stage.switch, values),
+            )
+            return self._run(phase, workspace, listen, earlier=earlier, at_epoch=at_epoch)
+
+    def _soft_targets(self, outputs: Sequence[SourceOutputs]) -> SoftTargets | None:
+        soft, merit = self.stage.soft, self.stage.merit
+        if soft is None:
+            return None
+        placebo = None
+        if merit is not None and merit.placebo != "none":
+            placebo = place_merit(
+                self._merit_over_train(outputs[0]),
+                placebo=merit.placebo,
+                seed=derive_seed(self.seed, "shuffle"),
+            )
+        return SoftTargets(
+            soft=soft,
+            epochs=epochs_with_targets(self.stage.epochs, soft.until),
+            merit=merit,
+            placebo_weights=placebo,
+        )
+
+    def _merit_over_train(self, outputs: SourceOutputs) -> Tensor:
+        """a_i of every training sample, undistorted, by position in the split."""
+        soft, merit = self.stage.soft, self.stage.merit
+        assert soft is not None
+        assert merit is not None
+        parts = []
+        for batch in batches_in_order(self.train, batch=EVALUATION_BATCH):
+            logits = outputs(batch).logits
+            assert logits is not None
+            parts.append(merit_of(soft, merit, logits, batch.labels))
+        return torch.cat(parts)
+
+    def _val_values(self) -> dict[str, float]:
+        metrics = self.measure(self.val)
+        return {"val_accuracy": metrics.accuracy, "val_nll": metrics.nll}
+
+    def measure(self, split: Split) -> Metrics:
+        """Score the model as it stands on a split."""
+        batches = in_order(split.x, self.viewer, batch=EVALUATION_BATCH)
+        logits = predict(self.model, batches, autocast=self.profile.autocast)
+        return measure(logits, split.y)
+
+    def tap_mean_squares(self) -> list[dict[str, float | str]]:
+        """Mean square of each source's tap over the first samples: the unit of its hint weight.
+
+        Weights of layers whose mean squares differ by 100 do not mean the same.
+        """
+        if not self.pairs:
+            return []
+        first = next(batches_in_order(self.train, batch=EVALUATION_BATCH))
+        return self.bank.tap_mean_squares(first)
+
+    # -- shared by both phases --------------------------------------------------------------
+
+    def _taps(self, paths: Sequence[str], *, stop: bool) -> Taps:
+        model: nn.Module = self.model
+        if self.profile.compile and not paths:
+            model = torch.compile(model)  # type: ignore[assignment]  # it stays a module
+        return Taps(model, sorted(set(paths)), stop=stop)
+
+    def _steps(self) -> int:
+        batch, n = self.stage.optimizer.batch, len(self.train)
+        return n // batch if self.stage.optimizer.drop_last else -(-n // batch)
+
+    def _batches(self, clock: int) -> Iterator[Batch]:
+        order = epoch_order(len(self.train), seed=self.seed, epoch=clock).to(self.device)
+        augmentation = None
+        if self.stage.augment != "none":
+            augmentation = Augmentation(seed=self.seed, epoch=clock)
+        size = self.stage.optimizer.batch
+        for step in range(self._steps()):
+            positions = order[step * size : (step + 1) * size]
+            yield Batch(self.train.x, self.train.y, self.train.index, positions, augmentation)
+
+    def _phase(
+        self,
+        name: str,
+        *,
+        epochs: int,
+        losses: Any,
+        terms: tuple[str, ...],
+        validate: Callable[[], dict[str, float]],
+        keep_on: str | None,
+        keep_highest: bool,
+        switch: Callable[[list[dict[str, float]]], bool],
+    ) -> Phase:
+        # Hint epochs count backwards from -1, so that the training proper sees the same order,
+        # with and without a hint phase before it.
+        clock = (lambda epoch: epoch) if name == "train" else (lambda epoch: -1 - epoch)
+        optimizer = build_optimizer(self.stage.optimizer, self.modules.parameters())
+        steps = self._steps()
+        scheduler = build_scheduler(self.stage.optimizer, optimizer, steps=max(1, steps * epochs))
+        return Phase(
+            stage=self.stage.name,
+            name=name,
+            clock=clock,
+            epochs=epochs,
+            steps=steps,
+            seed=self.seed,
+            modules=self.modules,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            batches=lambda epoch: self._batches(clock(epoch)),
+            losses=losses,
+            terms=terms,
+            validate=validate,
+            keep_on=keep_on,
+            keep_highest=keep_highest,
+            should_switch=switch,
+        )
+
+    def _run(
+        self,
+        phase: Phase,
+        workspace: Workspace,
+        listen: Listener,
+        *,
+        earlier: tuple[Row, ...],
+        at_epoch: Callable[[int], None] = lambda epoch: None,
+    ) -> PhaseResult:
+        files = workspace.load()
+        state = load_phase(phase, files) if files is not None else PhaseState()
+        last_save = time.monotonic()
+
+        def after_epoch(state: PhaseState, must_save: bool) -> None:
+            nonlocal last_save
+            at_epoch(state.epoch)
+            if must_save or time.monotonic() - last_save >= self._save_every_s:
+                workspace.save(save_phase(phase, state))
+                last_save = time.monotonic()
+
+        decision = run_phase(phase, state, listen=listen, earlier=earlier, after_epoch=after_epoch)
+        return PhaseResult(decision, tuple(state.history), state.kept_epoch)
