@@ -104,7 +104,9 @@ def _construct(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: 
         return ResNet(shape, in_shape, num_classes)
     if shape is not None:
         return Mlp(shape, in_shape, num_classes)
-    args = spec.get("args") or {}
+    args = spec.get("args", {})
+    if not isinstance(args, Mapping):
+        raise ModelError(f"args is {args!r}; it takes names with values, like {{width_mult: 0.5}}")
     if form == "factory":
         return build_factory(spec["factory"], args)
     if form == "timm":

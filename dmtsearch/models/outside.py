@@ -37,6 +37,9 @@ def build_torchvision(
     Raises:
         ModelError: There is no such model, weights or argument, or the weights cannot be fetched.
     """
+    for field in ("weights", "pretrained"):
+        if field in args:
+            raise ModelError(f"args.{field} of a torchvision model belongs beside args: `weights`")
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise ModelError(f"torchvision has no classification model {name!r}{nearest(name, known)}")
@@ -54,9 +57,9 @@ def _with_named_weights(name: str, args: Mapping[str, Any], weights: str) -> nn.
             f"torchvision has no weights {weights!r} of {name}{nearest(weights, names)}"
         )
     entry = entries[weights]
-    aux = {"aux_logits": False} if name == "inception_v3" else {}
+    full = {**({"aux_logits": False} if name == "inception_v3" else {}), **args}
     try:
-        return torchvision.models.get_model(name, weights=entry, progress=False, **aux, **args)  # type: ignore[no-any-return]
+        return torchvision.models.get_model(name, weights=entry, progress=False, **full)  # type: ignore[no-any-return]
     except OSError as reason:  # URLError and HTTPError are OSErrors
         raise ModelError(
             f"the weights {weights} of torchvision model {name} cannot be fetched from "

@@ -177,17 +177,18 @@ def _refuse(spec: Mapping[str, Any], given: str, *others: str) -> None:
 
 
 def _int(spec: Mapping[str, Any], field: str, default: int | None = None) -> int:
-    return _positive(field, spec.get(field, default))
+    return positive(field, spec.get(field, default))
 
 
 def _ints(spec: Mapping[str, Any], field: str, *, empty: bool = False) -> tuple[int, ...]:
     values = spec.get(field, ())
     if not isinstance(values, list | tuple) or not (values or empty):
         raise ModelError(f"{field} is {values!r}; give a list of whole numbers, at least 1 each")
-    return tuple(_positive(field, value) for value in values)
+    return tuple(positive(field, value) for value in values)
 
 
-def _positive(field: str, value: object) -> int:
+def positive(field: str, value: object) -> int:
+    """Return `value` if it is a whole number of at least 1, else refuse it by its field."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ModelError(f"{field} has {value!r}; it takes whole numbers of at least 1")
     return value

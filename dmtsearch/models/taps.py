@@ -31,7 +31,7 @@ class Taps:
     An in-place operation after a tapped module (a ReLU, a residual `+=`) would silently overwrite
     what the tap holds. The first pass in each mode (train or eval) therefore holds clones, and
     looks at the tensors' version counters afterwards; later passes clone only where a tensor was
-    overwritten. Clones keep the gradient.
+    overwritten. Clones keep the gradient. A direct call of `model` passes the taps by.
 
     Args:
         model: The net; it is changed in nothing but its hooks, and these only inside the `with`.
@@ -62,6 +62,7 @@ class Taps:
         self._forward = model if forward is None else forward
         self._modules = {path: find_module(model, path) for path in paths}
         self._handles: list[Any] = []
+        self._running = False
         self._seen: dict[str, tuple[Tensor, int]] = {}
         self._untouched: dict[bool, set[str]] = {}
         if stop and not self._modules:
@@ -89,11 +90,14 @@ class Taps:
             raise ModelError("taps are called outside their `with`, where no hook is set")
         self.maps, self._seen = {}, {}
         output = None
+        self._running = True
         try:
             output = self._forward(*args, **kwargs)
         except _AllTapped as stopped:
             if stopped.owner is not self:
                 raise
+        finally:
+            self._running = False
         missed = [path for path in self._modules if path not in self.maps]
         if missed:
             raise ModelError(f"module {missed[0]!r} did not run in this forward pass; tap another")
@@ -101,6 +105,8 @@ class Taps:
         return output
 
     def _keep(self, path: str, module: nn.Module, args: object, output: object) -> None:
+        if not self._running:
+            return
         if not isinstance(output, Tensor):
             raise ModelError(
                 f"module {path!r} gives a {type(output).__name__}, a tap needs one tensor; "
