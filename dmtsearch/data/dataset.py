@@ -50,7 +50,7 @@ class DataSet:
         classes: Name of each class.
         moments: By modality, on this set's device.
         fingerprint: sha256 of the content that was read; the same on every machine.
-        split_digest: sha256 of which sample is in which split.
+        split_digests: By split, sha256 of which samples it has, in order.
         split_sizes: Samples by split.
         notes: What a user should know, such as constant channels.
     """
@@ -63,12 +63,12 @@ class DataSet:
         classes: tuple[str, ...],
         moments: Mapping[str, Moments],
         fingerprint: str,
-        split_digest: str,
+        split_digests: Mapping[str, str],
         notes: tuple[str, ...] = (),
     ) -> None:
         self.facts, self.classes, self.notes = facts, classes, notes
         self.moments = dict(moments)
-        self.fingerprint, self.split_digest = fingerprint, split_digest
+        self.fingerprint, self.split_digests = fingerprint, dict(split_digests)
         self.split_sizes = {name: len(split) for name, split in splits.items()}
         self.device = torch.device("cpu")
         self._stored = dict(splits)

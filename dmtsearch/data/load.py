@@ -141,7 +141,7 @@ def load_data(
         classes=raw.classes,
         moments=moments,
         fingerprint=fingerprint(raw),
-        split_digest=digest_splits(positions),
+        split_digests=digest_splits(positions),
         notes=notes,
     )
 

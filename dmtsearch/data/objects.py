@@ -36,11 +36,23 @@ def read_objects(value: Any, where: str) -> RawData:
         raise DataError(f"{where}: gave splits {sorted(parts)}, but no 'train'")
     pools = {name: _read(part, f"{where}, {name}") for name, part in parts.items()}
     _refuse_unlike_splits(pools, where)
-    names = getattr(parts["train"], "classes", None)
-    if names is None:
-        highest = max(int(pool.y.max()) for pool in pools.values())
-        names = range(max(highest + 1, 0))
-    return RawData(pools, tuple(str(name) for name in names))
+    return RawData(pools, _classes(parts["train"], pools, where))
+
+
+def _classes(dataset: Any, pools: Mapping[str, Pool], where: str) -> tuple[str, ...]:
+    names = getattr(dataset, "classes", None)
+    if names is not None:
+        if not isinstance(names, Sequence) or isinstance(names, str):
+            raise DataError(f"{where}: `classes` is {names!r}; it must be a list of names")
+        return tuple(str(name) for name in names)
+    highest = max(int(pool.y.max()) for pool in pools.values())
+    total = sum(len(pool) for pool in pools.values())
+    if highest >= total:  # also keeps a stray id from making a million classes
+        raise DataError(
+            f"{where}: the largest label is {highest} among {total} samples, so classes are "
+            "empty; labels count from 0 without gaps"
+        )
+    return tuple(str(label) for label in range(highest + 1))
 
 
 def _read(dataset: Any, where: str) -> Pool:

@@ -58,15 +58,15 @@ class RawData:
 def check_raw(raw: RawData, where: str) -> None:
     """Raise `DataError` for labels out of range, a class without a sample, or a single class."""
     num_classes = len(raw.classes)
-    if num_classes < 2:
-        raise DataError(f"{where}: {num_classes} class; a classifier needs at least 2")
+    if num_classes == 1:
+        raise DataError(f"{where}: only one class ({raw.classes[0]!r}); a classifier needs two")
     for split, pool in raw.pools.items():
         outside = (pool.y < 0) | (pool.y >= num_classes)
         if bool(outside.any()):
             index = int(outside.int().argmax())
             raise DataError(
-                f"{where}: sample {index} of {split} has label {int(pool.y[index])}; "
-                f"with {num_classes} classes labels are 0 to {num_classes - 1}"
+                f"{where}: sample {index} of {split} has label {int(pool.y[index])}, "
+                f"but there are {num_classes} classes; labels count from 0"
             )
     counts = torch.bincount(raw.pools["train"].y, minlength=num_classes)
     if bool((counts == 0).any()):
