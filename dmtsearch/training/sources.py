@@ -77,18 +77,15 @@ class LiveOutputs:
     def __init__(
         self, source: Source, *, logits: bool, paths: Sequence[str], autocast: Autocast
     ) -> None:
-        self._source, self._logits, self._paths = source, logits, tuple(paths)
-        self._autocast = autocast
+        self._source, self._paths, self._autocast = source, tuple(paths), autocast
+        # One for all batches: it learns in the first pass which taps need no copy.
+        self._taps = Taps(source.model, self._paths, stop=not logits)
 
     def __call__(self, batch: Batch) -> Outputs:
         return self._run(batch.seen_by(self._source.viewer))
 
     def _run(self, x: Tensor) -> Outputs:
-        with (
-            torch.no_grad(),
-            self._autocast(),
-            Taps(self._source.model, self._paths, stop=not self._logits) as taps,
-        ):
+        with torch.no_grad(), self._autocast(), self._taps as taps:
             logits = taps(x)
             maps = {path: taps.maps[path].float() for path in self._paths}
         return Outputs(logits=None if logits is None else logits.float(), maps=maps)

@@ -267,10 +267,8 @@ class StageRun:
     # -- shared by both phases --------------------------------------------------------------
 
     def _taps(self, paths: Sequence[str], *, stop: bool) -> Taps:
-        model: nn.Module = self.model
-        if self.profile.compile and not paths:
-            model = torch.compile(model)  # type: ignore[assignment]  # it stays a module
-        return Taps(model, sorted(set(paths)), stop=stop)
+        forward = torch.compile(self.model) if self.profile.compile and not paths else None
+        return Taps(self.model, sorted(set(paths)), stop=stop, forward=forward)
 
     def _steps(self) -> int:
         batch, n = self.stage.optimizer.batch, len(self.train)
