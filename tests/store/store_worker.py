@@ -87,19 +87,21 @@ def save_forever(url, key):
     store = open_store(url)
     there = store.load_progress(key)
     number = there.record["number"] if there else 0
-    say("started")
     while True:
         number += 1
         half = str(number).encode() * 3000
         store.save_progress(key, {"a": half, "b": half}, {"number": number})
+        say(number)
 
 
 def commit_forever(url):
+    """Find what was committed before, then commit more."""
     store, number = open_store(url), 0
-    say("started")
     while True:
         number += 1
-        store.commit(key_for(number), {"w": str(number).encode() * 3000}, {"number": number})
+        if store.get(key_for(number)) is None:
+            store.commit(key_for(number), {"w": str(number).encode() * 3000}, {"number": number})
+            say(number)
 
 
 def commit_limited(url, key, limit):
