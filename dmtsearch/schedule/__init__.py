@@ -1,5 +1,6 @@
 """What a schedule is: read, check, expand, describe and write it. Knows no torch."""
 
+from .describe import describe as describe
 from .dump import dump_schedule as dump_schedule
 from .expand import expand as expand
 from .expanded import Adapter as Adapter
@@ -19,5 +20,8 @@ from .expanded import Stage as Stage
 from .expanded import Switch as Switch
 from .load import load_schedule as load_schedule
 from .load import parse_schedule as parse_schedule
+from .override import override as override
 from .problems import Origin as Origin
 from .schedule import Schedule as Schedule
+from .schema import json_schema as json_schema
+from .search import SearchSpec as SearchSpec

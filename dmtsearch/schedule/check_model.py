@@ -57,11 +57,8 @@ def _plain(model: Node, report: Report) -> None:
     given = [way for way in ("widths", "base", "size") if way in model.fields]
     if len(given) != 1:
         got = f"; got {' and '.join(given)}" if given else ""
-        report.add(model, f"must have exactly one of widths, base with blocks, or size{got}")
-    if ("base" in model.fields) != ("blocks" in model.fields) and "widths" not in given:
-        missing = "blocks" if "base" in model.fields else "base"
-        report.add(model, "is missing; base and blocks stand together", field=missing)
-    elif "blocks" in model.fields and "widths" in given and "base" not in given:
+        report.add(model, f"must have exactly one of widths, base or size{got}")
+    if "blocks" in model.fields and "widths" in given:
         report.add(model.fields["blocks"], "widths says how many blocks there are; drop one")
     blocks = model.get("blocks")
     if blocks is not None and isinstance(blocks.value, list):
@@ -87,10 +84,10 @@ def _resnet(model: Node, report: Report) -> None:
         if base is not None:
             report.add(base, "size says how wide the model is; drop one of them")
         return
-    for field in ("blocks", "base"):
-        if field not in model.fields:
-            report.add(model, "is missing; family: resnet has blocks and base, or size",
-                       field=field)  # fmt: skip
+    if blocks is None:
+        report.add(
+            model, "is missing; write the residual blocks of each stage: [3, 3, 3]", field="blocks"
+        )
 
 
 def _mlp(model: Node, report: Report) -> None:

@@ -12,7 +12,7 @@ FAMILY_FIELDS = {
         *("family", "widths", "base", "blocks", "size", "convs", "pool", "pool_ceil", "head"),
         *("dropout", "norm", "weights", "input"),
     ),
-    "resnet": ("family", "blocks", "base", "bottleneck", "size", *_ANY_MODEL),
+    "resnet": ("family", "blocks", "base", "bottleneck", "size", "dropout", *_ANY_MODEL),
     "mlp": ("family", "hidden", "dropout", "norm", *_ANY_MODEL),
 }
 FORM_FIELDS = {
@@ -22,10 +22,7 @@ FORM_FIELDS = {
     "factory": ("factory", "args", "version", *_ANY_MODEL),
 }
 # Ways to say how wide a model is; a stage's own replaces an inherited one.
-SIZINGS = {
-    "plain": (("widths",), ("base", "blocks"), ("size",)),
-    "resnet": (("base",), ("size",)),
-}
+SIZINGS = {"plain": ("widths", "base", "size"), "resnet": ("base", "size")}
 
 _ANY_OPTIMIZER = ("name", "lr", "weight_decay", "schedule", "batch", "drop_last")
 OPTIMIZER_FIELDS = {

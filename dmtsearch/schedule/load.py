@@ -61,10 +61,16 @@ def refuse_holes(document: Node, report: Report) -> Node:
     return document
 
 
-def build(document: Node, report: Report) -> Schedule | None:
-    """Validate a document without holes; None where there are problems, now in `report`."""
+def build(document: Node, report: Report, known: Sequence[Steps] = ()) -> Schedule | None:
+    """Validate a document without holes; None where there are problems, now in `report`.
+
+    Args:
+        document: The document.
+        report: Takes the problems.
+        known: Fields that were left out of the document since they are known to be broken.
+    """
     document = _named(document, report.where)
-    broken: list[Steps] = []
+    broken: list[Steps] = list(known)
     document = _without_nulls(document, report, broken)
     fields: ScheduleFields | None = None
     try:

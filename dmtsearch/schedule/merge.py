@@ -1,6 +1,6 @@
 """A stage with its `defaults`: merged field by field, lists whole, idle inheritance left out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,19 +139,17 @@ def _merge_model(theirs: Node, own: Node) -> Node:
     valid = model_fields(form)
     if form is not None and valid is not None:
         fields = {k: v for k, v in fields.items() if k in own.fields or k in valid}
-        for ways in SIZINGS.get(form[1], ()) if form[0] == "family" else ():
-            if any(field in own.fields for field in ways):
-                _drop_other_sizings(fields, own, form[1], ways)
+        if form[0] == "family":
+            _drop_other_sizings(fields, own, SIZINGS.get(form[1], ()))
     return own.with_fields({**dict.fromkeys(own.fields), **fields})
 
 
-def _drop_other_sizings(
-    fields: dict[str, Node], own: Node, family: str, ways: tuple[str, ...]
-) -> None:
-    for other in SIZINGS[family]:
-        for field in other:
-            if field not in ways and field not in own.fields:
-                fields.pop(field, None)
+def _drop_other_sizings(fields: dict[str, Node], own: Node, ways: Sequence[str]) -> None:
+    """A width said in the stage replaces an inherited one that is said in another way."""
+    said = [way for way in ways if way in own.fields]
+    for other in (*ways, "blocks") if "widths" in said else ways:
+        if said and other not in own.fields:
+            fields.pop(other, None)
 
 
 def _without_idle(stage: Merged) -> Node:
@@ -189,7 +187,7 @@ def _one_source(stage: Merged) -> bool:
 
 
 def _not_of_form(
-    stage: Merged, block: str, key: str, default: str | None, table: dict[str, tuple[str, ...]]
+    stage: Merged, block: str, key: str, default: str | None, table: Mapping[str, tuple[str, ...]]
 ) -> set[tuple[str, ...]]:
     node = stage.block(block)
     if node is None:

@@ -22,9 +22,11 @@ from .expanded import (
     Soft,
     Switch,
 )
+from .forms import FAMILY_FIELDS
 from .values import Spec
 from .written import written
 
+DEFAULT_BLOCKS = 4
 DEFAULT_INCREMENT = 0.1  # Morikawa and Kameyama, CSPA 2023
 
 _MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -36,7 +38,7 @@ _MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "dropout": 0,
         "norm": True,
     },
-    "resnet": {"bottleneck": False},
+    "resnet": {"bottleneck": False, "dropout": 0},
     "mlp": {"dropout": 0, "norm": False},
     "torchvision": {"args": {}},
     "timm": {"args": {}},
@@ -60,18 +62,16 @@ def normal_model(spec: ModelSpec, between: tuple[str, str] | None) -> dict[str, 
         between: Start and end of a relative size.
     """
     model = written(spec)
-    form = spec.family or ("torchvision" if spec.torchvision else None)
-    form = form or ("timm" if spec.timm else "factory" if spec.factory else "preset")
+    form = _form(spec)
     model = {**_MODEL_DEFAULTS.get(form, {}), **model}
-    if spec.weights is None and spec.head == "new" and form in ("plain", "resnet", "mlp"):
-        model["head"] = []
-        if form != "plain":
-            del model["head"]
-    if spec.weights is None and spec.head == "new" and form == "preset":
-        del model["head"]
+    if spec.weights is None and spec.head == "new" and form in (*FAMILY_FIELDS, "preset"):
+        del model["head"]  # without weights every head is new
+        model |= {"head": []} if form == "plain" else {}
     if form == "plain" and "base" in model:
-        base, blocks = model.pop("base"), model.pop("blocks")
+        base, blocks = model.pop("base"), model.pop("blocks", DEFAULT_BLOCKS)
         model["widths"] = [base * 2**index for index in range(blocks)]
+    if form == "resnet" and "size" not in model:
+        model.setdefault("base", 64 if model["bottleneck"] else 16)
     convs = model.get("convs")
     if isinstance(convs, list) and "widths" in model and len(set(convs)) == 1:
         model["convs"] = convs[0]
@@ -83,6 +83,12 @@ def normal_model(spec: ModelSpec, between: tuple[str, str] | None) -> dict[str, 
             else {"at": spec.size.at, "between": list(between or ())}
         )
     return model
+
+
+def _form(spec: ModelSpec) -> str:
+    """The family of a model, or which other form it has."""
+    forms = ("preset", "torchvision", "timm", "factory")
+    return spec.family or next(form for form in forms if getattr(spec, form) is not None)
 
 
 def normal_optimizer(spec: OptimizerSpec | None) -> Optimizer:

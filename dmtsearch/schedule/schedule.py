@@ -36,6 +36,11 @@ class Schedule(ScheduleFields):
         return self._origin
 
     @property
+    def where(self) -> str:
+        """The file that it was read from, as errors call it."""
+        return self._origin.where
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but should be known, each with file and line."""
         return self._warnings

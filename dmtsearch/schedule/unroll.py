@@ -169,7 +169,7 @@ class _Linker:
         self._fates = {name: fate for name, fate in fates.items() if fate.last != name}
 
     def stage(self, node: Node) -> Node:
-        if not self._fates:
+        if not self._fates or not isinstance(node.value, dict):
             return node
         changes: dict[str, Node | None] = {}
         for field, link in (

@@ -36,6 +36,7 @@ from .forms import (
 from .merge import merge_stage
 from .node import Node
 from .problems import NOT_GIVEN, Report
+from .search import BoundSpec, PrunerSpec, SearchSpec
 from .spec import DataFields, ScheduleFields, SourceSpec, StageSpec
 from .values import Spec
 
@@ -55,6 +56,11 @@ _SPECS: dict[str, type[Spec]] = {
     "degrade": DegradeSpec,
     "source": SourceSpec,
     "data": DataFields,
+    "search": SearchSpec,
+    "pruner": PrunerSpec,
+    "params": BoundSpec,
+    "macs": BoundSpec,
+    "cold_cost": BoundSpec,
 }
 # Names from other tools, which no measure of likeness would find.
 _ELSEWHERE = {
@@ -77,11 +83,20 @@ _QUOTED = re.compile(r"'([^']*)'")
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-def add_errors(report: Report, error: ValidationError, document: Node) -> list[tuple[str, ...]]:
-    """Add each of pydantic's errors to `report`; return where they are, as document steps."""
+def add_errors(
+    report: Report, error: ValidationError, document: Node, under: tuple[str, ...] = ()
+) -> list[tuple[str, ...]]:
+    """Add each of pydantic's errors to `report`; return where they are, as document steps.
+
+    Args:
+        report: Takes the problems.
+        error: What pydantic found in the document, or in the block `under` which it looked.
+        document: The document.
+        under: Steps to that block.
+    """
     places = []
     for found in error.errors(include_url=False):
-        loc = [step for step in found["loc"] if step != "[key]"]
+        loc = [*under, *(step for step in found["loc"] if step != "[key]")]
         node = _reach(document, loc)
         places.append(tuple(str(step) for step in loc))
         kind = found["type"]

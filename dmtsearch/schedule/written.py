@@ -41,8 +41,9 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _sources(value: tuple[SourceSpec, ...] | str) -> Any:
-    if isinstance(value, str):
-        return value
+def _sources(value: tuple[SourceSpec, ...] | str | float) -> Any:
+    """A stage's sources; a hint's `source` is a point, so a name or a number."""
+    if not isinstance(value, tuple):
+        return _value(value)
     items = [item.stage if item.epoch is None else written(item) for item in value]
     return "none" if not items else items[0] if len(items) == 1 else items

@@ -1,0 +1,155 @@
+"""A schedule in plain English, a sentence or two a stage."""
+
+from collections.abc import Sequence
+
+from .expand import expand
+from .expanded import DataSpec, Hint, SourceRef, Stage
+from .schedule import Schedule
+
+
+def describe(schedule: Schedule) -> str:
+    """Return what `schedule` does, in words: a line about the whole, then one for each stage."""
+    expanded = expand(schedule)
+    number = len(expanded.stages)
+    head = (
+        f"{expanded.name}: {number} stage{'s' if number > 1 else ''} on "
+        f"{_data(expanded.data)}; {expanded.deliver} is delivered."
+    )
+    return "\n".join([head, *(f"- {_stage(stage, expanded)}" for stage in expanded.stages)])
+
+
+def _data(data: DataSpec) -> str:
+    name = data.name or data.factory or "the given data"
+    splits = [
+        f"{value:,} samples for {split}"
+        if isinstance(value, int)
+        else f"{100 * value:g} % for {split}"
+        for split, value in (("train", data.train), ("val", data.val), ("test", data.test))
+        if value is not None
+    ]
+    return f"{name} ({', '.join(splits)})" if splits else name
+
+
+def _stage(stage: Stage) -> str:
+    model = _model(stage)
+    if stage.select is not None:
+        names = _list(stage.select.stages)
+        how = "mixes their class probabilities" if stage.select.decision == "soft" else "picks one"
+        return f"{stage.name} ({model}) reads the outputs of {names} and {how} for each sample."
+    if not stage.epochs and stage.hint_phase is None:
+        return f"{stage.name} ({model}) is taken as it is, without training{_start(stage)}."
+    sentences = [f"{stage.name} ({model}{_reads(stage)}) {_training(stage)}."]
+    merit = stage.merit
+    if merit is not None:
+        moved = {
+            "delta": f"raised by {merit.increment:g} where the source is right and lowered by as "
+            "much where it is wrong"
+            if merit.increment is not None
+            else "",
+            "hard": "kept where the source is right and 0 where it is wrong",
+            "soft": "the source's softened probability of the true class",
+        }[merit.rule]
+        placebo = {
+            "none": "",
+            "mean": " (placebo: its mean for all samples)",
+            "shuffle": " (placebo: dealt out to other samples)",
+        }[merit.placebo]
+        sentences.append(f"The weight of the soft targets is {moved}{placebo}.")
+    sentences += _ending(stage)
+    return " ".join(sentences)
+
+
+def _model(stage: Stage) -> str:
+    model = stage.model
+    if "preset" in model:
+        words = str(model["preset"])
+    elif "family" in model:
+        words = _family(model)
+    else:
+        form = next(name for name in ("torchvision", "timm", "factory") if name in model)
+        words = f"{form} {model[form]}"
+    return words + (f", weights from {model['weights']}" if "weights" in model else "")
+
+
+def _family(model: dict[str, object]) -> str:
+    family = str(model["family"])
+    for field in ("widths", "hidden"):
+        numbers = model.get(field)
+        if isinstance(numbers, list):
+            return f"{family} {'-'.join(str(n) for n in numbers) or 'without hidden layers'}"
+    size = model.get("size")
+    if isinstance(size, dict) and "params" in size:
+        return f"{family} with about {size['params']:,} parameters"
+    if isinstance(size, dict):
+        start, end = size["between"]
+        return f"{family}, {100 * float(size['at']):g} % of the way from {end} up to {start}"
+    return f"{family} {model.get('blocks')} from {model.get('base')} channels"
+
+
+def _reads(stage: Stage) -> str:
+    return f", reading {stage.modality}" if stage.modality else ""
+
+
+def _start(stage: Stage) -> str:
+    return f", from the weights of {stage.init}" if stage.init else ""
+
+
+def _training(stage: Stage) -> str:
+    epochs = _epochs(stage.epochs)
+    start = f"goes on from the weights of {stage.init} and " if stage.init else ""
+    if not stage.sources:
+        return f"{start}learns from the labels for {epochs}"
+    names = _list([_source(source) for source in stage.sources])
+    first = ""
+    phase = stage.hint_phase
+    if phase is not None:
+        first = f"first imitates {_hints(stage.hints)} for {_epochs(phase.epochs)}"
+        if not stage.epochs:
+            return start + first + " and ends there"
+        first += ", then "
+    beside = stage.hints and (phase is None or phase.then == "stay")
+    what = _soft(stage, names)
+    hints = f", imitating {_hints(stage.hints)} all the while" if beside else ""
+    return f"{start}{first}{what} for {epochs}{hints}"
+
+
+def _soft(stage: Stage, names: str) -> str:
+    soft = stage.soft
+    if soft is None:
+        return "learns from the labels"
+    share = f"{100 * soft.until:g} % of them" if soft.until < 1 else ""
+    words = (
+        f"learns from {names} (temperature {soft.temperature:g}, weight {soft.weight:g}) and the "
+        "labels"
+    )
+    return words + (f", after {share} from the labels alone," if share else "")
+
+
+def _source(source: SourceRef) -> str:
+    return source.stage + (f" after epoch {source.epoch}" if source.epoch else "")
+
+
+def _hints(hints: Sequence[Hint]) -> str:
+    return _list([f"{hint.stage}'s {hint.source} at its own {hint.at}" for hint in hints])
+
+
+def _ending(stage: Stage) -> list[str]:
+    switch = stage.switch
+    sentences = []
+    if switch.when == "plateau":
+        sentences.append(
+            f"It ends early once {switch.on} has not improved for {switch.patience} epochs."
+        )
+    elif switch.when == "accuracy":
+        sentences.append(f"It ends early at a val accuracy of {switch.at_least:g}.")
+    if stage.keep == "best" and stage.epochs:
+        sentences.append("The epoch with the highest val accuracy is kept.")
+    return sentences
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'' if number == 1 else 's'}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

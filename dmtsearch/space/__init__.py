@@ -1,0 +1,8 @@
+"""Which schedules may be tried: a schedule with holes, checked and filled."""
+
+from .hole import Condition as Condition
+from .hole import Hole as Hole
+from .space import Space as Space
+from .space import is_space as is_space
+from .space import load_space as load_space
+from .space import parse_space as parse_space

@@ -1,0 +1,221 @@
+"""Choosing values for holes: the anchor, a reproducible draw, all combinations, their number."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+
+from .hole import Hole, Value, same
+from .ranges import nth, num_steps, spread
+from .template import Order, Template
+
+
+def anchor_values(template: Template) -> dict[str, Value]:
+    """The middle of each range, the first of each choice; sorted copies spread evenly."""
+    return complete(template, {})
+
+
+def complete(template: Template, given: Mapping[str, Value]) -> dict[str, Value]:
+    """`given` values, and the anchor's for every other hole that is then asked for."""
+    values: dict[str, Value] = {}
+    for name, hole in template.holes.items():
+        if template.is_active(name, values):
+            values[name] = given.get(name, hole.default)
+    for order in template.orders:
+        names = [name for name in order.holes if name in values]
+        free = [name for name in names if name not in given]
+        if len(names) > 1 and len(free) == len(names):
+            values.update(_spread(template.holes, names, order))
+        elif free and len(names) > 1:
+            values.update(_around(template.holes, names, free, values))
+    return values
+
+
+def _spread(holes: Mapping[str, Hole], names: list[str], order: Order) -> dict[str, Value]:
+    """Unlike values at even distances, in order."""
+    hole, count = holes[names[0]], len(names)
+    if hole.is_continuous:
+        values: list[Value] = [_inner(hole, i, count) for i in range(1, count + 1)]
+    else:
+        every = sorted(hole.values(), key=float)
+        places = [(i * (len(every) + 1)) // (count + 1) for i in range(1, count + 1)]
+        values = [every[place - 1] for place in _unlike(places, len(every))]
+    return dict(zip(names, reversed(values) if order.decreasing else values, strict=True))
+
+
+def _inner(hole: Hole, place: int, places: int) -> float:
+    low, high = float(hole.low or 0), float(hole.high or 0)
+    return spread(low, high, place, places, log=hole.kind == "log")
+
+
+def _unlike(places: list[int], most: int) -> list[int]:
+    """Places from 1 to `most`, pushed apart where two are one; there is room for all."""
+    for index in range(len(places)):
+        least = places[index - 1] + 1 if index else 1
+        places[index] = max(places[index], least)
+    for index in reversed(range(len(places))):
+        limit = places[index + 1] - 1 if index + 1 < len(places) else most
+        places[index] = min(places[index], limit)
+    return places
+
+
+def _around(
+    holes: Mapping[str, Hole], names: list[str], free: list[str], values: Mapping[str, Value]
+) -> dict[str, Value]:
+    """Values for the free copies, unlike those that are given."""
+    taken = [values[name] for name in names if name not in free]
+    hole = holes[names[0]]
+    if hole.is_continuous:
+        pool: list[Value] = [_inner(hole, i, 2 * len(names)) for i in range(1, 2 * len(names) + 1)]
+    else:
+        pool = list(hole.values())
+    pool = [value for value in pool if not any(same(value, other) for other in taken)]
+    return dict(zip(free, pool, strict=False))
+
+
+def draw_values(template: Template, seed: int, attempt: int = 0) -> dict[str, Value]:
+    """A uniform draw, reproducible: each hole has a generator of its own from (seed, name).
+
+    Copies that `order` sorts are drawn without equal ones.
+    """
+    values: dict[str, Value] = {}
+    for name, hole in template.holes.items():
+        if template.is_active(name, values):
+            values[name] = _draw(hole, random.Random(f"{seed}/{attempt}/{name}"))
+    for order in template.orders:
+        names = [name for name in order.holes if name in values]
+        if len(names) < 2:
+            continue
+        hole = template.holes[names[0]]
+        chance = random.Random(f"{seed}/{attempt}/{order.node.path}")
+        drawn: list[Value] = (
+            [_draw(hole, chance) for _ in names]
+            if hole.is_continuous
+            else chance.sample(list(hole.values()), len(names))
+        )
+        drawn.sort(key=float, reverse=order.decreasing)
+        values.update(zip(names, drawn, strict=True))
+    return values
+
+
+def _draw(hole: Hole, chance: random.Random) -> Value:
+    if hole.kind == "choice":
+        return chance.choice(hole.choices)
+    low, high, step = hole.low, hole.high, hole.step
+    if low is None or high is None:
+        raise AssertionError("a range has bounds")
+    if step is not None:
+        return nth(low, step, chance.randint(0, num_steps(low, high, step) or 0))
+    if hole.kind == "log":
+        return min(max(math.exp(chance.uniform(math.log(low), math.log(high))), low), high)
+    return chance.uniform(low, high)
+
+
+def all_values(template: Template) -> Iterator[dict[str, Value]]:
+    """Every combination of a finite template, each once, the last hole moving fastest.
+
+    Raises:
+        ValueError: A hole is continuous.
+    """
+    names = list(template.holes)
+    before = _before_in_order(template)
+
+    def extend(index: int, values: dict[str, Value]) -> Iterator[dict[str, Value]]:
+        if index == len(names):
+            yield dict(values)
+            return
+        name = names[index]
+        if not template.is_active(name, values):
+            yield from extend(index + 1, values)
+            return
+        for value in _allowed(template.holes[name], before.get(name), values):
+            yield from extend(index + 1, {**values, name: value})
+
+    for hole in template.holes.values():
+        hole.values()
+    yield from extend(0, {})
+
+
+def _before_in_order(template: Template) -> dict[str, tuple[str, bool]]:
+    """For each sorted copy but the first: the one before it, and whether values fall."""
+    return {
+        name: (order.holes[index], order.decreasing)
+        for order in template.orders
+        for index, name in enumerate(order.holes[1:])
+    }
+
+
+def _allowed(
+    hole: Hole, before: tuple[str, bool] | None, values: Mapping[str, Value]
+) -> list[Value]:
+    every = list(hole.values())
+    if before is None or before[0] not in values:
+        return every
+    limit, decreasing = float(values[before[0]]), before[1]
+    return [v for v in every if (float(v) < limit if decreasing else float(v) > limit)]
+
+
+def count_values(template: Template) -> int | None:
+    """The number of combinations; None where a hole is continuous."""
+    if any(hole.is_continuous for hole in template.holes.values()):
+        return None
+    return _Counter(template).count()
+
+
+class _Counter:
+    """Counts along the tree of dependence: what stands under unlike values never meets."""
+
+    def __init__(self, template: Template) -> None:
+        self.holes = template.holes
+        self.template = template
+        self.sorted = {name for order in template.orders for name in order.holes}
+
+    def count(self) -> int:
+        """The number of combinations.
+
+        A tied hole may be asked for by several alternatives, so what it hangs on is decided
+        first, one case at a time; the rest is a tree.
+        """
+        joints: list[str] = []
+        for name, hole in self.holes.items():
+            if len(hole.conditions) > 1:
+                joints += [*self._above(name), name]
+        return self._cases(sorted(set(joints), key=list(self.holes).index), {})
+
+    def _above(self, name: str) -> list[str]:
+        parents = [condition.hole for condition in self.holes[name].conditions]
+        return [above for parent in parents for above in (*self._above(parent), parent)]
+
+    def _cases(self, joints: list[str], fixed: dict[str, Value]) -> int:
+        if not joints:
+            return self._under(None, None, fixed)
+        name, rest = joints[0], joints[1:]
+        if not self.template.is_active(name, fixed):
+            return self._cases(rest, fixed)
+        return sum(self._cases(rest, {**fixed, name: v}) for v in self.holes[name].values())
+
+    def _under(self, parent: str | None, value: Value | None, fixed: Mapping[str, Value]) -> int:
+        """Combinations of what is asked for because `parent` has `value`."""
+        below = [name for name in self.holes if self._hangs(name, parent, value)]
+        total = math.prod(self._of(name, fixed) for name in below if name not in self.sorted)
+        for order in self.template.orders:
+            copies = [name for name in order.holes if name in below]
+            if copies:
+                total *= math.comb(len(self.holes[copies[0]]), len(copies))
+        return total
+
+    def _hangs(self, name: str, parent: str | None, value: Value | None) -> bool:
+        conditions = self.holes[name].conditions
+        if not conditions or parent is None:
+            return not conditions and parent is None
+        condition = conditions[0]
+        return (
+            len(conditions) == 1
+            and condition.hole == parent
+            and any(same(value, one) for one in condition.values)
+        )
+
+    def _of(self, name: str, fixed: Mapping[str, Value]) -> int:
+        values = (fixed[name],) if name in fixed else self.holes[name].values()
+        return sum(self._under(name, value, fixed) for value in values)
