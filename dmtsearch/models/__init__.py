@@ -4,6 +4,7 @@ from .adapters import make_adapter as make_adapter
 from .adapters import match_maps as match_maps
 from .build import build_model as build_model
 from .build import build_skeleton as build_skeleton
+from .build import check_weights as check_weights
 from .canonical import canonical_model as canonical_model
 from .describe import describe_model as describe_model
 from .points import find_path as find_path

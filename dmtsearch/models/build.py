@@ -10,7 +10,7 @@ from torch import nn
 from ..errors import ModelError
 from .chance import seeded
 from .mlp import Mlp
-from .outside import build_factory, build_timm, build_torchvision
+from .outside import build_factory, build_timm, build_torchvision, named_weights
 from .plain import PlainNet, PlainShape
 from .points import last_layer
 from .probe import output_shape
@@ -85,6 +85,35 @@ def build_skeleton(
             if form in ("family", "preset"):
                 raise
     return build_model(bare, in_shape=in_shape, num_classes=num_classes, seed=0)
+
+
+def check_weights(
+    spec: Mapping[str, Any],
+    *,
+    in_shape: Sequence[int],
+    num_classes: int,
+    base_dir: Path | None = None,
+) -> None:
+    """Refuse weights that do not fit their model or its classes; downloads nothing.
+
+    Arguments as for `build_model`.
+
+    Raises:
+        ModelError: A file is missing, damaged or of another shape; torchvision has no weights of
+            that name; or they are for another number of classes and there is no `head: new`.
+    """
+    weights = spec.get("weights")
+    if weights is None:
+        return
+    if _weights_file(spec) is not None:
+        build_model(spec, in_shape=in_shape, num_classes=num_classes, seed=0, base_dir=base_dir)
+        return
+    trained_for = len(named_weights(spec["torchvision"], weights).meta["categories"])
+    if trained_for != num_classes and not new_head(spec):
+        raise ModelError(
+            f"the weights {weights} are for {trained_for} classes, the data has {num_classes}; "
+            "set `head: new`"
+        )
 
 
 def _finish(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int) -> nn.Module:

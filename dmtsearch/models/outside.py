@@ -49,14 +49,23 @@ def build_torchvision(
     return _call(f"torchvision model {name}", torchvision.models.get_model, name, **full)
 
 
-def _with_named_weights(name: str, args: Mapping[str, Any], weights: str) -> nn.Module:
+def named_weights(name: str, weights: str) -> Any:
+    """Return torchvision's entry of a model's weights; downloads nothing.
+
+    Raises:
+        ModelError: There are none of that name; the text has the nearest.
+    """
     entries = torchvision.models.get_model_weights(name)
     if weights not in entries.__members__:
         names = [*entries.__members__, "FILE.safetensors"]
         raise ModelError(
             f"torchvision has no weights {weights!r} of {name}{nearest(weights, names)}"
         )
-    entry = entries[weights]
+    return entries[weights]
+
+
+def _with_named_weights(name: str, args: Mapping[str, Any], weights: str) -> nn.Module:
+    entry = named_weights(name, weights)
     full = {**({"aux_logits": False} if name == "inception_v3" else {}), **args}
     try:
         return torchvision.models.get_model(name, weights=entry, progress=False, **full)  # type: ignore[no-any-return]

@@ -14,8 +14,8 @@ from torch import nn
 from dmtsearch.data import DataFacts
 from dmtsearch.errors import DmtSearchError, ScheduleError, nearest
 from dmtsearch.models import (
-    build_model,
     build_skeleton,
+    check_weights,
     count_macs,
     count_params,
     find_path,
@@ -98,8 +98,7 @@ class _Resolver:
                 if self._is_relative(stage) == relative and stage.name in self.in_shapes:
                     self._find_model(stage)
         for stage in stages:
-            if stage.name in self.models:
-                self._build(stage)
+            self._skeleton(stage)
         found = [self._finish(stage) for stage in stages if stage.name in self.skeletons]
         return [stage for stage in found if stage is not None]
 
@@ -198,27 +197,15 @@ class _Resolver:
         shape, classes = self.in_shapes[name], self._classes(stage)
         try:
             built = build_skeleton(self.models[name], in_shape=shape, num_classes=classes)
-            if "weights" in self.models[name]:
-                self._check_weights(stage)
+            check_weights(
+                self.models[name], in_shape=shape, num_classes=classes, base_dir=self.folder
+            )
         except DmtSearchError as error:
             del self.models[name]
             self._problem(stage, "model", error)
             return None
         self.skeletons[name] = built
         return built
-
-    def _check_weights(self, stage: Stage) -> None:
-        # Only a build for real shows whether the file fits; nothing else of it is kept.
-        build_model(
-            self.models[stage.name],
-            in_shape=self.in_shapes[stage.name],
-            num_classes=self._classes(stage),
-            seed=0,
-            base_dir=self.folder,
-        )
-
-    def _build(self, stage: Stage) -> None:
-        self._skeleton(stage)
 
     # -- hints, start, cost -----------------------------------------------------------------
 
