@@ -25,7 +25,11 @@ def check_graph(document: Node, stages: Stages, report: Report) -> bool:
         _check_hints(stage, stages, report)
     _check_copies(stages, report)
     _check_modalities(stages, report)
-    if named and not any(stage.broken & _LINKS for stage in stages.values()):
+    if (
+        _check_delivered(document, stages, report)
+        and named
+        and not any(stage.broken & _LINKS for stage in stages.values())
+    ):
         # A misspelt source leaves its stage unread: one mistake, one problem.
         _check_deliver(document, stages, report)
     return named
@@ -214,12 +218,17 @@ def reads(stage: Merged, before: Sequence[Merged]) -> set[str]:
     return names | ({str(init.value)} if init is not None else set())
 
 
+def _check_delivered(document: Node, stages: Stages, report: Report) -> bool:
+    """Whether `deliver` names a stage, where it is given."""
+    deliver = document.get("deliver")
+    if deliver is None or deliver.value in stages:
+        return True
+    report.add(deliver, f"no stage called {deliver.value!r}", names=list(stages))
+    return False
+
+
 def _check_deliver(document: Node, stages: Stages, report: Report) -> None:
     deliver = document.get("deliver")
-    if deliver is not None and deliver.value not in stages:
-        if isinstance(deliver.value, str):
-            report.add(deliver, f"no stage called {deliver.value!r}", names=list(stages))
-        return
     names, every = list(stages), list(stages.values())
     read_by = {stage.name: reads(stage, every[:i]) for i, stage in enumerate(every)}
     unread = [name for name in names if not any(name in read for read in read_by.values())]

@@ -136,7 +136,7 @@ class StageCheck:
     def _hints(self) -> None:
         if not self.knows("hints", "source"):
             return
-        if not self.stage.hints:
+        if not self.stage.hints and self.stage.sources:
             node = self.stage.written("hint_phase")
             if node is not None and not _switched_off(node):
                 self.idle(("hint_phase",), "there are no hints", [self.stage.get("hints")])

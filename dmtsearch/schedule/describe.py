@@ -15,7 +15,7 @@ def describe(schedule: Schedule) -> str:
         f"{expanded.name}: {number} stage{'s' if number > 1 else ''} on "
         f"{_data(expanded.data)}; {expanded.deliver} is delivered."
     )
-    return "\n".join([head, *(f"- {_stage(stage, expanded)}" for stage in expanded.stages)])
+    return "\n".join([head, *(f"- {_stage(stage)}" for stage in expanded.stages)])
 
 
 def _data(data: DataSpec) -> str:

@@ -1,6 +1,7 @@
 """Text to schedule: read, validate, check across fields, and tell every problem at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,10 +14,10 @@ from .check_unrolled import check_unrolled
 from .document import parse_document, read_document
 from .holes import find_holes
 from .merge import Merged, merge_stage
-from .node import Node, split
+from .node import Node
 from .problems import Origin, Report, show
 from .schedule import Schedule
-from .spec import ScheduleFields
+from .spec import ScheduleFields, StageSpec
 from .wording import add_errors
 
 Steps = tuple[str, ...]
@@ -40,7 +41,8 @@ def parse_schedule(text: str | bytes, where: str = "<text>") -> Schedule:
 def check_document(document: Node, where: str) -> Schedule:
     """Return the schedule in a document without holes; see `load_schedule`."""
     report = Report(where)
-    document = refuse_holes(document, report)
+    refuse_holes(document, report)
+    report.finish()
     schedule = build(document, report)
     report.finish()
     if schedule is None:
@@ -48,17 +50,15 @@ def check_document(document: Node, where: str) -> Schedule:
     return schedule
 
 
-def refuse_holes(document: Node, report: Report) -> Node:
-    """Report what makes this a search space and return the document without it."""
-    advice = "this is a search space: load it as one (`dmtsearch search`), or fill it"
+def refuse_holes(document: Node, report: Report) -> None:
+    """Report what makes a document a search space; the rest is told when it is read as one."""
+    advice = "this is a search space; load it as one (`dmtsearch search`), or fill it"
     search = document.get("search")
     if search is not None:
-        report.add(search, f"a schedule has no search block; {advice}")
-        document = document.with_fields({"search": None})
+        report.add(search, f"a schedule has no search block: {advice}")
+        return
     for hole in find_holes(document):
-        report.add(hole, f"is a hole, {show(hole)}; {advice}")
-        document = without(document, steps_to(document, hole))
-    return document
+        report.add(hole, f"is a hole, {show(hole)}: {advice}")
 
 
 def build(document: Node, report: Report, known: Sequence[Steps] = ()) -> Schedule | None:
@@ -76,10 +76,10 @@ def build(document: Node, report: Report, known: Sequence[Steps] = ()) -> Schedu
     try:
         fields = ScheduleFields.model_validate(document.plain())
     except ValidationError as error:
-        places = add_errors(report, error, document)
+        places = add_errors(report, error, document, absent=known)
         broken += places
         for steps in places:
-            document = without(document, _field_of(steps))
+            document = pruned(document, steps)
     stages = _merged(document, broken)
     _check(document, stages, report, broken)
     if fields is None or report.problems:
@@ -98,7 +98,7 @@ def _without_nulls(document: Node, report: Report, broken: list[Steps]) -> Node:
     for steps, node in list(_nulls(document, ())):
         report.add(node, "is empty; write a value, `none` to switch it off, or drop the line")
         broken.append(steps)
-        document = without(document, _field_of(steps))
+        document = pruned(document, steps)
     return document
 
 
@@ -119,9 +119,18 @@ def _field_of(steps: Steps) -> Steps:
     return steps[: 3 if steps[0] == "stages" else 2 if steps[0] in ("defaults", "data") else 1]
 
 
-def steps_to(document: Node, node: Node) -> Steps:
-    """The steps to a node, by its path."""
-    return _field_of(tuple(str(step) for step in split(node.path)))
+def pruned(document: Node, steps: Steps) -> Node:
+    """The document without the broken field; a stage keeps its place, for those who name it."""
+    field = _field_of(steps)
+    below = document.get(*field)
+    if len(field) != 2 or field[0] != "stages" or below is None:
+        return without(document, field)
+    if isinstance(below.value, dict):
+        return document
+    stages = document.fields["stages"]
+    return document.with_fields(
+        {"stages": stages.with_fields({field[1]: replace(below, value={})})}
+    )
 
 
 def without(document: Node, steps: Sequence[str]) -> Node:
@@ -140,6 +149,8 @@ def _merged(document: Node, broken: Sequence[Steps]) -> dict[str, Merged]:
     merged = {}
     for name, node in stages.fields.items() if stages is not None else ():
         own = {s[2] for s in broken if s[:2] == ("stages", name) and len(s) > 2}
+        if ("stages", name) in broken and not node.fields:
+            own = set(StageSpec.model_fields)
         merged[name] = merge_stage(name, node, defaults, own | inherited - set(node.fields))
     return merged
 
@@ -154,11 +165,9 @@ def _check(
         check_data(data, list(stages.values()), report,
                    broken=any(steps[0] == "data" for steps in broken))  # fmt: skip
     for stage in stages.values():
-        if isinstance(stage.node.value, dict):
-            StageCheck(stage, report).run()
-            check_model(stage, report)
-    whole = any(len(steps) <= 2 and steps[0] == "stages" for steps in broken)
-    if not whole and check_graph(document, stages, report):
+        StageCheck(stage, report).run()
+        check_model(stage, report)
+    if ("stages",) not in broken and check_graph(document, stages, report):
         check_unrolled(document, stages, report)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,9 +142,18 @@ class Report:
         return _At(self.where, alone).sentence(path, rule, value, names)
 
     def finish(self) -> None:
-        """Raise one ScheduleError with all problems, if there are any."""
+        """Raise one ScheduleError with all problems, in the order of their lines, if any."""
         if self.problems:
-            raise ScheduleError(self.where, self.problems)
+            raise ScheduleError(self.where, sorted(self.problems, key=_line_of))
+
+
+_LINE = re.compile(r":(\d+)\)$")
+
+
+def _line_of(sentence: str) -> int:
+    """The line that a problem names at its end; those without one come first."""
+    found = _LINE.search(sentence)
+    return int(found[1]) if found else 0
 
 
 class _At(Origin):

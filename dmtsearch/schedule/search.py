@@ -6,16 +6,6 @@ from pydantic import BeforeValidator, Field
 
 from .values import Count, Real, Spec, Text, none_word, refuse
 
-OBJECTIVES = (
-    *("val_accuracy", "val_nll", "val_ece", "params", "macs", "cold_cost", "latency"),
-    "val_regret",
-)
-CONTROLS = (
-    *("scratch", "scratch_long", "direct", "direct_long", "direct_standardised", "best_direct"),
-    *("assistant", "fitnet", "hint_reversed", "merit_matched", "merit_shuffled"),
-)
-SAMPLERS = ("tpe", "random", "grid", "nsga2", "gp")
-
 Objective = Literal[
     "val_accuracy",
     "val_nll",
@@ -27,6 +17,8 @@ Objective = Literal[
     "val_regret",
 ]
 Control = Literal[
+    "default",
+    "none",
     "scratch",
     "scratch_long",
     "direct",
@@ -66,6 +58,8 @@ def _controls(value: Any) -> Any:
         return [value]
     if not isinstance(value, list | tuple):
         raise refuse("must be default, none, or a list of control arms")
+    if len(value) > 1 and {"default", "none"} & {str(name) for name in value}:
+        raise refuse("default and none stand alone, not in a list")
     return value
 
 
@@ -82,9 +76,7 @@ class SearchSpec(Spec):
     sampler: Literal["tpe", "random", "grid", "nsga2", "gp"] = "tpe"
     pruner: Annotated[PrunerSpec | None, BeforeValidator(_pruner)] = None
     trials: Count = 40
-    controls: Annotated[
-        tuple[Literal["default", "none"] | Control, ...], BeforeValidator(_controls)
-    ] = ("default",)
+    controls: Annotated[tuple[Control, ...], BeforeValidator(_controls)] = ("default",)
     """`("default",)`, `("none",)`, or the names of control arms."""
     start_with: tuple[Text, ...] = ()
     """Files of known schedules to try first."""

@@ -84,7 +84,12 @@ _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 def add_errors(
-    report: Report, error: ValidationError, document: Node, under: tuple[str, ...] = ()
+    report: Report,
+    error: ValidationError,
+    document: Node,
+    *,
+    under: tuple[str, ...] = (),
+    absent: Sequence[tuple[str, ...]] = (),
 ) -> list[tuple[str, ...]]:
     """Add each of pydantic's errors to `report`; return where they are, as document steps.
 
@@ -93,13 +98,18 @@ def add_errors(
         error: What pydantic found in the document, or in the block `under` which it looked.
         document: The document.
         under: Steps to that block.
+        absent: Fields that were left out of the document on purpose; they are not missed.
     """
     places = []
     for found in error.errors(include_url=False):
         loc = [*under, *(step for step in found["loc"] if step != "[key]")]
         node = _reach(document, loc)
+        if found["loc"][-1:] == ("[key]",):
+            node = Node(str(loc[-1]), node.path, node.line)
         places.append(tuple(str(step) for step in loc))
         kind = found["type"]
+        if kind == "missing" and places[-1] in absent:
+            continue
         if kind == "extra_forbidden":
             _unknown(report, document, loc, node)
         elif kind == "missing" and isinstance(loc[-1], int):
@@ -222,7 +232,7 @@ def _rule(
     if kind == "literal_error":
         names = _QUOTED.findall(str(context["expected"]))
         close = isinstance(value, str) and "did you mean" in nearest(value, names)
-        return "must be " + " or ".join(names), names if close else None
+        return f"must be {either(names)}", names if close else None
     if kind in _BOUNDS:
         field, sign = _BOUNDS[kind]
         return f"must be {sign} {context[field]:g}", None
@@ -230,12 +240,18 @@ def _rule(
         return _TYPES[kind] + _advice(kind, value), None
     if kind == "model_type":
         spec = _SPECS.get(next((s for s in reversed(loc) if isinstance(s, str)), ""), StageSpec)
-        return "must be fields, of " + ", ".join(spec.model_fields), None
+        off = " or none" if loc[-1] in ("soft", "merit", "hint_phase") else ""
+        return f"must be fields ({', '.join(spec.model_fields)}){off}", None
     if kind == "too_long":
         return f"must hold {context['max_length']} values, got {context['actual_length']}", None
     if kind == "too_short":
         return f"must hold at least {context['min_length']}", None
     return f"is not valid: {found['msg']}", None
+
+
+def either(names: Sequence[str]) -> str:
+    """Names as a choice: `a, b or c`."""
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 _BOUNDS = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from ..schedule.holes import find_holes, is_exact_hole, is_hole
-from ..schedule.load import without
-from ..schedule.node import Node, join, to_node
+from ..schedule.load import pruned, without
+from ..schedule.node import Node, join, split, to_node
 from ..schedule.problems import Report, show
 from ..schedule.spec import MAX_COPIES
 from .hole import Condition, Hole, Value, default_of
@@ -18,14 +19,23 @@ _NO_HOLES = ("dmtsearch", "name", "seed", "data", "deliver")
 
 def read_template(document: Node, report: Report) -> Template:
     """Return the holes of a document; what is wrong with them goes to `report`."""
+    broken: list[tuple[str, ...]] = []
     for name in _NO_HOLES:
         below = document.get(name)
         for hole in find_holes(Node({name: below})) if below is not None else ():
             report.add(hole, f"{name} holds no holes; write one value", hole)
-            document = document.with_fields({name: None})
-    reader = _Reader(Template(document), report)
+            steps = _names(hole.path)
+            document = without(document, steps)
+            broken.append(steps)
+    reader = _Reader(Template(document, broken=broken), report)
     reader.read()
     return reader.template
+
+
+def _names(path: str) -> tuple[str, ...]:
+    """The steps of a path as far as they are names, not places in a list."""
+    steps = takewhile(lambda step: isinstance(step, str), split(path))
+    return tuple(str(step) for step in steps)
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class _Place:
     Attributes:
         name: What a hole here is called.
         path: Document path, with the labels of alternatives.
-        field: Steps to the field of a stage (or of `defaults`) that this lies in.
+        field: Steps to the innermost field that is no part of a list or alternative.
         when: Conditions under which it is asked for.
         free: Whether this is within somebody else's arguments.
     """
@@ -45,23 +55,24 @@ class _Place:
     field: tuple[str, ...]
     when: tuple[Condition, ...] = ()
     free: bool = False
+    plain: bool = True  # neither in a list nor in an alternative
 
     def below(self, step: str | int) -> _Place:
-        field = self.field
-        if len(field) < (2 if field[0] == "defaults" else 3):
-            field = (*field, str(step))
+        plain = self.plain and isinstance(step, str)
         return replace(
             self,
             name=join(self.name, step),
             path=join(self.path, step),
-            field=field,
+            field=(*self.field, str(step)) if plain else self.field,
+            plain=plain,
             free=self.free or step == "args",
         )
 
     def within(self, hole: str, value: Value) -> _Place:
         label = f"[{value}]"
         when = (Condition(hole, (value,)),)
-        return replace(self, name=self.name + label, path=self.path + label, when=when)
+        name, path = self.name + label, self.path + label
+        return replace(self, name=name, path=path, when=when, plain=False)
 
 
 class _Reader:
@@ -86,7 +97,8 @@ class _Reader:
             else:
                 self.fields(stage, place)
         for steps in self.template.broken:
-            self.template.document = without(self.template.document, steps)
+            prune = without if len(steps) > 2 else pruned
+            self.template.document = prune(self.template.document, steps)
         self._sort_by_dependence()
 
     def fields(self, node: Node, place: _Place, *, shared: bool | None = None) -> None:

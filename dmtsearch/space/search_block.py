@@ -21,7 +21,7 @@ def read_search(search: Node | None, template: Template, report: Report) -> Sear
     if search is None:
         return SearchSpec()
     if not isinstance(search.value, dict):
-        report.add(search, "must be fields, of " + ", ".join(SearchSpec.model_fields), search)
+        report.add(search, f"must be fields ({', '.join(SearchSpec.model_fields)})", search)
         return SearchSpec()
     empty = [name for name, node in search.fields.items() if node.value is None]
     for name in empty:
@@ -30,7 +30,7 @@ def read_search(search: Node | None, template: Template, report: Report) -> Sear
     try:
         spec = SearchSpec.model_validate(search.plain())
     except ValidationError as error:
-        add_errors(report, error, Node({"search": search}), ("search",))
+        add_errors(report, error, Node({"search": search}), under=("search",))
         return SearchSpec()
     _check(search, spec, template, report)
     return spec
