@@ -13,6 +13,7 @@ from torch import nn
 from dmtsearch.data import DataSet, load_data
 from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
 from dmtsearch.deploy.folder import claim_folder
+from dmtsearch.deploy.reasons import why_new
 from dmtsearch.errors import BundleError
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.store import Store
@@ -119,6 +120,10 @@ def train_schedule(
         results: list[StageResult] = []
         for job in jobs:
             watch.start(job)
+            if store.get(job.keys.key) is None:
+                reason = why_new(job, store)
+                if reason is not None:
+                    watch.tell(reason)
             result = obtain_stage(job, bench, store, listen=watch.listen, tell=watch.tell)
             if isinstance(result, Stopped):
                 return Training(out, tuple(results), plan.deliver, stopped=result.name)

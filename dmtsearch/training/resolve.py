@@ -53,15 +53,17 @@ def resolve(
         ScheduleError: Every size out of reach, hint point that does not exist, pair of shapes
             that no adapter joins, unfit weights file, unlike `init`, unknown modality.
     """
-    work = _Resolver(schedule, facts, objects or {}, folder or Path.cwd())
+    work = _Resolver(schedule, facts, num_train, objects or {}, folder or Path.cwd())
     stages = work.run()
     if work.problems:
         raise ScheduleError(schedule.origin.where, work.problems)
+    # A source without effect (no soft targets, no hints) is not trained for nothing.
+    needed = {stage.name for stage in work.expanded.needed()}
     return Plan(
         schedule=schedule,
         name=work.expanded.name,
         seed=work.expanded.seed,
-        stages=tuple(stages),
+        stages=tuple(stage for stage in stages if stage.name in needed),
         deliver=work.expanded.deliver,
         num_train=num_train,
         warnings=tuple(schedule.warnings),
@@ -75,10 +77,12 @@ class _Resolver:
         self,
         schedule: Schedule,
         facts: DataFacts,
+        num_train: int | None,
         objects: Mapping[str, nn.Module],
         folder: Path,
     ) -> None:
         self.schedule, self.facts, self.objects, self.folder = schedule, facts, objects, folder
+        self.num_train = num_train
         self.expanded: Expanded = expand(schedule)
         self.problems: list[str] = []
         self.models: dict[str, dict[str, Any]] = {}
@@ -91,6 +95,7 @@ class _Resolver:
     def run(self) -> list[ResolvedStage]:
         stages = self.expanded.stages
         for stage in stages:
+            self._check_batch(stage)
             self._find_in_shape(stage)
         # A relative size needs both ends of its chain, of which one comes later.
         for relative in (False, True):
@@ -105,6 +110,18 @@ class _Resolver:
     def _problem(self, stage: Stage, field: str, rule: object, **value: Any) -> None:
         path = f"{stage.path}.{field}" if field else stage.path
         self.problems.append(self.schedule.problem(path=path, rule=str(rule), **value))
+
+    def _check_batch(self, stage: Stage) -> None:
+        batch, trains = stage.optimizer.batch, stage.epochs > 0 or stage.hint_phase is not None
+        if stage.select is not None or not trains or not stage.optimizer.drop_last:
+            return
+        if self.num_train is not None and batch > self.num_train:
+            rule = (
+                f"a batch of {batch} is larger than the training split ({self.num_train} samples) "
+                "and drop_last is on, so nothing would be trained; use a smaller batch, or "
+                "drop_last: false"
+            )
+            self._problem(stage, "optimizer.batch", rule)
 
     # -- what the model reads ---------------------------------------------------------------
 
@@ -216,11 +233,11 @@ class _Resolver:
         except DmtSearchError as error:
             self._problem(stage, "model", error)
             return None
+        self._check_init(stage)
         hints = [self._hint(stage, hint, number) for number, hint in enumerate(stage.hints)]
         if any(ref.stage not in self.skeletons for ref in stage.sources) or None in hints:
             return None
         found = tuple(hint for hint in hints if hint is not None)
-        self._check_init(stage)
         at = sorted({hint.at_path for hint in found})
         return ResolvedStage(
             stage=stage,
@@ -253,8 +270,7 @@ class _Resolver:
                 shapes.append(tap_shapes(model, self.in_shapes[owner], [path])[path])
                 paths.append(path)
             except DmtSearchError as error:
-                rule = f"{error} (points of stage {owner!r})"
-                self._problem(stage, f"{where}.{field}", rule, value=point)
+                self._problem(stage, f"{where}.{field}", f"stage {owner!r}: {error}")
         if len(paths) < 2:
             return None
         (source_shape, at_shape), adapter = shapes, hint.adapter

@@ -1,0 +1,1 @@
+"""NOW USE IT: check, train and evaluate one schedule without a search; the model bundle."""

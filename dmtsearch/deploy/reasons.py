@@ -1,0 +1,40 @@
+"""Why a stage is not in the store: what sets it apart from the nearest one that is."""
+
+from dmtsearch.store import Difference, Store
+from dmtsearch.training.job import StageJob
+
+SHOWN = 3
+"""Differences that are named; the rest is counted."""
+
+
+def why_new(job: StageJob, store: Store) -> str | None:
+    """One sentence for a stage that must be trained though others are kept; None in a new store.
+
+    Args:
+        job: A stage that the store does not have.
+        store: Where stages are kept.
+    """
+    nearest = store.closest(dict(job.keys.preimage))
+    if nearest is None or not nearest.differences:
+        return None
+    words = [_words(one) for one in nearest.differences]
+    known = [word for word in dict.fromkeys(words) if word]
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    name = nearest.found.record.get("name", "?")
+    return (
+        f"{job.name}: not kept yet; the nearest kept stage ({name}, {nearest.found.key[:8]}) "
+        f"differs in {'; '.join(known[:SHOWN])}{more}"
+    )
+
+
+def _words(one: Difference) -> str:
+    """A difference for a person: keys are hashes, so what they stand for is named."""
+    if one.path.startswith("hint_phase") or one.path.startswith("hints"):
+        return "its hints"
+    if ".sources" in one.path or one.path == "soft" or one.path == "init":
+        return "what it learns from"
+    if one.path.startswith("model"):
+        return "its model"
+    if one.path.startswith("data"):
+        return "the data or its split"
+    return f"{one.path}: {one.right or 'nothing'} here, {one.left or 'nothing'} there"

@@ -1,0 +1,136 @@
+"""`dmtsearch check`: everything wrong at once, else everything that would run. Trains nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", SPACES, ids=lambda file: file.stem)
+def test_every_shipped_file_passes_without_its_data(run, file, monkeypatch, tmp_path):
+    monkeypatch.setenv("DMTSEARCH_DATA", str(tmp_path / "no data here"))
+    ran = run("check", file, "--json")
+    found = json.loads(ran.out)
+    assert (ran.code, found["ok"], found["problems"]) == (0, True, [])
+    assert found["stages"]
+
+
+@pytest.mark.parametrize("file", SPACES, ids=lambda file: file.stem)
+def test_every_shipped_file_opens_with_its_question_and_budget(file):
+    head = file.read_text().split("dmtsearch: 1")[0]
+    for word in ("# Question:", "# Scientific:", "# Nuisance:", "# Fixed:", "# Budget:"):
+        assert word in head
+
+
+def test_a_schedule_is_told_stage_by_stage(run, small):
+    found = json.loads(run("check", small, "--json").out)
+    teacher, student = found["stages"]
+    # By hand, 1x8x8 input: conv 9*1*8+8, norm 16, conv 9*8*16+16, norm 32, head 16*2*2*10+10.
+    assert teacher["params"] == 80 + 16 + 1168 + 32 + 650
+    # conv 9*8 at 64 places, conv 9*8*16 at 16 places, head 640.
+    assert teacher["macs"] == 72 * 64 + 1152 * 16 + 640
+    assert (teacher["name"], teacher["source"], teacher["epochs"]) == ("teacher", None, 1)
+    assert teacher["cost"] == 256 * 3 * teacher["macs"]
+    assert (student["source"], student["hint_epochs"]) == ("teacher", 1)
+    (hint,) = student["hints"]
+    assert (hint["source"], hint["source_shape"]) == ("teacher.block1", [8, 4, 4])
+    assert (hint["at"], hint["at_shape"]) == ("block1", [4, 4, 4])
+    assert hint["adapter"] == "conv3x3 4 to 8, norm, relu"
+    # 3 M epochs + 3 M_hint hint epochs + one pass of the source; M_hint is the first conv.
+    assert student["cost"] == 256 * (3 * student["macs"] + 3 * 36 * 64 + teacher["macs"])
+    assert found["cold_cost"] == teacher["cost"] + student["cost"]
+    assert found["deliver"] == "student"
+
+
+def test_the_store_is_asked_what_it_has(run, small, tmp_path):
+    before = json.loads(run("check", small, "--json").out)
+    assert [stage["shared"] for stage in before["stages"]] == [False, False]
+    assert not (tmp_path / "store").exists()
+    assert run("train", small, "--out", tmp_path / "out").code == 0
+    after = json.loads(run("check", small, "--json").out)
+    assert [stage["shared"] for stage in after["stages"]] == [True, True]
+
+
+def test_it_prints_a_table_and_the_next_command(run, small):
+    ran = run("check", small)
+    assert ran.code == 0
+    assert "teacher.block1 [8, 4, 4] to student.block1 [4, 4, 4]" in ran.out
+    assert f"Next: dmtsearch train {small} --out out/small" in ran.out
+
+
+def test_all_problems_come_at_once_with_line_and_nearest_name(run, small):
+    text = small.read_text().replace("source: teacher", "source: techer")
+    small.write_text(
+        text.replace("hint_phase", "hint_phas").replace("epochs: 1, opt", "epoch: 1, opt")
+    )
+    ran = run("check", small)
+    assert ran.code == 1
+    assert "no stage called 'techer'; did you mean 'teacher'?  (" in ran.err
+    assert f"did you mean 'hint_phase'?  ({small}:12)" in ran.err
+    assert f"did you mean 'epochs'?  ({small}:4)" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_json_tells_the_same_problems(run, small):
+    small.write_text(small.read_text().replace("at: block1", "at: blok1"))
+    ran = run("check", small, "--json")
+    found = json.loads(ran.out)
+    assert (ran.code, found["ok"], found["stages"]) == (1, False, [])
+    assert "no point 'blok1'; did you mean 'block1'?" in found["problems"][0]
+    assert f"({small}:11)" in found["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(
+            ("at: block1", "at: classifier"),
+            "no adapter",
+            id="shapes that no adapter can join",
+        ),
+        pytest.param(
+            ("widths: [4, 8], convs: 1}", "size: {params: 3}, convs: 1}"),
+            "3 parameters",
+            id="a size out of reach",
+        ),
+        pytest.param(
+            ("train: 256", "train: 40"),
+            "a batch of 64 is larger than the training split (40 samples)",
+            id="a training split smaller than a batch",
+        ),
+        pytest.param(
+            ("train: 256", "train: 99999"),
+            "asks for 99999 samples",
+            id="more samples than there are",
+        ),
+        pytest.param(
+            ("name: digits", "name: digitz"),
+            "did you mean 'digits'?",
+            id="a misspelt data set",
+        ),
+        pytest.param(
+            ("name: digits", "name: image_folder, args: {root: nowhere}"),
+            "there is no folder nowhere",
+            id="a missing data folder",
+        ),
+        pytest.param(
+            ("widths: [8, 16], convs: 1}", "widths: [8, 16], convs: 1, weights: no.safetensors}"),
+            "no.safetensors",
+            id="a weights file that is not there",
+        ),
+    ],
+)
+def test_a_problem_that_only_models_or_data_show_is_told_before_training(
+    run, small, change, expected
+):
+    small.write_text(small.read_text().replace(*change))
+    ran = run("check", small)
+    assert ran.code == 1
+    assert expected in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(run):
+    assert run("check", "nowhere.yaml").code == 2
