@@ -3,6 +3,7 @@
 from dmtsearch.store import Difference, Store
 from dmtsearch.training.job import StageJob
 
+MODEL = "its model"
 SHOWN = 3
 """Differences that are named; the rest is counted."""
 
@@ -17,8 +18,9 @@ def why_new(job: StageJob, store: Store) -> str | None:
     nearest = store.closest(dict(job.keys.preimage))
     if nearest is None or not nearest.differences:
         return None
-    words = [_words(one) for one in nearest.differences]
-    known = [word for word in dict.fromkeys(words) if word]
+    known = list(dict.fromkeys(_words(one) for one in nearest.differences))
+    if MODEL in known:
+        return None  # no stage of this model is kept, so that nothing was nearly reused
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
     name = nearest.found.record.get("name", "?")
     return (
@@ -34,7 +36,8 @@ def _words(one: Difference) -> str:
     if ".sources" in one.path or one.path == "soft" or one.path == "init":
         return "what it learns from"
     if one.path.startswith("model"):
-        return "its model"
+        return MODEL
     if one.path.startswith("data"):
         return "the data or its split"
-    return f"{one.path}: {one.right or 'nothing'} here, {one.left or 'nothing'} there"
+    here, there = ("none" if value in (None, "null") else value for value in (one.right, one.left))
+    return f"{one.path}: {here} here, {there} there"
