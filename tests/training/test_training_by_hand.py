@@ -1,0 +1,310 @@
+"""Stages against a bare torch loop that does the same arithmetic (`training_by_hand.py`)."""
+
+import pytest
+import torch
+import training_by_hand as hand
+from training_pieces import BIG, HINT, NORMED, SMALL, schedule
+
+from dmtsearch.data import crop_flip
+from dmtsearch.models import build_model
+
+
+def build(spec):
+    """The stage's model as it starts."""
+    seed = hand.own_seed("init")
+    return build_model(spec, in_shape=(1, 8, 8), num_classes=10, seed=seed)
+
+
+class Arm:
+    """One student trained twice: by `obtain_stage` (its result), and by hand (its model)."""
+
+    def __init__(self, bench, student, *, sources=1, model=SMALL):
+        stages = {
+            f"teacher{number}": {"model": BIG, "epochs": 1 + number} for number in range(sources)
+        }
+        stages["student"] = {"model": model, **student}
+        if sources:
+            stages["student"]["source"] = list(stages)[:-1]
+        self.job = bench.jobs(schedule(stages))["student"]
+        self.results = bench.run(schedule(stages))
+        train, val = bench.data.split("train"), bench.data.split("val")
+        self.train, self.val = hand.Images(train, train), hand.Images(val, train)
+        self.model = build(model)
+        self.bench = bench
+        self.teachers = [self._teacher(name) for name in list(stages)[:-1]]
+
+    def _teacher(self, name):
+        model = build(BIG)
+        model.load_state_dict(self.bench.weights(self.results[name]))
+        return model.eval()
+
+    def logits(self, at, teacher=0):
+        return hand.outputs(self.teachers[teacher], self.train.x[at])
+
+    def check(self):
+        """Both students have the same weights."""
+        torch.testing.assert_close(
+            dict(self.model.state_dict()),
+            self.bench.weights(self.results["student"]),
+            rtol=1e-4,
+            atol=1e-6,
+        )
+
+
+def test_labels_alone_are_cross_entropy(bench):
+    arm = Arm(bench, {}, sources=0)
+    hand.fit(
+        [arm.model],
+        arm.train,
+        lambda at, *_: hand.cross_entropy(arm.model(arm.train.x[at]), arm.train.y[at]).mean(),
+    )
+    arm.check()
+
+
+def test_batch_norm_and_dropout_are_as_in_a_bare_loop(bench):
+    optimizer = {"name": "sgd", "lr": 0.05, "batch": 32, "schedule": "constant"}
+    spec = {**NORMED, "dropout": 0.25}
+    arm = Arm(bench, {"optimizer": optimizer}, sources=0, model=spec)
+    hand.fit(
+        [arm.model],
+        arm.train,
+        lambda at, *_: hand.cross_entropy(arm.model(arm.train.x[at]), arm.train.y[at]).mean(),
+        optimizer=torch.optim.SGD(arm.model.parameters(), lr=0.05, momentum=0.9),
+        schedule="constant",
+        lr=0.05,
+    )
+    arm.check()  # running means and variances too
+
+
+def test_smoothing_spreads_the_label_over_the_classes(bench):
+    arm = Arm(bench, {"hard": {"smoothing": 0.2}}, sources=0)
+    hand.fit(
+        [arm.model],
+        arm.train,
+        lambda at, *_: hand.cross_entropy(
+            arm.model(arm.train.x[at]), arm.train.y[at], smoothing=0.2
+        ).mean(),
+    )
+    arm.check()
+
+
+@pytest.mark.parametrize(
+    ("student", "a", "h", "T"),
+    [
+        pytest.param({}, 0.5, 0.5, 4.0, id="defaults"),
+        pytest.param(
+            {"soft": {"weight": 0.7, "temperature": 2}}, 0.7, 0.3, 2.0, id="hard weight is 1 - a"
+        ),
+        pytest.param(
+            {"soft": {"weight": 1, "temperature": 10}, "hard": {"weight": 1}}, 1.0, 1.0, 10.0,
+            id="a free hard weight",
+        ),
+    ],
+)  # fmt: skip
+def test_soft_targets_add_a_t2_kl(bench, student, a, h, T):
+    arm = Arm(bench, student)
+
+    def loss(at, *_):
+        z, y = arm.model(arm.train.x[at]), arm.train.y[at]
+        return (h * hand.cross_entropy(z, y) + a * hand.kl(z, arm.logits(at), T)).mean()
+
+    hand.fit([arm.model], arm.train, loss)
+    arm.check()
+
+
+def test_standardised_logits_have_mean_0_and_deviation_1(bench):
+    arm = Arm(bench, {"soft": {"standardise": True, "temperature": 2}})
+
+    def loss(at, *_):
+        z, y = arm.model(arm.train.x[at]), arm.train.y[at]
+        soft = hand.kl(hand.standardised(z), hand.standardised(arm.logits(at)), 2)
+        return (0.5 * hand.cross_entropy(z, y) + 0.5 * soft).mean()
+
+    hand.fit([arm.model], arm.train, loss)
+    arm.check()
+
+
+def test_until_leaves_labels_alone_with_weight_1(bench):
+    # 0.3 of 2 epochs, rounded up, is 1: the second epoch has a = 0 and h = 1.
+    arm = Arm(bench, {"soft": {"until": 0.3}})
+
+    def loss(at, epoch, _):
+        z, y = arm.model(arm.train.x[at]), arm.train.y[at]
+        hard = hand.cross_entropy(z, y)
+        return (0.5 * hard + 0.5 * hand.kl(z, arm.logits(at), 4) if epoch == 0 else hard).mean()
+
+    hand.fit([arm.model], arm.train, loss)
+    arm.check()
+
+
+def weights_of_samples(rule, logits, y):
+    right = logits.argmax(dim=1) == y
+    if rule == "delta":
+        return torch.where(right, 0.5 + 0.3, 0.5 - 0.3)
+    if rule == "hard":
+        return torch.where(right, 0.5, 0.0)
+    return torch.softmax(logits / 4, dim=1)[torch.arange(len(y)), y]
+
+
+@pytest.mark.parametrize(
+    "merit",
+    [
+        {"rule": "delta", "increment": 0.3},
+        {"rule": "hard"},
+        {"rule": "soft"},
+        {"rule": "delta", "increment": 0.3, "placebo": "mean"},
+        {"rule": "delta", "increment": 0.3, "placebo": "shuffle"},
+    ],
+    ids=lambda merit: "-".join(str(value) for value in merit.values()),
+)
+def test_merit_moves_the_weights_of_each_sample(bench, merit):
+    arm = Arm(bench, {"merit": merit})
+    every = torch.arange(len(arm.train.y))
+    weights = weights_of_samples(merit["rule"], arm.logits(every), arm.train.y)
+    assert len(weights.unique()) > 1, "a source that is always right shows nothing"
+    if merit.get("placebo") == "mean":
+        weights = weights.mean().expand(len(weights))
+    if merit.get("placebo") == "shuffle":
+        shuffle = torch.randperm(len(weights), generator=hand.generator("shuffle"))
+        weights = weights[shuffle]
+
+    def loss(at, *_):
+        z, y, a = arm.model(arm.train.x[at]), arm.train.y[at], weights[at]
+        return ((1 - a) * hand.cross_entropy(z, y) + a * hand.kl(z, arm.logits(at), 4)).mean()
+
+    hand.fit([arm.model], arm.train, loss)
+    arm.check()
+
+
+@pytest.mark.parametrize("combine", ["mean", "sum"])
+@pytest.mark.parametrize("drop", [0.0, 0.6])
+def test_two_sources_are_combined_and_left_out(bench, combine, drop):
+    arm = Arm(bench, {"soft": {"combine": combine, "drop": drop}}, sources=2)
+    left_out = []
+
+    def loss(at, epoch, step):
+        z, y = arm.model(arm.train.x[at]), arm.train.y[at]
+        losses = [hand.kl(z, arm.logits(at, number), 4) for number in (0, 1)]
+        stays = hand.drop_stays(drop, 2, epoch, step) if drop else [True, True]
+        left_out.append(stays.count(False))
+        kept = torch.stack([loss for loss, stay in zip(losses, stays, strict=True) if stay])
+        soft = kept.mean(dim=0) if combine == "mean" else kept.sum(dim=0)
+        return (0.5 * hand.cross_entropy(z, y) + 0.5 * soft).mean()
+
+    hand.fit([arm.model], arm.train, loss)
+    arm.check()
+    assert max(left_out) == (1 if drop else 0)  # one always stays, and some batches lose one
+
+
+def hint_of(arm, module, x, target, scale="none"):
+    loss = hand.mean_square(module(arm.model.block1(x)), target)
+    return loss / target.square().mean() if scale == "unit" else loss
+
+
+@pytest.mark.parametrize("scale", ["none", "unit"])
+def test_hints_in_the_loss_are_a_weighted_mean_square(bench, scale):
+    arm = Arm(bench, {"hints": [{**HINT, "weight": 2.5, "scale": scale}]})
+    module = hand.adapter(3, 4)
+
+    def loss(at, *_):
+        x, y = arm.train.x[at], arm.train.y[at]
+        z = arm.model(x)
+        target = hand.outputs(arm.teachers[0].block1, x)
+        whole = 0.5 * hand.cross_entropy(z, y) + 0.5 * hand.kl(z, arm.logits(at), 4)
+        return whole.mean() + 2.5 * hint_of(arm, module, x, target, scale)
+
+    hand.fit([arm.model, module], arm.train, loss)
+    arm.check()
+
+
+@pytest.mark.parametrize("then", ["stop", "stay"])
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_hint_phase_comes_first_and_hands_on_what_it_keeps(bench, then, keep):
+    phase = {"epochs": 3, "keep": keep, "then": then}
+    arm = Arm(bench, {"hints": [HINT], "hint_phase": phase})
+    module, teacher = hand.adapter(3, 4), arm.teachers[0]
+
+    def hint(images, at):
+        x = images.x[at]
+        return hint_of(arm, module, x, hand.outputs(teacher.block1, x))
+
+    after, put_back = hand.best_of(
+        [arm.model, module], lambda: hint(arm.val, torch.arange(len(arm.val.y)))
+    )
+    hand.fit(
+        [arm.model, module],
+        arm.train,
+        lambda at, *_: hint(arm.train, at),
+        epochs=3,
+        clock=lambda epoch: -1 - epoch,
+        after=after,
+    )
+    if keep == "best":
+        put_back()
+
+    def loss(at, *_):
+        z, y = arm.model(arm.train.x[at]), arm.train.y[at]
+        whole = 0.5 * hand.cross_entropy(z, y) + 0.5 * hand.kl(z, arm.logits(at), 4)
+        return whole.mean() + (hint(arm.train, at) if then == "stay" else 0)
+
+    hand.fit([arm.model, module], arm.train, loss)
+    arm.check()
+
+
+def test_a_source_sees_the_same_distorted_sample_as_the_student(bench):
+    arm = Arm(bench, {"augment": "crop_flip"})
+
+    def loss(at, epoch, _):
+        stored, index = arm.train.stored[at], arm.train.index[at]
+        x = arm.train.scaled(crop_flip(stored, seed=0, epoch=epoch, index=index))
+        z, y = arm.model(x), arm.train.y[at]
+        soft = hand.kl(z, hand.outputs(arm.teachers[0], x), 4)
+        return (0.5 * hand.cross_entropy(z, y) + 0.5 * soft).mean()
+
+    hand.fit([arm.model], arm.train, loss)
+    arm.check()
+
+
+OPTIMIZERS = {
+    "sgd": (
+        {"momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
+        lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.8, nesterov=True, weight_decay=0.01),
+    ),
+    "adam": (
+        {"betas": [0.8, 0.95], "eps": 1e-6},
+        lambda p: torch.optim.Adam(p, lr=1.0, betas=(0.8, 0.95), eps=1e-6),
+    ),
+    "adamw": (
+        {"weight_decay": 0.1},
+        lambda p: torch.optim.AdamW(p, lr=1.0, weight_decay=0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("rates", ["one_cycle", "constant", "cosine", "step"])
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_optimizers_are_torch_s_own_and_rates_follow_their_formulas(bench, name, rates):
+    fields, make = OPTIMIZERS[name]
+    written = {"name": name, "lr": 0.01, "batch": 32, "schedule": rates, **fields}
+    arm = Arm(bench, {"optimizer": written}, sources=0)
+    hand.fit(
+        [arm.model],
+        arm.train,
+        lambda at, *_: hand.cross_entropy(arm.model(arm.train.x[at]), arm.train.y[at]).mean(),
+        optimizer=make(arm.model.parameters()),
+        schedule=rates,
+        lr=0.01,
+    )
+    arm.check()
+
+
+def test_the_last_smaller_batch_is_taken_where_drop_last_is_off(bench):
+    optimizer = {"name": "adam", "batch": 64, "drop_last": False, "schedule": "constant"}
+    arm = Arm(bench, {"optimizer": optimizer, "epochs": 1}, sources=0)
+    order = torch.randperm(160, generator=hand.generator("order"))
+    adam = hand.adam([arm.model])
+    for at in (order[:64], order[64:128], order[128:]):
+        adam.zero_grad()
+        hand.cross_entropy(arm.model(arm.train.x[at]), arm.train.y[at]).mean().backward()
+        adam.step()
+    arm.check()

@@ -1,0 +1,339 @@
+"""The traps of SCIENCE.md section 3 around sources: mode, order, hooks, memory."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from training_pieces import (
+    BIG,
+    HINT,
+    NORMED,
+    NoCheckpoints,
+    forwards,
+    pair,
+    same,
+    schedule,
+    stage_run,
+    state_of,
+)
+
+from dmtsearch.data import Split
+from dmtsearch.models import build_model
+from dmtsearch.training import sources as sources_module
+from dmtsearch.training.batch import Augmentation, Batch, View, Viewer, batches_in_order
+from dmtsearch.training.progress import go_on
+from dmtsearch.training.sources import KeptOutputs, LiveOutputs, Source, freeze, keep_outputs
+
+NORMED_TEACHER = {"model": {**NORMED, "dropout": 0.5}}
+HINTED = {"hints": [HINT], "hint_phase": {"epochs": 2}}
+
+
+def run_both(run):
+    run.run_hints(NoCheckpoints(), go_on)
+    return run.run_training(NoCheckpoints(), go_on)
+
+
+@pytest.mark.parametrize("augment", ["none", "crop_flip"])
+def test_a_source_stays_in_eval_mode_frozen_and_unmoved(bench, augment):
+    made = pair({**HINTED, "augment": augment}, teacher=NORMED_TEACHER)
+    run, [source] = stage_run(bench, made)
+    before = state_of(source)
+    with forwards(source) as seen:
+        run_both(run)
+    assert seen
+    assert not any(training for _, training in seen)  # trap 2: its dropout and batch norm sleep
+    assert same(before, state_of(source))  # running statistics too
+    assert all(p.grad is None and not p.requires_grad for p in source.parameters())
+
+
+def test_a_source_left_in_train_mode_would_have_been_seen(bench, monkeypatch):
+    # The check above, shown to fail with a `freeze` that forgets the mode.
+    monkeypatch.setattr("training_pieces.freeze", lambda model: model.requires_grad_(False))
+    run, [source] = stage_run(bench, pair({}, teacher=NORMED_TEACHER))
+    before = state_of(source)
+    run.run_training(NoCheckpoints(), go_on)
+    assert not same(before, state_of(source))
+
+
+def test_a_source_is_no_part_of_the_trained_module(bench):
+    run, [source] = stage_run(bench, pair({"hints": [HINT]}, teacher=NORMED_TEACHER))
+    run.modules.train()
+    trained = {id(p) for p in run.modules.parameters()}
+    assert not source.training
+    assert trained.isdisjoint(id(p) for p in source.parameters())
+
+
+@pytest.mark.parametrize(
+    ("student", "expected"),
+    [
+        pytest.param({}, [160], id="soft targets: one pass for all epochs"),
+        pytest.param(HINTED, [160, 96], id="hint phase: train once for both phases, val once"),
+        pytest.param({"hints": [HINT]}, [160], id="hints that stay: one pass"),
+        pytest.param({**HINTED, "soft": "none"}, [160, 96], id="hints alone"),
+    ],
+)
+def test_without_augmentation_a_source_runs_once_on_each_sample(bench, student, expected):
+    run, [source] = stage_run(bench, pair({"epochs": 3, **student}))
+    with forwards(source) as seen:
+        run_both(run) if "hint_phase" in student else run.run_training(NoCheckpoints(), go_on)
+    assert [samples for samples, _ in seen] == expected
+
+
+def test_with_augmentation_a_source_runs_once_an_epoch_on_each_sample(bench):
+    run, [source] = stage_run(bench, pair({"epochs": 3, "augment": "crop_flip"}))
+    with forwards(source) as seen:
+        run.run_training(NoCheckpoints(), go_on)
+    assert [samples for samples, _ in seen] == [32] * (3 * 5)
+
+
+def test_after_until_an_augmented_source_runs_no_more(bench):
+    student = {"epochs": 4, "augment": "crop_flip", "soft": {"until": 0.5}}
+    run, [source] = stage_run(bench, pair(student))
+    with forwards(source) as seen:
+        run.run_training(NoCheckpoints(), go_on)
+    assert len(seen) == 2 * 5
+
+
+def test_outputs_too_large_to_keep_are_computed_live_and_train_the_same(bench, monkeypatch):
+    made = pair({**HINTED, "hint_phase": {"epochs": 2, "then": "stay"}})
+    kept, _ = stage_run(bench, made)
+    run_both(kept)
+    monkeypatch.setattr("dmtsearch.training.bank.KEEP_BYTES", 1000)
+    live, [source] = stage_run(bench, made)
+    with forwards(source) as seen:
+        run_both(live)
+    assert sum(samples for samples, _ in seen) == (2 + 2) * 160 + 2 * 96  # every batch anew
+    torch.testing.assert_close(
+        kept.model.state_dict(), live.model.state_dict(), rtol=1e-4, atol=1e-5
+    )
+
+
+# -- kept and live, one interface ------------------------------------------------------------
+
+
+def a_source(spec=NORMED, mean=0.1, size=None):
+    model = freeze(build_model(spec, in_shape=(1, 8, 8), num_classes=10, seed=1))
+    view = View("", size, (mean,), (0.4,))
+    return Source("teacher", model, Viewer(view, torch.device("cpu"), channels_last=False))
+
+
+def both_ways(split, *, logits=True, paths=("block1", "block2")):
+    source, autocast = a_source(), torch.no_grad
+    live = LiveOutputs(source, logits=logits, paths=paths, autocast=autocast)
+    kept = keep_outputs(source, split.x, logits=logits, paths=paths, autocast=autocast)
+    return live, kept
+
+
+def test_kept_and_live_outputs_are_the_same_for_any_batch(bench):
+    train = bench.data.split("train")
+    live, kept = both_ways(train)
+    for positions in (torch.tensor([7, 3, 159, 3]), torch.arange(40, 72)):
+        batch = Batch(train.x, train.y, train.index, positions)
+        one, other = live(batch), kept(batch)
+        torch.testing.assert_close(one.logits, other.logits)
+        assert one.maps.keys() == other.maps.keys() == {"block1", "block2"}
+        torch.testing.assert_close(dict(one.maps), dict(other.maps))
+        assert one.maps["block1"].shape == (len(positions), 3, 4, 4)
+
+
+def test_outputs_without_logits_run_no_layer_after_the_last_tap(bench):
+    train = bench.data.split("train")
+    source = a_source()
+    with forwards(source.model.block2) as seen:
+        live = LiveOutputs(source, logits=False, paths=["block1"], autocast=torch.no_grad)
+        assert live(next(batches_in_order(train, batch=8))).logits is None
+    assert not seen
+
+
+def test_kept_outputs_belong_to_samples_whatever_order_the_split_has(bench):
+    # Trap 5. The same samples in another order: what is kept follows the sample.
+    train = bench.data.split("train")
+    mixed = torch.randperm(len(train), generator=torch.Generator().manual_seed(3))
+    other = train.take(mixed)
+    positions = torch.tensor([5, 17, 80])
+    _, kept = both_ways(train)
+    _, kept_mixed = both_ways(other)
+    there = torch.tensor([int((mixed == p).nonzero()) for p in positions])
+    here = kept(Batch(train.x, train.y, train.index, positions))
+    torch.testing.assert_close(
+        here.logits, kept_mixed(Batch(other.x, other.y, other.index, there)).logits
+    )
+    assert not torch.allclose(
+        here.logits, kept_mixed(Batch(other.x, other.y, other.index, positions)).logits
+    )
+
+
+def test_a_bank_in_the_order_of_the_batches_would_be_told_from_ours(bench, monkeypatch):
+    # The same trap, opened on purpose: look-ups by place in the batch train to something else.
+    made = pair({})
+    good, _ = stage_run(bench, made)
+    good.run_training(NoCheckpoints(), go_on)
+    monkeypatch.setattr(
+        KeptOutputs,
+        "__call__",
+        lambda self, batch: sources_module.Outputs(self.logits[: len(batch.labels)], {}),
+    )
+    bad, _ = stage_run(bench, made)
+    bad.run_training(NoCheckpoints(), go_on)
+    assert not same(state_of(good.model), state_of(bad.model))
+
+
+def test_live_outputs_see_the_very_samples_that_the_student_sees(bench):
+    train = bench.data.split("train")
+    seen = []
+    source = a_source()
+    source.model.register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
+    live = LiveOutputs(source, logits=True, paths=[], autocast=torch.no_grad)
+    positions = torch.tensor([4, 9, 30])
+    batch = Batch(train.x, train.y, train.index, positions, Augmentation(seed=0, epoch=2))
+    live(batch)
+    mine = batch.seen_by(source.viewer)
+    assert torch.equal(seen[0], mine)
+    plain = Batch(train.x, train.y, train.index, positions).seen_by(source.viewer)
+    assert not torch.equal(mine, plain)
+
+
+def test_a_model_that_changes_its_input_in_place_spoils_it_for_nobody_else(bench):
+    # Trap 3, at the input: source and student with one view share one tensor.
+    train = bench.data.split("train")
+    source = a_source()
+    batch = next(batches_in_order(train, batch=8))
+    clean = batch.seen_by(source.viewer).clone()
+    greedy = Source("greedy", nn.Sequential(nn.ReLU(inplace=True), source.model), source.viewer)
+    LiveOutputs(greedy, logits=True, paths=[], autocast=torch.no_grad)(batch)
+    assert torch.equal(batch.seen_by(source.viewer), clean)
+
+
+def test_views_of_one_batch_are_made_once_each(bench):
+    train = bench.data.split("train")
+    batch = next(batches_in_order(train, batch=8))
+    small, large = a_source(size=4).viewer, a_source().viewer
+    assert batch.seen_by(small).shape == (8, 1, 4, 4)
+    assert batch.seen_by(large).shape == (8, 1, 8, 8)
+    assert batch.seen_by(large) is batch.seen_by(large)
+
+
+def test_features_are_neither_resized_nor_distorted():
+    x = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
+    split = Split({"": x}, torch.tensor([0, 1]), torch.tensor([0, 1]))
+    viewer = Viewer(View("", None, (1.0, 2.0), (1.0, 2.0)), torch.device("cpu"), channels_last=False)
+    batch = Batch(split.x, split.y, split.index, torch.tensor([1, 0]), Augmentation(0, 0))
+    # By hand: (3 - 1) / 1, (6 - 2) / 2 and (1 - 1) / 1, (2 - 2) / 2.
+    assert batch.seen_by(viewer).tolist() == [[2.0, 2.0], [0.0, 0.0]]
+
+
+# -- what a stage leaves behind --------------------------------------------------------------
+
+
+def hooks(module):
+    return sum(
+        len(part._forward_hooks) + len(part._forward_pre_hooks) for part in module.modules()
+    )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_hook_remains_on_student_or_source_also_after_an_error(bench, fails):
+    run, [source] = stage_run(bench, pair({**HINTED, "augment": "crop_flip"}))
+
+    def listen(progress):
+        if fails:
+            raise RuntimeError("the listener broke")
+        return go_on(progress)
+
+    if fails:
+        with pytest.raises(RuntimeError, match="the listener broke"):
+            run.run_hints(NoCheckpoints(), listen)
+    else:
+        run_both(run)
+        listen = go_on
+    assert hooks(run.modules) == hooks(source) == 0
+
+
+def test_two_stages_in_one_process_give_what_each_gives_alone(bench, tmp_path):
+    # Trap 4. No state on classes or global generators.
+    hinted, soft = pair(HINTED), pair({}, teacher=NORMED_TEACHER)
+    alone = bench.run(hinted)["student"]
+    other = bench.fresh(tmp_path / "other")
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    other.run(soft)
+    together = other.run(hinted)["student"]
+    assert torch.equal(before, torch.get_rng_state())
+    assert bench.model_bytes(alone) == other.model_bytes(together)
+
+
+def test_kept_maps_are_freed_after_the_hint_phase(bench, monkeypatch):
+    alive = []
+    make = sources_module.keep_outputs
+
+    def remembered(*args, **kwargs):
+        kept = make(*args, **kwargs)
+        alive.extend(weakref.ref(value) for value in kept.maps.values())
+        return kept
+
+    monkeypatch.setattr("dmtsearch.training.bank.keep_outputs", remembered)
+    run, _ = stage_run(bench, pair(HINTED))
+    run.run_hints(NoCheckpoints(), go_on)
+    seen = []
+
+    def listen(progress):
+        gc.collect()
+        seen.append([ref() is not None for ref in alive])
+        return go_on(progress)
+
+    run.run_training(NoCheckpoints(), listen)
+    assert seen == [[False, False]] * 2  # of train and of val, in both epochs
+
+
+@pytest.mark.parametrize("augment", ["none", "crop_flip"])
+def test_a_source_of_hints_alone_is_not_asked_after_a_phase_that_stops(bench, augment):
+    made = pair({**HINTED, "soft": "none", "augment": augment})
+    bench.run(made)
+    # The hint phase is now taken from the store; the source has nothing to say afterwards.
+    again = bench.run(pair({**HINTED, "soft": "none", "augment": augment, "epochs": 3}))
+    assert again["student"].hints_reused
+    assert again["student"].record["epochs"] == 3
+
+
+def test_layers_above_the_hint_point_and_their_batch_norm_do_not_move(bench):
+    student = {"model": {**NORMED, "widths": [3, 5, 4]}, "hints": [HINT]}
+    run, _ = stage_run(bench, pair({**student, "hint_phase": {"epochs": 2}}))
+    before = state_of(run.model)
+    run.run_hints(NoCheckpoints(), go_on)
+    after = state_of(run.model)
+    moved = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
+    assert moved == {"block1"}
+    assert not before["block1.1.running_mean"].equal(after["block1.1.running_mean"])
+
+
+def test_weight_decay_does_not_reach_the_layers_above_the_hint_point(bench):
+    optimizer = {"name": "adamw", "weight_decay": 0.5, "batch": 32}
+    run, _ = stage_run(bench, pair({**HINTED, "optimizer": optimizer}))
+    before = state_of(run.model)
+    run.run_hints(NoCheckpoints(), go_on)
+    assert same(
+        {name: value for name, value in before.items() if not name.startswith("block1")},
+        {n: v for n, v in run.model.state_dict().items() if not n.startswith("block1")},
+    )
+
+
+def test_two_hints_of_two_sources_meet_their_own_source(bench):
+    stages = {
+        "a": {"model": BIG, "epochs": 1},
+        "b": {"model": {**BIG, "widths": [2, 7]}, "epochs": 1},
+        "student": {
+            "model": NORMED,
+            "source": ["a", "b"],
+            "hints": [
+                {"source": "b.block2", "at": "block2"},
+                {"source": "a.block1", "at": "block1"},
+            ],
+        },
+    }
+    run, _ = stage_run(bench, schedule(stages))
+    shapes = [(pair.source, pair.adapter[0].weight.shape[:2]) for pair in run.pairs]
+    assert shapes == [(1, (7, 5)), (0, (4, 3))]
+    run.run_training(NoCheckpoints(), go_on)
+    assert [found["source"] for found in run.tap_mean_squares()] == ["a", "b"]
