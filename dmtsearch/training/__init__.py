@@ -1,1 +1,1 @@
-"""RUN one stage: build, sources, loop, switch rules, evaluation, checkpoint; knows no store and no Ray."""
+"""RUN one stage: build, sources, loop, switch rules, evaluation, checkpoint; no store, no Ray."""

@@ -21,6 +21,7 @@ from dmtsearch.training.sources import (
     SourceOutputs,
     bytes_to_keep,
     keep_outputs,
+    no_outputs,
 )
 
 
@@ -82,6 +83,9 @@ class Bank:
         return found
 
     def _on_train(self, source: int, *, logits: bool, maps: bool) -> SourceOutputs:
+        if not logits and not maps:
+            self._kept.pop(source, None)
+            return no_outputs
         if self._augmented:
             return self._live(source, logits=logits, maps=maps)
         kept = self._kept.get(source)

@@ -81,15 +81,20 @@ class Batch:
         self._stored = stored
         self._index = index
         self._augmentation = augmentation
-        self._seen: dict[View, Tensor] = {}
+        self._seen: dict[View, tuple[Tensor, int]] = {}
         self._raw: dict[str, Tensor] = {}
 
     def seen_by(self, viewer: Viewer) -> Tensor:
-        """The batch as `viewer`'s model reads it, [B, ...] float32."""
+        """The batch as `viewer`'s model reads it, [B, ...] float32.
+
+        A model that works in place on its input spoils it for nobody else: it is made anew.
+        """
         view = viewer.view
-        if view not in self._seen:
-            self._seen[view] = viewer(self._drawn(view.modality))
-        return self._seen[view]
+        seen, version = self._seen.get(view, (None, 0))
+        if seen is None or seen._version != version:
+            seen = viewer(self._drawn(view.modality))
+            self._seen[view] = seen, seen._version
+        return seen
 
     def _drawn(self, modality: str) -> Tensor:
         if modality not in self._raw:

@@ -42,6 +42,11 @@ def save_phase(phase: Phase, state: PhaseState) -> dict[str, bytes]:
     return {TENSORS: tensor_bytes(tensors), NUMBERS: json.dumps(record).encode()}
 
 
+def epochs_done(files: Mapping[str, bytes]) -> int:
+    """Epochs that a checkpoint's phase had behind it."""
+    return int(json.loads(files[NUMBERS])["epoch"])
+
+
 def load_phase(phase: Phase, files: Mapping[str, bytes]) -> PhaseState:
     """Put a freshly built phase where `save_phase` left it; return its state."""
     tensors = load_tensors(files[TENSORS])

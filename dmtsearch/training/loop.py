@@ -115,12 +115,12 @@ def run_phase(
         the kept weights after CONTINUE, the last ones after STOP.
 
     Raises:
-        DivergedError: A term of the loss was NaN or infinite.
+        DivergedError: A term of the loss, or a value on val, was NaN or infinite.
     """
     while state.epoch < phase.epochs and not phase.should_switch(state.values):
         terms = train_epoch(phase, state.epoch)
         losses = read_terms(phase, state.epoch, terms)
-        values = dict(phase.validate())
+        values = read_values(phase, state.epoch)
         state.epoch += 1
         state.values.append(values)
         state.history.append({"phase": phase.name, "epoch": state.epoch, **losses, **values})
@@ -177,6 +177,20 @@ def read_terms(phase: Phase, epoch: int, terms: Tensor) -> dict[str, float]:
     return dict(zip(names, table.mean(dim=0).tolist(), strict=True))
 
 
+def read_values(phase: Phase, epoch: int) -> dict[str, float]:
+    """What `validate` says after `epoch` (from 0).
+
+    Raises:
+        DivergedError: A value is not finite: the epoch's last step broke the weights, which no
+            loss has shown yet.
+    """
+    values = dict(phase.validate())
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise DivergedError(phase.stage, phase.name, epoch + 1, phase.steps, name, str(value))
+    return values
+
+
 def keep_best(phase: Phase, state: PhaseState) -> None:
     """Keep this epoch's weights if none was better; of equal epochs the latest is kept."""
     if phase.keep_on is None:
@@ -184,10 +198,6 @@ def keep_best(phase: Phase, state: PhaseState) -> None:
         return
     now = state.values[-1][phase.keep_on]
     best = state.values[state.kept_epoch - 1][phase.keep_on] if state.kept_epoch else now
-    if math.isnan(now):
-        raise DivergedError(
-            phase.stage, phase.name, state.epoch, phase.steps, phase.keep_on, "nan"
-        )
     if now >= best if phase.keep_highest else now <= best:
         state.kept_epoch = state.epoch
         state.kept = {name: value.clone() for name, value in phase.modules.state_dict().items()}

@@ -50,14 +50,19 @@ class HintPair:
 
 
 def hints_of(
-    pairs: Sequence[HintPair], maps: Mapping[str, Tensor], outputs: Sequence[Outputs | None]
+    pairs: Sequence[HintPair],
+    maps: Mapping[str, Tensor],
+    outputs: Sequence[Outputs | None],
+    autocast: Autocast,
 ) -> Tensor:
-    """Weighted sum of the hint losses of each sample, shape [B]."""
+    """Weighted sum of the hint losses of each sample, shape [B], float32."""
     losses = []
     for pair in pairs:
         source = outputs[pair.source]
         assert source is not None, "a source with hints is always asked"
-        student, target = match_maps(pair.adapter(maps[pair.at]), source.maps[pair.source_path])
+        with autocast():  # the student's maps come in its format
+            adapted = pair.adapter(maps[pair.at])
+        student, target = match_maps(adapted.float(), source.maps[pair.source_path])
         losses.append(pair.weight * hint_loss(student, target, scale=pair.scale))
     return torch.stack(losses).sum(dim=0)
 
@@ -83,7 +88,7 @@ class HintObjective:
         outputs = [None if source is None else source(batch) for source in self._sources]
         with self._autocast():
             self._student(batch.seen_by(self._viewer))
-            return hints_of(self._pairs, self._student.maps, outputs)
+        return hints_of(self._pairs, self._student.maps, outputs, self._autocast)
 
     def __call__(self, batch: Batch, epoch: int, step: int) -> LossParts:
         """The batch's loss; `epoch` and `step` change nothing here."""
@@ -153,7 +158,7 @@ class TrainObjective:
             loss = hard
             parts += [torch.zeros_like(parts[0])] * (self._targets is not None)
         if self._pairs:
-            hint = hints_of(self._pairs, self._student.maps, outputs)
+            hint = hints_of(self._pairs, self._student.maps, outputs, self._autocast)
             loss = loss + hint
             parts.append(hint.mean().detach())
         return LossParts(loss.mean(), tuple(parts))

@@ -46,6 +46,11 @@ class SourceOutputs(Protocol):
     def __call__(self, batch: Batch) -> Outputs: ...
 
 
+def no_outputs(batch: Batch) -> Outputs:
+    """Of a source that a phase does not read: its hints have served, no targets are wanted."""
+    return Outputs(logits=None, maps={})
+
+
 @dataclass(frozen=True)
 class Source:
     """A trained stage as a source: its model and how that model reads its input.
