@@ -4,6 +4,7 @@ Fields are only ever added. Reading needs neither torch nor ray.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -50,6 +51,10 @@ class RunStarted:
         objectives: Name to `max` or `min`, in order.
         versions: Of what computes.
         command: As typed, or the function's name.
+        space: The space's name.
+        question: What the search is to answer, in the space's words.
+        holes: Names of the space's holes, in order.
+        store: URL of the store.
     """
 
     event: ClassVar[str] = "run"
@@ -62,6 +67,10 @@ class RunStarted:
     objectives: Mapping[str, str]
     versions: Mapping[str, str]
     command: str
+    space: str = ""
+    question: str | None = None
+    holes: tuple[str, ...] = ()
+    store: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,11 @@ class TrialProposed:
     params: int
     macs: int
     cold_cost: int
+
+    @property
+    def key(self) -> str:
+        """Key of the delivered stage: two schedules with one key have one result."""
+        return next(stage.key for stage in self.stages if stage.name == self.deliver)
 
 
 @dataclass(frozen=True)
@@ -164,13 +178,17 @@ class Redrawn:
     Attributes:
         reason: `refused`, `bound` or `duplicate`.
         values: The draw.
-        detail: The first problem, or the trial of which it is a duplicate.
+        detail: The first problem, or the trial of which it is a duplicate, in words.
+        number: In the Optuna study.
+        duplicate_of: The trial that ran, or runs, the same schedule.
     """
 
     event: ClassVar[str] = "redrawn"
     reason: str
     values: Mapping[str, Any]
     detail: str
+    number: int | None = None
+    duplicate_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +202,13 @@ class ArmMissing:
 
 @dataclass(frozen=True)
 class SearchEnded:
-    """Why a driver stopped: `trials`, `used_up`, `duplicates`, `time`, `interrupted`, `failed`."""
+    """A driver stopped.
+
+    Attributes:
+        reason: `trials` (as many as wanted), `used_up` (a finite space), `duplicates` (100 draws
+            in a row that had been tried), `time`, `interrupted`, `failed`.
+        ended: UTC, ISO 8601.
+    """
 
     event: ClassVar[str] = "stop"
     reason: str
@@ -208,8 +232,19 @@ RECORDS: dict[str, type[Any]] = {
 
 
 def to_line(record: Record) -> str:
-    """One line of JSON, without its newline."""
-    return json.dumps({"event": record.event, **asdict(record)}, ensure_ascii=False)
+    """One line of JSON, without its newline. What is not finite becomes null: JSON has no NaN."""
+    plain = _finite({"event": record.event, **asdict(record)})
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 def from_line(line: str) -> Record | None:
@@ -225,7 +260,7 @@ def from_line(line: str) -> Record | None:
             return None
         known = {field.name for field in fields(kind)}
         values = {name: value for name, value in found.items() if name in known}
-        for name in ("stages", "history"):
+        for name in ("stages", "history", "holes"):
             if name in values:
                 values[name] = tuple(values[name])
         if kind is TrialProposed:

@@ -1,0 +1,198 @@
+"""A run's ledger: the truth about its trials and stages, append-only, with one writer."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from dmtsearch.errors import DmtSearchError
+
+from .mending import cut_torn_line
+from .records import (
+    ArmMissing,
+    Record,
+    Redrawn,
+    RunStarted,
+    SearchEnded,
+    StageEnded,
+    TrialEnded,
+    TrialProposed,
+    from_line,
+    to_line,
+)
+from .trials import SEARCH
+
+
+@dataclass(frozen=True)
+class RunState:
+    """All that a ledger says, as of its last line.
+
+    Attributes:
+        runs: Each driver that took up the run, oldest first.
+        trials: By number; a trial that was taken up again stands as it last began.
+        ends: By the trial's number.
+        stages: In the order in which they ended.
+        redrawn: Draws that were not tried.
+        missing: Control arms that the space cannot have, by name.
+        ended: Why the last driver stopped; None while it runs, or where it was killed.
+    """
+
+    runs: tuple[RunStarted, ...] = ()
+    trials: Mapping[int, TrialProposed] = field(default_factory=dict)
+    ends: Mapping[int, TrialEnded] = field(default_factory=dict)
+    stages: tuple[StageEnded, ...] = ()
+    redrawn: tuple[Redrawn, ...] = ()
+    missing: Mapping[str, ArmMissing] = field(default_factory=dict)
+    ended: SearchEnded | None = None
+
+    @property
+    def objectives(self) -> Mapping[str, str]:
+        """Name to `max` or `min`, in order."""
+        return self.runs[-1].objectives if self.runs else {}
+
+    @property
+    def unfinished(self) -> tuple[TrialProposed, ...]:
+        """Trials that began and have not ended, oldest first."""
+        return tuple(self.trials[n] for n in sorted(self.trials) if n not in self.ends)
+
+    def of_search(self, status: str | None = None) -> tuple[TrialProposed, ...]:
+        """Trials that the search proposed, by number: all, or those that ended in `status`."""
+        return tuple(t for t in self._of_status(status) if t.arm == SEARCH)
+
+    def of_controls(self, status: str | None = None) -> tuple[TrialProposed, ...]:
+        """Control arms by number: all, or those that ended in `status`."""
+        return tuple(t for t in self._of_status(status) if t.arm != SEARCH)
+
+    def _of_status(self, status: str | None) -> Iterator[TrialProposed]:
+        for number in sorted(self.trials):
+            end = self.ends.get(number)
+            if status is None or (end is not None and end.status == status):
+                yield self.trials[number]
+
+
+class Fold:
+    """Takes records one by one; `state` is what they amount to."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._runs: list[RunStarted] = []
+        self._trials: dict[int, TrialProposed] = {}
+        self._ends: dict[int, TrialEnded] = {}
+        self._stages: list[StageEnded] = []
+        self._redrawn: list[Redrawn] = []
+        self._missing: dict[str, ArmMissing] = {}
+        self._ended: SearchEnded | None = None
+        self.redraws = 0
+        """Draws since the search's last trial that were not tried."""
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Take one more record."""
+        if isinstance(record, TrialProposed):
+            if record.arm == SEARCH and record.trial not in self._trials:
+                self.redraws = 0
+            self._trials[record.trial] = record
+        elif isinstance(record, TrialEnded):
+            # The first end stands: a second one could only come from a driver that was thought
+            # dead, and whoever read the first may have acted on it.
+            self._ends.setdefault(record.trial, record)
+        elif isinstance(record, StageEnded):
+            self._stages.append(record)
+        elif isinstance(record, Redrawn):
+            self._redrawn.append(record)
+            self.redraws += 1
+        elif isinstance(record, ArmMissing):
+            self._missing[record.arm] = record
+        elif isinstance(record, RunStarted):
+            self._runs.append(record)
+            self._ended = None
+        else:
+            self._ended = record
+
+    def state(self) -> RunState:
+        """What the records so far amount to; later ones do not change it."""
+        return RunState(
+            runs=tuple(self._runs),
+            trials=MappingProxyType(dict(self._trials)),
+            ends=MappingProxyType(dict(self._ends)),
+            stages=tuple(self._stages),
+            redrawn=tuple(self._redrawn),
+            missing=MappingProxyType(dict(self._missing)),
+            ended=self._ended,
+        )
+
+
+def fold(records: Iterable[Record]) -> RunState:
+    """Return what records amount to, in the order in which they were written."""
+    return Fold(records).state()
+
+
+def read_ledger(path: Path) -> tuple[Record, ...]:
+    """Return a ledger's records. A half-written last line is passed over: it may yet be written.
+
+    Raises:
+        DmtSearchError: There is no such file, or a line within it is no record.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise DmtSearchError(f"{path}: cannot be read ({error.strerror or error})") from error
+    records = []
+    for number, line in enumerate(text.split(b"\n")[:-1], start=1):
+        try:
+            record = from_line(line.decode())
+        except (DmtSearchError, UnicodeDecodeError) as error:
+            raise DmtSearchError(f"{path}:{number}: {error}") from error
+        if record is not None:
+            records.append(record)
+    return tuple(records)
+
+
+def read_state(path: Path) -> RunState:
+    """Return the state of a run, from its ledger; safe while a driver writes it."""
+    return fold(read_ledger(path))
+
+
+class Ledger:
+    """The one writer of a ledger: the driver that holds the run's lock.
+
+    Args:
+        path: The file; made where it is not there. A torn last line is cut.
+    """
+
+    def __init__(self, path: Path) -> None:
+        cut_torn_line(path)
+        self._fold = Fold(read_ledger(path) if path.exists() else ())
+        self._file = path.open("ab", buffering=0)
+
+    @property
+    def redraws(self) -> int:
+        """Draws since the search's last trial that were not tried."""
+        return self._fold.redraws
+
+    def state(self) -> RunState:
+        """All that the ledger says by now."""
+        return self._fold.state()
+
+    def append(self, record: Record) -> None:
+        """Write a line, in one write, and see it on disk before returning.
+
+        Raises:
+            DmtSearchError: The disk is full, or the file cannot be written.
+        """
+        line = (to_line(record) + "\n").encode()
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError("only a part of the line was written")
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise DmtSearchError(
+                f"{self._file.name}: cannot be written ({error.strerror or error}); make room, "
+                "then go on with `dmtsearch resume`"
+            ) from error
+        self._fold.add(record)
+
+    def close(self) -> None:
+        """Close the file; the ledger can be opened again."""
+        self._file.close()

@@ -1,0 +1,156 @@
+"""From a filled schedule to stages that can be sent away: sizes, keys, costs, pickled jobs.
+
+Needs torch, though it trains nothing: models are built without memory on the meta device.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmtsearch.errors import UsageError
+from dmtsearch.schedule import Schedule, expand
+
+from .records import StageRequest
+from .trials import Prepared
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dmtsearch.data import DataSet
+    from dmtsearch.training.job import StageJob
+    from dmtsearch.training.plan import Plan, ResolvedStage
+
+
+@dataclass(frozen=True)
+class PrepareContext:
+    """What is the same for all schedules of a run; opened once.
+
+    Attributes:
+        data: Read and split. Its identity goes into the keys.
+        device: Where stages train.
+        objects: The user's own modules by stage.
+        folder: Where relative file names in a schedule start from.
+    """
+
+    data: DataSet
+    device: str
+    objects: Mapping[str, nn.Module] = field(default_factory=dict)
+    folder: Path | None = None
+
+
+def open_context(
+    schedule: Schedule,
+    *,
+    device: str | None = None,
+    data: Any = None,
+    objects: Mapping[str, nn.Module] | None = None,
+    folder: Path | None = None,
+) -> PrepareContext:
+    """Open the data of a run, by any of its schedules: they all have the same.
+
+    Args:
+        schedule: The space's anchor.
+        device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
+        data: The user's own data sets, in place of the schedule's.
+        objects: The user's own modules by stage.
+        folder: Where relative file names start from; the current folder if None.
+
+    Raises:
+        DataError: The data is missing, malformed or cannot be split as asked.
+    """
+    from dmtsearch.data import load_data
+    from dmtsearch.training.profile import pick_device
+
+    spec = expand(schedule).data
+    opened = load_data(
+        name=None if data is not None else spec.name,
+        factory=None if data is not None else spec.factory,
+        args={} if data is not None else spec.args,
+        objects=data,
+        train=spec.train,
+        val=spec.val,
+        test=spec.test,
+        selector=spec.selector,
+        split_seed=spec.split_seed,
+        size=spec.size,
+        mean=spec.mean,
+        std=spec.std,
+        with_selector=any(stage.select is not None for stage in expand(schedule).stages),
+    )
+    return PrepareContext(opened, pick_device(device), objects or {}, folder)
+
+
+def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:
+    """Return `prepare` with its context filled in, as a `Proposer` takes it."""
+    return lambda schedule: prepare(schedule, context)
+
+
+def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
+    """Resolve a schedule into requests and jobs, as a search runs them.
+
+    Only stages that the delivered one rests on are asked for: where a draw leaves a source
+    without effect, the source is not trained.
+
+    Raises:
+        ScheduleError: `check` refuses the schedule.
+        ModelError, ShapeError: The same, from a model.
+        UsageError: A stage needs what this version does not do.
+    """
+    from dmtsearch.training.jobs import make_jobs
+    from dmtsearch.training.resolve import resolve
+
+    data = context.data
+    plan = resolve(
+        schedule,
+        data.facts,
+        num_train=data.split_sizes["train"],
+        objects=context.objects,
+        folder=context.folder,
+    )
+    made = make_jobs(
+        plan, data, device=context.device, objects=context.objects, folder=context.folder
+    )
+    needed = {stage.name for stage in expand(schedule).needed()}
+    jobs = [job for job in made if job.name in needed]
+    requests = tuple(_request(job, plan) for job in jobs)
+    delivered = plan.stage(plan.deliver)
+    return Prepared(
+        requests=requests,
+        jobs=tuple(pickle.dumps(job) for job in jobs),
+        deliver=plan.deliver,
+        params=delivered.params,
+        macs=delivered.macs,
+        cold_cost=sum(request.cost for request in requests),
+    )
+
+
+def _request(job: StageJob, plan: Plan) -> StageRequest:
+    resolved: ResolvedStage = job.resolved
+    stage = resolved.stage
+    if plan.num_train is None:
+        raise UsageError(f"stage {stage.name!r} has no cost without the size of the train split")
+    before = [source.stage for source in stage.sources] + ([stage.init] if stage.init else [])
+    return StageRequest(
+        name=stage.name,
+        key=job.keys.key,
+        sources=tuple(dict.fromkeys(before)),
+        model=_words(resolved),
+        params=resolved.params,
+        macs=resolved.macs,
+        epochs=stage.epochs,
+        hint_epochs=stage.hint_phase.epochs if stage.hint_phase else 0,
+        cost=resolved.cost(plan.num_train),
+    )
+
+
+def _words(resolved: ResolvedStage) -> str:
+    from dmtsearch.models import describe_model
+    from dmtsearch.training.build import OBJECT
+
+    if OBJECT in resolved.model:
+        return f"the user's own module {resolved.model[OBJECT]!r}"
+    return describe_model(resolved.model)

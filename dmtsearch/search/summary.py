@@ -1,0 +1,146 @@
+"""A run in numbers: counts, the best trial, the Pareto set, what sharing saved, failures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .ledger import RunState
+from .objectives import is_better, pareto_set
+from .records import TrialEnded, TrialProposed
+
+_STATUSES = ("done", "pruned", "failed")
+
+
+def summarise(state: RunState) -> dict[str, Any]:
+    """Return what `summary.json` holds. All values are of val, at search time, of one seed."""
+    best = best_trial(state)
+    return {
+        "trials": count_trials(state),
+        "best": _told(state, best) if best is not None else None,
+        "best_control": _told(state, control) if (control := best_control(state)) else None,
+        "pareto": [trial.trial for trial in pareto_trials(state)],
+        "objectives": dict(state.objectives),
+        "sharing": count_sharing(state),
+        "failures": count_failures(state),
+        "ended": state.ended.reason if state.ended else None,
+    }
+
+
+def count_trials(state: RunState) -> dict[str, Any]:
+    """Search trials by status, draws that were not tried by reason, and the control arms."""
+    redrawn: dict[str, int] = {"refused": 0, "bound": 0, "duplicate": 0}
+    for record in state.redrawn:
+        redrawn[record.reason] = redrawn.get(record.reason, 0) + 1
+    missing = [{"arm": m.arm, "reason": m.reason} for m in state.missing.values()]
+    return {
+        **_by_status(state, state.of_search()),
+        "redrawn": redrawn,
+        "controls": {**_by_status(state, state.of_controls()), "missing": missing},
+    }
+
+
+def _by_status(state: RunState, trials: tuple[TrialProposed, ...]) -> dict[str, int]:
+    ends = [state.ends[trial.trial].status for trial in trials if trial.trial in state.ends]
+    counts = {status: ends.count(status) for status in _STATUSES}
+    return {"proposed": len(trials), **counts, "unfinished": len(trials) - len(ends)}
+
+
+def best_trial(state: RunState) -> TrialProposed | None:
+    """The search's best finished trial; with several objectives the most accurate one.
+
+    Control arms are never it. Of equals, the one with the lowest number. Constraints hold for
+    every trial, since a draw that breaks one is never trained.
+    """
+    return _best(state, state.of_search("done"))
+
+
+def best_control(state: RunState) -> TrialProposed | None:
+    """The best finished control arm, by the same rule."""
+    return _best(state, state.of_controls("done"))
+
+
+def _best(state: RunState, trials: tuple[TrialProposed, ...]) -> TrialProposed | None:
+    best: TrialProposed | None = None
+    for trial in trials:
+        end = state.ends[trial.trial]
+        if _leading(state, end) is None:
+            continue
+        if best is None or _leads(state, end, state.ends[best.trial]):
+            best = trial
+    return best
+
+
+def _leading(state: RunState, end: TrialEnded) -> float | None:
+    """The value by which the best is chosen: the objective; of several, val accuracy."""
+    if len(state.objectives) == 1:
+        return end.objectives.get(next(iter(state.objectives)))
+    accuracy: float | None = end.metrics.get("accuracy")
+    return accuracy
+
+
+def _leads(state: RunState, end: TrialEnded, other: TrialEnded) -> bool:
+    mine, theirs = _leading(state, end), _leading(state, other)
+    directions = list(state.objectives.values())
+    direction = directions[0] if len(directions) == 1 else "max"
+    return mine is not None and theirs is not None and is_better(mine, theirs, direction)
+
+
+def pareto_trials(state: RunState) -> tuple[TrialProposed, ...]:
+    """The search's finished trials that none beats in all objectives; () for one objective."""
+    if len(state.objectives) < 2:
+        return ()
+    values: dict[int, list[float]] = {}
+    for trial in state.of_search("done"):
+        found = [state.ends[trial.trial].objectives.get(name) for name in state.objectives]
+        if all(value is not None for value in found):
+            values[trial.trial] = [value for value in found if value is not None]
+    front = pareto_set(values, list(state.objectives.values()))
+    return tuple(state.trials[number] for number in front)
+
+
+def _told(state: RunState, trial: TrialProposed) -> dict[str, Any]:
+    end = state.ends[trial.trial]
+    return {
+        "trial": trial.trial,
+        "arm": trial.arm,
+        "seed": trial.seed,
+        "objectives": dict(end.objectives),
+        "n": end.metrics.get("n"),
+        "metrics": dict(end.metrics),
+        "params": trial.params,
+        "macs": trial.macs,
+        "cold_cost": trial.cold_cost,
+        "values": dict(trial.values),
+    }
+
+
+def count_sharing(state: RunState) -> dict[str, int]:
+    """Stages, epochs and cost (sample-MACs) that all trials asked for, and that were run.
+
+    Counted over search trials and control arms. What is run is counted with what was stopped or
+    failed on the way; `stages_run` counts finished stages, each key once.
+    """
+    requested = [stage for trial in state.trials.values() for stage in trial.stages]
+    ran = [stage for stage in state.stages if stage.status != "store"]
+    return {
+        "stages_requested": len(requested),
+        "stages_run": len({stage.key for stage in ran if stage.status == "run"}),
+        "stages_in_store": len({s.key for s in state.stages if s.status == "store"}),
+        "epochs_requested": sum(stage.epochs + stage.hint_epochs for stage in requested),
+        "epochs_run": sum(stage.epochs + stage.hint_epochs for stage in ran),
+        "cost_requested": sum(stage.cost for stage in requested),
+        "cost_run": sum(stage.cost for stage in ran),
+    }
+
+
+def count_failures(state: RunState) -> list[dict[str, Any]]:
+    """Failed trials by reason, the most frequent first, then in the order of the trials."""
+    by_reason: dict[str, list[int]] = {}
+    for number in sorted(state.ends):
+        end = state.ends[number]
+        if end.status == "failed":
+            by_reason.setdefault(end.reason or "unknown", []).append(number)
+    found: list[Mapping[str, Any]] = [
+        {"reason": reason, "count": len(trials), "trials": trials}
+        for reason, trials in by_reason.items()
+    ]
+    return [dict(item) for item in sorted(found, key=lambda item: -int(item["count"]))]

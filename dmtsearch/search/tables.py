@@ -1,0 +1,148 @@
+"""What a run's ledger says, as files that people and other programs read."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dmtsearch.files import write_atomic, write_json
+
+from .ledger import RunState
+from .paths import RunPaths
+from .records import StageEnded, TrialProposed
+from .summary import best_trial, pareto_trials, summarise
+
+_TRIAL = ("trial", "arm", "status", "seed")
+_SIZES = ("cold_cost", "params", "macs")
+_METRICS = {"n": "n", "val_accuracy": "accuracy", "val_nll": "nll", "val_ece": "ece"}
+_END = ("epochs", "stage", "reason")
+_STAGE = (
+    *("key", "name", "model", "params", "macs", "epochs", "hint_epochs", "seconds"),
+    *("requested_by", "hits", "status", "cost", *_METRICS, "latency_ms", "error"),
+)
+_CURVE = ("key", "name", "phase", "epoch")
+
+
+class Tables:
+    """Writes a run's tables from its state. The ledger is the truth; they can be made anew.
+
+    Rows are kept as text between writes, since a run only ever adds rows: so a search of a
+    thousand trials does not spend its time on formatting.
+
+    Args:
+        paths: Of the run.
+        holes: Names of the space's holes, in order.
+    """
+
+    def __init__(self, paths: RunPaths, holes: Sequence[str]) -> None:
+        self._paths, self._holes = paths, tuple(holes)
+        self._trials: dict[int, str] = {}
+        self._curves: list[str] = []
+        self._num_stages = 0
+        self._columns: tuple[str, ...] = ()
+        self._written: dict[Path, str] = {}
+
+    def write(self, state: RunState) -> None:
+        """Write every table that has changed, each wholly or not at all."""
+        self._put(self._paths.trials, self._trial_rows(state))
+        self._put(self._paths.stages, _text([_STAGE, *_stage_rows(state)]))
+        self._put(self._paths.curves, self._curve_rows(state))
+        write_json(self._paths.summary, summarise(state))
+        self._put_schedules(state)
+
+    def _put(self, path: Path, text: str) -> None:
+        if self._written.get(path) != text or not path.exists():
+            write_atomic(path, text)
+            self._written[path] = text
+
+    def _trial_rows(self, state: RunState) -> str:
+        objectives = tuple(state.objectives)
+        extra = tuple(name for name in (*_SIZES, *_METRICS) if name not in objectives)
+        header = (*_TRIAL, *objectives, *extra, *_END, *self._holes)
+        for number in state.ends:
+            if number not in self._trials and number in state.trials:
+                row = _trial_row(state, state.trials[number])
+                cells = [row.get(column) for column in header[: -len(self._holes) or None]]
+                cells += [state.trials[number].values.get(hole) for hole in self._holes]
+                self._trials[number] = _text([cells])
+        rows = (self._trials[number] for number in sorted(self._trials))
+        return _text([header]) + "".join(rows)
+
+    def _curve_rows(self, state: RunState) -> str:
+        new = state.stages[self._num_stages :]
+        measured = dict.fromkeys(
+            name for stage in new for row in stage.history for name in row if name not in _CURVE
+        )
+        columns = tuple(dict.fromkeys((*self._columns, *measured)))
+        if columns != self._columns:
+            # A later stage measures something new: all rows get its column.
+            self._columns, self._curves, new = columns, [], state.stages
+        header = (*_CURVE, *self._columns)
+        for stage in new:
+            rows = ({**row, "key": stage.key, "name": stage.name} for row in stage.history)
+            self._curves.append(_text([row.get(c) for c in header] for row in rows))
+        self._num_stages = len(state.stages)
+        return _text([header]) + "".join(self._curves)
+
+    def _put_schedules(self, state: RunState) -> None:
+        best = best_trial(state)
+        if best is not None:
+            self._put(self._paths.best_schedule, best.schedule)
+        front = [trial for trial in pareto_trials(state) if trial is not best]
+        wanted = {self._paths.pareto / pareto_name(trial): trial for trial in front}
+        for path, trial in wanted.items():
+            self._put(path, trial.schedule)
+        for path in self._paths.pareto.glob("*.yaml"):
+            if path not in wanted:
+                path.unlink(missing_ok=True)
+                self._written.pop(path, None)
+
+
+def pareto_name(trial: TrialProposed) -> str:
+    """File name of a trial of the Pareto set."""
+    return f"trial_{trial.trial:04d}.yaml"
+
+
+def _trial_row(state: RunState, trial: TrialProposed) -> dict[str, Any]:
+    end = state.ends[trial.trial]
+    return {
+        "trial": trial.trial,
+        "arm": trial.arm,
+        "status": end.status,
+        "seed": trial.seed,
+        "cold_cost": trial.cold_cost,
+        "params": trial.params,
+        "macs": trial.macs,
+        **{column: end.metrics.get(name) for column, name in _METRICS.items()},
+        **end.objectives,
+        "epochs": end.epochs,
+        "stage": end.stage,
+        "reason": end.reason,
+    }
+
+
+def _stage_rows(state: RunState) -> Iterable[Sequence[Any]]:
+    """A row for each key that was executed, as it ended last; its hits are the other askers."""
+    asked: dict[str, int] = {}
+    for trial in state.trials.values():
+        for key in {stage.key for stage in trial.stages}:
+            asked[key] = asked.get(key, 0) + 1
+    last: dict[str, StageEnded] = {}
+    for stage in state.stages:
+        if stage.status != "store":
+            last[stage.key] = stage
+    for key, stage in last.items():
+        row: Mapping[str, Any] = {
+            **{name: getattr(stage, name, None) for name in _STAGE},
+            "hits": max(0, asked.get(key, 0) - 1),
+            **{column: stage.metrics.get(name) for column, name in _METRICS.items()},
+            "latency_ms": stage.latency.get("median_ms"),
+        }
+        yield [row[column] for column in _STAGE]
+
+
+def _text(rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
