@@ -1,10 +1,10 @@
 """Rules between the fields of a model, as far as its text tells."""
 
 from .check_stage import StageCheck
-from .forms import MODEL_FORMS, PRESETS, model_fields, model_form
+from .forms import FAMILY_FIELDS, FORM_FIELDS, MODEL_FORMS, PRESETS, model_fields, model_form
 from .merge import Merged
 from .node import Node
-from .problems import Report
+from .problems import Report, either
 
 
 def check_model(stage: Merged, report: Report) -> None:
@@ -30,6 +30,7 @@ def check_model(stage: Merged, report: Report) -> None:
     if form[0] == "preset" and form[1] not in PRESETS:
         report.add(model.fields["preset"], f"no preset {form[1]!r}", names=PRESETS)
     _weights(stage, report, model, form)
+    _untrained(stage, report, model, form)
     if model.get("size") is not None:
         _size(model.fields["size"], report)
     if stage.is_select and form not in (("family", "mlp"),) and form[0] != "factory":
@@ -50,7 +51,14 @@ def _fields_of_form(stage: Merged, report: Report, model: Node, form: tuple[str,
         if node.drawn or decided.drawn:
             report.dropped.append((stage.name, "model", field))
         else:
-            report.add(node, f"no field {field!r} in {what}", names=valid)
+            report.add(node, f"no field {field!r} in {what}; it belongs to {_owners(field)}")
+
+
+def _owners(field: str) -> str:
+    """The forms that have a field, in words."""
+    families = [f"family: {name}" for name, fields in FAMILY_FIELDS.items() if field in fields]
+    forms = [name for name, fields in FORM_FIELDS.items() if field in fields]
+    return either([*families, *forms])
 
 
 def _plain(model: Node, report: Report) -> None:
@@ -109,6 +117,15 @@ def _weights(stage: Merged, report: Report, model: Node, form: tuple[str, str]) 
         )
     if isinstance(head.value, list) and form != ("family", "plain"):
         report.add(head, "must be new, here; hidden layers are for family: plain", head)
+
+
+def _untrained(stage: Merged, report: Report, model: Node, form: tuple[str, str]) -> None:
+    """A stage of no epochs is meant for weights from somewhere; a placebo may go without."""
+    epochs = stage.get("epochs")
+    trained = ("weights" in model.fields, stage.value("init", default="none") != "none")
+    alone = stage.block("hint_phase") is None and form[0] != "factory"
+    if epochs is not None and epochs.value == 0 and alone and not any(trained):
+        report.warn(epochs, "0 epochs without model.weights or init leave the model untrained")
 
 
 def _size(size: Node, report: Report) -> None:

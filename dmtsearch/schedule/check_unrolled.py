@@ -59,7 +59,7 @@ def _check_sizes(stages: list[Merged], report: Report) -> None:
     chains, by_name = Chains(stages), {stage.name: stage for stage in stages}
     for stage in stages:
         size = stage.get("model", "size")
-        if size is None or not is_relative(stage):
+        if size is None or not _is_whole(stage):
             continue
         ends = size_ends(stage, chains)
         if isinstance(ends, str):
@@ -74,6 +74,14 @@ def _check_sizes(stages: list[Merged], report: Report) -> None:
             elif is_relative(by_name[end]):
                 report.add(size, f"its {what} {end!r} has only a relative size itself; give that "
                            "one widths, a preset or `size: {params: N}`")  # fmt: skip
+
+
+def _is_whole(stage: Merged) -> bool:
+    """Whether a relative size is all there; what is wrong with it has been told."""
+    model, size = stage.node.fields["model"], stage.get("model", "size")
+    ways = [way for way in ("widths", "base", "size") if way in model.fields]
+    halves = size is not None and isinstance(size.value, dict) and len(size.fields) != 2
+    return is_relative(stage) and ways == ["size"] and not halves
 
 
 def is_relative(stage: Merged) -> bool:

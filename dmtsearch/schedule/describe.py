@@ -97,9 +97,6 @@ def _start(stage: Stage) -> str:
 def _training(stage: Stage) -> str:
     epochs = _epochs(stage.epochs)
     start = f"goes on from the weights of {stage.init} and " if stage.init else ""
-    if not stage.sources:
-        return f"{start}learns from the labels for {epochs}"
-    names = _list([_source(source) for source in stage.sources])
     first = ""
     phase = stage.hint_phase
     if phase is not None:
@@ -108,21 +105,25 @@ def _training(stage: Stage) -> str:
             return start + first + " and ends there"
         first += ", then "
     beside = stage.hints and (phase is None or phase.then == "stay")
-    what = _soft(stage, names)
     hints = f", imitating {_hints(stage.hints)} all the while" if beside else ""
-    return f"{start}{first}{what} for {epochs}{hints}"
+    return (
+        f"{start}{first}learns from {_teachers(stage)} for {epochs}{_labels_alone(stage)}{hints}"
+    )
 
 
-def _soft(stage: Stage, names: str) -> str:
+def _teachers(stage: Stage) -> str:
     soft = stage.soft
     if soft is None:
-        return "learns from the labels"
-    share = f"{100 * soft.until:g} % of them" if soft.until < 1 else ""
-    words = (
-        f"learns from {names} (temperature {soft.temperature:g}, weight {soft.weight:g}) and the "
-        "labels"
-    )
-    return words + (f", after {share} from the labels alone," if share else "")
+        return "the labels"
+    names = _list([_source(source) for source in stage.sources])
+    return f"{names} (temperature {soft.temperature:g}, weight {soft.weight:g}) and the labels"
+
+
+def _labels_alone(stage: Stage) -> str:
+    if stage.soft is None or stage.soft.until == 1:
+        return ""
+    share = round(100 * (1 - stage.soft.until), 6)
+    return f", the last {share:g} % of them from the labels alone"
 
 
 def _source(source: SourceRef) -> str:

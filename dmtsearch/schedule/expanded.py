@@ -141,7 +141,7 @@ class Stage:
 
     Attributes:
         name: Its name; of a copy, NAME_1, NAME_2, ...
-        path: Document path of the stage as declared: `stages.assistant`.
+        path: Document path of the stage as declared: `stages.assistant`; no part of equality.
         model: Plain data as in GRAMMAR.md section 3, defaults filled in; a relative `size` is
             {"at": s, "between": [start, end]}, an absolute one {"params": N}.
         sources: What it learns from; () from labels alone.
@@ -151,7 +151,7 @@ class Stage:
     """
 
     name: str
-    path: str
+    path: str = field(compare=False)
     model: dict[str, Any]
     sources: tuple[SourceRef, ...] = ()
     init: str | None = None

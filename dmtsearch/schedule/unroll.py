@@ -73,8 +73,10 @@ def unroll(document: Node, copies: Copies | None = None) -> Unrolled:
         )
     link = _Linker(fates)
     changes: dict[str, Node | None] = {
-        "stages": replace(document.fields["stages"], value=stages),
-        "defaults": link.stage(defaults) if defaults is not None else None,
+        "stages": replace(
+            document.fields["stages"], value={n: link.sized(node) for n, node in stages.items()}
+        ),
+        "defaults": link.sized(link.stage(defaults)) if defaults is not None else None,
         "deliver": link.deliver(document.get("deliver")),
     }
     return Unrolled(document.with_fields(changes), declared)
@@ -176,12 +178,16 @@ class _Linker:
             ("source", self._source),
             ("select", self._select),
             ("init", self._init),
-            ("model", self._model),
         ):
             below = node.get(field)
             if below is not None:
                 changes[field] = link(below)
         return _rename_hints(node.with_fields(changes), self._first)
+
+    def sized(self, node: Node) -> Node:
+        """The stage with the ends of its size linked; an end may stand later than the stage."""
+        model = node.get("model")
+        return node.with_fields({"model": self._model(model)}) if model is not None else node
 
     def deliver(self, node: Node | None) -> Node | None:
         if node is None or not isinstance(node.value, str):

@@ -35,7 +35,7 @@ from .forms import (
 )
 from .merge import merge_stage
 from .node import Node
-from .problems import NOT_GIVEN, Report
+from .problems import NOT_GIVEN, Report, either
 from .search import BoundSpec, PrunerSpec, SearchSpec
 from .spec import DataFields, ScheduleFields, SourceSpec, StageSpec
 from .values import Spec
@@ -218,7 +218,7 @@ def _narrow(block: str, fields: list[str], given: Mapping[str, Node]) -> list[st
         valid = MERIT_FIELDS.get(chosen("rule", "delta"))
     elif block == "switch" and "when" in given:
         valid = SWITCH_FIELDS.get(chosen("when", "epochs"))
-    return [field for field in fields if valid is None or field in valid]
+    return fields if valid is None else [field for field in valid if field in fields]
 
 
 def _rule(
@@ -243,15 +243,11 @@ def _rule(
         off = " or none" if loc[-1] in ("soft", "merit", "hint_phase") else ""
         return f"must be fields ({', '.join(spec.model_fields)}){off}", None
     if kind == "too_long":
-        return f"must hold {context['max_length']} values, got {context['actual_length']}", None
+        number = len(node.fields) or len(node.items)
+        return f"must hold at most {context['max_length']} values, got {number}", None
     if kind == "too_short":
         return f"must hold at least {context['min_length']}", None
     return f"is not valid: {found['msg']}", None
-
-
-def either(names: Sequence[str]) -> str:
-    """Names as a choice: `a, b or c`."""
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 _BOUNDS = {
