@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dmtsearch.api import load_bundle as load_bundle
     from dmtsearch.api import load_schedule as load_schedule
     from dmtsearch.api import load_space as load_space
+    from dmtsearch.api import report as report
     from dmtsearch.api import train as train
     from dmtsearch.errors import DmtSearchError as DmtSearchError
     from dmtsearch.schedule import Schedule as Schedule
@@ -30,6 +31,9 @@ _HOMES = {
     "Space": "dmtsearch.space",
 }
 
+# Sub-packages that are called like the function of their name in `dmtsearch.api`.
+_ROOMS = ("report",)
+
 __all__ = [
     "DmtSearchError",
     "Schedule",
@@ -39,6 +43,7 @@ __all__ = [
     "load_bundle",
     "load_schedule",
     "load_space",
+    "report",
     "train",
 ]
 
@@ -46,10 +51,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("dmtsearch")
+    if name in _ROOMS:
+        return import_module(f"dmtsearch.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'dmtsearch' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, *_ROOMS])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.checking import ScheduleCheck
     from dmtsearch.deploy.evaluating import Evaluation
     from dmtsearch.deploy.training import Training, Watch
+    from dmtsearch.report.writing import Report
 
 
 @dataclass(frozen=True)
@@ -150,3 +151,20 @@ def evaluate(folder: str | Path, *, data: Any = None, device: str | None = None)
     from dmtsearch.deploy.evaluating import evaluate_bundle
 
     return evaluate_bundle(folder, data=data, device=device)
+
+
+def report(run: str | Path, out: str | Path | None = None) -> Report:
+    """Write the report of a run: a self-contained page, Markdown with figures, tables as CSV.
+
+    Needs neither torch nor ray. The run folder is only read, and a search may be writing to it.
+
+    Args:
+        run: A run folder, as `search` wrote it.
+        out: Folder of the report; `reports/NAME`, with the run folder's name, if None.
+
+    Raises:
+        DmtSearchError: `run` is no run folder, or its ledger cannot be read.
+    """
+    from dmtsearch.report.writing import write_report
+
+    return write_report(run, out)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dmtsearch.cli import checking, evaluating, schema, storing, training
+from dmtsearch.cli import checking, evaluating, reporting, schema, storing, training
 from dmtsearch.cli.output import refuse
 from dmtsearch.errors import DmtSearchError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("check")(checking.check)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
+app.command("report")(reporting.report)
 app.command("schema")(schema.schema)
 app.add_typer(storing.app, name="store")
 

@@ -1,0 +1,102 @@
+"""From a summary to the page and the Markdown."""
+
+import shlex
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from dmtsearch.report.answer import answer, facts
+from dmtsearch.report.document import Document
+from dmtsearch.report.sections.accounting import (
+    caveats_section,
+    failures_section,
+    provenance_section,
+    sharing_section,
+)
+from dmtsearch.report.sections.best import best_section
+from dmtsearch.report.sections.comparing import arms_section, curves_section, weight_section
+from dmtsearch.report.sections.explaining import holes_section, importance_section
+from dmtsearch.report.summary import Summary
+from dmtsearch.report.words import plural
+from dmtsearch.search.paths import RunPaths
+
+SECTIONS = (
+    best_section,
+    arms_section,
+    holes_section,
+    importance_section,
+    weight_section,
+    curves_section,
+    sharing_section,
+    failures_section,
+    caveats_section,
+    provenance_section,
+)
+
+
+def compose(summary: Summary) -> Document:
+    """Return the whole report, with its drawings."""
+    return Document(
+        name=summary.record.name,
+        question=summary.record.question,
+        answer=answer(summary),
+        facts=facts(summary),
+        next_command=next_command(summary),
+        state=_state(summary),
+        sections=tuple(section(summary) for section in SECTIONS),
+    )
+
+
+def next_command(summary: Summary) -> str | None:
+    """The command that trains the best schedule; None where there is none."""
+    if summary.best is None:
+        return None
+    schedule = shlex.quote(str(RunPaths(summary.record.root).best_schedule))
+    out = shlex.quote(f"out/{summary.record.root.resolve().name}")
+    return f"dmtsearch train {schedule} --out {out}"
+
+
+def _state(summary: Summary) -> str:
+    states = ", ".join(f"{number} {state}" for state, number in summary.states.items() if number)
+    controls = sum(summary.controls.values())
+    total = sum(summary.states.values())
+    parts = [plural(total, "search trial") + (f" ({states})" if states else "")]
+    parts.append(plural(controls, "control run"))
+    ends = [trial.ended.ended for trial in summary.record.trials if trial.ended is not None]
+    if ends:
+        parts.append(f"last result {max(ends)[:16].replace('T', ' ')} UTC")
+    return " · ".join(parts)
+
+
+def render_page(document: Document) -> str:
+    """One self-contained HTML page: no script, nothing loaded from elsewhere."""
+    style = Markup(_read("report.css"))
+    return _environment(escape=True).get_template("report.html").render(doc=document, style=style)
+
+
+def render_markdown(document: Document) -> str:
+    """The same as Markdown, with figures as files in `figures/`."""
+    text = _environment(escape=False).get_template("report.md").render(doc=document)
+    return text.rstrip() + "\n"
+
+
+def _environment(*, escape: bool) -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_read),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+def _read(name: str) -> str:
+    return (files("dmtsearch.report") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,90 @@
+"""The numbers behind a report's figures, as CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from dmtsearch.report.summary import Summary
+
+
+def csv_tables(summary: Summary) -> dict[str, str]:
+    """File name to text, a table each; values as stored, unrounded and without units."""
+    main = summary.main
+    return {
+        "arms.csv": _text(
+            ("arm", "trial", "seed", main),
+            ((a.name, r.trial, r.seed, r.value) for a in summary.arms for r in a.runs),
+        ),
+        "progress.csv": _text(
+            ("finished", "trial", main, "best", "best_of_equal"),
+            ((s.finished, s.trial, s.value, s.best, s.equal) for s in summary.steps),
+        ),
+        "holes.csv": _text(("hole", "value", "trial", main), _holes(summary)),
+        "importance.csv": _text(
+            ("hole", "ped_anova", "ped_from", "ped_to", "fanova", "fanova_from", "fanova_to"),
+            (
+                (h.name, h.ped, *h.ped_range, h.fanova, *(h.fanova_range or (None, None)))
+                for h in summary.importance.holes
+            ),
+        ),
+        "points.csv": _text(
+            ("trial", "arm", "val_accuracy", "params", "cold_cost"),
+            ((p.trial, p.arm, p.accuracy, p.params, p.cold_cost) for p in summary.points),
+        ),
+        "pareto.csv": _pareto(summary),
+        "curves.csv": _text(
+            ("stage", "arm", "trial", "epoch", "val_accuracy"),
+            (
+                (stage.stage, curve.arm, curve.trial, epoch, value)
+                for stage in summary.curves
+                for curve in stage.curves
+                for epoch, value in zip(curve.epochs, curve.values, strict=True)
+            ),
+        ),
+        "sharing.csv": _text(
+            ("what", "asked", "run", "shared", "store", "left_out"),
+            (
+                (what, saved.asked, saved.run, saved.shared, saved.store, saved.left_out)
+                for what, saved in (
+                    ("stages", summary.sharing.stages),
+                    ("epochs", summary.sharing.epochs),
+                    ("cost", summary.sharing.cost),
+                )
+            ),
+        ),
+        "failures.csv": _text(
+            ("count", "stage", "reason", "trials"),
+            (
+                (len(c.trials), c.stage, c.reason, " ".join(map(str, c.trials)))
+                for c in summary.failures.causes
+            ),
+        ),
+    }
+
+
+def _holes(summary: Summary) -> Iterable[Sequence[object]]:
+    for effect in summary.holes:
+        for group in effect.groups:
+            for trial, value in zip(group.trials, group.values, strict=True):
+                yield effect.name, group.value, trial, value
+        for x, y, trial in effect.points:
+            yield effect.name, x, trial, y
+
+
+def _pareto(summary: Summary) -> str:
+    front = summary.front
+    if front is None:
+        return _text(("trial",), ())
+    names = tuple(front.objectives)
+    rows = zip(front.trials, front.values, strict=True)
+    return _text(
+        ("trial", *names), ((number, *(values[n] for n in names)) for number, values in rows)
+    )
+
+
+def _text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return file.getvalue()

@@ -1,0 +1,96 @@
+"""Numbers and names as people read them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How an objective is written.
+
+    Attributes:
+        label: On an axis and in a table's head.
+        unit: Behind a value; with its own space where one belongs.
+        scale: What a stored value is multiplied by before it is shown.
+        digits: Behind the point, in a table.
+        log: Whether an axis of it is best logarithmic.
+    """
+
+    label: str
+    unit: str = ""
+    scale: float = 1.0
+    digits: int = 0
+    log: bool = False
+
+
+MEASURES = {
+    "val_accuracy": Measure("val accuracy", " %", 100.0, 2),
+    "val_nll": Measure("val NLL", " nats", 1.0, 4),
+    "val_ece": Measure("val ECE", " %", 100.0, 2),
+    "val_regret": Measure("val regret to the oracle", " %", 100.0, 2),
+    "params": Measure("parameters", log=True),
+    "macs": Measure("MACs", log=True),
+    "cold_cost": Measure("cold cost", " sample-MACs", log=True),
+    "latency": Measure("latency", " ms", 1.0, 3),
+}
+
+
+def measure_of(name: str) -> Measure:
+    """How `name` is written; a name of a later version is shown as it is stored."""
+    return MEASURES.get(name, Measure(name, "", 1.0, 4))
+
+
+def show(name: str, value: float | None) -> str:
+    """A value with its unit: `88.05 %`, `52,430`, `3.41 G sample-MACs`; `-` for none."""
+    if value is None:
+        return "-"
+    measure = measure_of(name)
+    if measure.log:
+        return amount(value) + measure.unit
+    return f"{value * measure.scale:.{measure.digits}f}{measure.unit}"
+
+
+def difference(name: str, value: float, *, signed: bool = False) -> str:
+    """A spread or a distance: `0.31 points` for what is shown in percent."""
+    measure = measure_of(name)
+    sign = "+" if signed else ""
+    if measure.log:
+        minus = "-" if value < 0 else sign
+        return minus + amount(abs(value)) + measure.unit
+    unit = " points" if measure.unit == " %" else measure.unit
+    return f"{value * measure.scale:{sign}.{measure.digits}f}{unit}"
+
+
+def amount(value: float) -> str:
+    """A large number: `52,430`, `164.55 M`, `3.41 T`."""
+    for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if value >= size:
+            return f"{value / size:.2f} {unit}"
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 trial`, `12 trials`, `2,000 trials`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def short(value: object) -> str:
+    """A hole's value on an axis: `0.2`, `1e-05`, `delta`."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
