@@ -1,5 +1,6 @@
 """What a schedule is: read, check, expand, describe and write it. Knows no torch."""
 
+from .compact import as_schedule as as_schedule
 from .describe import describe as describe
 from .dump import dump_schedule as dump_schedule
 from .expand import expand as expand

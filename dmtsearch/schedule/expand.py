@@ -55,7 +55,8 @@ def expand(schedule: Schedule) -> Expanded:
     stages: list[Stage] = []
     for index, stage in enumerate(merged):
         builder = _Builder(stage, merged[:index], stages, chains)
-        stages.append(builder.build(f"stages.{unrolled.declared[stage.name]}", data.augment))
+        path = f"stages.{unrolled.declared[stage.name]}"
+        stages.append(builder.build(path, data.augment, schedule.seed))
     deliver = unrolled.document.get("deliver")
     name = deliver.value if deliver is not None else unread_stages(merged)[-1]
     return Expanded(schedule.name, schedule.seed, data, tuple(stages), str(name))
@@ -71,7 +72,7 @@ class _Builder:
         self.built = {other.name: other for other in built}
         self.spec = StageSpec.model_validate(stage.node.plain())
 
-    def build(self, path: str, augment: str) -> Stage:
+    def build(self, path: str, augment: str, seed: int) -> Stage:
         spec = self.spec
         stage = Stage(
             name=self.stage.name,
@@ -85,6 +86,7 @@ class _Builder:
             switch=normal_switch(spec.switch),
             augment=spec.augment or augment,
             modality=spec.modality,
+            seed=None if spec.seed == seed else spec.seed,
             resources=normal_resources(spec.resources),
             compile=bool(spec.compile),
             amp=spec.amp,

@@ -147,6 +147,7 @@ class Stage:
         sources: What it learns from; () from labels alone.
         init: The stage from whose weights it goes on, or None.
         epochs: Passes over train, at most; a hint phase comes before.
+        seed: In place of the schedule's; None where they are one.
         amp: None where the device decides.
     """
 
@@ -166,6 +167,7 @@ class Stage:
     switch: Switch = Switch()
     augment: str = "none"
     modality: str | None = None
+    seed: int | None = None
     resources: Resources = Resources()
     compile: bool = False
     amp: bool | None = None

@@ -94,6 +94,8 @@ class StageSpec(Spec):
     hint_phase: Annotated[HintPhaseSpec | None, BeforeValidator(none_word)] = None
     switch: SwitchSpec | None = None
     augment: Literal["none", "crop_flip"] | None = None
+    seed: Annotated[int, Field(strict=True)] | None = None
+    """In place of the schedule's: for replicates that share a first model."""
     resources: ResourcesSpec | None = None
     compile: Truth | None = None
     amp: Truth | None = None

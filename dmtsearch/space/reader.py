@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ..schedule.holes import find_holes, is_exact_hole, is_hole
-from ..schedule.load import pruned, without
+from ..schedule.load import without
 from ..schedule.node import Node, join, split, to_node
 from ..schedule.problems import Report, show
 from ..schedule.spec import MAX_COPIES
@@ -20,8 +20,14 @@ _NO_HOLES = ("dmtsearch", "name", "seed", "data", "deliver")
 def read_template(document: Node, report: Report) -> Template:
     """Return the holes of a document; what is wrong with them goes to `report`."""
     broken: list[tuple[str, ...]] = []
-    for name in _NO_HOLES:
-        below = document.get(name)
+    places: list[tuple[str, ...]] = [(name,) for name in _NO_HOLES]
+    # A seed is a replicate, never a search dimension: not in a stage either.
+    stages = document.get("stages")
+    places += [("stages", name, "seed") for name in (stages.fields if stages is not None else ())]
+    places += [("defaults", "seed")]
+    for place in places:
+        below = document.get(*place)
+        name = place[-1]
         for hole in find_holes(Node({name: below})) if below is not None else ():
             report.add(hole, f"{name} holds no holes; write one value", hole)
             steps = _names(hole.path)
@@ -36,6 +42,15 @@ def _names(path: str) -> tuple[str, ...]:
     """The steps of a path as far as they are names, not places in a list."""
     steps = takewhile(lambda step: isinstance(step, str), split(path))
     return tuple(str(step) for step in steps)
+
+
+def _left_out(document: Node, steps: tuple[str, ...]) -> Node:
+    """The document without a malformed hole; a stage that is one keeps its name."""
+    if len(steps) != 2 or steps[0] != "stages":
+        return without(document, steps)
+    stages = document.fields["stages"]
+    empty = replace(stages.fields[steps[1]], value={})
+    return document.with_fields({"stages": stages.with_fields({steps[1]: empty})})
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,7 @@ class _Reader:
         document = self.template.document
         defaults, stages = document.get("defaults"), document.get("stages")
         if defaults is not None:
-            self.fields(defaults, _Place("defaults", "defaults", ("defaults",)))
+            self.node(defaults, _Place("defaults", "defaults", ("defaults",)))
         for name, stage in stages.fields.items() if stages is not None else ():
             place = _Place(name, join("stages", name), ("stages", name))
             if is_hole(stage):
@@ -97,8 +112,7 @@ class _Reader:
             else:
                 self.fields(stage, place)
         for steps in self.template.broken:
-            prune = without if len(steps) > 2 else pruned
-            self.template.document = prune(self.template.document, steps)
+            self.template.document = _left_out(self.template.document, steps)
         self._sort_by_dependence()
 
     def fields(self, node: Node, place: _Place, *, shared: bool | None = None) -> None:
@@ -111,6 +125,9 @@ class _Reader:
         """Copies: holes in shared fields are one, the others one per copy, up to the most."""
         repeat = stage.fields["repeat"]
         self.fields(stage, place, shared=True)
+        if (*place.field, "repeat") in self.template.broken:
+            self.fields(stage, place, shared=False)  # as one stage, `repeat` being left out
+            return
         numbers = self._numbers(repeat)
         most = max(numbers.values(), default=0)
         slot = read_slot(repeat, Report("")) if is_hole(repeat) else None

@@ -47,7 +47,7 @@ def stage_keys(
 
     Args:
         resolved: The stage.
-        seed: The schedule's seed.
+        seed: The stage's own seed, else the schedule's.
         model: Its model's identity, from `model_identity`.
         view: How the model reads its input.
         data: Fingerprints of the data and of its train and val splits.

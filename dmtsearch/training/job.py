@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dmtsearch.schedule import Resources
 from dmtsearch.training.batch import View
 from dmtsearch.training.plan import ResolvedStage
 from dmtsearch.training.profile import Profile
@@ -70,7 +71,7 @@ class StageJob:
     Attributes:
         resolved: The stage with model, shapes and hints.
         keys: Where its results go.
-        seed: The schedule's seed.
+        seed: The stage's own seed, else the schedule's.
         view: How its model reads its input.
         profile: Device and number formats.
         sources: In the order of the stage's `sources`.
@@ -92,3 +93,8 @@ class StageJob:
     @property
     def name(self) -> str:
         return self.resolved.name
+
+    @property
+    def resources(self) -> Resources:
+        """What its task asks for; not part of its key."""
+        return self.resolved.stage.resources

@@ -66,12 +66,13 @@ def _job(
 ) -> StageJob:
     stage = resolved.stage
     view = view_of(resolved, data)
+    seed = plan.seed if stage.seed is None else stage.seed
     profile = choose_profile(stage, device)
     sources = tuple(_trained(earlier[ref.stage], ref.epoch) for ref in stage.sources)
     init = _trained(earlier[stage.init], None) if stage.init is not None else None
     keys = stage_keys(
         resolved,
-        seed=plan.seed,
+        seed=seed,
         model=model_identity(resolved.model, objects=objects, folder=folder),
         view=view,
         data=facts,
@@ -82,7 +83,7 @@ def _job(
     return StageJob(
         resolved=resolved,
         keys=keys,
-        seed=plan.seed,
+        seed=seed,
         view=view,
         profile=profile,
         sources=sources,

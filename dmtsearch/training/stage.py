@@ -66,7 +66,7 @@ class StageRun:
 
     Args:
         resolved: What to run.
-        seed: The schedule's seed.
+        seed: The stage's own seed, else the schedule's.
         model: The stage's model as it starts: fresh, from `init`, or from `weights`.
         view: How it reads its input.
         train, val: The splits, on `device`.
@@ -296,9 +296,7 @@ class StageRun:
         keep_highest: bool,
         switch: Callable[[list[dict[str, float]]], bool],
     ) -> Phase:
-        # Hint epochs count backwards from -1, so that the training proper sees the same order,
-        # with and without a hint phase before it.
-        clock = (lambda epoch: epoch) if name == "train" else (lambda epoch: -1 - epoch)
+        clock = _train_clock if name == "train" else _hint_clock
         optimizer = build_optimizer(self.stage.optimizer, self.modules.parameters())
         steps = self._steps()
         scheduler = build_scheduler(self.stage.optimizer, optimizer, steps=max(1, steps * epochs))
@@ -343,3 +341,13 @@ class StageRun:
 
         decision = run_phase(phase, state, listen=listen, earlier=earlier, after_epoch=after_epoch)
         return PhaseResult(decision, tuple(state.history), state.kept_epoch)
+
+
+def _train_clock(epoch: int) -> int:
+    return epoch
+
+
+def _hint_clock(epoch: int) -> int:
+    """Hint epochs count backwards from -1, so that the training proper sees the same order, with
+    and without a hint phase before it."""
+    return -1 - epoch
