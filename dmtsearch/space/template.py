@@ -168,9 +168,10 @@ class _Filler:
 
     def hole(self, node: Node, name: str, path: str, free: bool) -> Node:
         slot = read_slot(node, Report(""))
-        if slot is None:
-            raise AssertionError("malformed holes were left out")
-        value = self.values[slot.tie or name]
+        known = (slot.tie if slot is not None else None) or name
+        if slot is None or known not in self.values:
+            return node  # malformed in a way that has been told
+        value = self.values[known]
         if slot.kind != "choice":
             line = node.line
             return Node(float(value) if slot.kind != "int" else value, path, line, drawn=True)
