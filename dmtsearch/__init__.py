@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from dmtsearch.api import load_schedule as load_schedule
     from dmtsearch.api import load_space as load_space
     from dmtsearch.api import report as report
+    from dmtsearch.api import resume as resume
+    from dmtsearch.api import search as search
     from dmtsearch.api import train as train
     from dmtsearch.errors import DmtSearchError as DmtSearchError
     from dmtsearch.schedule import Schedule as Schedule
+    from dmtsearch.search.run import Run as Run
     from dmtsearch.space import Space as Space
 
 _HOMES = {
@@ -25,17 +28,20 @@ _HOMES = {
     "load_bundle": "dmtsearch.api",
     "load_schedule": "dmtsearch.api",
     "load_space": "dmtsearch.api",
+    "resume": "dmtsearch.api",
     "train": "dmtsearch.api",
     "DmtSearchError": "dmtsearch.errors",
+    "Run": "dmtsearch.search.run",
     "Schedule": "dmtsearch.schedule",
     "Space": "dmtsearch.space",
 }
 
 # Sub-packages that are called like the function of their name in `dmtsearch.api`.
-_ROOMS = ("report",)
+_ROOMS = ("report", "search")
 
 __all__ = [
     "DmtSearchError",
+    "Run",
     "Schedule",
     "Space",
     "check",
@@ -44,6 +50,8 @@ __all__ = [
     "load_schedule",
     "load_space",
     "report",
+    "resume",
+    "search",
     "train",
 ]
 

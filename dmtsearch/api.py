@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.evaluating import Evaluation
     from dmtsearch.deploy.training import Training, Watch
     from dmtsearch.report.writing import Report
+    from dmtsearch.search.live import View
+    from dmtsearch.search.run import Run
 
 
 @dataclass(frozen=True)
@@ -168,3 +170,85 @@ def report(run: str | Path, out: str | Path | None = None) -> Report:
     from dmtsearch.report.writing import write_report
 
     return write_report(run, out)
+
+
+def search(
+    space: str | Path | Space,
+    *,
+    trials: int | None = None,
+    out: str | Path | None = None,
+    time_budget: str | float | None = None,
+    address: str | None = None,
+    concurrency: int | None = None,
+    store: str | None = None,
+    seed: int = 0,
+    set: Mapping[str, Any] | None = None,
+    view: View | None = None,
+) -> Run:
+    """Search a space on Ray; return the run as data frames, with the best schedule.
+
+    Ctrl-C stops cleanly, and the run comes back with `ended == "interrupted"`; `resume` goes on.
+
+    Args:
+        space: A file, or a loaded space.
+        trials: Search trials in all; the space's own number if None.
+        out: Folder of the run, which must not exist; `runs/NAME-TIME` if None.
+        time_budget: Nothing is proposed after so long: seconds, or `30m`, `2h`.
+        address: Of a Ray cluster: `auto`, or host:port; else $RAY_ADDRESS, else a Ray of this
+            machine's own. A connection that stands already (a notebook's) is used as it is.
+        concurrency: Trials at once, at most 64; twice as many as stages fit, if None.
+        store: URL of the store of finished stages; else $DMTSEARCH_STORE, else the user's cache.
+        seed: Of the proposals and of the trials' schedules.
+        set: Other values in the space, by document path: `{"stages.student.epochs": 5}`.
+        view: Who is shown how it goes; now and then a line on standard output, if None.
+
+    Raises:
+        DmtSearchError: It cannot run as asked; told before anything is tried.
+    """
+    from dmtsearch.search.run import search as run_search
+
+    return run_search(
+        space,
+        trials=trials,
+        out=out,
+        time_budget=time_budget,
+        address=address,
+        concurrency=concurrency,
+        store=store,
+        seed=seed,
+        set=set,
+        view=view,
+    )
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    trials: int | None = None,
+    time_budget: str | float | None = None,
+    address: str | None = None,
+    concurrency: int | None = None,
+    view: View | None = None,
+) -> Run:
+    """Go on with a run after any interruption, or add trials to a finished one.
+
+    No finished stage runs again; unfinished trials go first, with the same parameters.
+
+    Args:
+        run: Its folder, or what `search` returned.
+        trials: The new total of search trials; as it was if None.
+        time_budget, address, concurrency, view: As for `search`.
+
+    Raises:
+        DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
+    """
+    from dmtsearch.search.run import resume as run_resume
+
+    return run_resume(
+        run,
+        trials=trials,
+        time_budget=time_budget,
+        address=address,
+        concurrency=concurrency,
+        view=view,
+    )

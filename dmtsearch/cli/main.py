@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dmtsearch.cli import checking, evaluating, reporting, schema, storing, training
+from dmtsearch.cli import checking, evaluating, reporting, schema, searching, storing, training
 from dmtsearch.cli.output import refuse
 from dmtsearch.errors import DmtSearchError
 
@@ -17,6 +17,9 @@ app = typer.Typer(
     help="Find the best way to train a small network through bigger ones.",
 )
 app.command("check")(checking.check)
+app.command("search")(searching.search)
+app.command("resume")(searching.resume)
+app.command("status")(searching.status)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
 app.command("report")(reporting.report)

@@ -51,7 +51,7 @@ def train(
             schedule,
             out,
             seed=seed,
-            set=_settings(set or []),
+            set=read_settings(set or []),
             store=store,
             device=device,
             watch=view.watch,
@@ -84,7 +84,8 @@ def train(
     say(f"Next: dmtsearch evaluate {out}")
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
+def read_settings(pairs: list[str]) -> dict[str, str]:
+    """What `--set PATH=VALUE` said, by path."""
     found = {}
     for pair in pairs:
         path, equals, value = pair.partition("=")

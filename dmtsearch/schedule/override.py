@@ -27,6 +27,15 @@ def override(schedule: Schedule, changes: Mapping[str, Any]) -> Schedule:
     """
     where = schedule.origin.where
     document = _relined(to_node(written(schedule)), schedule.origin)
+    return check_document(place(document, changes, where), where)
+
+
+def place(document: Node, changes: Mapping[str, Any], where: str) -> Node:
+    """Return a document with other values in it, not checked yet; arguments as for `override`.
+
+    Raises:
+        ScheduleError: A path leads nowhere, or a text is no YAML.
+    """
     problems = []
     for path, value in changes.items():
         plain = parse_value(value, f"--set {path}") if isinstance(value, str) else value
@@ -36,7 +45,7 @@ def override(schedule: Schedule, changes: Mapping[str, Any]) -> Schedule:
             problems.append(f"--set {path}: {error.args[0]}")
     if problems:
         raise ScheduleError(where, problems)
-    return check_document(document, where)
+    return document
 
 
 def _relined(node: Node, origin: Origin) -> Node:

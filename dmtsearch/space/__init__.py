@@ -2,6 +2,8 @@
 
 from .hole import Condition as Condition
 from .hole import Hole as Hole
+from .resolved import dump_space as dump_space
+from .resolved import override_space as override_space
 from .space import Space as Space
 from .space import is_space as is_space
 from .space import load_space as load_space

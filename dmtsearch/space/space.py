@@ -51,6 +51,11 @@ class Space:
         """The dimensions of the search, each after those that it depends on."""
         return tuple(self._template.holes.values())
 
+    @property
+    def document(self) -> Node:
+        """As it was written, without its `search` block."""
+        return self._template.document
+
     def anchor_values(self) -> dict[str, Value]:
         """The middle of each range (of two middles the lower), the first of each choice."""
         return anchor_values(self._template)
@@ -139,12 +144,12 @@ def load_space(path: str | Path) -> Space:
         ScheduleError: The file cannot be read, or is no valid space; carries every problem: of
             the holes, the search block, and of each alternative in its place.
     """
-    return _read(read_document(path), str(path))
+    return read_space(read_document(path), str(path))
 
 
 def parse_space(text: str | bytes, where: str = "<text>") -> Space:
     """Return the search space in `text`; `where` is what errors call it (a file's path)."""
-    return _read(parse_document(text, where), where)
+    return read_space(parse_document(text, where), where)
 
 
 def fill_template(
@@ -164,7 +169,12 @@ def fill_template(
     return schedule
 
 
-def _read(document: Node, where: str) -> Space:
+def read_space(document: Node, where: str) -> Space:
+    """Return the search space of a document; `where` is what errors call it (a file's path).
+
+    Raises:
+        ScheduleError: Carries every problem.
+    """
     report = Report(where)
     search = document.get("search")
     template = read_template(document.with_fields({"search": None}), report)

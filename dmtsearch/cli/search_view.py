@@ -1,0 +1,71 @@
+"""The live view of a search on a terminal; plain lines elsewhere."""
+
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from dmtsearch.cli.output import table
+from dmtsearch.search.live import LiveState, View
+from dmtsearch.search.plain import PlainLines, describe
+
+SHOWN_STAGES = 12
+"""Running stages in the view, at most."""
+
+
+class LiveSearch:
+    """A table that is drawn again about once a second: for a person at a terminal."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+
+    def begin(self, stream: TextIO) -> None:
+        """The search starts; the terminal is behind `stream`."""
+        out = Console(file=stream, highlight=False)
+        self._live = Live(console=out, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def show(self, state: LiveState) -> None:
+        """Draw a moment of the search."""
+        if self._live is not None:
+            self._live.update(Group(stage_table(state), Text(describe(state))), refresh=True)
+
+    def tell(self, text: str) -> None:
+        """Print a line above the table."""
+        if self._live is not None:
+            self._live.console.print(Text(text))
+
+    def end(self) -> None:
+        """The search has ended; the table goes."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def stage_table(state: LiveState) -> Table:
+    """The stages that train now, and how far they are."""
+    rows = [
+        (
+            stage["name"],
+            stage["model"],
+            str(stage["trial"]),
+            str(stage["waiters"]),
+            f"{stage['phase'] or 'starting'} {stage['epoch']}/{stage['epochs']}",
+        )
+        for stage in state.running[:SHOWN_STAGES]
+    ]
+    more = len(state.running) - len(rows)
+    if more > 0:
+        rows.append((f"and {more} more", "", "", "", ""))
+    return table(
+        ("stage", "model", "trial", "waiting for it", "epoch"),
+        rows,
+        numbers=("trial", "waiting for it"),
+    )
+
+
+def make_view() -> View:
+    """The view that suits where the output goes."""
+    return LiveSearch() if Console().is_terminal else PlainLines()

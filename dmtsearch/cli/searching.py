@@ -1,0 +1,209 @@
+"""`dmtsearch search`, `resume` and `status`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dmtsearch.cli.output import console, percent, print_json, say, table
+from dmtsearch.cli.training import read_settings
+from dmtsearch.errors import DmtSearchError
+
+Trials = Annotated[int | None, typer.Option(help="Search trials in all.")]
+TimeBudget = Annotated[
+    str | None, typer.Option(help="Propose nothing after so long: 30m, 2h, 1h30m.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a Ray cluster: auto, or host:port; else $RAY_ADDRESS, else a Ray of its own."
+    ),
+]
+Concurrency = Annotated[
+    int | None, typer.Option(help="Trials at once, at most 64; else twice what fits.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+def search(
+    space: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A search space.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run, which must not exist.")
+    ] = None,
+    trials: Trials = None,
+    time_budget: TimeBudget = None,
+    address: Address = None,
+    concurrency: Concurrency = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Where finished stages lie; else $DMTSEARCH_STORE, else the user's cache."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of proposals and of the trials' schedules.")] = 0,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Another value: stages.student.epochs=5. Repeat it.",
+        ),
+    ] = None,
+) -> None:
+    """Search a space of switching schedules on Ray, and keep the best.
+
+    Ctrl-C once stops cleanly; `dmtsearch resume` goes on, also after a kill.
+
+    Example: `dmtsearch search search_spaces/demo.yaml --trials 12 --out runs/demo`
+    """
+    from dmtsearch.cli.search_view import make_view
+    from dmtsearch.search.run import search as run_search
+
+    run = run_search(
+        space,
+        trials=trials,
+        out=out,
+        time_budget=time_budget,
+        address=address,
+        concurrency=concurrency,
+        store=store,
+        seed=seed,
+        set=read_settings(set or []),
+        view=make_view(),
+        command=_typed(),
+        leave=True,
+    )
+    _finish(run)
+
+
+def resume(
+    run: RunFolder,
+    trials: Annotated[
+        int | None, typer.Option(help="The new total of search trials, to add to a finished run.")
+    ] = None,
+    time_budget: TimeBudget = None,
+    address: Address = None,
+    concurrency: Concurrency = None,
+) -> None:
+    """Go on with a run after any interruption, or add trials to a finished one.
+
+    No finished stage runs again; unfinished trials go first, with the same parameters.
+
+    Example: `dmtsearch resume runs/demo --trials 24`
+    """
+    from dmtsearch.cli.search_view import make_view
+    from dmtsearch.search.run import resume as run_resume
+
+    _finish(
+        run_resume(
+            run,
+            trials=trials,
+            time_budget=time_budget,
+            address=address,
+            concurrency=concurrency,
+            view=make_view(),
+            command=_typed(),
+            leave=True,
+        )
+    )
+
+
+def status(
+    run: RunFolder,
+    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+) -> None:
+    """Say what is done, running, shared and failed; works while the search runs.
+
+    Example: `dmtsearch status runs/demo`
+    """
+    from dmtsearch.cli.search_view import stage_table
+    from dmtsearch.search.plain import describe
+    from dmtsearch.search.status import read_status
+
+    found = read_status(run)
+    if json:
+        print_json(found.as_dict())
+        return
+    say(f"{run}: {found.state}")
+    say(describe(found.live))
+    if found.live.running:
+        console().print(stage_table(found.live))
+    for failure in found.summary.get("failures", []):
+        say(f"failed    {failure['count']} trials: {failure['reason']}")
+    if not found.alive:
+        say(f"Next: {_next(run, found.state)}")
+
+
+def _typed() -> str:
+    return shlex.join(["dmtsearch", *sys.argv[1:]])
+
+
+def _finish(run: Any) -> None:
+    """Say what came out, and what to do next."""
+    summary = run.summary
+    if run.ended == "interrupted":
+        say(f"Stopped; everything so far is kept in {run.folder}.")
+        say(f"Go on with: dmtsearch resume {run.folder}")
+        raise typer.Exit(130)
+    counts = summary["trials"]
+    if counts["failed"] and not counts["done"] and not counts["pruned"]:
+        first = summary["failures"][0]["reason"]
+        raise DmtSearchError(
+            f"all {counts['failed']} trials failed; the first cause: {first}\n"
+            f"look at {run.folder}/trials.csv and {run.folder}/driver.log"
+        )
+    rows = [
+        row
+        for row in (
+            _row("best of the search", summary["best"]),
+            _row("best control arm", summary["best_control"]),
+        )
+        if row is not None
+    ]
+    if rows:
+        say()
+        numbers = ("trial", "val accuracy", "n", "params", "seed")
+        console().print(table(("", "arm", *numbers), rows, numbers=numbers))
+    say(f"{describe_end(run.ended)} One seed each: the report says what that can show.")
+    say(f"Wrote {run.folder}.")
+    say(f"Next: {_next(run.folder, run.ended)}")
+    if summary["best"] is not None:
+        best = run.folder / "best_schedule.yaml"
+        say(f"      dmtsearch train {best} --out out/{run.folder.name}")
+
+
+def _row(title: str, best: dict[str, Any] | None) -> tuple[str, ...] | None:
+    if best is None:
+        return None
+    accuracy = best["metrics"].get("accuracy")
+    return (
+        title,
+        best["arm"],
+        str(best["trial"]),
+        percent(accuracy) if accuracy is not None else "",
+        f"{best['n']:,}" if best["n"] is not None else "",
+        f"{best['params']:,}",
+        str(best["seed"]),
+    )
+
+
+ENDS = {
+    "trials": "All trials are through.",
+    "used_up": "The space is used up: every schedule in it has been tried.",
+    "duplicates": "A hundred draws in a row had been tried: the space is as good as used up.",
+    "time": "The time is over.",
+    "failed": "The search broke off.",
+}
+
+
+def describe_end(reason: str | None) -> str:
+    """Why a search ended, in a sentence."""
+    return ENDS.get(reason or "", "The search has ended.")
+
+
+def _next(run: Path, state: str) -> str:
+    if state in ("interrupted", "killed", "failed", "time"):
+        return f"dmtsearch resume {run}"
+    return f"dmtsearch report {run}"

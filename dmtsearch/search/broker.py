@@ -1,0 +1,119 @@
+"""The broker as a Ray actor: one for each run, not detached, restarted by Ray when it is killed.
+
+Stage tasks are its children, so that a trial that is stopped takes no shared stage with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ..store import Store
+from .desk import Desk
+from .orders import NAMESPACE, Needs, StageOrder, StageOutcome
+from .slots import Node
+from .stage_task import Perform, StageSetting, run_stage
+
+MAX_PENDING = 10_000
+"""Calls that may wait at once: each trial has one a stage, and one that follows."""
+RETRIES = 3
+"""A stage's task is started again so often when its process dies."""
+
+
+@dataclass(frozen=True)
+class BrokerSetting:
+    """What a broker is made from, also after a restart.
+
+    Attributes:
+        name: Of the actor; holds the run's id.
+        store: Where finished stages lie.
+        stage: What stage tasks need besides their order.
+        perform: Runs a job inside a task.
+        first: Coordinators that start at once.
+    """
+
+    name: str
+    store: Store
+    stage: StageSetting
+    perform: Perform
+    first: int
+
+
+class Broker(Desk):
+    """The desk with Ray behind it."""
+
+    def __init__(self, setting: BrokerSetting) -> None:
+        self._setting = setting
+        self._me = ray.get_runtime_context().current_actor
+        self._task = ray.remote(max_calls=0)(run_stage)
+        self._fresh_task = ray.remote(max_calls=1)(run_stage)
+        super().__init__(setting.store, self._start, look_at_nodes, first=setting.first)
+
+    async def _start(self, order: StageOrder, attempt: str) -> StageOutcome:
+        setting = self._setting
+        # Ray starts a new process for each GPU task by default, which imports torch each time.
+        # A process may serve again where it cannot meet another GPU than its first.
+        fresh = order.needs.gpu > 0 and any(node.gpu > 1 for node in self._slots.nodes)
+        task = (self._fresh_task if fresh else self._task).options(
+            name=f"stage {order.request.name}",
+            max_retries=RETRIES,
+            **ray_options(order.needs, self._slots.nodes),
+        )
+        result: StageOutcome = await task.remote(
+            order, attempt, self._me, setting.store, setting.stage, setting.perform
+        )
+        return result
+
+
+def ray_options(needs: Needs, nodes: Sequence[Node]) -> dict[str, Any]:
+    """A stage's needs in Ray's words."""
+    options: dict[str, Any] = {"num_cpus": needs.cpu, "num_gpus": needs.gpu}
+    if needs.memory:
+        options["memory"] = needs.memory
+    if needs.label is not None:
+        name, equals, value = needs.label.partition("=")
+        if not equals:
+            value = name
+            name = next(
+                label for node in nodes for label, found in node.labels.items() if found == value
+            )
+        options["label_selector"] = {name: value}
+    return options
+
+
+def look_at_nodes() -> list[Node]:
+    """The cluster's living nodes."""
+    found = []
+    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        has = node["Resources"]
+        if node["Alive"] and has:
+            found.append(
+                Node(
+                    name=node["NodeID"],
+                    cpu=has.get("CPU", 0.0),
+                    gpu=has.get("GPU", 0.0),
+                    memory=has.get("memory", 0.0),
+                    labels=node.get("Labels") or {},
+                )
+            )
+    return found
+
+
+def start_broker(setting: BrokerSetting) -> Any:
+    """Start a run's broker beside the driver; return its handle."""
+    here = ray.get_runtime_context().get_node_id()
+    return (
+        ray.remote(Broker)
+        .options(
+            name=setting.name,
+            namespace=NAMESPACE,
+            num_cpus=0,
+            max_restarts=-1,
+            max_task_retries=-1,
+            max_concurrency=MAX_PENDING,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=True),
+        )
+        .remote(setting)
+    )

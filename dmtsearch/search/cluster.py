@@ -1,0 +1,72 @@
+"""Connect to Ray: a private one on this machine, or a cluster that stands."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ..errors import UsageError
+from .settings import LOCAL, connected
+
+OBJECT_STORE_BYTES = 256 << 20
+"""Of a private Ray: nothing large goes through it, weights lie in the store."""
+
+
+@contextmanager
+def ray_at(address: str, *, num_cpus: int | None = None) -> Iterator[None]:
+    """Be connected to the Ray at `address` (`local`: a private one, ended afterwards).
+
+    A connection that stands already (a notebook's) is used as it is, and left.
+
+    Args:
+        address: `local`, `auto`, or host:port.
+        num_cpus: Of a private Ray; the machine's if None.
+
+    Raises:
+        UsageError: The cluster cannot be reached, or runs other versions.
+    """
+    if connected():
+        yield
+        return
+    import ray
+
+    options: dict[str, Any] = {
+        "configure_logging": False,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+    try:
+        if address == LOCAL:
+            ray.init(
+                address=LOCAL,
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **options,
+            )
+        else:
+            ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        raise UsageError(_advice(address, error)) from error
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # the search has ended; what Ray says now helps nobody
+            ray.shutdown()
+
+
+def _advice(address: str, error: Exception) -> str:
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if address == LOCAL:
+        return f"Ray cannot start on this machine: {first}"
+    if "ersion mismatch" in str(error):
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return (
+            f"the Ray cluster at {address} runs other versions than this machine: "
+            f"{' '.join(lines)[:400]}; install the same versions on both"
+        )
+    return (
+        f"no Ray cluster can be joined at {address}: {first}; run the search on a machine of the "
+        "cluster, look at `ray status` there, or leave --address out for a Ray of this machine's "
+        "own"
+    )

@@ -1,0 +1,87 @@
+"""The Tune trainable: walks a trial's stages, asks the broker for each, tells Tune how it goes.
+
+It computes nothing and imports no torch, so that its process is small and starts fast.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import tune
+
+from .orders import NAMESPACE, Answer, TrialOrders
+
+RESOURCES = {"cpu": 0, "node:__internal_head__": 0.0001}
+"""All zero is refused by Tune, and a hundredth of a CPU would take a whole slot from a stage."""
+
+
+def coordinate(config: Mapping[str, Any]) -> None:
+    """Run one trial. A restarted one asks for all stages again: finished ones are hits.
+
+    Args:
+        config: `trial`, its number, and `broker`, the actor's name.
+    """
+    broker = ray.get_actor(config["broker"], namespace=NAMESPACE)
+    ray.get(broker.hello.remote(os.getpid()))
+    orders: TrialOrders = ray.get(broker.orders.remote(config["trial"]))
+    outcome = _Walk(broker, orders).run() if orders.orders else {"status": "interrupted"}
+    tune.report({"outcome": outcome, "done": True})
+
+
+class _Walk:
+    """A trial on its way: what is asked for, what is there, what Tune was told."""
+
+    def __init__(self, broker: Any, orders: TrialOrders) -> None:
+        self._broker, self._orders, self._trial = broker, orders, orders.trial
+        self._waiting = {order.request.name: order for order in orders.orders}
+        self._asked: dict[Any, str] = {}
+        self._following: Any = None
+        self._done: set[str] = set()
+        self._seen = 0
+
+    def run(self) -> dict[str, Any]:
+        """Ask for each stage as soon as its sources are there; independent ones at once."""
+        while True:
+            self._ask()
+            calls = [*self._asked, *([self._following] if self._following is not None else [])]
+            ready, _ = ray.wait(calls, num_returns=1)
+            call = ready[0]
+            if call == self._following:
+                self._pass_on(ray.get(call))
+                continue
+            name = self._asked.pop(call)
+            answer: Answer = ray.get(call)
+            if answer.status != "done":
+                return {"status": answer.status, "stage": name, "reason": answer.reason}
+            self._done.add(name)
+            if name == self._orders.deliver:
+                return self._delivered(answer)
+
+    def _ask(self) -> None:
+        for name, order in list(self._waiting.items()):
+            if self._done.issuperset(order.request.sources):
+                del self._waiting[name]
+                watched = self._orders.watched and name == self._orders.deliver
+                call = self._broker.obtain.remote(self._trial, order, watched)
+                self._asked[call] = name
+                if watched:
+                    self._follow()
+
+    def _follow(self) -> None:
+        key = self._orders.delivered.key
+        self._following = self._broker.follow.remote(self._trial, key, self._seen)
+
+    def _pass_on(self, history: tuple[Mapping[str, Any], ...]) -> None:
+        """Tell Tune the delivered stage's history; it may end the trial in this call."""
+        if history:
+            self._seen = len(history)
+            tune.report({"history": [dict(row) for row in history]})
+        self._follow()
+
+    def _delivered(self, answer: Answer) -> dict[str, Any]:
+        history = answer.record["history"]
+        if self._orders.watched and len(history) > self._seen:
+            # It was there already, or faster than its listeners: its pruner sees it all the same.
+            tune.report({"history": [dict(row) for row in history]})
+        return {"status": "done", "stage": self._orders.deliver, "key": self._orders.delivered.key}

@@ -1,0 +1,227 @@
+"""The driver: answers Tune's questions from the proposer, keeps the books, drains at the end."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import ray
+
+from ..store import Store
+from .ledger import RunState
+from .live import Watching
+from .orders import TrialOrders, make_orders
+from .records import Record
+from .stage_book import StageBook
+from .trials import TrialOutcome, TrialPlan
+
+TICK_S = 0.5
+DRAINED_S = 5.0
+"""Stages that were told to stop may take so long to reach the end of their epoch."""
+
+
+class Mind(Protocol):
+    """Which trial next; see `dmtsearch.search.proposer.Proposer`."""
+
+    @property
+    def state(self) -> RunState: ...
+    def record(self, record: Record) -> None: ...
+    def next(self) -> TrialPlan | None: ...
+    def should_prune(self, trial: int, history: Sequence[Any], epochs: int) -> bool: ...
+    def end(self, trial: int, outcome: TrialOutcome) -> None: ...
+
+
+class SearchDriver:
+    """Stands between Tune, the broker and the mind. All of it runs in one thread.
+
+    An error in here must not look like a trial's to Tune: it ends the search, and is raised
+    again by `raise_error` once Tune is through.
+
+    Args:
+        mind: Proposes trials, takes their ends, writes the ledger.
+        store: Where finished stages lie.
+        broker, broker_name: The actor.
+        run: The run's id.
+        watched: Whether trials are pruned.
+        deadline: Monotonic seconds after which nothing is proposed.
+        stop_asked: Whether somebody wants the search to stop now.
+        watching: Who sees how it goes.
+    """
+
+    def __init__(
+        self,
+        *,
+        mind: Mind,
+        store: Store,
+        broker: Any,
+        broker_name: str,
+        run: str,
+        watched: bool,
+        deadline: float | None,
+        stop_asked: Callable[[], bool],
+        watching: Watching,
+    ) -> None:
+        self._mind, self._broker, self._broker_name = mind, broker, broker_name
+        self._store, self._watched, self._deadline = store, watched, deadline
+        self._stop_asked, self._watching = stop_asked, watching
+        self._book = StageBook(mind.record, mind.state.stages, store, run)
+        self._live: dict[str, tuple[TrialPlan, TrialOrders]] = {}
+        self._pruned: dict[int, int] = {}
+        self._over: list[int] = []
+        self._life, self._after = "", 0
+        self._running: list[dict[str, Any]] = []
+        self._draining = False
+        self._error: BaseException | None = None
+        self._last_tick = 0.0
+        self.reason: str | None = None
+        """Why nothing more is proposed: `time`, `interrupted`, `failed`; else the mind knows."""
+
+    # -- what Tune asks -------------------------------------------------------------------------
+
+    def propose(self, tune_id: str) -> dict[str, Any] | None:
+        """The next trial's configuration; None ends the search."""
+        plan = None
+        try:
+            self.tick()
+            if self._may_propose():
+                plan = self._mind.next()
+            if plan is not None:
+                orders = make_orders(plan, watched=self._watched)
+                self._live[tune_id] = (plan, orders)
+                self._broker.give.remote(orders)
+                self._watching.proposed()
+                return {"trial": plan.trial, "broker": self._broker_name}
+        except BaseException as error:
+            self._fail(error)
+        self._broker.expect.remote(len(self._live))
+        return None
+
+    def _may_propose(self) -> bool:
+        if self._error is not None:
+            self.reason = "failed"
+        elif self._stop_asked():
+            self.reason = "interrupted"
+        elif self._deadline is not None and time.monotonic() > self._deadline:
+            self.reason = "time"
+        return self.reason is None
+
+    def goes_on(self, trial: int, history: list[Mapping[str, Any]]) -> bool:
+        """Whether a trial goes on after these epochs of its delivered stage."""
+        try:
+            plan = next(plan for plan, _ in self._live.values() if plan.trial == trial)
+            if not self._mind.should_prune(trial, history, plan.epochs):
+                return True
+            self._pruned[trial] = sum(row["phase"] == "train" for row in history)
+            self._release(trial, at_once=True)
+            return False
+        except BaseException as error:
+            self._fail(error)
+            return True
+
+    def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None:
+        """A trial is over; `lost` where its coordinator died once too often."""
+        if tune_id not in self._live:
+            return
+        plan, orders = self._live.pop(tune_id)
+        try:
+            found = self._outcome(plan, orders, outcome)
+            self._release(plan.trial, at_once=not lost)
+            if found is not None:
+                self._collect()
+                self._book.settle(plan.trial, orders.orders)
+                self._mind.end(plan.trial, found)
+                self._watching.ended()
+        except BaseException as error:
+            self._fail(error)
+
+    def _outcome(
+        self, plan: TrialPlan, orders: TrialOrders, outcome: Mapping[str, Any] | None
+    ) -> TrialOutcome | None:
+        """How a trial ended; None where it was only interrupted."""
+        if plan.trial in self._pruned:
+            epochs = self._pruned.pop(plan.trial)
+            reason = f"its pruner stopped it after {epochs} of {plan.epochs} epochs"
+            return TrialOutcome("pruned", stage=plan.deliver, reason=reason, epochs=epochs)
+        if self._error is not None:
+            return None
+        if outcome is None:
+            reason = "the process that coordinates the trial died again and again"
+            return None if self._draining else TrialOutcome("failed", reason=reason)
+        if outcome["status"] == "failed":
+            return TrialOutcome("failed", stage=outcome["stage"], reason=outcome["reason"])
+        if outcome["status"] != "done":
+            return None
+        stored = self._store.get(orders.delivered.key)
+        if stored is None:
+            reason = "its result was removed from the store before it was read"
+            return TrialOutcome("failed", stage=plan.deliver, reason=reason)
+        epochs = stored.record["epochs"]
+        return TrialOutcome("done", record=stored.record, stage=plan.deliver, epochs=epochs)
+
+    # -- what the broker knows ------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Called all the time: fetch what happened, show it, see whether to stop."""
+        if time.monotonic() - self._last_tick < TICK_S:
+            return
+        self._last_tick = time.monotonic()
+        try:
+            if (self._stop_asked() or self._error is not None) and not self._draining:
+                self.reason = self.reason or ("failed" if self._error else "interrupted")
+                self._draining = True
+                self._broker.drain.remote()
+            self._collect(wait_s=1.0)
+        except BaseException as error:
+            self._fail(error)
+
+    def drained(self) -> None:
+        """Wait a little for the stages that were told to stop, and write down what they did."""
+        until = time.monotonic() + DRAINED_S
+        self._collect()
+        while self._running and time.monotonic() < until:
+            time.sleep(0.1)
+            self._collect()
+
+    def raise_error(self) -> None:
+        """Raise what went wrong in here."""
+        if self._error is not None:
+            raise self._error
+
+    def _collect(self, wait_s: float = 30.0) -> None:
+        try:
+            snapshot = ray.get(
+                self._broker.snapshot.remote(self._life, self._after), timeout=wait_s
+            )
+        except ray.exceptions.GetTimeoutError:
+            return  # the broker starts again; its events come with the next call
+        if snapshot["life"] != self._life:
+            self._greet(snapshot["life"])
+        for event in snapshot["events"]:
+            if event.number > self._after:
+                self._after = event.number
+                self._book.take(event)
+                if event.outcome.trace:
+                    self._watching.log(event.outcome.trace)
+        for text in snapshot["notes"]:
+            self._watching.log(text)
+        self._running = snapshot["running"]
+        self._watching.stages(self._running, snapshot["waiting"], stopping=self._draining)
+
+    def _greet(self, life: str) -> None:
+        """A new broker: tell it what its forerunner knew of this run's trials."""
+        again = bool(self._life)
+        self._life, self._after = life, 0
+        if again:
+            self._broker.release.remote(self._over, True)
+            for _, orders in self._live.values():
+                self._broker.give.remote(orders)
+            if self._draining:
+                self._broker.drain.remote()
+
+    def _release(self, trial: int, *, at_once: bool) -> None:
+        self._over.append(trial)
+        self._broker.release.remote([trial], at_once)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None:
+            self._error = error
+        self.reason = "failed"

@@ -1,0 +1,152 @@
+"""Run a search's trials on a Ray that is there: broker, Tune, the driver between them."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import tune
+
+from ..errors import DmtSearchError
+from ..store import Store
+from .broker import BrokerSetting, look_at_nodes, start_broker
+from .coordinator import RESOURCES, coordinate
+from .driver import Mind, SearchDriver
+from .live import Watching
+from .orders import Needs
+from .probes import ask_with_ray, refuse_oversized, refuse_unlike_nodes
+from .slots import Slots
+from .stage_task import Perform, StageSetting, train_stage
+from .tuning import PlanSearcher, PrunerScheduler, Ticker
+
+MAX_CONCURRENCY = 64
+"""A coordinator takes about 110 MB."""
+COORDINATOR_DEATHS = 3
+"""A trial's coordinator is started again so often before the trial fails."""
+
+
+@dataclass(frozen=True)
+class EngineSetting:
+    """What an engine runs with.
+
+    Attributes:
+        run: The run's id.
+        time_budget_s: Nothing is proposed after so many seconds; None for no limit.
+        watched: Whether trials are pruned.
+        stage: What all stages share.
+        perform: Runs a job inside a stage's task.
+    """
+
+    run: str
+    stage: StageSetting
+    time_budget_s: float | None = None
+    watched: bool = False
+    perform: Perform = train_stage
+
+
+def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
+    """Refuse a cluster on which the search cannot run; return what there is of it.
+
+    Args:
+        store: Where stages will lie.
+        wants: What each stage of the space's anchor asks for.
+
+    Raises:
+        UsageError: Nodes are unlike, do not share the store, or are too small.
+    """
+    nodes = look_at_nodes()
+    slots = Slots(nodes)
+    refuse_oversized(wants, slots)
+    # One node is this machine's own, unless the driver is not part of the cluster.
+    refuse_unlike_nodes(
+        [node.name for node in nodes] if len(nodes) > 1 else [], store, ask_with_ray
+    )
+    return slots
+
+
+def choose_concurrency(wanted: int | None, slots: Slots, needs: Needs) -> int:
+    """Trials at once: as wanted, else twice what fits, at most 64."""
+    return min(MAX_CONCURRENCY, wanted or 2 * max(1, slots.count(needs)))
+
+
+def run_trials(
+    setting: EngineSetting,
+    mind: Mind,
+    store: Store,
+    *,
+    concurrency: int,
+    watching: Watching,
+    stop_asked: Callable[[], bool],
+) -> str | None:
+    """Run trials until the mind has no more, time is up, or somebody stops it.
+
+    Returns:
+        Why it stopped early: `time` or `interrupted`; None where the mind says why.
+
+    Raises:
+        DmtSearchError: What the mind raised, or Tune's own failure.
+    """
+    name = f"broker-{setting.run}-{time.time_ns():x}"
+    broker = start_broker(
+        BrokerSetting(name, store, setting.stage, setting.perform, first=concurrency)
+    )
+    budget = setting.time_budget_s
+    driver = SearchDriver(
+        mind=mind,
+        store=store,
+        broker=broker,
+        broker_name=name,
+        run=setting.run,
+        watched=setting.watched,
+        deadline=None if budget is None else time.monotonic() + budget,
+        stop_asked=stop_asked,
+        watching=watching,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="dmtsearch-tune-") as folder:
+            _tune(driver, concurrency, folder)
+        driver.drained()
+        driver.raise_error()
+    finally:
+        ray.kill(broker)
+    return driver.reason
+
+
+def _tune(driver: SearchDriver, concurrency: int, folder: str) -> None:
+    tuner = tune.Tuner(
+        tune.with_resources(coordinate, RESOURCES),
+        tune_config=tune.TuneConfig(
+            search_alg=PlanSearcher(driver),
+            scheduler=PrunerScheduler(driver),
+            num_samples=-1,
+            max_concurrent_trials=concurrency,
+            reuse_actors=True,
+            trial_dirname_creator=_folder_name,
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            storage_path=folder,
+            failure_config=tune.FailureConfig(max_failures=COORDINATOR_DEATHS),
+            callbacks=[Ticker(driver)],
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    # Tune has no loggers here, and would list every trial's missing files at the end.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+    try:
+        tuner.fit()
+    except Exception as error:
+        driver.raise_error()
+        raise DmtSearchError(
+            f"Ray Tune ended the search: {error}; finished stages are kept, so `dmtsearch "
+            "resume` goes on from here"
+        ) from error
+
+
+def _folder_name(trial: Any) -> str:
+    """Of a trial, in Tune's temporary folder."""
+    return str(trial.trial_id)

@@ -1,0 +1,146 @@
+"""One stage at the broker's desk: who waits for it, how far it is, whether it is still wanted."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .orders import Answer, StageOrder
+
+Rows = tuple[Mapping[str, Any], ...]
+
+
+class Entry:
+    """A stage that was asked for and has not ended.
+
+    Attributes:
+        order: As the first trial sent it, or one that needs more snapshots.
+        asked_by: The trial that asked first.
+        waiters: Trials that need it now.
+        watchers: Trial to how many rows its pruner has let pass.
+        answer: What all waiters get.
+        attempt: Id of the running start; another one is told to stop.
+        queued, running: At most one of them.
+        since: Start of the wait or of the run, monotonic seconds.
+    """
+
+    def __init__(self, order: StageOrder, trial: int) -> None:
+        self.order, self.asked_by = order, trial
+        self.waiters: set[int] = set()
+        self.watchers: dict[int, int] = {}
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.attempt = ""
+        self.queued = self.running = False
+        self.since = time.monotonic()
+        self.history: Rows = ()
+        self.phase: tuple[str, int, int] = ("", 0, 0)
+        self._path_cost = order.path_cost
+        self._lost_since: float | None = None
+        self._at_once = False
+        self._moved = asyncio.Event()
+
+    @property
+    def key(self) -> str:
+        return self.order.key
+
+    @property
+    def request(self) -> Any:
+        return self.order.request
+
+    def rank(self) -> tuple[int, int]:
+        """The longest way first; of equals, the earlier trial's."""
+        return (-self._path_cost, self.asked_by)
+
+    # -- waiters --------------------------------------------------------------------------------
+
+    def join(self, trial: int, order: StageOrder, *, watched: bool) -> None:
+        """A trial needs it."""
+        self.waiters.add(trial)
+        if watched:
+            self.watchers.setdefault(trial, 0)
+        self._path_cost = max(self._path_cost, order.path_cost)
+        if len(order.snapshots) > len(self.order.snapshots) and not self.running:
+            self.order = order
+        self._lost_since, self._at_once = None, False
+
+    def leave(self, trial: int, *, at_once: bool) -> None:
+        """A trial needs it no more."""
+        self.watchers.pop(trial, None)
+        if trial in self.waiters:
+            self.waiters.remove(trial)
+            if not self.waiters:
+                self._lost_since, self._at_once = time.monotonic(), at_once
+        self._step()
+
+    def unwanted(self, grace_s: float) -> bool:
+        """Whether nobody waits, and nobody who was lost may still come again."""
+        if self.waiters or self._lost_since is None:
+            return False
+        return self._at_once or time.monotonic() - self._lost_since > grace_s
+
+    def settle(self, answer: Answer) -> None:
+        """Answer all waiters."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+        self.watchers.clear()
+        self._step()
+
+    # -- progress -------------------------------------------------------------------------------
+
+    def advance(self, phase: tuple[str, int, int], history: Rows) -> None:
+        """The stage has done an epoch."""
+        self.phase, self.history = phase, history
+        self._step()
+
+    def approve(self, trial: int, seen: int) -> None:
+        """A trial's pruner lets the stage go on after `seen` rows."""
+        if trial in self.waiters:
+            self.watchers[trial] = seen
+            self._step()
+
+    async def approved(self, rows: int, wait_s: float) -> None:
+        """Wait until every watching trial has let `rows` pass, or has left."""
+        until = time.monotonic() + wait_s
+        while any(seen < rows for seen in self.watchers.values()):
+            if not await self._step_before(until):
+                return
+
+    async def longer_than(self, seen: int, wait_s: float) -> Rows:
+        """The history once it has more than `seen` rows; nothing if it ends or time is up."""
+        until = time.monotonic() + wait_s
+        while len(self.history) <= seen:
+            if self.answer.done() or not await self._step_before(until):
+                return ()
+        return self.history
+
+    async def _step_before(self, until: float) -> bool:
+        left = until - time.monotonic()
+        if left <= 0:
+            return False
+        moved = self._moved
+        try:
+            await asyncio.wait_for(moved.wait(), left)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def _step(self) -> None:
+        """Wake all who wait for a change, and let later ones wait for the next."""
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def view(self) -> dict[str, Any]:
+        """How far it is, for people."""
+        name, epoch, epochs = self.phase
+        return {
+            "name": self.request.name,
+            "key": self.key,
+            "model": self.request.model,
+            "trial": self.asked_by,
+            "waiters": len(self.waiters),
+            "phase": name,
+            "epoch": epoch,
+            "epochs": epochs or self.request.epochs,
+            "cost": self.request.cost,
+            "hint_epochs": self.request.hint_epochs,
+        }

@@ -1,0 +1,194 @@
+"""A run's folder: made new, never overwritten, held by one driver at a time."""
+
+import fcntl
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..files import write_atomic, write_json
+from ..space import Space, dump_space, load_space
+from .paths import RunPaths
+
+STARTS = "start_with"
+"""Folder of the known schedules that a space names, beside its copy."""
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What `run.json` says: what is needed to go on, and where results come from.
+
+    Attributes:
+        run_id: Random, fixed for the run.
+        created: UTC, ISO 8601.
+        name: The space's.
+        space_file: Where the space was read from.
+        question, objectives: Of the space.
+        trials: Search trials wanted in all; resumes may raise it.
+        seed: Of proposals and of the trials' schedules.
+        concurrency: Trials at once, as asked for; None for twice what fits.
+        store: URL of the store.
+        folder: Current folder at the start; relative paths and factories start from it.
+        command: As typed, or the function's name.
+        versions, hardware, commit: What it was made with.
+    """
+
+    run_id: str
+    created: str
+    name: str
+    space_file: str
+    question: str | None
+    objectives: Mapping[str, str]
+    trials: int
+    seed: int
+    concurrency: int | None
+    store: str
+    folder: str
+    command: str
+    versions: Mapping[str, str]
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    commit: str | None = None
+
+
+def new_folder_name(space: Space) -> Path:
+    """`runs/NAME-YYYYMMDD-HHMMSS` below the current folder."""
+    name = _UNFIT.sub("-", space.name).strip("-.") or "search"
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+@contextmanager
+def new_run(root: Path) -> Iterator[RunPaths]:
+    """Make the folder of a new run and hold it. Where the search is refused, it is taken away.
+
+    Raises:
+        UsageError: There is something at `root` already.
+    """
+    try:
+        root.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(
+            f"{root} exists, and a run is never overwritten: give a new folder with --out, or go "
+            f"on with it by `dmtsearch resume {root}`"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{root} cannot be made: {error.strerror or error}") from error
+    paths = RunPaths(root)
+    with held(paths):
+        try:
+            yield paths
+        except BaseException:
+            if not _has_trials(paths):
+                shutil.rmtree(root, ignore_errors=True)
+            raise
+
+
+def _has_trials(paths: RunPaths) -> bool:
+    with suppress(OSError):
+        return paths.ledger.stat().st_size > 0
+    return False
+
+
+@contextmanager
+def held(paths: RunPaths) -> Iterator[None]:
+    """Hold a run's lock; the system gives it up when the process ends, however it ends.
+
+    Raises:
+        UsageError: Another process holds it.
+    """
+    with paths.lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise UsageError(
+                f"{paths.root}: another process ({file.read().strip() or 'unknown'}) searches in "
+                f"this folder; look at it with `dmtsearch status {paths.root}`"
+            ) from None
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
+
+
+def is_held(paths: RunPaths) -> bool:
+    """Whether a driver works in the folder now."""
+    try:
+        with paths.lock.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def write_space(paths: RunPaths, space: Space) -> None:
+    """Copy the space into the folder, with the known schedules that it starts with."""
+    origin = Path(space.where).parent if space.where != "<text>" else Path()
+    names = []
+    for number, name in enumerate(space.search.start_with):
+        copy = f"{STARTS}/{number}_{Path(name).name}"
+        write_atomic(paths.root / copy, (origin / name).read_bytes())
+        names.append(copy)
+    write_atomic(paths.space, dump_space(space, start_with=names))
+
+
+def read_run(root: Path) -> tuple[RunPaths, RunInfo, Space]:
+    """Read a run folder.
+
+    Raises:
+        UsageError: It is no run folder, or its `run.json` is damaged.
+    """
+    paths = RunPaths(root)
+    if not paths.run.is_file():
+        what = "no such folder" if not root.exists() else "no run folder: it has no run.json"
+        raise UsageError(f"{root}: {what}; a run is made by `dmtsearch search SPACE --out RUN`")
+    try:
+        found = json.loads(paths.run.read_text())
+        known = {name: found[name] for name in RunInfo.__annotations__ if name in found}
+        info = RunInfo(**known)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{paths.run}: damaged ({error})") from error
+    return paths, info, load_space(paths.space)
+
+
+def write_run(paths: RunPaths, info: RunInfo) -> None:
+    """Write `run.json`."""
+    write_json(paths.run, asdict(info))
+
+
+def describe_hardware() -> dict[str, Any]:
+    """The driver's machine, for people."""
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def find_commit(folder: Path) -> str | None:
+    """The git commit of a folder, with a `+` where files differ from it; None outside of git."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, timeout=5, check=True
+    )
+    return done.stdout.strip()

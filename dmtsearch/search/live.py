@@ -1,0 +1,269 @@
+"""What goes on right now: counted from the ledger, written to `live.json`, shown to a person."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from ..files import write_json
+from .paths import RunPaths
+from .records import RunStarted, StageEnded, TrialEnded, TrialProposed, from_line
+from .stage_times import TimeLeft
+from .trials import SEARCH
+
+WRITE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best finished trial of a kind.
+
+    Attributes:
+        trial: Its number.
+        arm: `search`, or the control arm's name.
+        objective, value: The first objective.
+        n: Samples that the value was measured on, where it was measured on any.
+    """
+
+    trial: int
+    arm: str
+    objective: str
+    value: float
+    n: int | None
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """A moment of a search.
+
+    Attributes:
+        name: The run folder's.
+        state: `starting`, `running`, `stopping`, or why it ended.
+        wanted: Search trials in all.
+        trials, controls: Number by state: running, done, pruned, failed.
+        running: Stages that train now, each with name, model, phase, epoch, epochs.
+        waiting: Names of stages that wait for room.
+        stages: Number by how they ended: run, store, stopped, failed.
+        requested, distinct: Stages that trials asked for so far; of these, unlike ones.
+        best, best_control: By the first objective; None before the first.
+        seconds: Since this driver started.
+        left_s: Seconds left, or None before that can be said.
+        pid: The driver's process.
+        written: Unix time.
+    """
+
+    name: str
+    state: str = "starting"
+    wanted: int = 0
+    trials: Mapping[str, int] = field(default_factory=dict)
+    controls: Mapping[str, int] = field(default_factory=dict)
+    running: tuple[Mapping[str, Any], ...] = ()
+    waiting: tuple[str, ...] = ()
+    stages: Mapping[str, int] = field(default_factory=dict)
+    requested: int = 0
+    distinct: int = 0
+    best: Best | None = None
+    best_control: Best | None = None
+    seconds: float = 0.0
+    left_s: float | None = None
+    pid: int = 0
+    written: float = 0.0
+
+    @property
+    def shared(self) -> int:
+        """Requests that need no training of their own: another trial's, or the store's."""
+        return self.requested - self.distinct + self.stages.get("store", 0)
+
+
+def read_live(path: Path) -> LiveState | None:
+    """What a driver wrote last; None where there is nothing readable yet."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    for name in ("best", "best_control"):
+        if found.get(name) is not None:
+            found[name] = Best(**found[name])
+    known = {key: value for key, value in found.items() if key in LiveState.__annotations__}
+    return LiveState(**known)
+
+
+class View(Protocol):
+    """Shows a search to somebody.
+
+    While it runs, what the process prints goes to `driver.log`; `begin` gives the stream behind
+    which the person still sits.
+    """
+
+    def begin(self, stream: TextIO) -> None: ...
+    def show(self, state: LiveState) -> None: ...
+    def tell(self, text: str) -> None: ...
+    def end(self) -> None: ...
+
+
+class Tally:
+    """Counts a run from its ledger's lines, as they are written. Reads each line once."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger, self._at = ledger, 0
+        self._arms: dict[int, str] = {}
+        self._ended: dict[int, str] = {}
+        self.wanted = 0
+        self.requested = 0
+        self._keys: set[str] = set()
+        self.stages: dict[str, int] = {}
+        self.best: Best | None = None
+        self.best_control: Best | None = None
+        self.time = TimeLeft()
+        self._objectives: list[tuple[str, str]] = []
+
+    def read(self) -> None:
+        """Take the lines that were written since the last call."""
+        try:
+            with self._ledger.open("rb") as file:
+                file.seek(self._at)
+                text = file.read()
+        except OSError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._at += len(whole)
+        for line in whole.splitlines():
+            record = from_line(line.decode())
+            if isinstance(record, RunStarted):
+                self.wanted = record.trials
+                self._objectives = list(record.objectives.items())
+            elif isinstance(record, TrialProposed):
+                self._proposed(record)
+            elif isinstance(record, TrialEnded):
+                self._end(record)
+            elif isinstance(record, StageEnded):
+                self.stages[record.status] = self.stages.get(record.status, 0) + 1
+                self.time.stage(record)
+
+    def _proposed(self, record: TrialProposed) -> None:
+        if record.trial not in self._arms:
+            self.requested += len(record.stages)
+            self._keys.update(stage.key for stage in record.stages)
+            self._arms[record.trial] = record.arm
+            self.time.proposed(record)
+
+    def _end(self, record: TrialEnded) -> None:
+        if record.trial in self._ended:
+            return
+        self._ended[record.trial] = record.status
+        arm = self._arms[record.trial]
+        if record.status != "done" or not self._objectives:
+            return
+        name, direction = self._objectives[0]
+        value = record.objectives.get(name)
+        if value is None:
+            return
+        found = Best(record.trial, arm, name, value, record.metrics.get("n"))
+        if arm == SEARCH:
+            self.best = _better(self.best, found, direction)
+        else:
+            self.best_control = _better(self.best_control, found, direction)
+
+    @property
+    def distinct(self) -> int:
+        """Unlike stages that trials asked for."""
+        return len(self._keys)
+
+    def state(self, name: str) -> LiveState:
+        """What the lines so far say; of what runs now they say nothing."""
+        return LiveState(
+            name=name,
+            wanted=self.wanted,
+            trials=self.counts(controls=False),
+            controls=self.counts(controls=True),
+            stages=dict(self.stages),
+            requested=self.requested,
+            distinct=self.distinct,
+            best=self.best,
+            best_control=self.best_control,
+        )
+
+    def counts(self, *, controls: bool) -> dict[str, int]:
+        """Trials by state."""
+        found = dict.fromkeys(("running", "done", "pruned", "failed"), 0)
+        for trial, arm in self._arms.items():
+            if (arm != SEARCH) == controls:
+                found[self._ended.get(trial, "running")] += 1
+        return found
+
+
+def _better(old: Best | None, new: Best, direction: str) -> Best:
+    if old is None:
+        return new
+    if new.value == old.value:
+        return new if new.trial < old.trial else old
+    ahead = new.value > old.value if direction == "max" else new.value < old.value
+    return new if ahead else old
+
+
+class Watching:
+    """Told by the driver what happens; writes `live.json` and shows it, not too often.
+
+    Args:
+        paths: The run folder.
+        view: Who is shown it.
+        log: Takes text for `driver.log`.
+    """
+
+    def __init__(self, paths: RunPaths, view: View, log: Callable[[str], None]) -> None:
+        self._paths, self._view, self.log = paths, view, log
+        self._tally = Tally(paths.ledger)
+        self._tally.read()
+        self._tally.time.begin()
+        self._running: tuple[Mapping[str, Any], ...] = ()
+        self._waiting: tuple[str, ...] = ()
+        self._state = "running"
+        self._started = time.monotonic()
+        self._written = 0.0
+
+    def proposed(self) -> None:
+        """A trial was proposed."""
+        self._show(now=False)
+
+    def ended(self) -> None:
+        """A trial ended."""
+        self._show(now=False)
+
+    def stages(
+        self, running: Sequence[Mapping[str, Any]], waiting: Sequence[str], *, stopping: bool
+    ) -> None:
+        """Which stages run and which wait."""
+        self._running, self._waiting = tuple(running), tuple(waiting)
+        self._state = "stopping" if stopping else "running"
+        self._show(now=False)
+
+    def finish(self, reason: str) -> LiveState:
+        """The driver is through; return the last state."""
+        self._running, self._waiting, self._state = (), (), reason
+        return self._show(now=True)
+
+    def tell(self, text: str) -> None:
+        """Say something to the person who looks."""
+        self._view.tell(text)
+
+    def _show(self, *, now: bool) -> LiveState:
+        if not now and time.monotonic() - self._written < WRITE_EVERY_S:
+            return LiveState(self._paths.root.name)
+        self._written = time.monotonic()
+        self._tally.read()
+        state = replace(
+            self._tally.state(self._paths.root.name),
+            state=self._state,
+            running=self._running,
+            waiting=self._waiting,
+            seconds=time.monotonic() - self._started,
+            left_s=self._tally.time.left_s(self._tally.wanted, self._running),
+            pid=os.getpid(),
+            written=time.time(),
+        )
+        write_json(self._paths.live, asdict(state))
+        self._view.show(state)
+        return state

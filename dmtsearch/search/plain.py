@@ -1,0 +1,89 @@
+"""A search in plain lines: for logs, pipes and notebooks. A line now and then, not a flood."""
+
+import sys
+import time
+from typing import TextIO
+
+from .live import Best, LiveState
+
+LINE_EVERY_S = 10.0
+"""While trials end, a line at most so often; the last state always has one."""
+
+
+class PlainLines:
+    """Writes to a stream.
+
+    Args:
+        stream: Standard output, if None.
+        every_s: Seconds between lines, at least.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, every_s: float = LINE_EVERY_S) -> None:
+        self._stream, self._home = stream, stream
+        self._every_s, self._last = every_s, -every_s
+        self._shown = ""
+
+    def begin(self, stream: TextIO) -> None:
+        """The search starts; standard output is elsewhere until it ends."""
+        if self._home is None:
+            self._stream = stream
+
+    def end(self) -> None:
+        """The search has ended."""
+        self._stream = self._home
+
+    def show(self, state: LiveState) -> None:
+        """Write a line if it is time for one and something has changed."""
+        final = state.state not in ("starting", "running", "stopping")
+        text = describe(state)
+        if text == self._shown or (not final and time.monotonic() - self._last < self._every_s):
+            return
+        self._last, self._shown = time.monotonic(), text
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Write a line now."""
+        stream = self._stream or sys.stdout
+        stream.write(text + "\n")
+        stream.flush()
+
+
+def describe(state: LiveState) -> str:
+    """A moment of a search in a line."""
+    trials, controls = state.trials, state.controls
+    ended = sum(trials.get(name, 0) for name in ("done", "pruned", "failed"))
+    words = [f"{ended}/{state.wanted} trials"]
+    words += [f"{trials[name]} {name}" for name in ("pruned", "failed") if trials.get(name)]
+    if any(controls.values()):
+        over = sum(controls.values()) - controls.get("running", 0)
+        words.append(f"{over}/{sum(controls.values())} control arms")
+    stages = f"stages: {state.stages.get('run', 0)} run"
+    if state.running or state.waiting:
+        stages += f", {len(state.running)} running, {len(state.waiting)} waiting"
+    words.append(f"{stages}, {state.shared} shared")
+    if state.best is not None:
+        words.append(f"best {describe_best(state.best)}")
+    if state.best_control is not None:
+        words.append(f"best control {describe_best(state.best_control)}")
+    if state.left_s is not None and state.state == "running":
+        words.append(f"about {describe_span(state.left_s)} left")
+    if state.state not in ("starting", "running"):
+        words.append(state.state)
+    return "; ".join(words)
+
+
+def describe_best(best: Best) -> str:
+    """A value with its n, and whose it is."""
+    of = f"trial {best.trial}" if best.arm == "search" else best.arm
+    n = f", n = {best.n:,}" if best.n is not None else ""
+    return f"{best.objective} {best.value:.4g} ({of}{n})"
+
+
+def describe_span(seconds: float) -> str:
+    """Seconds for a person: 42 s, 3 min, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,58 @@
+"""Ray's own output goes to `driver.log`; people are told through a stream of their own."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def output_in(log: Path) -> Iterator[tuple[TextIO, TextIO]]:
+    """Send what this process and its children print to `log`; give (standard output, the log).
+
+    Both the streams of Python and the files behind them are turned, since Ray's core and its
+    processes write to the latter. They are put back at the end.
+    """
+    with log.open("a", buffering=1, encoding="utf-8", errors="replace") as file:
+        saved_out, saved_err = sys.stdout, sys.stderr
+        for stream in (saved_out, saved_err):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        kept = {number: _duplicate(number) for number in (1, 2)}
+        person = _person(saved_out, kept[1])
+        try:
+            for number, copy in kept.items():
+                if copy is not None:
+                    os.dup2(file.fileno(), number)
+            sys.stdout = sys.stderr = file
+            yield person, file
+        finally:
+            sys.stdout, sys.stderr = saved_out, saved_err
+            with suppress(OSError, ValueError):
+                person.flush()
+            for number, copy in kept.items():
+                if copy is not None:
+                    os.dup2(copy, number)
+                    os.close(copy)
+            if person is not saved_out:
+                person.close()
+
+
+def _duplicate(number: int) -> int | None:
+    try:
+        return os.dup(number)
+    except OSError:
+        return None  # a process without standard streams
+
+
+def _person(stream: TextIO, copy: int | None) -> TextIO:
+    """Where the person reads: the terminal behind standard output, or what stands in its place."""
+    try:
+        is_file = stream.fileno() == 1
+    except (OSError, ValueError, AttributeError):
+        is_file = False  # a notebook, or a test's buffer
+    if not is_file or copy is None:
+        return stream
+    return os.fdopen(os.dup(copy), "w", buffering=1, encoding=stream.encoding, errors="replace")

@@ -1,0 +1,220 @@
+"""A search as a function, and what is left of it: a run folder as data frames."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from ..schedule import Schedule, load_schedule
+from ..space import Space, load_space, override_space
+from ..store import open_store
+from .folder import (
+    RunInfo,
+    describe_hardware,
+    find_commit,
+    held,
+    new_folder_name,
+    new_run,
+    read_run,
+    write_space,
+)
+from .live import View
+from .paths import RunPaths
+from .plain import PlainLines
+from .probes import own_versions
+from .session import Session
+from .settings import here
+from .span import seconds_of
+from .stage_book import now
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, as it stands when it is looked at.
+
+    Attributes:
+        folder: Where it lies.
+        ended: Why its last driver stopped: `trials`, `used_up`, `duplicates`, `time`,
+            `interrupted` or `failed`; None while one runs, or where it was killed.
+    """
+
+    folder: Path
+    ended: str | None = None
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(self.folder)
+
+    @property
+    def trials(self) -> "pd.DataFrame":
+        """A row a trial that has ended; control arms too, by `arm`."""
+        return _frame(self.paths.trials)
+
+    @property
+    def stages(self) -> "pd.DataFrame":
+        """A row a stage that was executed."""
+        return _frame(self.paths.stages)
+
+    @property
+    def curves(self) -> "pd.DataFrame":
+        """A row an epoch of a stage."""
+        return _frame(self.paths.curves)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Counts, the best trial, what sharing saved, failures."""
+        try:
+            found: dict[str, Any] = json.loads(self.paths.summary.read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    @property
+    def best(self) -> Schedule | None:
+        """The best schedule so far; None where no trial is done."""
+        path = self.paths.best_schedule
+        return load_schedule(path) if path.is_file() else None
+
+
+def _frame(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    found: pd.DataFrame = (
+        pd.read_csv(path, keep_default_na=False, na_values=[""])
+        if path.is_file()
+        else pd.DataFrame()
+    )
+    return found
+
+
+def search(
+    space: str | Path | Space,
+    *,
+    trials: int | None = None,
+    out: str | Path | None = None,
+    time_budget: str | float | None = None,
+    address: str | None = None,
+    concurrency: int | None = None,
+    store: str | None = None,
+    seed: int = 0,
+    set: Mapping[str, Any] | None = None,
+    view: View | None = None,
+    command: str | None = None,
+    leave: bool = False,
+) -> Run:
+    """Search a space on Ray; return the run, finished or stopped.
+
+    Args:
+        space: A file, or a loaded space.
+        trials: Search trials in all; the space's own number if None.
+        out: Folder of the run, which must not exist; `runs/NAME-TIME` if None.
+        time_budget: Nothing is proposed after so long: seconds, or `30m`, `2h`.
+        address: Of a Ray cluster: `auto`, or host:port; else $RAY_ADDRESS, else a Ray of this
+            machine's own. A connection that stands already is used as it is.
+        concurrency: Trials at once, at most 64; twice as many as stages fit, if None.
+        store: URL of the store of finished stages; else $DMTSEARCH_STORE, else the user's cache.
+        seed: Of the proposals and of the trials' schedules.
+        set: Other values in the space, by document path.
+        view: Who is shown how it goes; lines on standard output if None.
+        command: What to write down as its origin.
+        leave: End the process where a stop takes too long: only for commands.
+
+    Raises:
+        DmtSearchError: It cannot run as asked; the text says what to do.
+    """
+    loaded = space if isinstance(space, Space) else load_space(space)
+    if set:
+        loaded = override_space(loaded, set)
+    budget = seconds_of(time_budget)
+    wanted = _positive("trials", trials) or loaded.search.trials
+    opened = open_store(store)
+    root = Path(out) if out is not None else new_folder_name(loaded)
+    info = RunInfo(
+        run_id=uuid.uuid4().hex[:12],
+        created=now(),
+        name=loaded.name,
+        space_file=loaded.where,
+        question=loaded.search.question,
+        objectives={str(name): way for name, way in loaded.search.objectives.items()},
+        trials=wanted,
+        seed=seed,
+        concurrency=_positive("concurrency", concurrency),
+        store=opened.where,
+        folder=here(),
+        command=command or "dmtsearch.search(...)",
+        versions=own_versions(),
+        hardware=describe_hardware(),
+        commit=find_commit(Path.cwd()),
+    )
+    with new_run(root) as paths:
+        write_space(paths, loaded)
+        session = Session(paths, info, loaded, opened, view or PlainLines())
+        reason = session.run(
+            resumed=False, address=address, time_budget_s=budget, command=info.command, leave=leave
+        )
+    return Run(root, reason)
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    trials: int | None = None,
+    time_budget: str | float | None = None,
+    address: str | None = None,
+    concurrency: int | None = None,
+    view: View | None = None,
+    command: str | None = None,
+    leave: bool = False,
+) -> Run:
+    """Go on with a run after any interruption, or add trials to a finished one.
+
+    No finished stage runs again; unfinished trials go first, with the same parameters.
+
+    Args:
+        run: Its folder.
+        trials: The new total of search trials; as it was if None.
+        time_budget, address, concurrency, view, command, leave: As for `search`.
+
+    Raises:
+        DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
+    """
+    root = run.folder if isinstance(run, Run) else Path(run)
+    budget = seconds_of(time_budget)
+    paths, info, space = read_run(root)
+    with held(paths):
+        info = replace(
+            info,
+            trials=_total(info, trials),
+            concurrency=_positive("concurrency", concurrency) or info.concurrency,
+        )
+        session = Session(paths, info, space, open_store(info.store), view or PlainLines())
+        reason = session.run(
+            resumed=True,
+            address=address,
+            time_budget_s=budget,
+            command=command or "dmtsearch.resume(...)",
+            leave=leave,
+        )
+    return Run(root, reason)
+
+
+def _total(info: RunInfo, trials: int | None) -> int:
+    wanted = _positive("trials", trials)
+    if wanted is not None and wanted < info.trials:
+        raise UsageError(
+            f"trials={wanted} is fewer than the {info.trials} that this run has been promised; "
+            "--trials is the new total"
+        )
+    return wanted or info.trials
+
+
+def _positive(name: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise UsageError(f"{name} must be at least 1, got {value}")
+    return value

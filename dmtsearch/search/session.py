@@ -1,0 +1,189 @@
+"""One driver's work on a run: from a held folder to the line that says why it stopped."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..schedule import Schedule, expand
+from ..space import Space
+from ..store import Store
+from .cluster import ray_at
+from .folder import RunInfo, write_run
+from .interrupts import interrupts
+from .live import View, Watching
+from .orders import stage_needs
+from .paths import RunPaths
+from .probes import own_versions
+from .proposer import Proposer
+from .records import RunStarted
+from .redirect import output_in
+from .settings import choose_address, prepare_environment, refuse_unreachable
+from .stage_book import now
+from .stage_task import StageSetting
+from .trials import Prepare
+
+SAVE_EVERY_S = 20.0
+"""Seconds between checkpoints of a stage, at least."""
+SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
+
+
+class Session:
+    """Runs a search in a folder that this process holds.
+
+    Args:
+        paths: The folder.
+        info: What its `run.json` says, or will.
+        space: What is searched.
+        store: Where finished stages lie.
+        view: Who is shown how it goes.
+    """
+
+    def __init__(
+        self, paths: RunPaths, info: RunInfo, space: Space, store: Store, view: View
+    ) -> None:
+        self._paths, self._info, self._space = paths, info, space
+        self._store, self._view = store, view
+
+    def run(
+        self,
+        *,
+        resumed: bool,
+        address: str | None,
+        time_budget_s: float | None,
+        command: str,
+        leave: bool,
+    ) -> str:
+        """Search until it is over; return why (see `SearchEnded`).
+
+        Raises:
+            DmtSearchError: It cannot run here; nothing was tried.
+        """
+        where = choose_address(address, os.environ)
+        prepare_environment(where, os.environ)
+        refuse_unreachable(where)
+        if self._info.folder not in sys.path:
+            sys.path.insert(0, self._info.folder)  # factories are found from there
+        anchor = self._space.anchor()
+        mind = self._mind(anchor)
+        try:
+            reason = self._search(
+                mind, anchor, where, resumed, time_budget_s, command, leave=leave
+            )
+        except BaseException:
+            mind.close()
+            raise
+        mind.stop(reason)
+        over = mind.state.ended
+        return over.reason if over is not None else "failed"
+
+    def _mind(self, anchor: Schedule) -> Proposer:
+        from .prepare import open_context, preparer
+
+        asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
+        context = open_context(
+            anchor, device="cuda" if asks_for_gpu else None, folder=Path(self._info.folder)
+        )
+        prepare: Prepare = preparer(context)
+        return Proposer(
+            self._space,
+            self._paths,
+            trials=self._info.trials,
+            seed=self._info.seed,
+            prepare=prepare,
+            arms=self._arms(anchor, prepare),
+        )
+
+    def _arms(self, anchor: Schedule, prepare: Prepare) -> tuple[Any, ...]:
+        return ()
+
+    def _search(
+        self,
+        mind: Proposer,
+        anchor: Schedule,
+        address: str,
+        resumed: bool,
+        time_budget_s: float | None,
+        command: str,
+        *,
+        leave: bool,
+    ) -> str | None:
+        wants = {stage.name: stage_needs(stage.resources) for stage in expand(anchor).needed()}
+        with output_in(self._paths.driver_log) as (person, log), shown(self._view, person):
+            self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
+            with ray_at(address):
+                from .engine import EngineSetting, choose_concurrency, probe_cluster, run_trials
+
+                slots = probe_cluster(self._store, wants)
+                concurrency = choose_concurrency(
+                    self._info.concurrency, slots, wants[expand(anchor).deliver]
+                )
+                write_run(self._paths, self._info)
+                mind.record(self._started(resumed, concurrency, command))
+                watching = Watching(self._paths, self._view, lambda text: _log(log, text))
+                setting = EngineSetting(
+                    run=self._info.run_id,
+                    stage=self._stage_setting(anchor),
+                    time_budget_s=time_budget_s,
+                    watched=self._is_pruned(),
+                )
+                # Ray has set handlers of its own by now; ours come last.
+                with interrupts(lambda: self._view.tell("stopping ..."), leave=leave) as stop:
+                    reason = run_trials(
+                        setting,
+                        mind,
+                        self._store,
+                        concurrency=concurrency,
+                        watching=watching,
+                        stop_asked=lambda: stop.asked,
+                    )
+                watching.finish(reason or mind.over or "failed")
+                return reason
+
+    def _is_pruned(self) -> bool:
+        spec = self._space.search
+        return spec.pruner is not None and len(spec.objectives) == 1
+
+    def _stage_setting(self, anchor: Schedule) -> StageSetting:
+        expanded = expand(anchor)
+        return StageSetting(
+            run=self._info.run_id,
+            data=expanded.data,
+            with_selector=any(stage.select is not None for stage in expanded.stages),
+            folder=self._info.folder,
+            save_every_s=float(os.environ.get(SAVE_VARIABLE, SAVE_EVERY_S)),
+        )
+
+    def _started(self, resumed: bool, concurrency: int, command: str) -> RunStarted:
+        info = self._info
+        return RunStarted(
+            run_id=info.run_id,
+            started=now(),
+            resumed=resumed,
+            seed=info.seed,
+            trials=info.trials,
+            concurrency=concurrency,
+            objectives=info.objectives,
+            versions=own_versions(),
+            command=command,
+            space=info.name,
+            question=info.question,
+            holes=tuple(hole.name for hole in self._space.holes),
+            store=info.store,
+        )
+
+
+@contextmanager
+def shown(view: View, stream: TextIO) -> Iterator[None]:
+    """Let a view draw on `stream` for a while."""
+    view.begin(stream)
+    try:
+        yield
+    finally:
+        view.end()
+
+
+def _log(log: TextIO, text: str) -> None:
+    log.write(text.rstrip() + "\n")

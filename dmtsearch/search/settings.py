@@ -1,0 +1,83 @@
+"""What must be set before Ray is imported, and where Ray is: rules without Ray itself."""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, MutableMapping
+from urllib.parse import urlsplit
+
+from ..errors import UsageError
+
+LOCAL = "local"
+"""A private Ray on this machine, for this run."""
+
+ALWAYS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the ledger is the truth, not Tune's state
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+REACH_S = 5.0
+"""A cluster's head must answer a connection within so long."""
+
+
+def choose_address(given: str | None, environment: Mapping[str, str]) -> str:
+    """Where Ray is: the address given, else RAY_ADDRESS, else a private Ray on this machine.
+
+    Raises:
+        UsageError: A `ray://` address.
+    """
+    address = given or environment.get("RAY_ADDRESS") or LOCAL
+    if "://" in address:
+        raise UsageError(
+            f"the address {address} is one of Ray Client, through which a search cannot run: "
+            "start it on a machine of the cluster with --address auto, or give host:port of the "
+            "head (usually port 6379)"
+        )
+    return address
+
+
+def prepare_environment(address: str, environment: MutableMapping[str, str]) -> None:
+    """Set what Ray and Tune read when they are imported."""
+    environment.update(ALWAYS)
+    if address == LOCAL:
+        # A cluster has decided for itself; its own setting is found by Ray.
+        environment.setdefault("RAY_AUTH_MODE", "token")
+
+
+def refuse_unreachable(address: str) -> None:
+    """Refuse a head that does not take a connection, within seconds.
+
+    Raises:
+        UsageError: Names the address and what to look at.
+    """
+    if address in (LOCAL, "auto"):
+        return
+    parts = urlsplit(f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or port is None:
+        raise UsageError(f"the address {address!r} is none; give host:port, `auto`, or `local`")
+    try:
+        socket.create_connection((host, port), timeout=REACH_S).close()
+    except OSError as error:
+        raise UsageError(
+            f"no Ray cluster answers at {address} ({error.strerror or error}): look at `ray "
+            "status` on its head, or leave --address out for a Ray of this machine's own"
+        ) from error
+
+
+def connected() -> bool:
+    """Whether this process is connected to a Ray already: a notebook, or a test."""
+    ray = sys.modules.get("ray")
+    return bool(ray is not None and ray.is_initialized())
+
+
+def here() -> str:
+    """The folder that relative paths and factories start from."""
+    return os.getcwd()

@@ -1,0 +1,154 @@
+"""What the driver writes down about stages: one line for each that this run executed or found."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ..store import Store
+from .orders import Costs, StageEvent, StageOrder, StageOutcome
+from .records import StageEnded, StageRequest
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Passes that were run."""
+
+    epochs: int = 0
+    hint_epochs: int = 0
+
+    def less(self, other: "_Work") -> "_Work":
+        return _Work(
+            max(0, self.epochs - other.epochs), max(0, self.hint_epochs - other.hint_epochs)
+        )
+
+    def plus(self, other: "_Work") -> "_Work":
+        return _Work(self.epochs + other.epochs, self.hint_epochs + other.hint_epochs)
+
+
+class StageBook:
+    """Turns stages' ends into lines of the ledger, each stage once.
+
+    A record in the store names the run that made it, so that work done just before a kill is
+    counted as this run's own, once, whenever the line is written.
+
+    Args:
+        write: Takes a line for the ledger.
+        known: Lines of earlier drivers.
+        store: Where finished stages lie.
+        run: The run's id.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[StageEnded], None],
+        known: Iterable[StageEnded],
+        store: Store,
+        run: str,
+    ) -> None:
+        self._append, self._store, self._run = write, store, run
+        self._known: set[str] = set()
+        self._failed: set[str] = set()
+        self._stopped: dict[str, _Work] = {}
+        for line in known:
+            self._note(line)
+
+    def take(self, event: StageEvent) -> None:
+        """Write down that a stage ended."""
+        self._write(event.request, event.costs, event.trial, event.outcome)
+
+    def settle(self, trial: int, orders: Iterable[StageOrder]) -> None:
+        """Write down a trial's finished stages whose events were lost with the broker."""
+        for order in orders:
+            if order.key not in self._known:
+                found = self._store.get(order.key)
+                if found is not None and not found.failed:
+                    outcome = StageOutcome("done", record=found.record, reused=True)
+                    self._write(order.request, order.costs, trial, outcome)
+
+    def _write(
+        self, request: StageRequest, costs: Costs, trial: int, outcome: StageOutcome
+    ) -> None:
+        key = request.key
+        if key in self._known or (outcome.status == "failed" and key in self._failed):
+            return
+        line = (
+            self._done(request, costs, trial, outcome.record)
+            if outcome.status == "done"
+            else self._broken_off(request, costs, trial, outcome)
+        )
+        if line.status == "stopped" and line.epochs + line.hint_epochs == 0:
+            return
+        self._append(line)
+        self._note(line)
+
+    def _note(self, line: StageEnded) -> None:
+        if line.status in ("run", "store"):
+            self._known.add(line.key)
+        elif line.status == "failed":
+            self._failed.add(line.key)
+        else:
+            before = self._stopped.get(line.key, _Work())
+            self._stopped[line.key] = before.plus(_Work(line.epochs, line.hint_epochs))
+
+    def _done(
+        self, request: StageRequest, costs: Costs, trial: int, record: Mapping[str, Any]
+    ) -> StageEnded:
+        ours = record.get("run") == self._run
+        by_us = record.get("hints_by") == [self._run, request.key]
+        whole = _Work(record["epochs"], record["hint_epochs"])
+        run = _Work(whole.epochs if ours else 0, whole.hint_epochs if ours and by_us else 0).less(
+            self._stopped.get(request.key, _Work())
+        )
+        seconds = record["seconds"] if ours else 0.0
+        seconds += record["hint_seconds"] if ours and by_us else 0.0
+        shown = run if ours else whole
+        return StageEnded(
+            key=request.key,
+            name=request.name,
+            model=request.model,
+            params=request.params,
+            macs=request.macs,
+            epochs=shown.epochs,
+            hint_epochs=shown.hint_epochs,
+            seconds=seconds,
+            cost=costs.of(request, run.epochs, run.hint_epochs) if ours else 0,
+            requested_by=trial,
+            status="run" if ours else "store",
+            metrics=record["metrics"]["val"],
+            latency=record["latency"],
+            history=tuple(record["history"]),
+            error=None,
+            ended=now(),
+        )
+
+    def _broken_off(
+        self, request: StageRequest, costs: Costs, trial: int, outcome: StageOutcome
+    ) -> StageEnded:
+        phases = [row["phase"] for row in outcome.history]
+        run = _Work(phases.count("train"), phases.count("hint")).less(
+            self._stopped.get(request.key, _Work())
+        )
+        return StageEnded(
+            key=request.key,
+            name=request.name,
+            model=request.model,
+            params=request.params,
+            macs=request.macs,
+            epochs=run.epochs,
+            hint_epochs=run.hint_epochs,
+            seconds=0.0,
+            cost=costs.of(request, run.epochs, run.hint_epochs),
+            requested_by=trial,
+            status=outcome.status,
+            metrics={},
+            latency={},
+            history=tuple(outcome.history),
+            error=outcome.reason,
+            ended=now(),
+        )
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,64 @@
+"""What is done, running, shared and failed: from a run's files alone, while it runs or after."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .folder import is_held, read_run
+from .ledger import read_state
+from .live import LiveState, Tally, read_live
+from .summary import summarise
+
+
+@dataclass(frozen=True)
+class Status:
+    """A run as its files say.
+
+    Attributes:
+        folder: Where it lies.
+        alive: Whether a driver works in it now.
+        live: The driver's last word; counted from the ledger where there is none.
+        summary: As `summary.json`, up to the ledger's last line.
+    """
+
+    folder: Path
+    alive: bool
+    live: LiveState
+    summary: dict[str, Any]
+
+    @property
+    def state(self) -> str:
+        """`running`, `stopping`, why it ended, or `killed`."""
+        ended = self.summary.get("ended")
+        if self.alive:
+            return self.live.state if self.live.state in ("starting", "stopping") else "running"
+        return str(ended) if ended else "killed"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `dmtsearch status --json` prints it."""
+        live = asdict(self.live) | {"shared": self.live.shared}
+        return {
+            "folder": str(self.folder),
+            "state": self.state,
+            "alive": self.alive,
+            "live": live,
+            **self.summary,
+        }
+
+
+def read_status(folder: str | Path) -> Status:
+    """Read the status of a run; asks nothing of Ray.
+
+    Raises:
+        UsageError: It is no run folder.
+    """
+    root = Path(folder)
+    paths, _, _ = read_run(root)
+    alive = is_held(paths)
+    live = read_live(paths.live) if alive else None
+    if live is None:
+        tally = Tally(paths.ledger)
+        tally.read()
+        live = tally.state(root.name)
+    summary = summarise(read_state(paths.ledger)) if paths.ledger.is_file() else {}
+    return Status(root, alive, live, summary)
