@@ -79,6 +79,7 @@ _ELSEWHERE = {
     "parameters": "params",
     "threshold": "at_least",
 }
+MAX_NAMES = 12
 _QUOTED = re.compile(r"'([^']*)'")
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -241,7 +242,9 @@ def _rule(
     if kind == "model_type":
         spec = _SPECS.get(next((s for s in reversed(loc) if isinstance(s, str)), ""), StageSpec)
         off = " or none" if loc[-1] in ("soft", "merit", "hint_phase") else ""
-        return f"must be fields ({', '.join(spec.model_fields)}){off}", None
+        names = list(spec.model_fields)
+        shown = ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")
+        return f"must be fields ({shown}){off}", None
     if kind == "too_long":
         number = len(node.fields) or len(node.items)
         return f"must hold at most {context['max_length']} values, got {number}", None

@@ -1,24 +1,14 @@
-"""Filling: anchors, draws, grids, counts, known schedules."""
+"""Filling: anchors, values, and what they leave without effect."""
 
 import copy
 import pickle
 
 import pytest
-from test_space_holes import HEAD, REPEATED, problems_of, space_text
+from space_texts import HEAD, REPEATED, sizes_of, space_text
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import dump_schedule, expand, parse_schedule
-from dmtsearch.space import load_space, parse_space
-
-FINITE = REPEATED.replace("{float: [0.05, 0.3]}", "{float: [0.1, 0.3, 0.1]}")
-
-
-def sizes(schedule):
-    return {
-        stage.name: stage.model["size"]["at"]
-        for stage in expand(schedule).stages
-        if "size" in stage.model
-    }
+from dmtsearch.space import parse_space
 
 
 def test_the_anchor_is_the_middle_of_each_range_and_the_first_of_each_choice():
@@ -101,7 +91,7 @@ def test_copies_are_sorted_and_unlike():
         }
     values |= {"assistant.1.model.size": 0.2, "assistant.2.model.size": 0.6}
     filled = space.fill(values)
-    assert sizes(filled) == {"assistant_1": 0.6, "assistant_2": 0.2}
+    assert sizes_of(filled) == {"assistant_1": 0.6, "assistant_2": 0.2}
     with pytest.raises(
         ScheduleError, match=r"order\[model.size\]: wants unlike values, got \[0.6, 0.6\]"
     ):
@@ -225,126 +215,6 @@ def test_a_source_that_is_drawn_is_one_for_all_copies():
     assert links("two", "a") == {"c_1": ["a"], "c_2": ["c_1"], "d": ["c_2", "b"]}
 
 
-def test_the_same_seed_draws_the_same_schedule():
-    space = parse_space(REPEATED)
-    assert space.draw(seed=3) == parse_space(REPEATED).draw(seed=3)
-    assert space.sample(3) == space.sample(3)
-    assert len({dump_schedule(space.draw(seed=seed)) for seed in range(30)}) > 10
-
-
-def test_a_draw_of_one_hole_does_not_depend_on_the_others():
-    one = parse_space(space_text("soft: {weight: {float: [0, 1]}}")).sample(5)
-    two = parse_space(space_text("soft: {weight: {float: [0, 1]}}, epochs: {int: [1, 9]}"))
-    assert two.sample(5)["student.soft.weight"] == one["student.soft.weight"]
-
-
-def test_draws_cover_every_value_evenly():
-    text = space_text(
-        "epochs: {int: [2, 6, 2]}, keep: {choice: [best, last]}, optimizer: {lr: "
-        "{log: [1e-4, 1e-2]}}"
-    )
-    draws = [parse_space(text).sample(seed) for seed in range(300)]
-    epochs = [draw["student.epochs"] for draw in draws]
-    # 100 of each is expected, with a standard deviation of 8.
-    assert all(70 < epochs.count(value) < 130 for value in (2, 4, 6))
-    assert 110 < [draw["student.keep"] for draw in draws].count("best") < 190
-    rates = [draw["student.optimizer.lr"] for draw in draws]
-    assert all(1e-4 <= rate <= 1e-2 for rate in rates)
-    # On a log scale half of the draws lie below the geometric middle.
-    assert 110 < sum(rate < 1e-3 for rate in rates) < 190
-
-
-def test_drawn_copies_are_sorted_and_unlike():
-    space = parse_space(REPEATED)
-    found = [sizes(space.draw(seed)) for seed in range(60)]
-    pairs = {tuple(size.values()) for size in found if len(size) == 2}
-    assert all(first > second for first, second in pairs)
-    assert len(pairs) > 3
-
-
-def test_continuous_copies_are_spread_in_the_anchor():
-    text = REPEATED.replace("{int: [0, 2]}", "2").replace("[0.2, 0.8, 0.2]", "[0.2, 0.8]")
-    space = parse_space(text)
-    # A third and two thirds of the way.
-    assert sizes(space.anchor()) == {
-        "assistant_1": pytest.approx(0.6),
-        "assistant_2": pytest.approx(0.4),
-    }
-    drawn = sizes(space.draw(1))
-    assert drawn["assistant_1"] > drawn["assistant_2"]
-    rising = parse_space(text.replace("decreasing", "increasing"))
-    assert sizes(rising.anchor())["assistant_1"] == pytest.approx(0.4)
-    log = text.replace("model.size", "optimizer.lr").replace(
-        "hints:", "optimizer: {lr: {log: [1e-4, 1e-1]}}\n    hints:"
-    )
-    rates = [s.optimizer.lr for s in expand(parse_space(log).anchor()).stages[1:3]]
-    assert rates == [pytest.approx(1e-2), pytest.approx(1e-3)]
-
-
-def test_every_value_of_a_full_order_is_used():
-    text = REPEATED.replace("{int: [0, 2]}", "{int: [4, 4]}")
-    assert list(sizes(parse_space(text).anchor()).values()) == [0.8, 0.6, 0.4, 0.2]
-
-
-def test_a_finite_space_is_counted_and_listed():
-    space = parse_space(FINITE)
-    # A copy without its size: 3 convs x (1 + 1 + 2 x 2) hints x (1 + 3) merits = 72.
-    # No copy 1; one copy 4 sizes x 72; two copies C(4, 2) pairs x 72^2.
-    assert space.size() == 1 + 4 * 72 + 6 * 72**2
-    assert parse_space(REPEATED).size() is None
-
-
-SMALL = [
-    ("epochs: {int: [1, 3]}, keep: {choice: [best, last]}", 6),
-    (
-        "epochs: {int: [1, 3], as: x}, soft: {choice: {off: none, on: {temperature: {int: [1, 3], "
-        "as: x}}}}",
-        6,
-    ),
-    ("repeat: {int: [0, 2]}, epochs: {int: [1, 3]}", 1 + 3 + 9),
-    ("repeat: {int: [0, 2]}, order: {epochs: increasing}, epochs: {int: [1, 3]}", 1 + 3 + 3),
-    ("repeat: 2, epochs: {choice: {a: 1, b: {int: [2, 4]}}}", 16),
-    ("", 1),
-]
-
-
-@pytest.mark.parametrize(("fields", "size"), SMALL)
-def test_the_size_is_the_length_of_the_grid(fields, size):
-    space = parse_space(space_text(fields))
-    every = list(space.grid())
-    assert space.size() == len(every) == size
-    assert len({tuple(sorted(values.items())) for values in every}) == size
-    assert len({dump_schedule(space.fill(values)) for values in every}) == size
-
-
-def test_a_continuous_space_has_no_grid():
-    with pytest.raises(
-        ScheduleError,
-        match=r"student.soft.weight: is continuous; a grid needs a "
-        r"step  \(x.yaml:5\)",
-    ):
-        parse_space(space_text("soft: {weight: {float: [0, 1]}}"), "x.yaml").grid()
-
-
-def test_a_space_without_a_valid_anchor_is_refused():
-    text = space_text(
-        "soft: {weight: {choice: [0.9, 0.95]}}, merit: {rule: delta, increment: "
-        "{choice: [0.2, 0.3]}}"
-    )
-    assert any("gives a sample the soft weight 1.1" in problem for problem in problems_of(text))
-
-
-def test_draws_that_do_not_go_together_are_drawn_again():
-    text = space_text(
-        "soft: {weight: {float: [0.1, 0.9, 0.4]}}, merit: {rule: delta, increment: "
-        "{choice: [0.3, 0.1]}}"
-    )
-    space = parse_space(text)
-    drawn = {tuple(space.sample(seed).values()) for seed in range(40)}
-    assert (0.9, 0.3) not in drawn
-    assert {(0.1, 0.1), (0.5, 0.3), (0.5, 0.1), (0.9, 0.1)} == drawn
-
-
 def test_a_space_travels_between_processes():
     space = parse_space(REPEATED, "x.yaml")
     for again in (pickle.loads(pickle.dumps(space)), copy.deepcopy(space)):
@@ -359,59 +229,3 @@ def test_a_later_problem_of_a_filled_schedule_names_the_alternative():
     assert schedule.problem("stages.assistant_1.hints[0].at", "no point 'block2'") == (
         "stages.assistant.hints[middle][0].at: no point 'block2'  (x.yaml:13)"
     )
-
-
-@pytest.fixture
-def folder(tmp_path):
-    space = parse_space(FINITE)
-    (tmp_path / "known").mkdir()
-    (tmp_path / "known" / "one.yaml").write_text(dump_schedule(space.draw(2)))
-    (tmp_path / "other.yaml").write_text(
-        f"""{HEAD}stages:
-  teacher: {{model: {{preset: cnn8}}}}
-  assistant: {{repeat: 1, source: [teacher], model: {{convs: 2, family: plain, size: 0.6}},
-    hints: none, merit: {{rule: delta, increment: 0.2}}}}
-  student: {{source: assistant, model: {{preset: cnn16}}, epochs: 20}}
-"""
-    )
-    return tmp_path
-
-
-def test_known_schedules_to_start_with_are_found_in_the_space(folder):
-    file = folder / "space.yaml"
-    file.write_text(FINITE + "search: {start_with: [known/one.yaml, other.yaml]}\n")
-    space = load_space(file)
-    one, other = space.start_with
-    assert expand(space.fill(one)).stages == expand(parse_space(FINITE).draw(2)).stages
-    assert other == {
-        "assistant.repeat": 1,
-        "assistant.1.model.convs": 2,
-        "assistant.1.model.size": 0.6,
-        "assistant.1.hints": "none",
-        "assistant.1.merit": "delta",
-        "assistant.1.merit[delta].increment": 0.2,
-    }
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_any_drawn_schedule_is_found_in_its_space(folder, seed):
-    space = parse_space(FINITE)
-    (folder / "drawn.yaml").write_text(dump_schedule(space.draw(seed)))
-    file = folder / "space.yaml"
-    file.write_text(FINITE + "search: {start_with: [drawn.yaml]}\n")
-    (found,) = load_space(file).start_with
-    # Unlike values may have one meaning: `middle`, and `any` with block2 in both places.
-    assert expand(space.fill(found)).stages == expand(space.draw(seed)).stages
-
-
-def test_a_schedule_of_another_space_is_refused(folder):
-    (folder / "far.yaml").write_text((folder / "other.yaml").read_text().replace("0.6", "0.5"))
-    (folder / "bad.yaml").write_text("dmtsearch: 1\n")
-    file = folder / "space.yaml"
-    file.write_text(FINITE + "search: {start_with: [far.yaml, bad.yaml, none.yaml]}\n")
-    with pytest.raises(ScheduleError, match="4 problems") as caught:
-        load_space(file)
-    far, data, _stages, none = caught.value.problems
-    assert far.startswith("search.start_with[0]: is not a schedule of this space")
-    assert "bad.yaml: data: is missing" in data
-    assert "none.yaml: no such file" in none

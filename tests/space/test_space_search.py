@@ -1,0 +1,163 @@
+"""The search block; what is a space; what should be known of one."""
+
+import pytest
+from space_texts import problems_of, space_text
+
+from dmtsearch.space import is_space, load_space, parse_space
+
+SEARCH = [
+    (
+        "{objectives: {val_acc: max}}",
+        "objectives.val_acc: must be val_accuracy, val_nll, "
+        "val_ece, params, macs, cold_cost, latency or val_regret, got 'val_acc'; did you mean "
+        "'val_accuracy'?",
+    ),
+    (
+        "{objectives: {val_accuracy: maximal}}",
+        "objectives.val_accuracy: must be max or min, got 'maximal'; did you mean 'max'?",
+    ),
+    ("{objectives: {}}", "objectives: must hold at least 1"),
+    (
+        "{objectives: {val_accuracy: max, macs: min, params: min, latency: min}}",
+        "objectives: must hold at most 3 values, got 4",
+    ),
+    (
+        "{sampler: tpee}",
+        "sampler: must be tpe, random, grid, nsga2 or gp, got 'tpee'; did you mean 'tpe'?",
+    ),
+    ("{sampler: grid}", "optimizer.lr: a grid needs a step here; this hole is continuous"),
+    (
+        "{pruner: halvng}",
+        "pruner: must be halving, hyperband or median, got 'halvng'; did you mean 'halving'?",
+    ),
+    ("{pruner: {name: halving, min_fraction: 2}}", "pruner.min_fraction: must be < 1, got 2"),
+    (
+        "{pruner: median, objectives: {val_accuracy: max, macs: min}}",
+        "pruner: a pruner needs a single objective, and there are 2; write pruner: none",
+    ),
+    (
+        "{constraints: {parms: {max: 3}}}",
+        "constraints.parms: must be params, macs or cold_cost, "
+        "got 'parms'; did you mean 'params'?",
+    ),
+    ("{constraints: {params: {}}}", "constraints.params: must have min or max, got {}"),
+    ("{constraints: {params: {max: x}}}", "constraints.params.max: must be a number, got 'x'"),
+    (
+        "{constraints: {params: {min: 3, max: 2}}}",
+        "constraints.params: must have min <= max, got 3 > 2",
+    ),
+    ("{controls: all}", "controls: must be default, none, or a list of control arms, got 'all'"),
+    (
+        "{controls: [scratc]}",
+        "controls[0]: must be default, none, scratch, scratch_long, direct, "
+        "direct_long, direct_standardised, best_direct, assistant, fitnet, hint_reversed, "
+        "merit_matched or merit_shuffled, got 'scratc'; did you mean 'scratch'?",
+    ),
+    ("{controls: [scratch, default]}", "controls: default and none stand alone, not in a list"),
+    ("{controls: [scratch, scratch]}", "controls: names an arm twice, got ['scratch', 'scratch']"),
+    ("{trials: 0}", "trials: must be >= 1, got 0"),
+    ("{trials: }", "trials: is empty; write a value or drop the line"),
+    (
+        "3",
+        ": must be fields (question, objectives, constraints, sampler, pruner, trials, "
+        "controls, start_with), got 3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("search", "problem"), SEARCH, ids=[case[0] for case in SEARCH])
+def test_a_mistake_in_the_search_block_gets_one_sentence(search, problem):
+    text = space_text("optimizer: {lr: {log: [1e-4, 1e-2]}}", head=f"search: {search}\n")
+    if "sampler: grid" in search:
+        expected = f"stages.student.{problem}  (x.yaml:6)"
+    else:
+        expected = f"search{'' if problem.startswith(':') else '.'}{problem}  (x.yaml:3)"
+    assert problems_of(text) == [expected]
+
+
+def test_a_search_block_is_filled_in():
+    search = parse_space(space_text()).search
+    assert search.objectives == {"val_accuracy": "max"}
+    assert (search.sampler, search.pruner, search.trials, search.controls) == (
+        ("tpe", None, 40, ("default",))
+    )
+    text = space_text(
+        head="search: {question: Why?, objectives: {val_accuracy: max, macs: min}, sampler: "
+        "nsga2, controls: none, constraints: {params: {max: 1e5}}}\n"
+    )
+    search = parse_space(text).search
+    assert list(search.objectives.items()) == [("val_accuracy", "max"), ("macs", "min")]
+    assert (search.constraints["params"].max, search.controls) == (1e5, ("none",))
+    halving = parse_space(space_text(head="search: {pruner: halving}\n")).search.pruner
+    assert (halving.name, halving.min_fraction) == ("halving", 0.25)
+
+
+def test_a_document_with_holes_or_a_search_block_is_a_space(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(space_text())
+    assert not is_space(file)
+    file.write_text(space_text("epochs: {int: [1, 2]}"))
+    assert is_space(file)
+    assert load_space(file).where == str(file)
+    file.write_text(space_text(head="search: {trials: 3}\n"))
+    assert is_space(file)
+    assert load_space(file).name == "a"
+    assert load_space(file).size() == 1
+
+
+NOTES = [
+    (
+        space_text().replace(
+            "widths: [32, 64]}", "widths: [32, 64]}, optimizer: {lr: {log: [1e-4, 1e-2]}}"
+        ),
+        "stages.teacher.optimizer.lr: is continuous in the early stage 'teacher', so no two "
+        "trials share that stage or what follows; a step makes sharing possible  (x.yaml:4)",
+    ),
+    (
+        space_text(head="defaults: {optimizer: {lr: {float: [0.001, 0.1]}}}\n"),
+        "defaults.optimizer.lr: is continuous, for every stage that inherits it, so trials share "
+        "no stage; a step makes sharing possible  (x.yaml:3)",
+    ),
+    (
+        space_text("epochs: {choice: [3]}"),
+        "stages.student.epochs: has one value only; write the value in place of the hole  "
+        "(x.yaml:5)",
+    ),
+    (
+        space_text("soft: {weight: {float: [0.5, 0.5]}}"),
+        "stages.student.soft.weight: has one value only; write the value in place of the hole  "
+        "(x.yaml:5)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "note"), NOTES)
+def test_what_should_be_known_of_a_space_is_noted(text, note):
+    assert parse_space(text, "x.yaml").notes == (note,)
+
+
+def test_a_continuous_hole_in_the_delivered_stage_costs_no_sharing():
+    for repeat in ("", ", repeat: {int: [1, 2]}"):
+        text = space_text("soft: {weight: {float: [0, 1]}}" + repeat)
+        assert parse_space(text).notes == ()
+        assert parse_space(text + "deliver: student\n").notes == ()
+
+
+def test_values_that_do_not_always_go_together_are_noted_and_not_refused():
+    text = space_text(
+        "soft: {weight: {float: [0.1, 0.9, 0.4]}}, merit: {rule: delta, increment: {float: [0.1, "
+        "0.3, 0.2]}}"
+    )
+    # The anchor is 0.5 with 0.1; 0.3 goes with 0.5, 0.1 and 0.9 go with 0.1: all is well.
+    assert parse_space(text).notes == ()
+    text = text.replace("[0.1, 0.3, 0.2]", "[0.1, 0.5, 0.2]").replace(
+        "float: [0.1, 0.5, 0.2]", "choice: [0.3, 0.1]"
+    )
+    (low, high) = parse_space(text, "x.yaml").notes
+    assert low == (
+        "stages.student.soft.weight: 0.1 does not go with every value of the other holes (such "
+        "draws are drawn again): stages.student.merit.increment[0.3]: gives a sample the soft "
+        "weight -0.2 (soft.weight 0.1, increment 0.3); it must lie in [0, 1]  (x.yaml:5)  "
+        "(x.yaml:5)"
+    )
+    assert "0.9 does not go with" in high
