@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from .chain import source_names
 from .forms import model_form
 from .merge import Merged
 from .node import Node
@@ -21,8 +22,8 @@ def check_graph(document: Node, stages: Stages, report: Report) -> bool:
         _check_select(stage, earlier, stages, report)
         _check_between(stage, stages, report)
     named = len(report.problems) == before
-    for stage in stages.values():
-        _check_hints(stage, stages, report)
+    for index, stage in enumerate(stages.values()):
+        _check_hints(stage, list(stages)[:index], stages, report)
     _check_copies(stages, report)
     _check_modalities(stages, report)
     if (
@@ -150,20 +151,21 @@ def _check_select(stage: Merged, earlier: Sequence[str], stages: Stages, report:
             seen[modality] = other.name
 
 
-def _check_hints(stage: Merged, stages: Stages, report: Report) -> None:
+def _check_hints(stage: Merged, earlier: Sequence[str], stages: Stages, report: Report) -> None:
     if "hints" in stage.broken or "source" in stage.broken:
         return
-    names = [source.stage for source in stage.sources]
+    names = source_names(stage, [stages[name] for name in earlier])
     for hint in stage.hints:
         source = hint.get("source")
-        if source is None or not isinstance(source.value, str) or learns_from_all(stage):
+        if source is None or not isinstance(source.value, str):
             continue
         named = source.value.split(".", 1)[0]
         if "." in source.value and named in stages and named not in names and names:
             report.add(
-                source, f"stage {named!r} is not a source of this stage; its sources: "
-                + ", ".join(names)
-            )  # fmt: skip
+                source,
+                f"stage {named!r} is not a source of stage {stage.name!r}; its sources: "
+                + ", ".join(names),
+            )
 
 
 def _check_between(stage: Merged, stages: Stages, report: Report) -> None:

@@ -21,7 +21,8 @@ from .forms import (
 from .node import Node
 
 _BLOCKS = (*("model", "optimizer", "soft", "hard", "merit", "hint_phase", "switch", "resources"),)
-_WHOLE = ("size",)  # {params} and {at, between} are alternatives, not halves
+# Blocks within a model; `size` is none, as {params} and {at, between} are no halves of each other.
+_MODEL_BLOCKS = ("args", "input")
 _OF_THE_MODEL = ("args", "weights", "version")
 
 
@@ -113,12 +114,19 @@ def merge_stage(name: str, own: Node, defaults: Node | None, broken: Iterable[st
         theirs = fields.get(field)
         if field == "model" and theirs is not None:
             fields[field] = _merge_model(theirs, node)
-        elif field in _BLOCKS and theirs is not None and _both_blocks(theirs, node):
-            fields[field] = node.with_fields({**theirs.fields, **node.fields})
+        elif field in _BLOCKS and theirs is not None:
+            fields[field] = _merge_block(theirs, node)
         else:
             fields[field] = node
     merged = Merged(name, own.with_fields(dict(fields)), frozenset(broken))
     return Merged(name, _without_idle(merged), merged.broken)
+
+
+def _merge_block(theirs: Node, own: Node) -> Node:
+    """Field by field where both are blocks; else the stage's own."""
+    if not _both_blocks(theirs, own):
+        return own
+    return own.with_fields({**theirs.fields, **own.fields})
 
 
 def _both_blocks(theirs: Node, own: Node) -> bool:
@@ -135,6 +143,9 @@ def _merge_model(theirs: Node, own: Node) -> Node:
         for field in (*MODEL_FORMS, *_OF_THE_MODEL):
             inherited.pop(field, None)
     fields = {**inherited, **own.fields}
+    for name in _MODEL_BLOCKS:
+        if name in inherited and name in own.fields:
+            fields[name] = _merge_block(inherited[name], own.fields[name])
     form = model_form(fields)
     valid = model_fields(form)
     if form is not None and valid is not None:

@@ -58,10 +58,6 @@ def _source(item: Any) -> Any:
     raise refuse("must be a stage, a list of stages, all, none or {stage, epoch}")
 
 
-def _several(value: Any) -> Any:
-    return value
-
-
 Sources = Annotated[tuple[SourceSpec, ...], BeforeValidator(_sources)]
 
 

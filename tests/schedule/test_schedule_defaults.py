@@ -109,6 +109,16 @@ stages:
     assert models["b"] == {"factory": "a:c", "args": {}, "version": 1}
 
 
+def test_blocks_within_a_model_are_merged_field_by_field():
+    text = f"""{HEAD}defaults:
+  model: {{factory: 'a:b', args: {{x: 1, y: 1}}, input: {{size: 8, mean: 0.5}}}}
+stages:
+  a: {{model: {{args: {{x: 2}}, input: {{size: 16}}}}}}
+"""
+    model = stages_of(text)["a"].model
+    assert (model["args"], model["input"]) == ({"x": 2, "y": 1}, {"size": 16, "mean": 0.5})
+
+
 def test_a_size_is_taken_whole():
     text = f"""{HEAD}defaults: {{model: {{family: plain, size: {{params: 900}}}}}}
 stages:

@@ -21,7 +21,11 @@ IN_GRAPH = [
                     "stages.c: does not reach 'a', which is delivered; make it a source on the "
                     "way, or drop it  (x.yaml:6)"]),
     ("  d: {source: [b, c], model: {preset: cnn8}, hints: [{source: a.block1, at: block1}]}",
-     ["stages.d.hints[0].source: stage 'a' is not a source of this stage; its sources: b, c  "
+     ["stages.d.hints[0].source: stage 'a' is not a source of stage 'd'; its sources: b, c  "
+      "(x.yaml:7)"]),
+    ("  d: {source: all, model: {preset: cnn8}, hints: [{source: e.block1, at: block1}]}\n"
+     "  e: {source: d, model: {preset: cnn8}}",
+     ["stages.d.hints[0].source: stage 'e' is not a source of stage 'd'; its sources: a, b, c  "
       "(x.yaml:7)"]),
     ("  d: {source: [b, c, e], model: {preset: cnn8}}\n  e: {model: {preset: cnn8}}",
      ["stages.d.source[2]: stage 'e' stands later; a stage may name only earlier ones, so move "

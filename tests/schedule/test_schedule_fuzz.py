@@ -197,7 +197,7 @@ def only_a_schedule_error(text):
     assert all("x.yaml" in problem for problem in problems)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(data):
     only_a_schedule_error(data)
@@ -213,7 +213,7 @@ YAML_BITS = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(YAML_BITS)
 def test_no_text_raises_anything_else(text):
     only_a_schedule_error(text)
@@ -232,7 +232,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(FIELDS, JUNK, max_size=5), st.dictionaries(FIELDS, JUNK, max_size=5))
 def test_no_document_raises_anything_else(document, stages):
     only_a_schedule_error(emit({"a": 1, **document}))

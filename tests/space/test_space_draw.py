@@ -26,7 +26,8 @@ def test_draws_cover_every_value_evenly():
         "epochs: {int: [2, 6, 2]}, keep: {choice: [best, last]}, optimizer: {lr: "
         "{log: [1e-4, 1e-2]}}"
     )
-    draws = [parse_space(text).sample(seed) for seed in range(300)]
+    space = parse_space(text)
+    draws = [space.sample(seed) for seed in range(300)]
     epochs = [draw["student.epochs"] for draw in draws]
     # 100 of each is expected, with a standard deviation of 8.
     assert all(70 < epochs.count(value) < 130 for value in (2, 4, 6))

@@ -28,7 +28,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=120, deadline=None, suppress_health_check=QUIET)
 @given(st.dictionaries(NAMES, JUNK, max_size=4), st.dictionaries(NAMES, JUNK, max_size=4))
 def test_no_document_raises_anything_else(stage, document):
     base = {"model": {"preset": "cnn8"}}
@@ -79,7 +79,7 @@ STAGE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
 @given(STAGE, STAGE, st.integers(0, 5))
 def test_what_loads_can_be_drawn_and_is_a_plain_schedule(assistant, student, seed):
     stages = {
