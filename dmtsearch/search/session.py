@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from ..schedule import Schedule, expand
 from ..space import Space
@@ -80,6 +80,7 @@ class Session:
         return over.reason if over is not None else "failed"
 
     def _mind(self, anchor: Schedule) -> Proposer:
+        from .controls import arms_of
         from .prepare import open_context, preparer
 
         asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
@@ -93,11 +94,8 @@ class Session:
             trials=self._info.trials,
             seed=self._info.seed,
             prepare=prepare,
-            arms=self._arms(anchor, prepare),
+            arms=arms_of(anchor, self._space.search.controls, context),
         )
-
-    def _arms(self, anchor: Schedule, prepare: Prepare) -> tuple[Any, ...]:
-        return ()
 
     def _search(
         self,
