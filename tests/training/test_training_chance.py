@@ -72,7 +72,9 @@ def test_every_arm_of_a_seed_sees_the_same_order_in_its_training(bench, name, mo
 
     seen = orders(arm("labels"))
     assert orders(arm(name)) == seen
-    assert sorted(sum(seen[:5], [])) == list(range(160))  # each sample once an epoch
+    assert sorted(at for batch in seen[:5] for at in batch) == list(
+        range(160)
+    )  # each sample once an epoch
     assert seen[:5] != seen[5:]
 
 
@@ -140,9 +142,9 @@ def test_dropout_masks_are_the_same_in_two_arms_and_unlike_in_two_epochs(bench):
         for module in run.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.register_forward_hook(
-                    lambda module, args, out: found.append((out == 0).float().mean().item())
-                    if module.training
-                    else None
+                    lambda module, args, out: (
+                        found.append((out == 0).float().mean().item()) if module.training else None
+                    )
                 )
                 break
         # The share of zeros after the first dropout, whose input has none but by chance.

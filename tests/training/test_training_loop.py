@@ -131,9 +131,7 @@ def test_a_listener_gets_the_whole_history_of_both_phases(bench):
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 4, 5])
-def test_a_stage_that_was_stopped_goes_on_in_the_store_to_the_same_bytes(
-    bench, tmp_path, stop_at
-):
+def test_a_stage_that_was_stopped_goes_on_in_the_store_to_the_same_bytes(bench, tmp_path, stop_at):
     made = pair({"model": DROPPING, "hints": [HINT], "hint_phase": {"epochs": 2}})
     whole = bench.run(made)["student"]
     other = bench.fresh(tmp_path / "other")
@@ -202,7 +200,9 @@ def exploding(lr, epochs=3, **more):
 
 def test_a_loss_that_becomes_nan_names_epoch_step_and_term(bench):
     made = schedule({"m": exploding(1e12)})
-    with pytest.raises(DivergedError, match=r"stage 'm' diverged: its hard loss was nan in epo") as e:
+    with pytest.raises(
+        DivergedError, match=r"stage 'm' diverged: its hard loss was nan in epo"
+    ) as e:
         bench.run(made)
     assert (e.value.phase, e.value.epoch, e.value.term) == ("train", 1, "hard")
     assert 2 <= e.value.step <= 5
@@ -218,11 +218,13 @@ def test_the_first_bad_step_and_in_it_the_first_bad_term_are_named(bench):
     def phase_only(phase, *args, **kwargs):
         from dmtsearch.training.loop import read_terms
 
-        with pytest.raises(DivergedError, match="its soft loss was -inf in epoch 8 of the train p"):
+        with pytest.raises(
+            DivergedError, match="its soft loss was -inf in epoch 8 of the train p"
+        ):
             read_terms(phase, 7, bad)
         only_total = torch.zeros(5, 4)
         only_total[4, 0] = float("nan")
-        with pytest.raises(DivergedError, match="its loss loss was nan in epoch 8 .*, step 5"):
+        with pytest.raises(DivergedError, match=r"its loss loss was nan in epoch 8 .*, step 5"):
             read_terms(phase, 7, only_total)
         seen["mean"] = read_terms(phase, 7, torch.arange(20.0).reshape(5, 4))
         return None, None, None
@@ -244,7 +246,9 @@ def test_a_hint_loss_that_breaks_names_the_hint_phase(bench):
     optimizer = {"name": "sgd", "lr": 1e30, "batch": 32, "schedule": "constant"}
     phase = {"hints": [{**HINT, "adapter": {"norm": False, "relu": False}}]}
     made = pair({**phase, "hint_phase": {"epochs": 2}, "optimizer": optimizer})
-    with pytest.raises(DivergedError, match="its hint loss was (nan|inf) in epoch 1 of the hint p"):
+    with pytest.raises(
+        DivergedError, match=r"its hint loss was (nan|inf) in epoch 1 of the hint p"
+    ):
         bench.run(made)
     watcher = Watcher()
     with pytest.raises(DivergedError, match=r"stage 'student' diverged: its hint loss"):
@@ -284,7 +288,7 @@ def test_an_object_that_is_infinite_in_the_middle_of_a_batch_breaks_the_loss(sto
     bench = Workbench(load_data(objects=parts, mean=0.0, std=1e-3), store)
     model = {"family": "mlp", "hidden": [4]}
     optimizer = {"name": "sgd", "batch": 16}
-    with pytest.raises(DivergedError, match="its hard loss was (nan|inf) in epoch 1"):
+    with pytest.raises(DivergedError, match=r"its hard loss was (nan|inf) in epoch 1"):
         bench.run(schedule({"m": {"model": model, "optimizer": optimizer}}))
 
 
@@ -293,10 +297,16 @@ def test_an_object_that_is_infinite_in_the_middle_of_a_batch_breaks_the_loss(sto
 
 def test_computing_sets_threads_and_determinism_and_puts_them_back():
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with pytest.raises(RuntimeError, match="inside"), computing(Profile("cpu", threads=2)):
-        assert torch.get_num_threads() == 2
-        assert torch.are_deterministic_algorithms_enabled()
-        raise RuntimeError("inside")
+    seen = []
+
+    def work():
+        with computing(Profile("cpu", threads=2)):
+            seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        work()
+    assert seen == [(2, True)]
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
 
 

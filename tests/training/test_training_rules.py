@@ -69,9 +69,7 @@ def test_keep_last_hands_on_the_last_epoch_however_good(bench, monkeypatch):
 def test_what_is_kept_is_scored_and_handed_on(bench):
     # A rate so high that epochs go up and down; the record's accuracy is the best epoch's.
     optimizer = {"name": "sgd", "lr": 0.3, "batch": 32, "schedule": "constant"}
-    made = schedule(
-        {"m": {"model": NORMED, "keep": "best", "epochs": 8, "optimizer": optimizer}}
-    )
+    made = schedule({"m": {"model": NORMED, "keep": "best", "epochs": 8, "optimizer": optimizer}})
     record = bench.run(made)["m"].record
     scores = [row["val_accuracy"] for row in record["history"]]
     assert max(scores) > scores[-1], "pick another rate: the last epoch must not be the best"

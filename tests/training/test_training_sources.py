@@ -218,7 +218,9 @@ def test_views_of_one_batch_are_made_once_each(bench):
 def test_features_are_neither_resized_nor_distorted():
     x = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
     split = Split({"": x}, torch.tensor([0, 1]), torch.tensor([0, 1]))
-    viewer = Viewer(View("", None, (1.0, 2.0), (1.0, 2.0)), torch.device("cpu"), channels_last=False)
+    viewer = Viewer(
+        View("", None, (1.0, 2.0), (1.0, 2.0)), torch.device("cpu"), channels_last=False
+    )
     batch = Batch(split.x, split.y, split.index, torch.tensor([1, 0]), Augmentation(0, 0))
     # By hand: (3 - 1) / 1, (6 - 2) / 2 and (1 - 1) / 1, (2 - 2) / 2.
     assert batch.seen_by(viewer).tolist() == [[2.0, 2.0], [0.0, 0.0]]

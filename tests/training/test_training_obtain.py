@@ -1,0 +1,250 @@
+"""A stage from the store, or trained once: threads, damage, waiting, what is told."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from training_pieces import HINT, NORMED, SMALL, Watcher, pair, schedule
+
+from dmtsearch.errors import DamagedError, StoreError
+from dmtsearch.training import obtain
+from dmtsearch.training.shelf import once
+from dmtsearch.training.stage import StageRun
+
+
+def counted(monkeypatch, name, pause_s=0.0):
+    calls, real = [], getattr(StageRun, name)
+
+    def method(self, *args, **kwargs):
+        calls.append(self.stage.name)
+        time.sleep(pause_s)
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(StageRun, name, method)
+    return calls
+
+
+def test_a_stage_in_the_store_is_not_trained_again(bench, monkeypatch):
+    made = pair({"hints": [HINT], "hint_phase": {"epochs": 1}})
+    first = bench.run(made)
+    calls = counted(monkeypatch, "run_training")
+    watcher = Watcher()
+    second = bench.run(made, watcher)
+    assert calls == watcher.seen == []
+    for name, result in second.items():
+        assert result.reused
+        assert not first[name].reused
+        assert (result.key, result.record) == (first[name].key, first[name].record)
+
+
+def test_only_what_is_new_is_trained(bench, monkeypatch):
+    bench.run(pair({}))
+    calls = counted(monkeypatch, "run_training")
+    results = bench.run(pair({"soft": {"temperature": 2}}))
+    assert calls == ["student"]
+    assert results["teacher"].reused
+
+
+def test_threads_that_ask_for_one_stage_at_once_train_it_once(bench, monkeypatch):
+    made = schedule({"m": {"model": SMALL}})
+    calls = counted(monkeypatch, "run_training", pause_s=0.3)
+    bench.data.split("train"), bench.data.split("val")
+    job, results = bench.jobs(made)["m"], []
+    threads = [
+        threading.Thread(target=lambda: results.append(bench.obtain(job))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert calls == ["m"]
+    assert sorted(result.reused for result in results) == [False, True, True]
+    assert len({bench.model_bytes(result) for result in results}) == 1
+    assert bench.told.count("m: another process trains this stage; waiting for it") == 2
+
+
+def test_stages_that_share_a_hint_phase_at_once_train_it_once(bench, monkeypatch):
+    hinted = {"hints": [HINT], "hint_phase": {"epochs": 2}}
+    made = [pair({**hinted, "soft": {"temperature": t}}) for t in (2, 5)]
+    teacher = bench.obtain(bench.jobs(made[0])["teacher"])
+    jobs = [bench.jobs(one)["student"] for one in made]
+    assert jobs[0].keys.hint_key == jobs[1].keys.hint_key
+    calls = counted(monkeypatch, "run_hints", pause_s=0.3)
+    results = []
+    threads = [
+        threading.Thread(target=lambda job=job: results.append(bench.obtain(job))) for job in jobs
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert calls == ["student"]
+    assert sorted(result.hints_reused for result in results) == [False, True]
+    assert teacher.key not in {result.key for result in results}
+    assert "student: another process trains its hints; waiting for it" in bench.told
+
+
+def payloads(store, key):
+    root = Path(store.where.removeprefix("file://"))
+    return [path for path in root.rglob("*.safetensors") if key in str(path)]
+
+
+def spoil(store, key, how):
+    [path] = payloads(store, key)
+    path.chmod(0o644)
+    data = path.read_bytes()
+    path.write_bytes(data[:-5] if how == "truncated" else data[:-1] + bytes([data[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("how", ["truncated", "altered"])
+def test_a_damaged_stage_is_set_aside_told_about_and_trained_again(bench, how):
+    made = schedule({"m": {"model": SMALL}})
+    first = bench.run(made)["m"]
+    good = bench.model_bytes(first)
+    spoil(bench.store, first.key, how)
+    second = bench.run(made)["m"]
+    assert not second.reused
+    assert bench.model_bytes(second) == good
+    [told] = [text for text in bench.told if "is damaged" in text]
+    assert first.key[:12] in told
+    assert "quarantine" in told
+
+
+def test_a_damaged_hint_phase_is_trained_again_to_the_same_student(bench, monkeypatch):
+    hinted = {"hints": [HINT], "hint_phase": {"epochs": 2}}
+    bench.run(pair(hinted))
+    job = bench.jobs(pair(hinted))["student"]
+    good = bench.store.get(job.keys.hint_key).read("modules.safetensors")
+    spoil(bench.store, job.keys.hint_key, "altered")
+    calls = counted(monkeypatch, "run_hints")
+    other = bench.run(pair({**hinted, "soft": {"temperature": 9}}))["student"]
+    assert calls == ["student"]
+    assert not other.hints_reused
+    assert bench.store.get(job.keys.hint_key).read("modules.safetensors") == good
+
+
+def test_a_snapshot_that_is_damaged_is_trained_again(bench):
+    stages = {
+        "teacher": {"model": NORMED, "epochs": 3},
+        "student": {"model": SMALL, "source": {"stage": "teacher", "epoch": 1}},
+    }
+    bench.run(schedule(stages))
+    job = bench.jobs(schedule(stages))["teacher"]
+    spoil(bench.store, job.snapshots[0].key, "truncated")
+    watcher = Watcher()
+    results = bench.run(schedule(stages), watcher)
+    assert not results["teacher"].reused
+    assert results["student"].reused
+    assert bench.store.get(job.snapshots[0].key, verify=True) is not None
+
+
+def test_a_source_that_is_damaged_after_it_was_obtained_is_named(bench):
+    jobs = bench.jobs(pair({}))
+    teacher = bench.obtain(jobs["teacher"])
+    spoil(bench.store, teacher.key, "altered")
+    with pytest.raises(DamagedError, match=rf"stored object {teacher.key[:12]} is damaged"):
+        bench.obtain(jobs["student"])
+
+
+def test_a_store_that_is_full_loses_nothing_and_the_next_run_goes_on(bench, monkeypatch):
+    made = schedule({"m": {"model": SMALL, "epochs": 3}})
+    with monkeypatch.context() as patch:
+
+        def full(*args, **kwargs):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(type(bench.store._disk), "add_all", full)
+        with pytest.raises(StoreError, match=r"No space left|full"):
+            bench.run(made)
+    assert bench.run(made)["m"].record["epochs"] == 3
+
+
+def test_a_stage_s_checkpoints_go_when_it_is_done(bench, tmp_path):
+    other = bench.fresh(tmp_path / "other", save_every_s=0)
+    made = pair({"hints": [HINT], "hint_phase": {"epochs": 2}})
+    saved = []
+    real = other.store.save_progress
+    other.store.save_progress = lambda key, *rest: (saved.append(key), real(key, *rest))[1]
+    other.run(made)
+    assert len(saved) == 1 + 2 + 2  # teacher, hint phase, student
+    assert all(other.store.load_progress(key) is None for key in set(saved))
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(bench, tmp_path):
+    made = schedule({"m": {"model": SMALL, "epochs": 4}})
+    whole = bench.run(made)["m"]
+    other = bench.fresh(tmp_path / "other", save_every_s=0)
+    other.run(made, Watcher(stop_at=3))
+    slots = sorted(payloads(other.store, whole.key))
+    assert len(slots) == 2
+    slots[-1].chmod(0o644)
+    slots[-1].write_bytes(b"no tensors")
+    watcher = Watcher()
+    result = other.run(made, watcher)["m"]
+    assert watcher.seen[0].epoch == 3  # epoch 2 was whole
+    assert other.model_bytes(result) == bench.model_bytes(whole)
+    assert any("a checkpoint of" in text and "is damaged" in text for text in other.told)
+
+
+class Shelf:
+    """A store whose lease is taken until it was waited for twice."""
+
+    def __init__(self):
+        self.waits, self.made = 0, None
+
+    def lease(self, key):
+        return None if self.waits < 2 else self
+
+    def wait(self, key):
+        self.waits += 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+def test_once_waits_looks_again_and_makes_under_the_lease(monkeypatch):
+    monkeypatch.setattr("dmtsearch.training.shelf.time.sleep", lambda seconds: None)
+    shelf, looks, waits = Shelf(), [], []
+    result = once(
+        shelf,
+        "k",
+        look=lambda: looks.append(1),
+        make=lambda: "made",
+        on_wait=lambda: waits.append(1),
+    )
+    assert result == "made"
+    assert len(waits) == 1  # told once, however often it waits
+    assert len(looks) == 4  # before each try, and once more under the lease
+
+
+def test_a_stage_that_was_committed_between_look_and_lease_is_taken():
+    shelf = Shelf()
+    shelf.waits = 2
+    found = iter([None, "found"])
+    result = once(
+        shelf,
+        "k",
+        look=lambda: next(found),
+        make=lambda: pytest.fail("made twice"),
+        on_wait=lambda: None,
+    )
+    assert result == "found"
+
+
+def test_the_winner_s_result_is_returned_where_two_finish(bench, monkeypatch):
+    # Leases only avoid waste: a second commit of a key gets the first one's record.
+    made = schedule({"m": {"model": SMALL}})
+    real = obtain.stage_record
+    monkeypatch.setattr(bench.store, "lease", lambda key: Shelf())
+    job = bench.jobs(made)["m"]
+    first = bench.obtain(job)
+    looks = iter([None, None])
+    monkeypatch.setattr(obtain, "_finished", lambda *args: next(looks))
+    monkeypatch.setattr(
+        obtain, "stage_record", lambda *args, **kw: {**real(*args, **kw), "name": "late"}
+    )
+    assert bench.obtain(job).record == first.record
