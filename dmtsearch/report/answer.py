@@ -36,8 +36,9 @@ def _no_answer(summary: Summary) -> str:
     ]
     causes = summary.failures.causes
     if causes:
-        share = "all" if len(causes) == 1 and len(causes[0].trials) == total else "most often"
-        words.append(f"The cause, {share}: {causes[0].reason.rstrip('.')}.")
+        is_all = len(causes[0].trials) == total
+        start = "All failed for one reason" if is_all else "The most frequent cause"
+        words.append(f"{start}: {causes[0].reason.rstrip('.')}.")
     return " ".join(words)
 
 

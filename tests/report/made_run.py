@@ -9,83 +9,28 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.schedule import Expanded, Schedule, Stage, dump_schedule, expand
-from dmtsearch.search.ledger import Ledger
+from dmtsearch.schedule import (
+    Expanded,
+    Schedule,
+    Stage,
+    dump_schedule,
+    expand,
+)
 from dmtsearch.search.paths import RunPaths
 from dmtsearch.search.records import (
-    ArmMissing,
-    Redrawn,
+    Record,
     RunStarted,
     SearchEnded,
     StageEnded,
     StageRequest,
     TrialEnded,
     TrialProposed,
+    to_line,
 )
-from dmtsearch.space import Space, parse_space
-
-SPACE = """\
-# Question: does a gradual change of size help, and where should the hints sit?
-#
-# Scientific: number and size of the models in between, hint points at both hops, merit.
-# Nuisance:   learning rate 3e-3 (one-cycle), one value for all stages.
-# Fixed:      Fashion-MNIST, 6,000 training images, 10,000 for validation, temperature 4,
-#             widths a quarter of CNN8, CNN12 and CNN16.
-# Budget:     40 trials.
-dmtsearch: 1
-name: how-to-pass-through
-data: {name: fashion_mnist, train: 6000, val: 10000}
-search:
-  question: Does a gradual change of size help, and where should the hints sit?
-  objectives: {val_accuracy: max}
-  sampler: tpe
-  trials: 40
-defaults:
-  epochs: 10
-  keep: best
-  optimizer: {name: adam, lr: 0.003, schedule: one_cycle, batch: 128}
-stages:
-  teacher:
-    model: {family: plain, widths: [16, 32, 64, 128], convs: 2, head: [64]}
-  assistant:
-    repeat: {int: [0, 2]}
-    order: {model.size: decreasing}
-    source: teacher
-    model: {family: plain, convs: {int: [2, 4]}, size: {float: [0.2, 0.8, 0.2]}}
-    hints:
-      choice:
-        none: []
-        middle: [{source: block2, at: block2}]
-        any: [{source: {choice: [block1, block2, block3]}, at: {choice: [block1, block2, block3]}}]
-    hint_phase: {epochs: 5}
-    merit: {choice: {none: none, delta: {rule: delta, increment: {float: [0.05, 0.3]}}}}
-  student:
-    source: assistant
-    model: {family: plain, widths: [4, 8, 16, 32], convs: 4, head: [64]}
-    hints: {choice: {none: [], middle: [{source: block2, at: block2}]}}
-    hint_phase: {epochs: 5}
-    soft: {temperature: {log: [1, 20]}, weight: 0.5}
-"""
-
-ONE_HOLE = """\
-dmtsearch: 1
-name: one-hole
-data: {name: digits, val: 0.25}
-search: {trials: 12}
-stages:
-  teacher: {model: {family: plain, widths: [32, 64], convs: 2}}
-  student:
-    source: teacher
-    model: {family: plain, widths: [4, 8], convs: 2}
-    soft: {weight: {choice: [0.3, 0.6, 0.9]}}
-"""
+from dmtsearch.space import Space
 
 _PARAMS = {"teacher": 327_674, "student": 52_430}
 _START = datetime(2026, 3, 2, 9, 0, tzinfo=timezone.utc)
-_ARMS = {"scratch": (0, 1, 2), "direct": (0, 1, 2), "scratch_long": (0,), "direct_long": (0,),
-         "fitnet": (0,), "assistant": (0,)}  # fmt: skip
-_LEVEL = {"scratch": 0.857, "direct": 0.8615, "scratch_long": 0.858, "direct_long": 0.866,
-          "fitnet": 0.871, "assistant": 0.859}  # fmt: skip
 
 
 @dataclass
@@ -107,10 +52,15 @@ class MadeRun:
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True)
         self.paths = RunPaths(self.root)
-        self.ledger = Ledger(self.paths.ledger)
+        self.paths.ledger.touch()
         self.clock = _START
         self.trials = 0
         self.done: set[str] = set()
+
+    def write(self, record: Record) -> None:
+        """Add a line to the ledger, without the flush to disk that a real one waits for."""
+        with self.paths.ledger.open("a", encoding="utf-8") as file:
+            file.write(to_line(record) + "\n")
 
     def tick(self, seconds: float = 5.0) -> str:
         """The time, after some of it has passed."""
@@ -127,7 +77,7 @@ class MadeRun:
             "store": "file:///data/store",
         }
         self.paths.run.write_text(json.dumps(facts), encoding="utf-8")
-        self.ledger.append(
+        self.write(
             RunStarted(
                 run_id="7c1f2ab09d3e",
                 started=self.tick(),
@@ -166,7 +116,7 @@ class MadeRun:
             cold_cost=sum(stage.cost for stage in stages),
         )
         self.trials += 1
-        self.ledger.append(line)
+        self.write(line)
         return line
 
     def finish(self, trial: TrialProposed, accuracy: float) -> None:
@@ -182,7 +132,7 @@ class MadeRun:
         """Write the line of a stage that ended."""
         self.done.add(stage.key)
         is_run = status != "store"
-        self.ledger.append(
+        self.write(
             StageEnded(
                 key=stage.key,
                 name=stage.name,
@@ -221,7 +171,7 @@ class MadeRun:
             "cold_cost": trial.cold_cost,
             "val_nll": None if accuracy is None else 3.2 * (1 - accuracy),
         }
-        self.ledger.append(
+        self.write(
             TrialEnded(
                 trial=trial.trial,
                 status=status,
@@ -239,8 +189,7 @@ class MadeRun:
 
     def stop(self, reason: str = "trials") -> Path:
         """Write why the driver stopped, and return the run folder."""
-        self.ledger.append(SearchEnded(reason, self.tick()))
-        self.ledger.close()
+        self.write(SearchEnded(reason, self.tick()))
         return self.root
 
 
@@ -294,91 +243,3 @@ def history(rng: random.Random, stage: StageRequest, accuracy: float) -> list[di
         value = accuracy * min(1.0, rise / (1 - 0.45 * math.exp(-0.45 * stage.epochs))) + noise
         rows.append({"phase": "train", "epoch": epoch, "loss": 1.2 / epoch, "val_accuracy": value})
     return rows
-
-
-def draw_accuracy(rng: random.Random, values: dict[str, Any]) -> float:
-    """A made-up response: hints at both hops help, a middle model without hints does not."""
-    level = 0.861 + 0.006 * (values.get("student.hints") == "middle")
-    hints = values.get("assistant.1.hints", values.get("assistant.hints"))
-    if values.get("assistant.repeat", 0):
-        level += 0.004 if hints in ("middle", "any") else -0.001
-    temperature = float(values.get("student.soft.temperature", 4.0))
-    level -= 0.002 * (math.log(temperature) - math.log(5)) ** 2
-    return level + rng.gauss(0, 0.0022)
-
-
-def made_search(
-    root: Path,
-    *,
-    text: str = SPACE,
-    trials: int = 40,
-    objectives: dict[str, str] | None = None,
-    controls: bool = True,
-) -> MadeRun:
-    """A finished search in `root`, its controls first, every 11th trial failed, every 7th pruned.
-
-    The caller writes the last line with `stop()`.
-    """
-    space = parse_space(text, "space.yaml")
-    run = MadeRun(root, space, objectives or {"val_accuracy": "max"})
-    run.start(text, trials=trials)
-    if controls:
-        add_controls(run)
-    for number in range(trials):
-        values = dict(space.sample(seed=number))
-        schedule = space.fill(values)
-        trial = run.propose("search", schedule, values)
-        if number % 11 == 10:
-            epoch = 1 + number % 4
-            reason = (
-                f"stage 'student' diverged: its soft loss was nan in epoch {epoch} of the "
-                "train phase, step 12; lower optimizer.lr, or the weight of the soft term"
-            )
-            for stage in trial.stages[:-1]:
-                if stage.key not in run.done:
-                    run.stage(stage, trial.trial, 0.88)
-            run.end(trial, "failed", stage="student", reason=reason, epochs=number % 4)
-        elif number % 7 == 6 and len(run.objectives) == 1:
-            for stage in trial.stages[:-1]:
-                if stage.key not in run.done:
-                    run.stage(stage, trial.trial, 0.88)
-            reason = "pruned at epoch 3 of 10: val accuracy under the median"
-            run.end(trial, "pruned", stage="student", reason=reason, epochs=3)
-        else:
-            run.finish(trial, draw_accuracy(run.rng, values))
-        if number % 9 == 4:
-            run.ledger.append(Redrawn("duplicate", values, f"trial {trial.trial}"))
-    return run
-
-
-def add_controls(run: MadeRun) -> None:
-    """The control arms of a made-up table, and one that the space cannot have."""
-    anchor = run.space.anchor()
-    values = run.space.anchor_values()
-    for arm, seeds in _ARMS.items():
-        long = 3 if arm.endswith("_long") else 1
-        for seed in seeds:
-            schedule = arm_schedule(run.space, arm, values)
-            trial = run.propose(arm, schedule or anchor, {}, seed)
-            run.finish(trial, _LEVEL[arm] + run.rng.gauss(0, 0.0018) + 0.0 * long)
-    run.ledger.append(ArmMissing("hint_reversed", "the anchor has no hints"))
-
-
-def arm_schedule(space: Space, arm: str, values: dict[str, Any]) -> Schedule:
-    """A schedule that stands for a control arm: fewer stages, or more epochs."""
-    from dmtsearch.schedule import parse_schedule
-
-    data = "data: {name: fashion_mnist, train: 6000, val: 10000}"
-    epochs = 30 if arm.endswith("_long") else 10
-    teacher = "  teacher: {epochs: 10, model: {family: plain, widths: [16, 32, 64, 128]}}\n"
-    middle = "  middle: {source: teacher, model: {family: plain, size: 0.5}}\n"
-    student = "model: {family: plain, widths: [4, 8, 16, 32], convs: 4}"
-    hints = ", hints: [{source: block2, at: block2}], hint_phase: {epochs: 5}"
-    parts = {
-        "scratch": f"  student: {{epochs: {epochs}, {student}}}\n",
-        "direct": f"{teacher}  student: {{source: teacher, epochs: {epochs}, {student}}}\n",
-        "fitnet": f"{teacher}  student: {{source: teacher, epochs: 10, {student}{hints}}}\n",
-        "assistant": f"{teacher}{middle}  student: {{source: middle, epochs: 10, {student}}}\n",
-    }
-    body = parts[arm.removesuffix("_long")]
-    return parse_schedule(f"dmtsearch: 1\nname: {arm}\n{data}\nstages:\n{body}", f"{arm}.yaml")

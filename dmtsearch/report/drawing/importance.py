@@ -25,7 +25,8 @@ def draw_importance(importance: Importance) -> Drawing | None:
         axes = figure.subplots()
         height = 0.32 if both else 0.6
         for row, hole in enumerate(holes):
-            bars = [(hole.ped, hole.ped_range, SEARCH, -height / 2 if both else 0.0)]
+            has_both = hole.fanova is not None
+            bars = [(hole.ped, hole.ped_range, SEARCH, -height / 2 if has_both else 0.0)]
             if hole.fanova is not None and hole.fanova_range is not None:
                 bars.append((hole.fanova, hole.fanova_range, OTHER, height / 2))
             for value, (low, high), colour, offset in bars:
@@ -57,7 +58,8 @@ def draw_importance(importance: Importance) -> Drawing | None:
             f"n = {importance.n} finished trials. Dark lines: the range when each "
             "fifth of the trials is left out in turn. PED-ANOVA "
             f"asks which holes set the best {100 * importance.quantile:.0f} % of them apart; "
-            "fANOVA which holes explain the variance of all. Both describe this search, whose "
-            "sampler did not try all values equally often."
+            "fANOVA which holes explain the variance of all. The shares of each "
+            "measure add up to 100 %. Both describe this search, whose sampler did not try all "
+            "values equally often."
         ),
     )

@@ -25,8 +25,8 @@ def arms_section(summary: Summary) -> Section:
     if not names:
         blocks.append(
             Text(
-                "No control arm was run, so the search has nothing to be compared with: write "
-                "`controls: default` into the space's search block."
+                "No control arm was run, so the search has nothing to be compared with; the line "
+                "“controls: default” in the space's search block asks for them."
             )
         )
     for arm in summary.record.missing:

@@ -1,0 +1,33 @@
+"""Run folders that the report's tests share; a test that changes one makes its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_run import MadeRun
+from made_search import ONE_HOLE, made_search
+
+from dmtsearch.space import parse_space
+
+
+@pytest.fixture(scope="session")
+def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 search trials (3 failed, 5 pruned, 32 done) and controls, with an Optuna journal."""
+    from made_journal import write_journal
+
+    root = made_search(tmp_path_factory.mktemp("runs") / "full").stop()
+    write_journal(root)
+    return root
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., MadeRun]:
+    """Start a run of the space with one hole, `student.soft.weight`."""
+
+    def start(**objectives: str) -> MadeRun:
+        space = parse_space(ONE_HOLE, "space.yaml")
+        run = MadeRun(tmp_path / "tiny", space, objectives or {"val_accuracy": "max"})
+        run.start(ONE_HOLE, trials=12)
+        return run
+
+    return start
