@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmtsearch.schedule import Schedule, expand
-from dmtsearch.space.arms import Arm, Costs, control_arms
+from dmtsearch.space import Arm, Costs, control_arms
 
 if TYPE_CHECKING:
     from .prepare import PrepareContext

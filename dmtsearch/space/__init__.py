@@ -1,7 +1,11 @@
 """Which schedules may be tried: a schedule with holes, checked and filled."""
 
+from .arms import Arm as Arm
+from .arms import control_arms as control_arms
 from .hole import Condition as Condition
 from .hole import Hole as Hole
+from .recipes import RECIPES as RECIPES
+from .recipes import Costs as Costs
 from .resolved import dump_space as dump_space
 from .resolved import override_space as override_space
 from .space import Space as Space

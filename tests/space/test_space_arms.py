@@ -1,0 +1,190 @@
+"""Control arms: each row of DESIGN.md's table 6.3, made from a space's anchor."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dmtsearch.errors import ScheduleError
+from dmtsearch.schedule import dump_schedule, expand, parse_schedule
+from dmtsearch.space import RECIPES, Costs, control_arms, load_space
+
+ROOT = Path(__file__).parents[2]
+PINNED = Path(__file__).parent / "arms"
+SPACES = ("demo", "fashion_mnist_how_to_pass_through")
+POINTS = ("block1", "block2", "block3", "block4")
+# First model 100 MACs, delivered 10; the path costs 9,000 a sample, 6,000 of them the first stage.
+COSTS = Costs(first=100, delivered=10, path=9_000, first_path=6_000)
+
+
+def arms(schedule, names="default", costs=COSTS):
+    return control_arms(schedule, names, costs=costs, points=lambda stage: POINTS)
+
+
+def stages_of(schedule, name):
+    (arm,) = [arm for arm in arms(schedule, [name]) if arm.seed == schedule.seed]
+    assert arm.reason_missing is None, arm.reason_missing
+    return expand(arm.schedule).stages
+
+
+@pytest.fixture
+def chain():
+    return parse_schedule(
+        """\
+dmtsearch: 1
+name: chain
+seed: 3
+data: {name: digits}
+defaults: {epochs: 10, keep: best, optimizer: {name: adam, batch: 64}}
+stages:
+  teacher: {model: {family: plain, widths: [8, 16, 32]}, epochs: 20}
+  assistant:
+    source: teacher
+    model: {family: plain, size: 0.5}
+    soft: {temperature: 2, weight: 0.7}
+    hints: [{source: block1, at: block1}]
+    hint_phase: {epochs: 4}
+  student:
+    source: assistant
+    model: {family: plain, widths: [2, 4, 8]}
+    soft: {temperature: 8, weight: 0.6}
+    merit: {rule: delta, increment: 0.1}
+    hints: [{source: block2, at: block3}]
+    hint_phase: {epochs: 5}
+    switch: {when: accuracy, at_least: 0.9}
+"""
+    )
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_the_arms_of_a_shipped_space_are_pinned_to_the_letter(space):
+    made = arms(load_space(ROOT / "search_spaces" / f"{space}.yaml").anchor())
+    expected = {path.stem: path.read_text() for path in (PINNED / space).glob("*.yaml")}
+    found = {f"{arm.name}-{arm.seed}": dump_schedule(arm.schedule) for arm in made if arm.schedule}
+    assert found.keys() == expected.keys()
+    for name, text in found.items():
+        assert text == expected[name], name
+
+
+def test_scratch_and_direct_have_three_seeds_on_one_first_model(chain):
+    made = arms(chain)
+    assert [arm.seed for arm in made if arm.name == "scratch"] == [3, 4, 5]
+    direct = [arm for arm in made if arm.name == "direct"]
+    assert [arm.seed for arm in direct] == [3, 4, 5]
+    for arm in direct:
+        assert arm.schedule.seed == arm.seed
+        teacher, student = expand(arm.schedule).stages
+        own = arm.schedule.seed if teacher.seed is None else teacher.seed
+        assert own == 3
+        assert student.seed is None
+
+
+def test_scratch_is_the_delivered_model_from_labels_for_all_its_epochs(chain):
+    (student,) = stages_of(chain, "scratch")
+    assert (student.name, student.epochs) == ("student", 15)
+    assert (student.sources, student.soft, student.merit, student.hints) == ((), None, None, ())
+    assert student.hint_phase is None
+    assert student.switch.when == "epochs"
+    assert student.keep == "best"
+
+
+def test_the_long_arms_cost_what_the_schedule_costs(chain):
+    # scratch_long: 3 * 10 * epochs = 9,000. direct_long: 6,000 + 3 * 10 * epochs + 100 = 9,000.
+    (student,) = stages_of(chain, "scratch_long")
+    assert student.epochs == 300
+    _, student = stages_of(chain, "direct_long")
+    assert student.epochs == round(2_900 / 30)
+
+
+def test_a_long_arm_is_capped_at_twenty_times_and_says_so(chain):
+    made = arms(chain, ["scratch_long"], replace(COSTS, path=90_000))
+    assert made[0].capped
+    assert expand(made[0].schedule).stages[0].epochs == 20 * 15
+    assert not arms(chain, ["scratch_long"])[0].capped
+
+
+def test_direct_takes_the_last_soft_settings_and_neither_hints_nor_merit(chain):
+    teacher, student = stages_of(chain, "direct")
+    assert teacher == expand(chain).stages[0]
+    assert student.sources[0].stage == "teacher"
+    assert (student.soft.temperature, student.soft.weight) == (8, 0.6)
+    assert (student.epochs, student.hints, student.merit) == (15, (), None)
+    _, standardised = stages_of(chain, "direct_standardised")
+    assert standardised == replace(student, soft=replace(student.soft, standardise=True))
+
+
+def test_assistant_keeps_the_first_assistant_with_soft_targets_alone(chain):
+    _, assistant, student = stages_of(chain, "assistant")
+    assert (assistant.epochs, assistant.hints) == (14, ())
+    assert (assistant.soft.temperature, assistant.soft.weight) == (2, 0.7)
+    assert student.sources[0].stage == "assistant"
+
+
+def test_assistant_is_of_half_size_where_the_schedule_has_none(chain):
+    text = dump_schedule(chain).replace("source: assistant", "source: teacher")
+    document = text.split("  assistant:")[0] + "  student:" + text.split("  student:")[1]
+    _, assistant, student = stages_of(parse_schedule(document), "assistant")
+    assert assistant.model["size"] == {"at": 0.5, "between": ["teacher", "student"]}
+    assert student.sources[0].stage == "assistant"
+
+
+def test_fitnet_is_one_hop_with_the_last_hints(chain):
+    _, student = stages_of(chain, "fitnet")
+    (hint,) = student.hints
+    assert (hint.stage, hint.source, hint.at) == ("teacher", "block2", "block3")
+    assert (student.hint_phase.epochs, student.epochs) == (5, 10)
+
+
+def test_fitnet_takes_the_middle_pair_for_half_of_the_epochs_where_there_are_no_hints(chain):
+    text = dump_schedule(chain)
+    lines = [line for line in text.splitlines() if "hint" not in line]
+    _, student = stages_of(parse_schedule("\n".join(lines)), "fitnet")
+    assert [(hint.source, hint.at) for hint in student.hints] == [(0.5, 0.5)]
+    assert (student.hint_phase.epochs, student.epochs) == (5, 5)
+
+
+def test_hint_reversed_mirrors_each_source_point_in_its_models_list(chain):
+    _, assistant, student = stages_of(chain, "hint_reversed")
+    # Of four points, block1 mirrors to block4 and block2 to block3; the student's end stays.
+    assert [(hint.source, hint.at) for hint in assistant.hints] == [("block4", "block1")]
+    assert [(hint.source, hint.at) for hint in student.hints] == [("block3", "block3")]
+
+
+def test_an_arm_that_a_schedule_cannot_have_is_named_with_the_reason(chain):
+    def reason(schedule, name):
+        (arm,) = arms(schedule, [name])
+        assert arm.schedule is None
+        return arm.reason_missing
+
+    alone = stages_of(chain, "scratch")
+    only = parse_schedule(dump_schedule(arms(chain, ["scratch"])[0].schedule))
+    assert len(alone) == 1
+    assert "no source" in reason(only, "direct")
+    assert "no hints" in reason(only, "hint_reversed")
+    assert "no merit" in reason(only, "merit_matched")
+    assert "by confirm" in reason(chain, "best_direct")
+    made = control_arms(
+        chain, ["hint_reversed"], costs=COSTS, points=lambda stage: ("block0", "block1", "block2")
+    )
+    assert made[0].reason_missing is None
+    middle = parse_schedule(
+        dump_schedule(chain).replace("source: block2", "source: block1"), "middle"
+    )
+    made = control_arms(
+        middle, ["hint_reversed"], costs=COSTS, points=lambda stage: ("block0", "block1", "block2")
+    )
+    assert "mirroring changes nothing" in made[0].reason_missing
+
+
+def test_the_merit_arms_replace_the_rule_by_a_placebo(chain):
+    for name, placebo in (("merit_matched", "mean"), ("merit_shuffled", "shuffle")):
+        student = stages_of(chain, name)[-1]
+        assert (student.merit.rule, student.merit.placebo) == ("delta", placebo)
+
+
+def test_names_choose_the_arms_and_a_misspelt_one_is_refused(chain):
+    assert arms(chain, "none") == ()
+    assert {arm.name for arm in arms(chain)} == set(RECIPES) - {"best_direct"}
+    assert [arm.name for arm in arms(chain, ["fitnet"])] == ["fitnet"]
+    with pytest.raises(ScheduleError, match="no arm 'fitnett'; did you mean 'fitnet'"):
+        arms(chain, ["fitnett"])
