@@ -45,6 +45,6 @@ def cold_cost(
 def epochs_with_targets(epochs: int, until: float) -> int:
     """The first so many epochs have soft targets: `until` of `epochs`, rounded up.
 
-    Rounded through a decimal first: 0.7 of 10 is 7, though 0.7 * 10 in binary is a little more.
+    Rounded to nine digits first: 0.28 of 25 is 7, though 0.28 * 25 in binary is a little more.
     """
     return math.ceil(round(until * epochs, 9))

@@ -217,11 +217,19 @@ def test_hints_in_the_loss_are_a_weighted_mean_square(bench, scale):
     arm.check()
 
 
-@pytest.mark.parametrize("then", ["stop", "stay"])
-@pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_hint_phase_comes_first_and_hands_on_what_it_keeps(bench, then, keep):
+@pytest.mark.parametrize(
+    ("keep", "then", "dropout"),
+    [
+        ("best", "stop", 0),
+        ("last", "stop", 0.3),
+        ("best", "stay", 0),
+        ("last", "stay", 0),
+    ],
+)
+def test_a_hint_phase_comes_first_and_hands_on_what_it_keeps(bench, keep, then, dropout):
     phase = {"epochs": 3, "keep": keep, "then": then}
-    arm = Arm(bench, {"hints": [HINT], "hint_phase": phase})
+    spec = {**SMALL, "dropout": dropout}
+    arm = Arm(bench, {"hints": [HINT], "hint_phase": phase}, model=spec)
     module, teacher = hand.adapter(3, 4), arm.teachers[0]
 
     def hint(images, at):

@@ -155,6 +155,36 @@ def test_each_field_that_changes_a_result_changes_the_key(base, kind, field):
 
 
 @pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        pytest.param(k, f, id=f"{k.__name__}.{f}")
+        for k, table in OTHER.items()
+        for f in table
+        if k is not HintPhase
+    ],
+)
+def test_each_field_changes_the_key_of_a_stage_without_hint_phase_too(base, kind, field):
+    resolved, job = base
+    resolved = replace(resolved, stage=replace(resolved.stage, hint_phase=None))
+    stage = changed(resolved.stage, kind, field)
+    hints = tuple(replace(h, hint=stage.hints[0]) for h in resolved.hints)
+    after = keys(replace(resolved, stage=stage, hints=hints), job)
+    assert after.key != keys(resolved, job).key
+    assert after.hint_key is None
+
+
+@pytest.mark.parametrize("field", ["combine", "drop"])
+def test_one_source_is_its_own_mean_and_sum_and_never_left_out(base, field):
+    resolved, job = base
+    stage = changed(resolved.stage, Soft, field)
+    one, other = (
+        keys(replace(resolved, stage=s), job, source_keys=["1" * 64])
+        for s in (resolved.stage, stage)
+    )
+    assert one.key == other.key
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("seed", 1),
