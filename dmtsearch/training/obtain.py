@@ -10,7 +10,7 @@ from torch import nn
 from dmtsearch.data import Split
 from dmtsearch.errors import DivergedError
 from dmtsearch.training.build import build_stage_model, build_trained, state_from_bytes
-from dmtsearch.training.checkpoint import state_bytes
+from dmtsearch.training.checkpoint import epochs_done, state_bytes
 from dmtsearch.training.job import StageJob, TrainedModel
 from dmtsearch.training.profile import computing
 from dmtsearch.training.progress import Decision, Listener, Row
@@ -38,12 +38,15 @@ class Bench:
         train, val: Splits, on the device.
         objects: Modules that the user gave in place of a model's description; never changed.
         save_every_s: Seconds between checkpoints, at least.
+        run: The search that trains here, written into the records of what it trains: after any
+            interruption it can tell its own work from what it found.
     """
 
     train: Split
     val: Split
     objects: Mapping[str, nn.Module]
     save_every_s: float = SAVE_EVERY_S
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def _train(
         run = _set_up(job, bench, shelf)
         hinted: HintOutcome | None = None
         if job.keys.hint_key is not None:
-            outcome = _obtain_hints(job, run, shelf, listen, tell)
+            outcome = _obtain_hints(job, run, bench, shelf, listen, tell)
             if isinstance(outcome, Stopped):
                 return outcome
             hinted = outcome
@@ -129,7 +132,7 @@ def _train(
         started = time.monotonic()
         try:
             result = run.run_training(
-                KeyedWorkspace(shelf, job.keys.key, job.name, tell),
+                _checkpoints(job, shelf, tell),
                 listen,
                 earlier=earlier,
                 at_epoch=lambda epoch: _keep_snapshot(job, run, shelf, epoch),
@@ -143,6 +146,7 @@ def _train(
         if result.decision is Decision.STOP:
             return Stopped(job.name, (*earlier, *result.history))
         record = stage_record(job, run, result, hinted, seconds=time.monotonic() - started)
+        record["run"] = bench.run
         files = {MODEL_FILE: state_bytes(run.model)}
     done = shelf.commit(job.keys.key, files, record, kind="stage", preimage=job.keys.preimage)
     shelf.drop_progress(job.keys.key)
@@ -183,6 +187,23 @@ def _weights(trained: TrainedModel, shelf: Shelf) -> bytes:
     return found.read(MODEL_FILE)
 
 
+def _checkpoints(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> KeyedWorkspace:
+    """The stage's checkpoints, unless they lie past an epoch of which a later stage learns.
+
+    A run that nobody asked for that epoch may have left them; going on, it would not come again.
+    """
+    key = job.keys.key
+    missing = [snapshot.epoch for snapshot in job.snapshots if shelf.get(snapshot.key) is None]
+    found = shelf.load_progress(key, on_damage=tell) if missing else None
+    if found is not None and epochs_done(found.files) >= min(missing):
+        tell(
+            f"{job.name}: its checkpoint lies past epoch {min(missing)}, of which a later stage "
+            "learns; training it from the start"
+        )
+        shelf.drop_progress(key)
+    return KeyedWorkspace(shelf, key, job.name, tell)
+
+
 def _keep_snapshot(job: StageJob, run: StageRun, shelf: Shelf, epoch: int) -> None:
     for snapshot in job.snapshots:
         if snapshot.epoch == epoch:
@@ -196,7 +217,12 @@ def _keep_snapshot(job: StageJob, run: StageRun, shelf: Shelf, epoch: int) -> No
 
 
 def _obtain_hints(
-    job: StageJob, run: StageRun, shelf: Shelf, listen: Listener, tell: Callable[[str], None]
+    job: StageJob,
+    run: StageRun,
+    bench: Bench,
+    shelf: Shelf,
+    listen: Listener,
+    tell: Callable[[str], None],
 ) -> HintOutcome | Stopped:
     """Put the hint phase's weights into `run`: kept ones if there are any, else trained now."""
     key = job.keys.hint_key
@@ -215,7 +241,7 @@ def _obtain_hints(
         shelf,
         key,
         look=look,
-        make=lambda: _train_hints(job, run, shelf, key, listen, tell),
+        make=lambda: _train_hints(job, run, bench, shelf, key, listen, tell),
         on_wait=lambda: tell(f"{job.name}: another process trains its hints; waiting for it"),
     )
 
@@ -223,6 +249,7 @@ def _obtain_hints(
 def _train_hints(
     job: StageJob,
     run: StageRun,
+    bench: Bench,
     shelf: Shelf,
     key: str,
     listen: Listener,
@@ -239,6 +266,7 @@ def _train_hints(
     if result.decision is Decision.STOP:
         return Stopped(job.name, result.history)
     record = hint_record(job, run, result, seconds=time.monotonic() - started)
+    record |= {"run": bench.run, "stage": job.keys.key}
     shelf.commit(
         key, {MODULES_FILE: state_bytes(run.modules)}, record, kind="hint_phase", preimage=preimage
     )

@@ -108,6 +108,7 @@ def stage_record(
         "history": [dict(row) for row in (*earlier, *result.history)],
         "seconds": seconds,
         "hint_seconds": hints["seconds"],
+        "hints_by": [hints.get("run"), hints.get("stage")],
         "versions": versions(),
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from dmtsearch.data import DataFacts
-from dmtsearch.errors import DmtSearchError, ScheduleError, nearest
+from dmtsearch.errors import DmtSearchError, ModelError, ScheduleError, nearest
 from dmtsearch.models import (
     build_skeleton,
     check_weights,
@@ -23,6 +23,7 @@ from dmtsearch.models import (
     resolve_size,
     tap_shapes,
 )
+from dmtsearch.models.probe import output_shape
 from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
 from dmtsearch.training.build import OBJECT
 from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
@@ -208,15 +209,16 @@ class _Resolver:
             return self.skeletons[name]
         if name not in self.models:
             return None
-        if name in self.objects:
-            self.skeletons[name] = self.objects[name]
-            return self.objects[name]
         shape, classes = self.in_shapes[name], self._classes(stage)
         try:
-            built = build_skeleton(self.models[name], in_shape=shape, num_classes=classes)
-            check_weights(
-                self.models[name], in_shape=shape, num_classes=classes, base_dir=self.folder
-            )
+            if name in self.objects:
+                built = self.objects[name]
+                _check_given(built, shape, classes)
+            else:
+                built = build_skeleton(self.models[name], in_shape=shape, num_classes=classes)
+                check_weights(
+                    self.models[name], in_shape=shape, num_classes=classes, base_dir=self.folder
+                )
         except DmtSearchError as error:
             del self.models[name]
             self._problem(stage, "model", error)
@@ -231,6 +233,7 @@ class _Resolver:
         try:
             macs = count_macs(skeleton, shape)
         except DmtSearchError as error:
+            del self.skeletons[stage.name]
             self._problem(stage, "model", error)
             return None
         self._check_init(stage)
@@ -308,6 +311,15 @@ class _Resolver:
 
 class _EndsUnknownError(Exception):
     """A relative size cannot be found, since an end of its chain has a problem of its own."""
+
+
+def _check_given(module: nn.Module, in_shape: tuple[int, ...], classes: int) -> None:
+    """Refuse a user's module that does not read the data or gives other than a logit a class."""
+    for training in (False, True):
+        shape = output_shape(module, in_shape, training=training)
+        if shape != (2, classes):
+            given = f"[N, {', '.join(map(str, shape[1:]))}]" if isinstance(shape, tuple) else shape
+            raise ModelError(f"the given module gives {given}; the data needs [N, {classes}]")
 
 
 def _describe_adapter(hint: Hint, source_shape: tuple[int, ...], at_shape: tuple[int, ...]) -> str:
