@@ -3,56 +3,13 @@
 import pytest
 import torch
 import training_by_hand as hand
-from training_pieces import BIG, HINT, NORMED, SMALL, schedule
+from training_pieces import HINT, NORMED, SMALL
 
 from dmtsearch.data import crop_flip
-from dmtsearch.models import build_model
-
-
-def build(spec):
-    """The stage's model as it starts."""
-    seed = hand.own_seed("init")
-    return build_model(spec, in_shape=(1, 8, 8), num_classes=10, seed=seed)
-
-
-class Arm:
-    """One student trained twice: by `obtain_stage` (its result), and by hand (its model)."""
-
-    def __init__(self, bench, student, *, sources=1, model=SMALL):
-        stages = {
-            f"teacher{number}": {"model": BIG, "epochs": 1 + number} for number in range(sources)
-        }
-        stages["student"] = {"model": model, **student}
-        if sources:
-            stages["student"]["source"] = list(stages)[:-1]
-        self.job = bench.jobs(schedule(stages))["student"]
-        self.results = bench.run(schedule(stages))
-        train, val = bench.data.split("train"), bench.data.split("val")
-        self.train, self.val = hand.Images(train, train), hand.Images(val, train)
-        self.model = build(model)
-        self.bench = bench
-        self.teachers = [self._teacher(name) for name in list(stages)[:-1]]
-
-    def _teacher(self, name):
-        model = build(BIG)
-        model.load_state_dict(self.bench.weights(self.results[name]))
-        return model.eval()
-
-    def logits(self, at, teacher=0):
-        return hand.outputs(self.teachers[teacher], self.train.x[at])
-
-    def check(self):
-        """Both students have the same weights."""
-        torch.testing.assert_close(
-            dict(self.model.state_dict()),
-            self.bench.weights(self.results["student"]),
-            rtol=1e-4,
-            atol=1e-6,
-        )
 
 
 def test_labels_alone_are_cross_entropy(bench):
-    arm = Arm(bench, {}, sources=0)
+    arm = hand.Arm(bench, {}, sources=0)
     hand.fit(
         [arm.model],
         arm.train,
@@ -64,7 +21,7 @@ def test_labels_alone_are_cross_entropy(bench):
 def test_batch_norm_and_dropout_are_as_in_a_bare_loop(bench):
     optimizer = {"name": "sgd", "lr": 0.05, "batch": 32, "schedule": "constant"}
     spec = {**NORMED, "dropout": 0.25}
-    arm = Arm(bench, {"optimizer": optimizer}, sources=0, model=spec)
+    arm = hand.Arm(bench, {"optimizer": optimizer}, sources=0, model=spec)
     hand.fit(
         [arm.model],
         arm.train,
@@ -77,7 +34,7 @@ def test_batch_norm_and_dropout_are_as_in_a_bare_loop(bench):
 
 
 def test_smoothing_spreads_the_label_over_the_classes(bench):
-    arm = Arm(bench, {"hard": {"smoothing": 0.2}}, sources=0)
+    arm = hand.Arm(bench, {"hard": {"smoothing": 0.2}}, sources=0)
     hand.fit(
         [arm.model],
         arm.train,
@@ -102,7 +59,7 @@ def test_smoothing_spreads_the_label_over_the_classes(bench):
     ],
 )  # fmt: skip
 def test_soft_targets_add_a_t2_kl(bench, student, a, h, T):
-    arm = Arm(bench, student)
+    arm = hand.Arm(bench, student)
 
     def loss(at, *_):
         z, y = arm.model(arm.train.x[at]), arm.train.y[at]
@@ -113,7 +70,7 @@ def test_soft_targets_add_a_t2_kl(bench, student, a, h, T):
 
 
 def test_standardised_logits_have_mean_0_and_deviation_1(bench):
-    arm = Arm(bench, {"soft": {"standardise": True, "temperature": 2}})
+    arm = hand.Arm(bench, {"soft": {"standardise": True, "temperature": 2}})
 
     def loss(at, *_):
         z, y = arm.model(arm.train.x[at]), arm.train.y[at]
@@ -126,7 +83,7 @@ def test_standardised_logits_have_mean_0_and_deviation_1(bench):
 
 def test_until_leaves_labels_alone_with_weight_1(bench):
     # 0.3 of 2 epochs, rounded up, is 1: the second epoch has a = 0 and h = 1.
-    arm = Arm(bench, {"soft": {"until": 0.3}})
+    arm = hand.Arm(bench, {"soft": {"until": 0.3}})
 
     def loss(at, epoch, _):
         z, y = arm.model(arm.train.x[at]), arm.train.y[at]
@@ -158,7 +115,7 @@ def weights_of_samples(rule, logits, y):
     ids=lambda merit: "-".join(str(value) for value in merit.values()),
 )
 def test_merit_moves_the_weights_of_each_sample(bench, merit):
-    arm = Arm(bench, {"merit": merit})
+    arm = hand.Arm(bench, {"merit": merit})
     every = torch.arange(len(arm.train.y))
     weights = weights_of_samples(merit["rule"], arm.logits(every), arm.train.y)
     assert len(weights.unique()) > 1, "a source that is always right shows nothing"
@@ -179,7 +136,7 @@ def test_merit_moves_the_weights_of_each_sample(bench, merit):
 @pytest.mark.parametrize("combine", ["mean", "sum"])
 @pytest.mark.parametrize("drop", [0.0, 0.6])
 def test_two_sources_are_combined_and_left_out(bench, combine, drop):
-    arm = Arm(bench, {"soft": {"combine": combine, "drop": drop}}, sources=2)
+    arm = hand.Arm(bench, {"soft": {"combine": combine, "drop": drop}}, sources=2)
     left_out = []
 
     def loss(at, epoch, step):
@@ -203,7 +160,7 @@ def hint_of(arm, module, x, target, scale="none"):
 
 @pytest.mark.parametrize("scale", ["none", "unit"])
 def test_hints_in_the_loss_are_a_weighted_mean_square(bench, scale):
-    arm = Arm(bench, {"hints": [{**HINT, "weight": 2.5, "scale": scale}]})
+    arm = hand.Arm(bench, {"hints": [{**HINT, "weight": 2.5, "scale": scale}]})
     module = hand.adapter(3, 4)
 
     def loss(at, *_):
@@ -229,7 +186,7 @@ def test_hints_in_the_loss_are_a_weighted_mean_square(bench, scale):
 def test_a_hint_phase_comes_first_and_hands_on_what_it_keeps(bench, keep, then, dropout):
     phase = {"epochs": 3, "keep": keep, "then": then}
     spec = {**SMALL, "dropout": dropout}
-    arm = Arm(bench, {"hints": [HINT], "hint_phase": phase}, model=spec)
+    arm = hand.Arm(bench, {"hints": [HINT], "hint_phase": phase}, model=spec)
     module, teacher = hand.adapter(3, 4), arm.teachers[0]
 
     def hint(images, at):
@@ -260,7 +217,7 @@ def test_a_hint_phase_comes_first_and_hands_on_what_it_keeps(bench, keep, then, 
 
 
 def test_a_source_sees_the_same_distorted_sample_as_the_student(bench):
-    arm = Arm(bench, {"augment": "crop_flip"})
+    arm = hand.Arm(bench, {"augment": "crop_flip"})
 
     def loss(at, epoch, _):
         stored, index = arm.train.stored[at], arm.train.index[at]
@@ -294,7 +251,7 @@ OPTIMIZERS = {
 def test_optimizers_are_torch_s_own_and_rates_follow_their_formulas(bench, name, rates):
     fields, make = OPTIMIZERS[name]
     written = {"name": name, "lr": 0.01, "batch": 32, "schedule": rates, **fields}
-    arm = Arm(bench, {"optimizer": written}, sources=0)
+    arm = hand.Arm(bench, {"optimizer": written}, sources=0)
     hand.fit(
         [arm.model],
         arm.train,
@@ -308,7 +265,7 @@ def test_optimizers_are_torch_s_own_and_rates_follow_their_formulas(bench, name,
 
 def test_the_last_smaller_batch_is_taken_where_drop_last_is_off(bench):
     optimizer = {"name": "adam", "batch": 64, "drop_last": False, "schedule": "constant"}
-    arm = Arm(bench, {"optimizer": optimizer, "epochs": 1}, sources=0)
+    arm = hand.Arm(bench, {"optimizer": optimizer, "epochs": 1}, sources=0)
     order = torch.randperm(160, generator=hand.generator("order"))
     adam = hand.adam([arm.model])
     for at in (order[:64], order[64:128], order[128:]):

@@ -5,32 +5,22 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.utils.data import TensorDataset
 from training_pieces import (
-    BIG,
     DROPPING,
     HINT,
     NORMED,
-    SMALL,
     Checkpoints,
     NoCheckpoints,
     Watcher,
-    Workbench,
-    features,
     pair,
     same,
-    schedule,
     stage_run,
     state_of,
 )
 
-from dmtsearch.data import load_data
-from dmtsearch.errors import DivergedError, UsageError
 from dmtsearch.training.checkpoint import NUMBERS, TENSORS, epochs_done, state_bytes
 from dmtsearch.training.obtain import Stopped
-from dmtsearch.training.profile import Profile, choose_profile, computing, pick_device
 from dmtsearch.training.progress import Decision, go_on
-from dmtsearch.training.stage import StageRun
 
 # -- stop and go on --------------------------------------------------------------------------
 
@@ -97,6 +87,26 @@ def test_checkpoints_are_written_by_the_clock_and_after_every_epoch_at_0(bench):
     run.run_training(seldom, go_on)
     assert [epochs_done(files) for files in often.saved] == [1, 2, 3]
     assert seldom.saved == []
+
+
+def test_a_loaded_optimizer_has_the_memory_layout_of_its_parameters(bench, monkeypatch):
+    # As on an accelerator, where kernels of another layout may round differently.
+    kept, phases = Checkpoints(), []
+    for stop_at in (1, None):
+        run, _ = stage_run(bench, pair({"epochs": 2}))
+        run.modules.to(memory_format=torch.channels_last)
+        if stop_at is None:
+            monkeypatch.setattr(
+                "dmtsearch.training.stage.run_phase",
+                lambda phase, *args, **kwargs: phases.append(phase) or Decision.CONTINUE,
+            )
+        run.run_training(kept, Watcher(stop_at))
+    [phase] = phases
+    weight = phase.modules["model"].block2[0].weight
+    moments = [phase.optimizer.state[weight][slot] for slot in ("exp_avg", "exp_avg_sq")]
+    assert not weight.is_contiguous()
+    assert [moment.stride() for moment in moments] == [weight.stride()] * 2
+    assert moments[0].abs().sum() > 0
 
 
 def test_a_checkpoint_is_tensors_and_plain_json(bench):
@@ -188,185 +198,3 @@ def test_a_step_reads_no_value_back_from_the_device(bench, student):
 def test_a_step_that_read_a_value_would_be_noticed():
     with pytest.raises(RuntimeError, match="meta"):
         torch.ones(1, device="meta").item()
-
-
-# -- a loss that breaks ----------------------------------------------------------------------
-
-
-def exploding(lr, epochs=3, **more):
-    optimizer = {"name": "sgd", "lr": lr, "batch": 32, "schedule": "constant"}
-    return {"model": SMALL, "epochs": epochs, "optimizer": optimizer, **more}
-
-
-def test_a_loss_that_becomes_nan_names_epoch_step_and_term(bench):
-    made = schedule({"m": exploding(1e12)})
-    with pytest.raises(
-        DivergedError, match=r"stage 'm' diverged: its hard loss was nan in epo"
-    ) as e:
-        bench.run(made)
-    assert (e.value.phase, e.value.epoch, e.value.term) == ("train", 1, "hard")
-    assert 2 <= e.value.step <= 5
-
-
-def test_the_first_bad_step_and_in_it_the_first_bad_term_are_named(bench):
-    run, _ = stage_run(bench, pair({"hints": [HINT], "epochs": 1}))
-    bad = torch.zeros(5, 4)  # loss, hard, soft, hint
-    bad[2, 0], bad[2, 2] = float("inf"), float("-inf")
-    bad[3] = float("nan")
-    seen = {}
-
-    def phase_only(phase, *args, **kwargs):
-        from dmtsearch.training.loop import read_terms
-
-        with pytest.raises(
-            DivergedError, match="its soft loss was -inf in epoch 8 of the train p"
-        ):
-            read_terms(phase, 7, bad)
-        only_total = torch.zeros(5, 4)
-        only_total[4, 0] = float("nan")
-        with pytest.raises(DivergedError, match=r"its loss loss was nan in epoch 8 .*, step 5"):
-            read_terms(phase, 7, only_total)
-        seen["mean"] = read_terms(phase, 7, torch.arange(20.0).reshape(5, 4))
-        return None, None, None
-
-    run._run = phase_only
-    run.run_training(NoCheckpoints(), go_on)
-    assert seen["mean"] == {"loss": 8.0, "hard": 9.0, "soft": 10.0, "hint": 11.0}
-
-
-def test_a_last_step_that_breaks_the_weights_is_noticed_on_val(bench):
-    # One step in all: its loss was fine, and only val sees what it did.
-    made = exploding(1e30, epochs=1)
-    made["optimizer"] |= {"batch": 160}
-    with pytest.raises(DivergedError, match=r"its val_nll loss was nan in epoch 1 .*, step 1;"):
-        bench.run(schedule({"m": made}))
-
-
-def test_a_hint_loss_that_breaks_names_the_hint_phase(bench):
-    optimizer = {"name": "sgd", "lr": 1e30, "batch": 32, "schedule": "constant"}
-    phase = {"hints": [{**HINT, "adapter": {"norm": False, "relu": False}}]}
-    made = pair({**phase, "hint_phase": {"epochs": 2}, "optimizer": optimizer})
-    with pytest.raises(
-        DivergedError, match=r"its hint loss was (nan|inf) in epoch 1 of the hint p"
-    ):
-        bench.run(made)
-    watcher = Watcher()
-    with pytest.raises(DivergedError, match=r"stage 'student' diverged: its hint loss"):
-        bench.run(made, watcher)
-    assert watcher.seen == []
-    job = bench.jobs(made)["student"]
-    assert bench.store.get(job.keys.hint_key).failed
-    assert bench.store.get(job.keys.key) is None
-
-
-def test_a_divergence_is_stored_under_its_key_and_never_repeated(bench, monkeypatch):
-    with pytest.raises(DivergedError, match="stage 'm' diverged"):
-        bench.run(schedule({"m": exploding(1e12)}))
-    monkeypatch.setattr(StageRun, "run_training", lambda *args, **kwargs: pytest.fail("trained"))
-    # Under another name: the stage is the same, and the message has the name that it has now.
-    with pytest.raises(DivergedError, match="stage 'other' diverged: its hard loss was nan"):
-        bench.run(schedule({"other": exploding(1e12)}))
-
-
-def test_checkpoints_of_a_diverged_stage_are_gone(bench, tmp_path):
-    other = bench.fresh(tmp_path / "other", save_every_s=0)
-    spec = exploding(1e11, epochs=5)
-    spec["optimizer"] |= {"batch": 160}
-    made, watcher = schedule({"m": spec}), Watcher()
-    with pytest.raises(DivergedError, match="stage 'm' diverged"):
-        other.run(made, watcher)
-    assert watcher.seen, "a checkpoint must have been written first"
-    assert other.store.load_progress(other.jobs(made)["m"].keys.key) is None
-
-
-def test_an_object_that_is_infinite_in_the_middle_of_a_batch_breaks_the_loss(store):
-    # Finite data whose scaled values overflow in the net.
-    x = torch.full((48, 5), 1.0)
-    x[:, 0] = torch.linspace(-1, 1, 48)
-    x[7, 1] = 3e38
-    parts = {name: TensorDataset(x, torch.arange(48) % 3) for name in ("train", "val", "test")}
-    bench = Workbench(load_data(objects=parts, mean=0.0, std=1e-3), store)
-    model = {"family": "mlp", "hidden": [4]}
-    optimizer = {"name": "sgd", "batch": 16}
-    with pytest.raises(DivergedError, match=r"its hard loss was (nan|inf) in epoch 1"):
-        bench.run(schedule({"m": {"model": model, "optimizer": optimizer}}))
-
-
-# -- device and threads ----------------------------------------------------------------------
-
-
-def test_computing_sets_threads_and_determinism_and_puts_them_back():
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    seen = []
-
-    def work():
-        with computing(Profile("cpu", threads=2)):
-            seen.append((torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()))
-            raise RuntimeError("inside")
-
-    with pytest.raises(RuntimeError, match="inside"):
-        work()
-    assert seen == [(2, True)]
-    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
-
-
-def test_a_device_that_is_not_there_is_refused():
-    assert pick_device("cpu") == "cpu"
-    with pytest.raises(UsageError, match="device 'cuda:99' cannot be used here"):
-        pick_device("cuda:99")
-
-
-def test_several_workers_are_refused_before_training(bench):
-    with pytest.raises(UsageError, match=r"'m' asks for resources.workers: 2"):
-        bench.jobs(schedule({"m": {"model": SMALL, "resources": {"workers": 2}}}))
-
-
-def test_a_profile_takes_a_stage_s_own_settings(bench):
-    stage = bench.jobs(schedule({"m": {"model": SMALL}}))["m"].resolved.stage
-    assert choose_profile(stage, "cpu") == Profile("cpu", amp=False, compile=False, threads=1)
-    mine = replace(stage, amp=True, compile=True, resources=replace(stage.resources, cpu=3.5))
-    assert choose_profile(mine, "cpu") == Profile("cpu", amp=True, compile=True, threads=3)
-
-
-@pytest.mark.parametrize("phase", [{}, {"hint_phase": {"epochs": 1, "then": "stay"}}])
-def test_half_precision_trains_with_hints_and_keeps_weights_in_float32(bench, phase):
-    results = bench.run(pair({"amp": True, "hints": [HINT], **phase}))
-    weights = bench.weights(results["student"])
-    assert {value.dtype for value in weights.values()} == {torch.float32}
-    other = bench.run(pair({"amp": False, "hints": [HINT], **phase}))
-    assert results["student"].key != other["student"].key
-    assert not same(weights, bench.weights(other["student"]))
-    for name in ("loss", "hint"):  # eight bits of mantissa: near, and not the same
-        mine, theirs = (r["student"].record["history"][-1][name] for r in (results, other))
-        assert mine == pytest.approx(theirs, rel=0.05)
-        assert mine != theirs
-
-
-def test_features_and_an_mlp_train_too(store):
-    bench = Workbench(features(), store)
-    model = {"family": "mlp", "hidden": [8]}
-    optimizer = {"name": "adam", "lr": 0.02, "batch": 16}
-    stages = {
-        "t": {"model": {**model, "hidden": [16]}, "optimizer": optimizer, "epochs": 12},
-        "s": {"model": model, "source": "t", "optimizer": optimizer, "epochs": 12},
-    }
-    result = bench.run(schedule(stages))["s"]
-    assert result.record["metrics"]["val"]["accuracy"] > 0.6  # chance is 0.33
-
-
-def test_the_test_split_is_never_asked_for(bench, monkeypatch):
-    # Trap 7: training sees train and val; the seal stays.
-    asked = []
-    real = type(bench.data).split
-    monkeypatch.setattr(
-        type(bench.data), "split", lambda self, name: asked.append(name) or real(self, name)
-    )
-    bench.run(pair({"hints": [HINT], "hint_phase": {"epochs": 1}, "keep": "best"}))
-    assert set(asked) == {"train", "val"}
-    assert bench.data.openings == ()
-
-
-def test_a_bigger_model_learns_the_digits(bench):
-    optimizer = {"name": "adam", "lr": 0.02, "batch": 16}
-    made = schedule({"m": {"model": {**BIG, "norm": True}, "epochs": 8, "optimizer": optimizer}})
-    assert bench.run(made)["m"].record["metrics"]["val"]["accuracy"] > 0.7  # chance is 0.1

@@ -11,6 +11,9 @@ import math
 import torch
 from torch import nn
 from torch.nn import functional
+from training_pieces import BIG, SMALL, schedule
+
+from dmtsearch.models import build_model
 
 
 def own_seed(use, epoch=0, index=0, seed=0):
@@ -156,3 +159,45 @@ def drop_stays(drop, sources, epoch, step):
 
 def mean_square(a, b):
     return functional.mse_loss(a, b)
+
+
+def build(spec):
+    """The stage's model as it starts."""
+    seed = own_seed("init")
+    return build_model(spec, in_shape=(1, 8, 8), num_classes=10, seed=seed)
+
+
+class Arm:
+    """One student trained twice: by `obtain_stage` (its result), and by hand (its model)."""
+
+    def __init__(self, bench, student, *, sources=1, model=SMALL):
+        stages = {
+            f"teacher{number}": {"model": BIG, "epochs": 1 + number} for number in range(sources)
+        }
+        stages["student"] = {"model": model, **student}
+        if sources:
+            stages["student"]["source"] = list(stages)[:-1]
+        self.job = bench.jobs(schedule(stages))["student"]
+        self.results = bench.run(schedule(stages))
+        train, val = bench.data.split("train"), bench.data.split("val")
+        self.train, self.val = Images(train, train), Images(val, train)
+        self.model = build(model)
+        self.bench = bench
+        self.teachers = [self._teacher(name) for name in list(stages)[:-1]]
+
+    def _teacher(self, name):
+        model = build(BIG)
+        model.load_state_dict(self.bench.weights(self.results[name]))
+        return model.eval()
+
+    def logits(self, at, teacher=0):
+        return outputs(self.teachers[teacher], self.train.x[at])
+
+    def check(self):
+        """Both students have the same weights."""
+        torch.testing.assert_close(
+            dict(self.model.state_dict()),
+            self.bench.weights(self.results["student"]),
+            rtol=1e-4,
+            atol=1e-6,
+        )
