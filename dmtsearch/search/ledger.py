@@ -163,8 +163,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         cut_torn_line(path)
+        self._path = path
         self._fold = Fold(read_ledger(path) if path.exists() else ())
-        self._file = path.open("ab", buffering=0)
 
     @property
     def redraws(self) -> int:
@@ -183,16 +183,13 @@ class Ledger:
         """
         line = (to_line(record) + "\n").encode()
         try:
-            if self._file.write(line) != len(line):
-                raise OSError("only a part of the line was written")
-            os.fsync(self._file.fileno())
+            with self._path.open("ab", buffering=0) as file:
+                if file.write(line) != len(line):
+                    raise OSError("only a part of the line was written")
+                os.fsync(file.fileno())
         except OSError as error:
             raise DmtSearchError(
-                f"{self._file.name}: cannot be written ({error.strerror or error}); make room, "
+                f"{self._path}: cannot be written ({error.strerror or error}); make room, "
                 "then go on with `dmtsearch resume`"
             ) from error
         self._fold.add(record)
-
-    def close(self) -> None:
-        """Close the file; the ledger can be opened again."""
-        self._file.close()

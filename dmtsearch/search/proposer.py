@@ -66,6 +66,8 @@ class Proposer:
         self._arms = self._arms_to_run(arms, state)
         self._num_controls = len(state.of_controls())
         self._tables = Tables(paths, [hole.name for hole in space.holes])
+        if state.ends:
+            self.write_tables()
 
     @property
     def over(self) -> str | None:
@@ -226,7 +228,7 @@ class Proposer:
         self._ledger.append(end)
         if proposed.number is not None:
             self._draws.end(proposed.number, end)
-        self.write_tables()
+        self._tables.follow(self.state)
 
     def write_tables(self) -> None:
         """Write tables, summary and best schedules, each wholly or not at all."""
@@ -237,11 +239,10 @@ class Proposer:
         self.stop("interrupted")
 
     def stop(self, reason: str | None = None) -> None:
-        """Write down why this driver stops (`over`, unless given), and close the run's files."""
+        """Write down why this driver stops: `over`, unless given."""
         reason = reason or self.over or "interrupted"
         self._ledger.append(SearchEnded(reason, _now()))
         self.write_tables()
-        self._ledger.close()
 
 
 def _proposed(

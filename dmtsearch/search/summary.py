@@ -5,7 +5,7 @@ from typing import Any
 
 from .ledger import RunState
 from .objectives import is_better, pareto_set
-from .records import TrialEnded, TrialProposed
+from .records import TrialProposed
 
 _STATUSES = ("done", "pruned", "failed")
 
@@ -59,29 +59,17 @@ def best_control(state: RunState) -> TrialProposed | None:
 
 
 def _best(state: RunState, trials: tuple[TrialProposed, ...]) -> TrialProposed | None:
+    """By the objective; where there are several, by val accuracy."""
+    single = list(state.objectives.items()) if len(state.objectives) == 1 else []
+    name, direction = single[0] if single else (None, "max")
     best: TrialProposed | None = None
+    best_value = 0.0
     for trial in trials:
         end = state.ends[trial.trial]
-        if _leading(state, end) is None:
-            continue
-        if best is None or _leads(state, end, state.ends[best.trial]):
-            best = trial
+        value = end.objectives.get(name) if name else end.metrics.get("accuracy")
+        if value is not None and (best is None or is_better(value, best_value, direction)):
+            best, best_value = trial, value
     return best
-
-
-def _leading(state: RunState, end: TrialEnded) -> float | None:
-    """The value by which the best is chosen: the objective; of several, val accuracy."""
-    if len(state.objectives) == 1:
-        return end.objectives.get(next(iter(state.objectives)))
-    accuracy: float | None = end.metrics.get("accuracy")
-    return accuracy
-
-
-def _leads(state: RunState, end: TrialEnded, other: TrialEnded) -> bool:
-    mine, theirs = _leading(state, end), _leading(state, other)
-    directions = list(state.objectives.values())
-    direction = directions[0] if len(directions) == 1 else "max"
-    return mine is not None and theirs is not None and is_better(mine, theirs, direction)
 
 
 def pareto_trials(state: RunState) -> tuple[TrialProposed, ...]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _STAGE = (
     *("key", "name", "model", "params", "macs", "epochs", "hint_epochs", "seconds"),
     *("requested_by", "hits", "status", "cost", *_METRICS, "latency_ms", "error"),
 )
+_ALWAYS = 200
+_REST = 19
 _CURVE = ("key", "name", "phase", "epoch")
 
 
@@ -42,14 +45,27 @@ class Tables:
         self._num_stages = 0
         self._columns: tuple[str, ...] = ()
         self._written: dict[Path, str] = {}
+        self._not_before = 0.0
 
     def write(self, state: RunState) -> None:
         """Write every table that has changed, each wholly or not at all."""
+        started = time.monotonic()
         self._put(self._paths.trials, self._trial_rows(state))
         self._put(self._paths.stages, _text([_STAGE, *_stage_rows(state)]))
         self._put(self._paths.curves, self._curve_rows(state))
         write_json(self._paths.summary, summarise(state))
         self._put_schedules(state)
+        now = time.monotonic()
+        self._not_before = now + _REST * (now - started)
+
+    def follow(self, state: RunState) -> None:
+        """Write after a trial has ended.
+
+        Every time, up to 200 trials; in longer runs, whose tables take longer to write than a
+        small trial to run, not more often than leaves nineteen twentieths of the time to them.
+        """
+        if len(state.ends) <= _ALWAYS or time.monotonic() >= self._not_before:
+            self.write(state)
 
     def _put(self, path: Path, text: str) -> None:
         if self._written.get(path) != text or not path.exists():

@@ -25,9 +25,11 @@ stages:
     model: {{family: plain, widths: [8, 16], convs: 1}}
   student:
     source: teacher
-    model: {{family: plain, widths: [2, 4], convs: 1}}
+    model: {{family: plain, widths: {widths}, convs: 1}}
     {student}
 """
+FORTY = """soft: {temperature: {choice: [1, 2, 4, 8]}, weight: {float: [0.1, 0.9, 0.2]}}
+    merit: {choice: {none: none, delta: {rule: delta, increment: 0.05}}}"""
 SOFT = "soft: {temperature: {float: [1, 8]}, weight: {float: [0.1, 0.9, 0.2]}}"
 TWELVE = "soft: {temperature: {choice: [1, 2, 4, 8]}, weight: {choice: [0.2, 0.5, 0.8]}}"
 CONDITIONAL = """merit: {choice: {none: none, delta: {rule: delta, increment: {float: [0.1, 0.4]}},
@@ -35,10 +37,11 @@ CONDITIONAL = """merit: {choice: {none: none, delta: {rule: delta, increment: {f
     soft: {weight: {float: [0.4, 0.6]}}"""
 
 
-def chain(student: str = SOFT, **search: Any) -> Space:
-    """A space of two stages with holes in the student."""
+def chain(student: str = SOFT, *, widths: str = "[2, 4]", **search: Any) -> Space:
+    """A space of two stages with holes in the student; the rest is its `search` block."""
     block = f"search: {json.dumps(search)}" if search else ""
-    return parse_space(CHAIN.format(search=block, student=student), "chain.yaml")
+    text = CHAIN.format(search=block, student=student, widths=widths)
+    return parse_space(text, "chain.yaml")
 
 
 def prepare(schedule: Schedule) -> Prepared:
@@ -115,7 +118,8 @@ class Killed(Exception):
 class Driver:
     """Runs one trial after the other; dies where it is told to.
 
-    `die(point)` is asked between any two steps; a True means SIGKILL there and then.
+    `die(point)` is asked between any two steps; a True means SIGKILL there and then. `story` is
+    what is left of it.
     """
 
     def __init__(
@@ -153,11 +157,14 @@ class Driver:
         )
 
     def run(self) -> "Driver":
-        """Go on until the search is over."""
-        while (plan := self.proposer.next()) is not None:
-            self.plans.append(plan)
-            self.step("proposed")
-            self.finish(plan)
+        """Go on until the search is over, or this driver is killed."""
+        try:
+            while (plan := self.proposer.next()) is not None:
+                self.plans.append(plan)
+                self.step("proposed")
+                self.finish(plan)
+        except Killed:
+            return self
         self.proposer.stop()
         return self
 
