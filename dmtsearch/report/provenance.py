@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dmtsearch.report.answer import cost_again
 from dmtsearch.report.summary import Summary
 from dmtsearch.report.words import amount, duration, plural
+from dmtsearch.search.records import RunStarted
 
 
 def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
@@ -15,13 +17,13 @@ def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
         first, last = record.starts[0], record.starts[-1]
         rows += [
             ("run", first.run_id),
-            ("command", first.command),
+            ("command", "; then ".join(dict.fromkeys(line.command for line in record.starts))),
             ("started", first.started),
             ("taken up", plural(effort.drivers, "time")),
             ("seed of the search", str(first.seed)),
             ("trials wanted", str(last.trials)),
             ("trials at once", str(last.concurrency)),
-            ("versions", ", ".join(f"{name} {value}" for name, value in last.versions.items())),
+            ("versions", "; then ".join(dict.fromkeys(map(_versions, record.starts)))),
         ]
     rows.append(("seeds of the arms", _seeds(summary)))
     hardware = sorted({str(line.latency["device"]) for line in record.stage_lines
@@ -33,10 +35,19 @@ def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
     else:
         rows.append(("stopped", "not yet, or it was killed"))
     rows.append(("cost to find", _found(summary)))
+    if summary.best is not None:
+        rows.append(("cost to run the best again", cost_again(summary.best)))
     rows.append(("openings of the test split", str(summary.test_openings)))
-    known = {name for name, _ in rows} | {"run_id", "versions", "command", "started", "seed"}
-    rows += [(name, value) for name, value in flatten(record.facts) if name not in known]
-    return tuple(rows)
+    told = _TOLD if record.starts else ()
+    rest = {name: value for name, value in record.facts.items() if name not in told}
+    return (*rows, *flatten(rest))
+
+
+# Of run.json: what the ledger says as well, and what stands above.
+_TOLD = (
+    *("run_id", "created", "name", "question", "objectives", "trials", "seed", "concurrency"),
+    *("command", "versions"),
+)
 
 
 _STOPS = {
@@ -47,6 +58,10 @@ _STOPS = {
     "interrupted": "interrupted",
     "failed": "failed",
 }
+
+
+def _versions(line: RunStarted) -> str:
+    return ", ".join(f"{name} {value}" for name, value in line.versions.items())
 
 
 def _seeds(summary: Summary) -> str:

@@ -92,5 +92,8 @@ def listed(words: Sequence[str]) -> str:
 
 
 def short(value: object) -> str:
-    """A hole's value on an axis: `0.2`, `1e-05`, `delta`."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A hole's value on an axis: `0.2`, `1e-05`, `20,000`, `delta`."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:,}" if is_count else str(value)

@@ -43,3 +43,4 @@ def test_words_for_lists_and_counts():
     assert plural(2000, "trial") == "2,000 trials"
     assert short(0.30000000000000004) == "0.3"
     assert short(True) == "True"
+    assert short(20_000) == "20,000"

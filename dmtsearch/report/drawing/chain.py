@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
 
 from dmtsearch.report.chain import Box, Chain, Link
 from dmtsearch.report.drawing.canvas import (
@@ -72,10 +73,17 @@ def draw_chain(chain: Chain) -> Drawing:
         alt=f"{plural(len(chain.boxes), 'stage')}: {steps}.",
         caption=(
             "Top to bottom: stages in the order in which they run. A box is as wide as the "
-            "logarithm of its parameters; solid arrows are soft targets, dashed ones hints. Val "
-            "accuracy of one seed each."
+            "logarithm of its parameters; solid arrows are soft targets, dashed ones hints"
+            f"{_around(chain)}. Val accuracy of one seed each."
         ),
     )
+
+
+def _around(chain: Chain) -> str:
+    """What the caption says of arrows that go around other boxes, where there are any."""
+    names = [box.name for box in chain.boxes]
+    far = any(names.index(link.target) - names.index(link.source) > 1 for link in chain.links)
+    return "; an arrow around other boxes is orange where it carries hints" if far else ""
 
 
 def _rows(chain: Chain) -> list[_Row]:
@@ -122,30 +130,31 @@ def _arrow(axes: Axes, rows: Sequence[_Row], index: int, link: Link) -> None:
     has_soft = any(not word.startswith("hint") for word in link.words) or not link.words
     if at == index - 1:
         if has_soft:
-            _draw_arrow(axes, (_CENTRE, source.bottom), (_CENTRE, target.top), INK, "-", 0.0)
+            _draw_arrow(axes, _straight(_CENTRE, source, target), INK, "-")
         if link.hint:
-            x = _CENTRE - 22
-            _draw_arrow(axes, (x, source.bottom), (x, target.top), CONTROL, (0, (3, 2)), 0.0)
+            hint = _straight(_CENTRE - 22, source, target)
+            _draw_arrow(axes, hint, CONTROL, (0, (3, 2)))
         return
     # A link over other boxes goes around them, the further the more.
     start = (source.left, source.top + _TALL * 0.7)
     end = (target.left, target.top + _TALL * 0.3)
-    bend = min(0.55, 0.22 + 0.08 * (index - at))
-    _draw_arrow(axes, start, end, CONTROL if link.hint else OTHER, "-", bend)
+    side = max(-4.0, 50.0 - 14.0 * (index - at))
+    curve = Path(
+        [start, (side, start[1]), (side, end[1]), end],
+        [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4],
+    )
+    _draw_arrow(axes, curve, CONTROL if link.hint else OTHER, "-")
 
 
-def _draw_arrow(
-    axes: Axes,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    colour: str,
-    style: object,
-    bend: float,
-) -> None:
+def _straight(x: float, source: _Row, target: _Row) -> Path:
+    return Path([(x, source.bottom + 1), (x, target.top - 1)])
+
+
+def _draw_arrow(axes: Axes, path: Path, colour: str, style: object) -> None:
     axes.add_patch(
         FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=9, color=colour, linewidth=1.2,
-            linestyle=style, connectionstyle=f"arc3,rad={bend}", shrinkA=1, shrinkB=1,
+            path=path, arrowstyle="-|>", mutation_scale=9, color=colour, linewidth=1.2,
+            linestyle=style, fill=True,
         )
     )  # fmt: skip
 

@@ -37,7 +37,9 @@ def arms_section(summary: Summary) -> Section:
 
 
 def _table(summary: Summary) -> Table:
-    others = tuple(name for name in summary.record.objectives if name != summary.main)
+    # Parameters and cost have columns of their own.
+    shown = {summary.main, "params", "cold_cost"}
+    others = tuple(name for name in summary.record.objectives if name not in shown)
     heads = [f"mean {measure_of(summary.main).label}", "sd", "from", "to"]
     columns = ("arm", "n", *heads, *(f"mean {measure_of(name).label}" for name in others),
                "parameters", "cost to run again", "seeds")  # fmt: skip
