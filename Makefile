@@ -7,8 +7,7 @@ STAMP := $(VENV)/.ready
 .PHONY: demo test quick lint types contracts cover clean
 
 demo: $(STAMP)
-	$(BIN)/dmtsearch train search_spaces/digits_chain.yaml --out out/demo
-	$(BIN)/dmtsearch evaluate out/demo
+	$(BIN)/dmtsearch demo
 
 test: lint types contracts
 	$(BIN)/python -m pytest -q

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from dmtsearch.cli import checking, evaluating, reporting, schema, searching, storing, training
+from dmtsearch.cli import (
+    checking,
+    demonstrating,
+    evaluating,
+    reporting,
+    schema,
+    searching,
+    storing,
+    training,
+)
 from dmtsearch.cli.output import refuse
 from dmtsearch.errors import DmtSearchError
 
@@ -16,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Find the best way to train a small network through bigger ones.",
 )
+app.command("demo")(demonstrating.demo)
 app.command("check")(checking.check)
 app.command("search")(searching.search)
 app.command("resume")(searching.resume)

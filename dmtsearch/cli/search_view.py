@@ -24,7 +24,14 @@ class LiveSearch:
     def begin(self, stream: TextIO) -> None:
         """The search starts; the terminal is behind `stream`."""
         out = Console(file=stream, highlight=False)
-        self._live = Live(console=out, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=out,
+            auto_refresh=False,
+            transient=True,
+            # Ray keeps hold of the streams that it finds; they are not ours to stand in for.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._live.start()
 
     def show(self, state: LiveState) -> None:

@@ -263,14 +263,22 @@ class Desk:
 
     async def _dispatch(self) -> None:
         while True:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), 1.0)
-            self._wake.clear()
+            await self._woken()
             if time.monotonic() - self._looked > NODES_EVERY_S:
                 self._looked = time.monotonic()
                 with suppress(Exception):  # the next look may succeed; the last one still stands
                     self._slots.refresh(await asyncio.to_thread(self._look))
             self._start_what_fits()
+
+    async def _woken(self, at_most_s: float = 1.0) -> None:
+        """Wait until something has changed, or a little while."""
+        # Not `wait_for`: before Python 3.12 it swallows a cancel that meets the end of the wait.
+        waiter = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({waiter}, timeout=at_most_s)
+        finally:
+            waiter.cancel()
+        self._wake.clear()
 
     def _start_what_fits(self) -> None:
         for entry in list(self._entries.values()):
