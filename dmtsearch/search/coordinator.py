@@ -23,17 +23,19 @@ def coordinate(config: Mapping[str, Any]) -> None:
         config: `trial`, its number, and `broker`, the actor's name.
     """
     broker = ray.get_actor(config["broker"], namespace=NAMESPACE)
-    ray.get(broker.hello.remote(os.getpid()))
+    all_started = broker.hello.remote(os.getpid())
     orders: TrialOrders = ray.get(broker.orders.remote(config["trial"]))
-    outcome = _Walk(broker, orders).run() if orders.orders else {"status": "interrupted"}
-    tune.report({"outcome": outcome, "done": True})
+    walk = _Walk(broker, orders, all_started)
+    outcome = walk.run() if orders.orders else {"status": "interrupted"}
+    walk.report({"outcome": outcome, "done": True})
 
 
 class _Walk:
     """A trial on its way: what is asked for, what is there, what Tune was told."""
 
-    def __init__(self, broker: Any, orders: TrialOrders) -> None:
+    def __init__(self, broker: Any, orders: TrialOrders, all_started: Any) -> None:
         self._broker, self._orders, self._trial = broker, orders, orders.trial
+        self._all_started = all_started
         self._waiting = {order.request.name: order for order in orders.orders}
         self._asked: dict[Any, str] = {}
         self._following: Any = None
@@ -58,6 +60,15 @@ class _Walk:
             if name == self._orders.deliver:
                 return self._delivered(answer)
 
+    def report(self, facts: dict[str, Any]) -> None:
+        """Tell Tune, which may end the trial in this call.
+
+        The first trials do not end before all first coordinators have started: only then does
+        Tune find a process to use again for each trial that follows.
+        """
+        ray.get(self._all_started)
+        tune.report(facts)
+
     def _ask(self) -> None:
         for name, order in list(self._waiting.items()):
             if self._done.issuperset(order.request.sources):
@@ -73,15 +84,15 @@ class _Walk:
         self._following = self._broker.follow.remote(self._trial, key, self._seen)
 
     def _pass_on(self, history: tuple[Mapping[str, Any], ...]) -> None:
-        """Tell Tune the delivered stage's history; it may end the trial in this call."""
+        """Tell Tune the delivered stage's history."""
         if history:
             self._seen = len(history)
-            tune.report({"history": [dict(row) for row in history]})
+            self.report({"history": [dict(row) for row in history]})
         self._follow()
 
     def _delivered(self, answer: Answer) -> dict[str, Any]:
         history = answer.record["history"]
         if self._orders.watched and len(history) > self._seen:
             # It was there already, or faster than its listeners: its pruner sees it all the same.
-            tune.report({"history": [dict(row) for row in history]})
+            self.report({"history": [dict(row) for row in history]})
         return {"status": "done", "stage": self._orders.deliver, "key": self._orders.delivered.key}

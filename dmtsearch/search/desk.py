@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
-from .entry import Entry
+from .entry import Entry, happens
 from .orders import Answer, StageEvent, StageOrder, StageOutcome, TrialOrders
 from .slots import Node, Slots
 
@@ -104,8 +104,7 @@ class Desk:
         self._open_barrier()
         left = self._barrier_ends - time.monotonic()
         if left > 0:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._together.wait(), left)
+            await happens(self._together, left)
         return self.life
 
     async def expect(self, first: int) -> None:

@@ -10,6 +10,19 @@ from .orders import Answer, StageOrder
 Rows = tuple[Mapping[str, Any], ...]
 
 
+async def happens(event: asyncio.Event, wait_s: float) -> bool:
+    """Wait for an event at most so long; whether it came.
+
+    `asyncio.wait_for` swallows a cancellation that meets the event, before Python 3.12.
+    """
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        done, _ = await asyncio.wait({waiting}, timeout=wait_s)
+    finally:
+        waiting.cancel()
+    return bool(done)
+
+
 class Entry:
     """A stage that was asked for and has not ended.
 
@@ -115,14 +128,7 @@ class Entry:
 
     async def _step_before(self, until: float) -> bool:
         left = until - time.monotonic()
-        if left <= 0:
-            return False
-        moved = self._moved
-        try:
-            await asyncio.wait_for(moved.wait(), left)
-        except asyncio.TimeoutError:
-            return False
-        return True
+        return left > 0 and await happens(self._moved, left)
 
     def _step(self) -> None:
         """Wake all who wait for a change, and let later ones wait for the next."""

@@ -1,0 +1,324 @@
+"""The broker's desk: one training for all who ask, and none for nobody."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any
+
+import pytest
+from engine_pieces import Found, Office, office, order_of, record_of, settle
+
+from dmtsearch.files import sha256_text
+from dmtsearch.search import desk as desk_module
+from dmtsearch.search.orders import TrialOrders
+
+Test = Callable[..., Coroutine[Any, Any, None]]
+
+
+def in_loop(test: Test) -> Callable[..., None]:
+    """Run an async test in a loop of its own, and end what the desk still does."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+async def events_of(here: Office) -> list[tuple[str, int, str]]:
+    found = await here.desk.snapshot("", 0)
+    return [(e.request.name, e.trial, e.outcome.status) for e in found["events"]]
+
+
+@in_loop
+async def test_a_stage_that_two_trials_ask_for_at_the_same_moment_runs_once() -> None:
+    here = office()
+    calls = [await here.asked(trial, order_of("teacher")) for trial in (0, 1)]
+    here.tasks.end("teacher")
+    answers = await asyncio.gather(*calls)
+    assert here.tasks.started == ["teacher"]
+    assert [answer.status for answer in answers] == ["done", "done"]
+    assert await events_of(here) == [("teacher", 0, "done")]
+
+
+@in_loop
+async def test_a_finished_stage_is_answered_from_memory_with_no_second_event() -> None:
+    here = office()
+    call = await here.asked(0, order_of("teacher"))
+    here.tasks.end("teacher")
+    await call
+    assert (await here.desk.obtain(1, order_of("teacher"))).status == "done"
+    assert here.tasks.started == ["teacher"]
+    assert len(await events_of(here)) == 1
+
+
+@in_loop
+async def test_a_stage_in_the_store_runs_no_task() -> None:
+    here = office()
+    here.memory.objects[sha256_text("teacher")] = Found(record_of(run="another"))
+    answer = await here.desk.obtain(0, order_of("teacher"))
+    assert answer.record["run"] == "another"
+    assert here.tasks.started == []
+
+
+@in_loop
+async def test_a_stage_without_a_snapshot_that_others_learn_from_is_no_hit() -> None:
+    here = office()
+    here.memory.objects[sha256_text("teacher")] = Found(record_of())
+    await here.asked(0, order_of("teacher", snapshots=("epoch-2",)))
+    assert here.tasks.started == ["teacher"]
+
+
+@in_loop
+async def test_the_longest_way_goes_first_and_only_what_fits_is_started() -> None:
+    here = office(cpus=1)
+    await here.asked(0, order_of("running"))
+    await here.asked(0, order_of("short", path_cost=10))
+    await here.asked(1, order_of("long", path_cost=1000))
+    assert here.tasks.started == ["running"]
+    here.tasks.end("running")
+    await settle()
+    assert here.tasks.started == ["running", "long"]
+
+
+@in_loop
+async def test_a_trial_with_a_longer_way_moves_a_waiting_stage_up() -> None:
+    here = office(cpus=1)
+    await here.asked(0, order_of("running"))
+    await here.asked(0, order_of("middle", path_cost=50))
+    await here.asked(1, order_of("shared", path_cost=10))
+    await here.asked(2, order_of("shared", path_cost=99))
+    here.tasks.end("running")
+    await settle()
+    assert here.tasks.started == ["running", "shared"]
+
+
+@in_loop
+async def test_a_small_stage_passes_a_large_one_that_does_not_fit_now() -> None:
+    here = office(cpus=2)
+    await here.asked(0, order_of("running"))
+    await here.asked(1, order_of("large", path_cost=1000, cpu=2))
+    await here.asked(2, order_of("small", path_cost=1))
+    assert here.tasks.started == ["running", "small"]
+
+
+@in_loop
+async def test_nothing_passes_a_stage_that_has_waited_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desk_module, "PATIENCE_S", 0.0)
+    here = office(cpus=2)
+    await here.asked(0, order_of("running"))
+    await here.asked(1, order_of("large", path_cost=1000, cpu=2))
+    await here.asked(2, order_of("small", path_cost=1))
+    assert here.tasks.started == ["running"]
+
+
+@in_loop
+async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desk_module, "INFEASIBLE_S", 0.1)
+    here = office(cpus=2)
+    answer = await asyncio.wait_for(here.desk.obtain(0, order_of("huge", cpu=8)), 5)
+    assert answer.status == "failed"
+    assert answer.reason == (
+        "stage 'huge' asks for 8 CPU, but the largest node has 2 CPU and no GPU; lower its "
+        "`resources`"
+    )
+
+
+@in_loop
+async def test_a_prune_stops_an_unshared_stage_at_its_next_epoch() -> None:
+    here = office()
+    await here.asked(0, order_of("student"))
+    assert await here.progress("student", 1) is True
+    await here.desk.release([0], True)
+    assert await here.progress("student", 2) is False
+
+
+@in_loop
+async def test_a_prune_leaves_a_stage_that_another_trial_waits_for() -> None:
+    here = office()
+    await here.asked(0, order_of("teacher"))
+    other = await here.asked(1, order_of("teacher"))
+    await here.desk.release([0], True)
+    assert await here.progress("teacher", 1) is True
+    here.tasks.end("teacher")
+    assert (await other).status == "done"
+
+
+@in_loop
+async def test_a_stage_whose_waiters_were_lost_runs_on_for_the_grace_period() -> None:
+    here = office(grace_s=0.2)
+    await here.asked(0, order_of("student"))
+    await here.desk.release([0], False)
+    assert await here.progress("student", 1) is True
+    await asyncio.sleep(0.25)
+    assert await here.progress("student", 2) is False
+
+
+@in_loop
+async def test_a_stage_told_to_stop_goes_on_when_somebody_asks_for_it_meanwhile() -> None:
+    here = office()
+    await here.asked(0, order_of("student"))
+    await here.desk.release([0], True)
+    assert await here.progress("student", 1) is False
+    call = await here.asked(1, order_of("student"))
+    here.tasks.end("student", "stopped")
+    await settle()
+    assert here.tasks.started == ["student", "student"]
+    here.tasks.end("student")
+    assert (await call).status == "done"
+
+
+@in_loop
+async def test_a_waiting_stage_that_nobody_needs_any_more_never_starts() -> None:
+    here = office(cpus=1)
+    await here.asked(0, order_of("running"))
+    await here.asked(1, order_of("next"))
+    await here.desk.release([1], True)
+    here.tasks.end("running")
+    await settle()
+    assert here.tasks.started == ["running"]
+
+
+@in_loop
+async def test_a_request_of_a_trial_that_is_over_starts_nothing() -> None:
+    # Ray sends a call again after a restart of the broker, also one whose trial has been stopped.
+    here = office()
+    await here.desk.release([0], True)
+    assert (await here.desk.obtain(0, order_of("student"))).status == "interrupted"
+    assert here.tasks.started == []
+
+
+@in_loop
+async def test_draining_answers_every_pending_call_and_stops_what_runs() -> None:
+    here = office(cpus=1)
+    calls = [await here.asked(0, order_of("running")), await here.asked(1, order_of("waiting"))]
+    plan = asyncio.create_task(here.desk.orders(7))
+    await settle()
+    await here.desk.drain()
+    assert [answer.status for answer in await asyncio.gather(*calls)] == ["interrupted"] * 2
+    assert (await plan).orders == ()
+    assert await here.progress("running", 1) is False
+
+
+@in_loop
+async def test_a_start_of_before_a_restart_of_the_broker_is_told_to_stop() -> None:
+    here = office()
+    await here.asked(0, order_of("student"))
+    here.tasks.attempts["student"] = "an older one"
+    assert await here.progress("student", 1) is False
+
+
+@in_loop
+async def test_a_failed_stage_fails_all_who_wait_and_may_be_asked_for_again() -> None:
+    here = office()
+    calls = [await here.asked(trial, order_of("teacher")) for trial in (0, 1)]
+    here.tasks.end("teacher", "failed", reason="out of memory")
+    assert [answer.reason for answer in await asyncio.gather(*calls)] == ["out of memory"] * 2
+    await here.asked(2, order_of("teacher"))
+    assert here.tasks.started == ["teacher", "teacher"]
+
+
+@in_loop
+async def test_a_watched_epoch_waits_for_the_word_of_its_pruner() -> None:
+    here = office()
+    await here.asked(0, order_of("student"), watched=True)
+    epoch = asyncio.create_task(here.progress("student", 1))
+    history = await here.desk.follow(0, sha256_text("student"), 0)
+    assert len(history) == 1
+    await settle()
+    assert not epoch.done()
+    follow = asyncio.create_task(here.desk.follow(0, sha256_text("student"), 1))
+    assert await epoch is True
+    follow.cancel()
+
+
+@in_loop
+async def test_a_pruned_trial_runs_no_epoch_after_the_one_that_decided() -> None:
+    here = office()
+    await here.asked(0, order_of("student"), watched=True)
+    epoch = asyncio.create_task(here.progress("student", 1))
+    await here.desk.follow(0, sha256_text("student"), 0)
+    await here.desk.release([0], True)
+    assert await epoch is False
+
+
+@in_loop
+async def test_a_pruner_that_says_nothing_does_not_hold_a_stage_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desk_module, "APPROVAL_S", 0.1)
+    here = office()
+    await here.asked(0, order_of("student"), watched=True)
+    assert await here.progress("student", 1) is True
+
+
+@in_loop
+async def test_the_first_coordinators_wait_for_one_another() -> None:
+    here = office(first=2)
+    early = asyncio.create_task(here.desk.hello(100))
+    await settle()
+    assert not early.done()
+    await here.desk.hello(101)
+    assert await early == here.desk.life
+
+
+@in_loop
+async def test_fewer_coordinators_than_thought_are_not_waited_for() -> None:
+    here = office(first=4)
+    early = asyncio.create_task(here.desk.hello(100))
+    await settle()
+    await here.desk.expect(1)
+    await asyncio.wait_for(early, 1)
+
+
+@in_loop
+async def test_nobody_waits_longer_than_the_barrier_holds() -> None:
+    here = office(first=2, barrier_s=0.1)
+    started = time.monotonic()
+    await here.desk.hello(100)
+    assert 0.05 < time.monotonic() - started < 5
+
+
+@in_loop
+async def test_a_coordinator_gets_its_orders_whether_it_or_they_come_first() -> None:
+    here = office()
+    orders = TrialOrders(3, (order_of("student"),), "student", False)
+    early = asyncio.create_task(here.desk.orders(3))
+    await settle()
+    await here.desk.give(orders)
+    assert await early == orders
+    assert await here.desk.orders(3) == orders
+
+
+@in_loop
+async def test_events_are_kept_until_the_driver_says_that_it_has_them() -> None:
+    here = office()
+    call = await here.asked(0, order_of("teacher"))
+    here.tasks.end("teacher")
+    await call
+    first = await here.desk.snapshot("", 0)
+    assert len(first["events"]) == 1
+    # Another life's numbers mean nothing here, so nothing is dropped.
+    assert len((await here.desk.snapshot("another", 9))["events"]) == 1
+    number = first["events"][0].number
+    assert (await here.desk.snapshot(here.desk.life, number))["events"] == []
+
+
+@in_loop
+async def test_a_snapshot_says_what_runs_and_what_waits() -> None:
+    here = office(cpus=1)
+    await here.asked(4, order_of("teacher"))
+    await here.asked(5, order_of("other"))
+    await here.progress("teacher", 3)
+    found = await here.desk.snapshot("", 0)
+    [running] = found["running"]
+    assert (running["name"], running["trial"], running["epoch"], running["epochs"]) == (
+        *("teacher", 4),
+        *(3, 4),
+    )
+    assert found["waiting"] == ["other"]
