@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,16 @@ def write_space(paths: RunPaths, space: Space) -> None:
         copy = f"{STARTS}/{number}_{Path(name).name}"
         write_atomic(paths.root / copy, (origin / name).read_bytes())
         names.append(copy)
-    write_atomic(paths.space, dump_space(space, start_with=names))
+    write_atomic(paths.space, _opening(space) + dump_space(space, start_with=names))
+
+
+def _opening(space: Space) -> str:
+    """The comment that a space opens with: its question, and what is fixed for it."""
+    try:
+        lines = Path(space.where).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""  # a space that was made in a program
+    return "".join(f"{line}\n" for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
 def read_run(root: Path) -> tuple[RunPaths, RunInfo, Space]:

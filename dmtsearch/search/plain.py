@@ -48,6 +48,15 @@ class PlainLines:
         stream.flush()
 
 
+ENDS = {
+    "trials": "all trials are through",
+    "used_up": "the space is used up",
+    "duplicates": "the sampler finds nothing new",
+    "time": "the time is up",
+}
+"""Why a search is over, in words."""
+
+
 def describe(state: LiveState) -> str:
     """A moment of a search in a line."""
     trials, controls = state.trials, state.controls
@@ -68,7 +77,7 @@ def describe(state: LiveState) -> str:
     if state.left_s is not None and state.state == "running":
         words.append(f"about {describe_span(state.left_s)} left")
     if state.state not in ("starting", "running"):
-        words.append(state.state)
+        words.append(ENDS.get(state.state, state.state))
     return "; ".join(words)
 
 
