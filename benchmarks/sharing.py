@@ -116,11 +116,9 @@ def main() -> None:
         assert found == values, "every trial has the same value in both"
         bound = sharing["cost_run"] / sharing["cost_requested"]
         ratios.append(our_s / their_s)
-        print(
-            f"round {number + 1}: {len(trials)} trials equal; "
-            f"{sharing['stages_requested']} stages asked, {sharing['stages_run']} run; ours {our_s:.0f} s, plain Tune {their_s:.0f} s, "
-            f"ratio {ratios[-1]:.2f}"
-        )
+        asked, ran = sharing["stages_requested"], sharing["stages_run"]
+        print(f"round {number + 1}: {len(trials)} trials equal; {asked} stages asked, {ran} run")
+        print(f"  ours {our_s:.0f} s, plain Tune {their_s:.0f} s, ratio {ratios[-1]:.2f}")
     print(
         f"cost run / cost asked {bound:.3f}; wall-clock ratio median "
         f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}, "
