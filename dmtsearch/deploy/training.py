@@ -20,12 +20,12 @@ from dmtsearch.store import Store
 from dmtsearch.training.job import StageJob
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.obtain import MODEL_FILE, Bench, StageResult, Stopped, obtain_stage
+from dmtsearch.training.phases import SAVE_EVERY_S
 from dmtsearch.training.plan import Plan
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.progress import Listener, go_on
 from dmtsearch.training.records import versions
 from dmtsearch.training.resolve import resolve
-from dmtsearch.training.stage import SAVE_EVERY_S
 
 
 def _silent(text: str) -> None:

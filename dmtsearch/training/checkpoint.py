@@ -18,7 +18,7 @@ from dmtsearch.training.loop import Phase, PhaseState
 TENSORS, NUMBERS = "phase.safetensors", "phase.json"
 
 
-def save_phase(phase: Phase, state: PhaseState) -> dict[str, bytes]:
+def save_phase(phase: Phase[Any], state: PhaseState) -> dict[str, bytes]:
     """Return the files of a checkpoint by name."""
     tensors = {f"modules/{name}": value for name, value in phase.modules.state_dict().items()}
     tensors |= {f"kept/{name}": value for name, value in (state.kept or {}).items()}
@@ -47,7 +47,7 @@ def epochs_done(files: Mapping[str, bytes]) -> int:
     return int(json.loads(files[NUMBERS])["epoch"])
 
 
-def load_phase(phase: Phase, files: Mapping[str, bytes]) -> PhaseState:
+def load_phase(phase: Phase[Any], files: Mapping[str, bytes]) -> PhaseState:
     """Put a freshly built phase where `save_phase` left it; return its state."""
     tensors = load_tensors(files[TENSORS])
     record = json.loads(files[NUMBERS])
@@ -65,7 +65,9 @@ def load_phase(phase: Phase, files: Mapping[str, bytes]) -> PhaseState:
     )
 
 
-def _load_optimizer(phase: Phase, tensors: Mapping[str, Tensor], saved: Mapping[str, Any]) -> None:
+def _load_optimizer(
+    phase: Phase[Any], tensors: Mapping[str, Tensor], saved: Mapping[str, Any]
+) -> None:
     slots: dict[int, dict[str, Any]] = {}
     for path, value in [*tensors.items(), *saved["numbers"].items()]:
         index, slot = path.split("/", 1)

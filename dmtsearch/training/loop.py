@@ -7,6 +7,7 @@ answer may be "stop", and a save call, both at the end of an epoch.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from dmtsearch.chance import derive_seed
 from dmtsearch.errors import DivergedError
-from dmtsearch.training.batch import Batch
 from dmtsearch.training.progress import Decision, Listener, Progress, Row
+
+B = TypeVar("B")
+"""What a step gets: some samples of a split, or of what a selector learns from."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class LossParts:
 
 
 @dataclass(frozen=True)
-class Phase:
+class Phase(Generic[B]):
     """All that one phase of a stage needs to run: hints alone, or the training proper.
 
     Attributes:
@@ -42,7 +45,7 @@ class Phase:
         clock: Maps an epoch (from 0) to the number that seeds this epoch's order, augmentation
             and dropout. The phases use unlike numbers, so that the training proper sees the same
             order with and without a hint phase before it.
-        epochs: Passes over the training split, at most.
+        epochs: Passes over what is learned from, at most.
         steps: Optimizer steps in an epoch.
         seed: The schedule's seed.
         modules: What is trained: `model`, and the adapters of its hints.
@@ -65,8 +68,8 @@ class Phase:
     modules: nn.ModuleDict
     optimizer: Optimizer
     scheduler: LRScheduler
-    batches: Callable[[int], Iterator[Batch]]
-    losses: Callable[[Batch, int, int], LossParts]
+    batches: Callable[[int], Iterator[B]]
+    losses: Callable[[B, int, int], LossParts]
     terms: tuple[str, ...]
     validate: Callable[[], Mapping[str, float]]
     keep_on: str | None
@@ -94,7 +97,7 @@ class PhaseState:
 
 
 def run_phase(
-    phase: Phase,
+    phase: Phase[Any],
     state: PhaseState,
     *,
     listen: Listener,
@@ -137,7 +140,7 @@ def run_phase(
     return Decision.CONTINUE
 
 
-def train_epoch(phase: Phase, epoch: int) -> Tensor:
+def train_epoch(phase: Phase[Any], epoch: int) -> Tensor:
     """Take one pass over the training split; return the loss terms as [steps, 1 + terms].
 
     The terms stay on the device: reading them every step would make an accelerator wait.
@@ -158,7 +161,7 @@ def train_epoch(phase: Phase, epoch: int) -> Tensor:
     return terms
 
 
-def read_terms(phase: Phase, epoch: int, terms: Tensor) -> dict[str, float]:
+def read_terms(phase: Phase[Any], epoch: int, terms: Tensor) -> dict[str, float]:
     """Mean of each term over an epoch's steps; the one place that waits for the device.
 
     Raises:
@@ -177,7 +180,7 @@ def read_terms(phase: Phase, epoch: int, terms: Tensor) -> dict[str, float]:
     return dict(zip(names, table.mean(dim=0).tolist(), strict=True))
 
 
-def read_values(phase: Phase, epoch: int) -> dict[str, float]:
+def read_values(phase: Phase[Any], epoch: int) -> dict[str, float]:
     """What `validate` says after `epoch` (from 0).
 
     Raises:
@@ -191,7 +194,7 @@ def read_values(phase: Phase, epoch: int) -> dict[str, float]:
     return values
 
 
-def keep_best(phase: Phase, state: PhaseState) -> None:
+def keep_best(phase: Phase[Any], state: PhaseState) -> None:
     """Keep this epoch's weights if none was better; of equal epochs the latest is kept."""
     if phase.keep_on is None:
         state.kept_epoch = state.epoch

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dmtsearch.chance import derive_seed
+from dmtsearch.data import Split
 from dmtsearch.losses import (
     combine_soft,
     drop_mask,
@@ -24,7 +25,8 @@ from dmtsearch.losses import (
 )
 from dmtsearch.models import Taps, match_maps
 from dmtsearch.schedule import Hard, Merit, Soft
-from dmtsearch.training.batch import Batch, Viewer
+from dmtsearch.training.batch import Batch, Viewer, batches_in_order
+from dmtsearch.training.evaluate import EVALUATION_BATCH
 from dmtsearch.training.loop import LossParts
 from dmtsearch.training.sources import Autocast, Outputs, SourceOutputs
 
@@ -203,3 +205,13 @@ def merit_of(soft: Soft, merit: Merit, source_logits: Tensor, labels: Tensor) ->
         increment=merit.increment,
         temperature=soft.temperature,
     )
+
+
+def merit_over(split: Split, outputs: SourceOutputs, soft: Soft, merit: Merit) -> Tensor:
+    """a_i of every sample of a split, undistorted, by position in it, shape [N]."""
+    parts = []
+    for batch in batches_in_order(split, batch=EVALUATION_BATCH):
+        logits = outputs(batch).logits
+        assert logits is not None
+        parts.append(merit_of(soft, merit, logits, batch.labels))
+    return torch.cat(parts)

@@ -12,6 +12,7 @@ from dmtsearch.errors import DivergedError
 from dmtsearch.training.build import build_stage_model, build_trained, state_from_bytes
 from dmtsearch.training.checkpoint import epochs_done, state_bytes
 from dmtsearch.training.job import StageJob, TrainedModel
+from dmtsearch.training.phases import SAVE_EVERY_S
 from dmtsearch.training.profile import computing
 from dmtsearch.training.progress import Decision, Listener, Row
 from dmtsearch.training.records import (
@@ -24,7 +25,7 @@ from dmtsearch.training.records import (
 )
 from dmtsearch.training.shelf import KeyedWorkspace, Shelf, once
 from dmtsearch.training.sources import Source, freeze
-from dmtsearch.training.stage import SAVE_EVERY_S, StageRun
+from dmtsearch.training.stage import StageRun
 
 MODEL_FILE = "model.safetensors"
 MODULES_FILE = "modules.safetensors"

@@ -10,8 +10,9 @@ import torch
 from dmtsearch.errors import DivergedError, UsageError
 from dmtsearch.training.evaluate import measure_latency
 from dmtsearch.training.job import StageJob
+from dmtsearch.training.phases import PhaseResult
 from dmtsearch.training.progress import Row
-from dmtsearch.training.stage import PhaseResult, StageRun
+from dmtsearch.training.stage import StageRun
 
 
 @dataclass(frozen=True)

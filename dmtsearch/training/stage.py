@@ -3,13 +3,11 @@
 Knows no store and no Ray: checkpoints go through a `Workspace`, progress through a listener.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dmtsearch.chance import derive_seed
 from dmtsearch.data import Split, epoch_order
@@ -17,48 +15,29 @@ from dmtsearch.losses import place_merit
 from dmtsearch.models import Taps, make_adapter
 from dmtsearch.training.bank import Bank
 from dmtsearch.training.batch import Augmentation, Batch, View, batches_in_order, in_order
-from dmtsearch.training.checkpoint import load_phase, save_phase
 from dmtsearch.training.cost import epochs_with_targets
 from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
-from dmtsearch.training.loop import Phase, PhaseState, run_phase
+from dmtsearch.training.loop import Phase
 from dmtsearch.training.objective import (
     HintObjective,
     HintPair,
     SoftTargets,
     TrainObjective,
-    merit_of,
+    merit_over,
+)
+from dmtsearch.training.phases import (
+    CLOCKS,
+    SAVE_EVERY_S,
+    PhaseResult,
+    Workspace,
+    run_saved,
 )
 from dmtsearch.training.plan import ResolvedStage, hints_stay
 from dmtsearch.training.profile import Profile
-from dmtsearch.training.progress import Decision, Listener, Row
+from dmtsearch.training.progress import Listener, Row
 from dmtsearch.training.rates import build_optimizer, build_scheduler
 from dmtsearch.training.sources import Source, SourceOutputs
 from dmtsearch.training.switch import should_switch
-
-SAVE_EVERY_S = 20.0
-"""A checkpoint is written at the first end of an epoch after so many seconds since the last."""
-
-
-class Workspace(Protocol):
-    """Where a phase leaves its checkpoints, and finds the last whole one."""
-
-    def load(self) -> Mapping[str, bytes] | None: ...
-    def save(self, files: Mapping[str, bytes]) -> None: ...
-
-
-@dataclass(frozen=True)
-class PhaseResult:
-    """How a phase ended.
-
-    Attributes:
-        decision: STOP if the listener ended it; its checkpoint is saved then.
-        history: One row an epoch.
-        kept_epoch: The epoch (from 1) whose weights the modules hold; 0 where none ran.
-    """
-
-    decision: Decision
-    history: tuple[Row, ...]
-    kept_epoch: int
 
 
 class StageRun:
@@ -156,7 +135,7 @@ class StageRun:
                 keep_highest=False,
                 switch=lambda values: False,
             )
-            return self._run(phase, workspace, listen, earlier=())
+            return self._run(phase, workspace, listen)
 
     def _val_hint(self, objective: HintObjective) -> float:
         was_training = self.modules.training
@@ -221,7 +200,7 @@ class StageRun:
         placebo = None
         if merit is not None and merit.placebo != "none":
             placebo = place_merit(
-                self._merit_over_train(outputs[0]),
+                merit_over(self.train, outputs[0], soft, merit),
                 placebo=merit.placebo,
                 seed=derive_seed(self.seed, "shuffle"),
             )
@@ -231,18 +210,6 @@ class StageRun:
             merit=merit,
             placebo_weights=placebo,
         )
-
-    def _merit_over_train(self, outputs: SourceOutputs) -> Tensor:
-        """a_i of every training sample, undistorted, by position in the split."""
-        soft, merit = self.stage.soft, self.stage.merit
-        assert soft is not None
-        assert merit is not None
-        parts = []
-        for batch in batches_in_order(self.train, batch=EVALUATION_BATCH):
-            logits = outputs(batch).logits
-            assert logits is not None
-            parts.append(merit_of(soft, merit, logits, batch.labels))
-        return torch.cat(parts)
 
     def _val_values(self) -> dict[str, float]:
         metrics = self.measure(self.val)
@@ -295,8 +262,8 @@ class StageRun:
         keep_on: str | None,
         keep_highest: bool,
         switch: Callable[[list[dict[str, float]]], bool],
-    ) -> Phase:
-        clock = _train_clock if name == "train" else _hint_clock
+    ) -> Phase[Batch]:
+        clock = CLOCKS[name]
         optimizer = build_optimizer(self.stage.optimizer, self.modules.parameters())
         steps = self._steps()
         scheduler = build_scheduler(self.stage.optimizer, optimizer, steps=max(1, steps * epochs))
@@ -320,34 +287,6 @@ class StageRun:
         )
 
     def _run(
-        self,
-        phase: Phase,
-        workspace: Workspace,
-        listen: Listener,
-        *,
-        earlier: tuple[Row, ...],
-        at_epoch: Callable[[int], None] = lambda epoch: None,
+        self, phase: Phase[Batch], workspace: Workspace, listen: Listener, **more: Any
     ) -> PhaseResult:
-        files = workspace.load()
-        state = load_phase(phase, files) if files is not None else PhaseState()
-        last_save = time.monotonic()
-
-        def after_epoch(state: PhaseState, must_save: bool) -> None:
-            nonlocal last_save
-            at_epoch(state.epoch)
-            if must_save or time.monotonic() - last_save >= self._save_every_s:
-                workspace.save(save_phase(phase, state))
-                last_save = time.monotonic()
-
-        decision = run_phase(phase, state, listen=listen, earlier=earlier, after_epoch=after_epoch)
-        return PhaseResult(decision, tuple(state.history), state.kept_epoch)
-
-
-def _train_clock(epoch: int) -> int:
-    return epoch
-
-
-def _hint_clock(epoch: int) -> int:
-    """Hint epochs count backwards from -1, so that the training proper sees the same order, with
-    and without a hint phase before it."""
-    return -1 - epoch
+        return run_saved(phase, workspace, listen, save_every_s=self._save_every_s, **more)

@@ -97,7 +97,7 @@ def test_a_loaded_optimizer_has_the_memory_layout_of_its_parameters(bench, monke
         run.modules.to(memory_format=torch.channels_last)
         if stop_at is None:
             monkeypatch.setattr(
-                "dmtsearch.training.stage.run_phase",
+                "dmtsearch.training.phases.run_phase",
                 lambda phase, *args, **kwargs: phases.append(phase) or Decision.CONTINUE,
             )
         run.run_training(kept, Watcher(stop_at))
