@@ -46,7 +46,7 @@ def ray_at(address: str, *, num_cpus: int | None = None) -> Iterator[None]:
             )
         else:
             ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+    except Exception as error:  # Ray's own errors of a lost connection have no common base
         raise UsageError(_advice(address, error)) from error
     try:
         yield

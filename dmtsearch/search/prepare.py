@@ -65,6 +65,8 @@ def open_context(
     from dmtsearch.data import load_data
     from dmtsearch.training.profile import pick_device
 
+    # The stages' device need not be on this machine: a cluster's head often has no GPU.
+    where = device if device is not None and device.startswith("cuda") else pick_device(device)
     spec = expand(schedule).data
     opened = load_data(
         name=None if data is not None else spec.name,
@@ -81,7 +83,7 @@ def open_context(
         std=spec.std,
         with_selector=any(stage.select is not None for stage in expand(schedule).stages),
     )
-    return PrepareContext(opened, pick_device(device), objects or {}, folder)
+    return PrepareContext(opened, where, objects or {}, folder)
 
 
 def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:

@@ -131,6 +131,11 @@ def search(
     loaded = space if isinstance(space, Space) else load_space(space)
     if set:
         loaded = override_space(loaded, set)
+    if not loaded.holes:
+        raise UsageError(
+            f"{loaded.where}: there is nothing to search in a schedule without holes; train it: "
+            f"dmtsearch train {loaded.where} --out DIR"
+        )
     budget = seconds_of(time_budget)
     wanted = _positive("trials", trials) or loaded.search.trials
     opened = open_store(store)

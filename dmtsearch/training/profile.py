@@ -81,7 +81,9 @@ def choose_profile(stage: Stage, device: str) -> Profile:
         )
     amp = stage.amp
     if amp is None:
-        amp = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+        # On a machine without a GPU (a cluster's head) those of the workers are taken to have it.
+        no_word = not torch.cuda.is_available()
+        amp = device.startswith("cuda") and (no_word or torch.cuda.is_bf16_supported())
     return Profile(
         device=device,
         amp=amp,
