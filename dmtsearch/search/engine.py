@@ -19,7 +19,7 @@ from .live import Watching
 from .orders import Needs
 from .probes import ask_with_ray, refuse_oversized, refuse_unlike_nodes
 from .slots import Slots
-from .stage_task import Perform, StageSetting, train_stage
+from .stage_task import Perform, StageSetting, train_stage, warm_up
 from .tuning import PlanSearcher, PrunerScheduler, Ticker
 
 MAX_CONCURRENCY = 64
@@ -38,6 +38,7 @@ class EngineSetting:
         watched: Whether trials are pruned.
         stage: What all stages share.
         perform: Runs a job inside a stage's task.
+        warm: Processes that get ready for stages at once.
     """
 
     run: str
@@ -45,6 +46,7 @@ class EngineSetting:
     time_budget_s: float | None = None
     watched: bool = False
     perform: Perform = train_stage
+    warm: int = 0
 
 
 def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
@@ -93,6 +95,8 @@ def run_trials(
     broker = start_broker(
         BrokerSetting(name, store, setting.stage, setting.perform, first=concurrency)
     )
+    for _ in range(setting.warm):
+        ray.remote(warm_up).remote(setting.stage, "cpu")
     budget = setting.time_budget_s
     driver = SearchDriver(
         mind=mind,

@@ -25,6 +25,8 @@ from .stage_book import now
 from .stage_task import StageSetting
 from .trials import Prepare
 
+MOST_WARM = 4
+"""Processes that import torch while coordinators start; others when a stage needs them."""
 SAVE_EVERY_S = 20.0
 """Seconds between checkpoints of a stage, at least."""
 SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
@@ -66,15 +68,9 @@ class Session:
         refuse_unreachable(where)
         if self._info.folder not in sys.path:
             sys.path.insert(0, self._info.folder)  # factories are found from there
-        anchor = self._space.anchor()
+        anchor = self._space.anchor().with_seed(self._info.seed)
         mind = self._mind(anchor)
-        try:
-            reason = self._search(
-                mind, anchor, where, resumed, time_budget_s, command, leave=leave
-            )
-        except BaseException:
-            mind.close()
-            raise
+        reason = self._search(mind, anchor, where, resumed, time_budget_s, command, leave=leave)
         mind.stop(reason)
         over = mind.state.ended
         return over.reason if over is not None else "failed"
@@ -126,6 +122,7 @@ class Session:
                     stage=self._stage_setting(anchor),
                     time_budget_s=time_budget_s,
                     watched=self._is_pruned(),
+                    warm=min(concurrency, slots.count(wants[expand(anchor).deliver]), MOST_WARM),
                 )
                 # Ray has set handlers of its own by now; ours come last.
                 with interrupts(lambda: self._view.tell("stopping ..."), leave=leave) as stop:

@@ -8,6 +8,7 @@ import pickle
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +110,19 @@ def train_stage(
     return StageOutcome("done", record=dict(result.record), reused=result.reused)
 
 
+def warm_up(setting: StageSetting, device: str) -> None:
+    """A Ray task: let a process import torch and read the data while coordinators still start."""
+    with suppress(Exception):  # a stage will say it better
+        _go_to(setting.folder)
+        _bench(setting, device)
+
+
 def bench_of(job: Any, setting: StageSetting) -> "Bench":
     """The run's data on the job's device; read once in each process."""
-    device = job.profile.device
+    return _bench(setting, job.profile.device)
+
+
+def _bench(setting: StageSetting, device: str) -> "Bench":
     mark = f"{setting} on {device}"
     if mark not in _BENCHES:
         _BENCHES.clear()  # one run at a time in a process; a Ray that outlives it may serve others
