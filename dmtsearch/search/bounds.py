@@ -41,9 +41,9 @@ def broken_bound(sized: Sized, constraints: Constraints) -> str | None:
     for name, bound in constraints.items():
         value = getattr(sized, name)
         if bound.max is not None and value > bound.max:
-            return f"{name} is {value:,}, above the bound of {bound.max:,}"
+            return f"{name} is {value:,}, above the bound of {bound.max:,.12g}"
         if bound.min is not None and value < bound.min:
-            return f"{name} is {value:,}, below the bound of {bound.min:,}"
+            return f"{name} is {value:,}, below the bound of {bound.min:,.12g}"
     return None
 
 

@@ -2,9 +2,9 @@
 
 import csv
 import io
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from dmtsearch.files import write_atomic, write_json
@@ -49,13 +49,13 @@ class Tables:
 
     def write(self, state: RunState) -> None:
         """Write every table that has changed, each wholly or not at all."""
-        started = time.monotonic()
+        started = monotonic()
         self._put(self._paths.trials, self._trial_rows(state))
         self._put(self._paths.stages, _text([_STAGE, *_stage_rows(state)]))
         self._put(self._paths.curves, self._curve_rows(state))
         write_json(self._paths.summary, summarise(state))
         self._put_schedules(state)
-        now = time.monotonic()
+        now = monotonic()
         self._not_before = now + _REST * (now - started)
 
     def follow(self, state: RunState) -> None:
@@ -64,7 +64,7 @@ class Tables:
         Every time, up to 200 trials; in longer runs, whose tables take longer to write than a
         small trial to run, not more often than leaves nineteen twentieths of the time to them.
         """
-        if len(state.ends) <= _ALWAYS or time.monotonic() >= self._not_before:
+        if len(state.ends) <= _ALWAYS or monotonic() >= self._not_before:
             self.write(state)
 
     def _put(self, path: Path, text: str) -> None:
