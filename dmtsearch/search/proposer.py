@@ -63,7 +63,8 @@ class Proposer:
         self._study = StudyBook(paths, space, spec)
         self._draws = Draws(space, spec, seed, self._ledger, self._study, prepare)
         self._unfinished = deque(state.unfinished)
-        self._arms = self._arms_to_run(arms, state)
+        begun = {(trial.arm, trial.seed) for trial in state.of_controls()}
+        self._arms = deque(arm for arm in arms if (arm.name, arm.seed) not in begun)
         self._num_controls = len(state.of_controls())
         self._tables = Tables(paths, [hole.name for hole in space.holes])
         if state.ends:
@@ -115,16 +116,6 @@ class Proposer:
     def _search_over(self) -> str | None:
         return "trials" if self._draws.num_trials >= self._trials else self._draws.over
 
-    def _arms_to_run(self, arms: Sequence[ArmLike], state: RunState) -> deque[ArmLike]:
-        known = {(trial.arm, trial.seed) for trial in state.of_controls()}
-        todo: deque[ArmLike] = deque()
-        for arm in arms:
-            if arm.reason_missing is not None or arm.schedule is None:
-                self._miss(arm.name, arm.reason_missing or "this space cannot have it")
-            elif (arm.name, arm.seed) not in known:
-                todo.append(arm)
-        return todo
-
     def _miss(self, name: str, reason: str) -> None:
         if name not in self.state.missing:
             self._ledger.append(ArmMissing(name, reason))
@@ -132,7 +123,9 @@ class Proposer:
     def _next_arm(self) -> TrialPlan | None:
         """Begin the next control arm; None where it cannot run, which is then written down."""
         arm = self._arms.popleft()
-        assert arm.schedule is not None, "arms without a schedule are not run"
+        if arm.schedule is None:
+            self._miss(arm.name, arm.reason_missing or "this space cannot have it")
+            return None
         schedule = arm.schedule.with_seed(arm.seed)
         try:
             prepared = self._prepare(schedule)

@@ -16,6 +16,8 @@ from dmtsearch.search.samplers import draw_seed
 from dmtsearch.search.trials import Prepared, TrialOutcome, TrialPlan
 from dmtsearch.space import Hole, Space, load_space, parse_space
 
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
 SAMPLERS = ("tpe", "random", "grid", "nsga2")
 
 

@@ -13,6 +13,8 @@ from dmtsearch.schedule.search import PrunerSpec
 from dmtsearch.search.pruning import make_pruner, measured_steps
 from dmtsearch.search.trials import Prepared, TrialOutcome, TrialPlan
 
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
 
 def rows(values: list[float], *, hints: int = 0) -> list[dict[str, Any]]:
     """A history: hint epochs first, then the training proper."""

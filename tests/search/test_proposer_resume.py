@@ -1,7 +1,6 @@
 """A driver may be killed between any two writes: the next one ends where it would have ended."""
 
 import json
-import os
 import random
 import shutil
 from collections import Counter
@@ -20,6 +19,8 @@ from dmtsearch.search.paths import RunPaths
 from dmtsearch.search.trials import Prepared, TrialOutcome
 from dmtsearch.space import Space
 
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
 
 def arms_of(space: Space) -> list[FakeArm]:
     return [FakeArm("scratch", space.anchor(), seed) for seed in (0, 1)]
@@ -35,7 +36,6 @@ def study_states(paths: RunPaths) -> Counter[str]:
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """How long ledger and journal were after each write."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)  # files are cut here, not the power
     found: list[tuple[int, int]] = []
     write, append = Journal._write, Ledger.append
 

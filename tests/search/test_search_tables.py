@@ -28,6 +28,8 @@ from dmtsearch.search.summary import best_trial, pareto_trials, summarise
 from dmtsearch.search.tables import Tables
 from dmtsearch.search.trials import TrialOutcome, TrialPlan
 
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
 
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
