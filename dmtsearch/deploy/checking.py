@@ -30,7 +30,8 @@ class StageCheck:
         params, macs: Of its model.
         epochs: Passes with labels or soft targets.
         hint_epochs: Passes of its hint phase before.
-        samples: In the training split; None where that is not known yet.
+        samples: In the training split, of a selector in the `selector` split; None where that is
+            not known yet.
         hints: Each with both points, both shapes and the adapter.
         cost: Cold cost in sample-MACs; None where `samples` is.
         shared: Whether the store has it; None where the data cannot be read yet.
@@ -93,12 +94,12 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     except DmtSearchError as error:
         raise _data_problem(schedule, error) from error
     num_train = sizes["train"] if sizes is not None else None
-    _refuse_small_train(schedule, num_train)
-    plan = resolve(schedule, facts, num_train=num_train)
+    num_selector = sizes.get("selector") if sizes is not None else None
+    plan = resolve(schedule, facts, num_train=num_train, num_selector=num_selector)
     keys: dict[str, str] = {}
     if not facts.present:
         notes.append(f"the data is not on this machine: {facts.advice}")
-    elif not selects and (facts.num_train or 0) <= EAGER_SAMPLES:
+    elif (facts.num_train or 0) <= EAGER_SAMPLES:
         plan, keys, more = _with_data(schedule, plan)
         notes += more
     return ScheduleCheck(
@@ -126,25 +127,6 @@ def _data_problem(schedule: Schedule, error: DmtSearchError) -> ScheduleError:
     return ScheduleError(schedule.origin.where, [schedule.problem(path="data", rule=str(error))])
 
 
-def _refuse_small_train(schedule: Schedule, num_train: int | None) -> None:
-    if num_train is None:
-        return
-    problems = [
-        schedule.problem(
-            path=f"{stage.path}.optimizer.batch",
-            rule=(
-                f"a batch of {stage.optimizer.batch} is larger than the training split "
-                f"({num_train} samples) and drop_last is on, so nothing would be trained; use a "
-                "smaller batch, or drop_last: false"
-            ),
-        )
-        for stage in expand(schedule).stages
-        if stage.optimizer.drop_last and stage.optimizer.batch > num_train and stage.epochs > 0
-    ]
-    if problems:
-        raise ScheduleError(schedule.origin.where, problems)
-
-
 def _stage(
     plan: Plan, resolved: ResolvedStage, keys: dict[str, str], store: Store | None
 ) -> StageCheck:
@@ -165,7 +147,7 @@ def _stage(
         macs=resolved.macs,
         epochs=stage.epochs,
         hint_epochs=stage.hint_phase.epochs if stage.hint_phase else 0,
-        samples=plan.num_train,
+        samples=plan.num_train if stage.select is None else resolved.num_selector,
         hints=tuple(
             {
                 "source": f"{hint.hint.stage}.{hint.hint.source}",

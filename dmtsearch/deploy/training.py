@@ -108,13 +108,25 @@ def train_schedule(
     with claim_folder(out, schedule) as text:
         opened = open_schedule_data(schedule, data)
         sizes = opened.split_sizes
-        plan = resolve(schedule, opened.facts, num_train=sizes["train"], objects=models)
+        plan = resolve(
+            schedule,
+            opened.facts,
+            num_train=sizes["train"],
+            num_selector=sizes.get("selector"),
+            objects=models,
+        )
         placed = opened.to(device)
         jobs = make_jobs(plan, placed, device=device, objects=models)
         finished = _already_there(out, plan, jobs)
         if finished is not None:
             watch.tell(f"{out} holds this schedule's finished bundle already; nothing to do")
-        bench = Bench(placed.split("train"), placed.split("val"), models, save_every_s)
+        bench = Bench(
+            placed.split("train"),
+            placed.split("val"),
+            models,
+            save_every_s,
+            selector=placed.split("selector") if "selector" in sizes else None,
+        )
         watch.begin(plan, jobs)
         started = time.time()
         results: list[StageResult] = []

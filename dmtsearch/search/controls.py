@@ -32,6 +32,7 @@ def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> 
         anchor,
         context.data.facts,
         num_train=num_train,
+        num_selector=context.data.split_sizes.get("selector"),
         objects=context.objects,
         folder=context.folder,
     )
@@ -47,10 +48,12 @@ def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> 
         )
         return tuple(list_points(skeleton))
 
+    path = sum(stage.cost(num_train) for stage in plan.stages if stage.name in needed)
     costs = Costs(
         first=first.macs,
         delivered=plan.stage(plan.deliver).macs,
-        path=sum(stage.cost(1) for stage in plan.stages if stage.name in needed),
+        path=sum(stage.cost(num_train) for stage in plan.stages if stage.name in needed)
+        // num_train,
         first_path=first.cost(1),
     )
     return control_arms(anchor, names, costs=costs, points=points)

@@ -110,6 +110,7 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
         schedule,
         data.facts,
         num_train=data.split_sizes["train"],
+        num_selector=data.split_sizes.get("selector"),
         objects=context.objects,
         folder=context.folder,
     )
@@ -119,13 +120,12 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
     needed = {stage.name for stage in expand(schedule).needed()}
     jobs = [job for job in made if job.name in needed]
     requests = tuple(_request(job, plan) for job in jobs)
-    delivered = plan.stage(plan.deliver)
     return Prepared(
         requests=requests,
         jobs=tuple(pickle.dumps(job) for job in jobs),
         deliver=plan.deliver,
-        params=delivered.params,
-        macs=delivered.macs,
+        params=plan.params,
+        macs=plan.macs,
         cold_cost=sum(request.cost for request in requests),
     )
 
@@ -136,6 +136,7 @@ def _request(job: StageJob, plan: Plan) -> StageRequest:
     if plan.num_train is None:
         raise UsageError(f"stage {stage.name!r} has no cost without the size of the train split")
     before = [source.stage for source in stage.sources] + ([stage.init] if stage.init else [])
+    before += stage.select.stages if stage.select is not None else ()
     return StageRequest(
         name=stage.name,
         key=job.keys.key,

@@ -154,7 +154,14 @@ def _read_bench(setting: StageSetting, device: str) -> "Bench":
         std=spec.std,
         with_selector=setting.with_selector,
     ).to(device)
-    return Bench(data.split("train"), data.split("val"), {}, setting.save_every_s, run=setting.run)
+    return Bench(
+        data.split("train"),
+        data.split("val"),
+        {},
+        setting.save_every_s,
+        run=setting.run,
+        selector=data.split("selector") if setting.with_selector else None,
+    )
 
 
 def _give_memory_back(job: Any) -> None:

@@ -27,6 +27,10 @@ class View:
     std: tuple[float, ...]
 
 
+NO_VIEW = View("", None, (), ())
+"""Of a selector: it reads what classifiers say, and no sample."""
+
+
 class Viewer:
     """Turns stored samples (uint8, or float) into what one view's model reads."""
 

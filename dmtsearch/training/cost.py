@@ -3,7 +3,7 @@
     N_train x (3 M epochs + 3 M_hint hint_epochs + sum over sources of M_source passes)
 
 A training step counts as three forward passes (forward, and backward at twice its cost).
-Source: GRAMMAR.md section 5.
+Source: GRAMMAR.md section 5, which leaves selectors open: `selector_cost` is ours.
 """
 
 import math
@@ -40,6 +40,28 @@ def cold_cost(
     """
     read = sum(source.macs * source.passes for source in sources)
     return num_train * (3 * macs * epochs + 3 * hint_macs * hint_epochs + read)
+
+
+def selector_cost(
+    *, num_selector: int, draws: int, macs: int, epochs: int, classifiers: Sequence[int]
+) -> int:
+    """Return sample-MACs of a selector stage.
+
+        N_selector x (3 M epochs draws + sum of classifier MACs x (1 + draws / classifiers))
+
+    Its epochs go over the draws. Each classifier runs once on the samples as they are, and once
+    on its share of the draws, in each of which one modality is degraded. Scoring on val is not
+    counted, as of no stage.
+
+    Args:
+        num_selector: Samples in the `selector` split.
+        draws: Degraded draws of each.
+        macs: Of the selector net, for one sample.
+        epochs: Passes over the draws.
+        classifiers: MACs of each classifier, for one sample.
+    """
+    read = sum(classifiers) * (len(classifiers) + draws) // len(classifiers)
+    return num_selector * (3 * macs * epochs * draws + read)
 
 
 def epochs_with_targets(epochs: int, until: float) -> int:

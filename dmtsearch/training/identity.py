@@ -22,6 +22,7 @@ from dmtsearch.training.build import OBJECT
 from dmtsearch.training.checkpoint import state_bytes
 from dmtsearch.training.job import StageKeys
 from dmtsearch.training.plan import ResolvedStage, hints_stay
+from dmtsearch.training.sweep import SWEEP_VERSION
 
 STAGE_FORMAT = 1
 """Raised whenever the same pre-image would train to something else than before."""
@@ -91,6 +92,50 @@ def stage_keys(
             **(_hints(resolved, source_keys) if hints_stay(stage) else {}),
         }
     return StageKeys(key_of(preimage), preimage, hint_key, hint_preimage)
+
+
+def selector_keys(
+    resolved: ResolvedStage,
+    *,
+    seed: int,
+    model: Mapping[str, Any],
+    data: Mapping[str, Any],
+    profile: Mapping[str, Any],
+    classifier_keys: list[str],
+) -> StageKeys:
+    """Return the key of a selector stage.
+
+    Args:
+        resolved: The stage.
+        seed: The stage's own seed, else the schedule's; also of its degraded draws.
+        model: Its net's identity, from `model_identity`.
+        data: Fingerprints of the data and of its `selector` and val splits.
+        profile: Numeric profile.
+        classifier_keys: Of the classifiers, in the order of the net's outputs.
+    """
+    stage = resolved.stage
+    assert stage.select is not None, "only called for selectors"
+    select = asdict(stage.select)
+    del select["stages"]  # names; the classifiers are their keys
+    preimage = {
+        "format": STAGE_FORMAT,
+        "kind": "selector",
+        "model": model,
+        "data": data,
+        "profile": profile,
+        "classifiers": classifier_keys,
+        "select": _without_none(select),
+        "sweep": SWEEP_VERSION,
+        "seed": seed,
+        "epochs": stage.epochs,
+    }
+    if stage.epochs > 0:
+        preimage |= {
+            "keep": stage.keep,
+            "optimizer": _optimizer(stage.optimizer),
+            "switch": _without_none(asdict(stage.switch)),
+        }
+    return StageKeys(key_of(preimage), preimage)
 
 
 def _starts_from_weights(resolved: ResolvedStage) -> bool:

@@ -72,9 +72,9 @@ class StageJob:
         resolved: The stage with model, shapes and hints.
         keys: Where its results go.
         seed: The stage's own seed, else the schedule's.
-        view: How its model reads its input.
+        view: How its model reads its input; `NO_VIEW` of a selector.
         profile: Device and number formats.
-        sources: In the order of the stage's `sources`.
+        sources: In the order of the stage's `sources`; of a selector, its classifiers.
         init: The stage from whose weights it goes on, or None.
         snapshots: States of this stage that others learn from.
         folder: Folder that relative file names in the schedule start from.

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from dmtsearch.data import DataSet, Moments, given_moments
-from dmtsearch.errors import UsageError
-from dmtsearch.training.batch import View
-from dmtsearch.training.identity import key_of, model_identity, stage_keys
+from dmtsearch.training.batch import NO_VIEW, View
+from dmtsearch.training.identity import key_of, model_identity, selector_keys, stage_keys
 from dmtsearch.training.job import Snapshot, StageJob, StageKeys, TrainedModel
 from dmtsearch.training.plan import Plan, ResolvedStage
 from dmtsearch.training.profile import choose_profile
@@ -36,21 +34,10 @@ def make_jobs(
         UsageError: A stage needs what this version does not do.
     """
     folder = folder or Path.cwd()
-    facts = {
-        "fingerprint": data.fingerprint,
-        "train": data.split_digests["train"],
-        "val": data.split_digests["val"],
-    }
     jobs: dict[str, StageJob] = {}
     for resolved in plan.stages:
-        if resolved.stage.select is not None:
-            raise UsageError(
-                f"stage {resolved.name!r} is a selector; this version checks selectors but does "
-                "not train them yet"
-            )
-        jobs[resolved.name] = _job(
-            plan, resolved, jobs, data, facts, device, objects or {}, folder
-        )
+        make = _job if resolved.stage.select is None else _selector_job
+        jobs[resolved.name] = make(plan, resolved, jobs, data, device, objects or {}, folder)
     return tuple(jobs.values())
 
 
@@ -59,7 +46,6 @@ def _job(
     resolved: ResolvedStage,
     earlier: Mapping[str, StageJob],
     data: DataSet,
-    facts: Mapping[str, Any],
     device: str,
     objects: Mapping[str, nn.Module],
     folder: Path,
@@ -75,7 +61,7 @@ def _job(
         seed=seed,
         model=model_identity(resolved.model, objects=objects, folder=folder),
         view=view,
-        data=facts,
+        data=_facts(data, "train"),
         profile=profile.identity(),
         source_keys=[source.key for source in sources],
         init_key=init.key if init is not None else None,
@@ -91,6 +77,51 @@ def _job(
         snapshots=_snapshots(keys, resolved.name, plan),
         folder=str(folder),
     )
+
+
+def _selector_job(
+    plan: Plan,
+    resolved: ResolvedStage,
+    earlier: Mapping[str, StageJob],
+    data: DataSet,
+    device: str,
+    objects: Mapping[str, nn.Module],
+    folder: Path,
+) -> StageJob:
+    stage = resolved.stage
+    assert stage.select is not None, "only called for selectors"
+    seed = plan.seed if stage.seed is None else stage.seed
+    profile = choose_profile(stage, device)
+    classifiers = tuple(_trained(earlier[name], None) for name in stage.select.stages)
+    keys = selector_keys(
+        resolved,
+        seed=seed,
+        model=model_identity(resolved.model, objects=objects, folder=folder),
+        data=_facts(data, "selector"),
+        profile=profile.identity(),
+        classifier_keys=[classifier.key for classifier in classifiers],
+    )
+    return StageJob(
+        resolved=resolved,
+        keys=keys,
+        seed=seed,
+        view=NO_VIEW,
+        profile=profile,
+        sources=classifiers,
+        init=None,
+        snapshots=(),
+        folder=str(folder),
+    )
+
+
+def _facts(data: DataSet, learned: str) -> dict[str, str]:
+    """What a stage's key says of the data, where it learns from the split `learned`."""
+    digests = data.split_digests
+    return {
+        "fingerprint": data.fingerprint,
+        learned: digests[learned],
+        "val": digests["val"],
+    }
 
 
 def view_of(resolved: ResolvedStage, data: DataSet) -> View:

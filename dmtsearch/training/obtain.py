@@ -21,8 +21,10 @@ from dmtsearch.training.records import (
     failure_record,
     hint_record,
     refuse_unreached,
+    selector_record,
     stage_record,
 )
+from dmtsearch.training.selector_run import SelectorRun
 from dmtsearch.training.shelf import KeyedWorkspace, Shelf, once
 from dmtsearch.training.sources import Source, freeze
 from dmtsearch.training.stage import StageRun
@@ -41,6 +43,7 @@ class Bench:
         save_every_s: Seconds between checkpoints, at least.
         run: The search that trains here, written into the records of what it trains: after any
             interruption it can tell its own work from what it found.
+        selector: The split that selectors learn from; None where the schedule has none.
     """
 
     train: Split
@@ -48,6 +51,7 @@ class Bench:
     objects: Mapping[str, nn.Module]
     save_every_s: float = SAVE_EVERY_S
     run: str | None = None
+    selector: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _train(
     with computing(job.profile):
         run = _set_up(job, bench, shelf)
         hinted: HintOutcome | None = None
-        if job.keys.hint_key is not None:
+        if job.keys.hint_key is not None and isinstance(run, StageRun):
             outcome = _obtain_hints(job, run, bench, shelf, listen, tell)
             if isinstance(outcome, Stopped):
                 return outcome
@@ -146,7 +150,11 @@ def _train(
             raise
         if result.decision is Decision.STOP:
             return Stopped(job.name, (*earlier, *result.history))
-        record = stage_record(job, run, result, hinted, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        if isinstance(run, SelectorRun):
+            record = selector_record(job, run, result, seconds=seconds)
+        else:
+            record = stage_record(job, run, result, hinted, seconds=seconds)
         record["run"] = bench.run
         files = {MODEL_FILE: state_bytes(run.model)}
     done = shelf.commit(job.keys.key, files, record, kind="stage", preimage=job.keys.preimage)
@@ -161,9 +169,23 @@ def _train(
     )
 
 
-def _set_up(job: StageJob, bench: Bench, shelf: Shelf) -> StageRun:
+def _set_up(job: StageJob, bench: Bench, shelf: Shelf) -> StageRun | SelectorRun:
     start = _weights(job.init, shelf) if job.init is not None else None
     model = build_stage_model(job, objects=bench.objects, state=start)
+    sources = [_source(trained, job, bench, shelf) for trained in job.sources]
+    if job.resolved.stage.select is not None:
+        assert bench.selector is not None, "a schedule with a selector has its split"
+        return SelectorRun(
+            job.resolved,
+            seed=job.seed,
+            model=model,
+            classifiers=sources,
+            selector=bench.selector,
+            val=bench.val,
+            train=bench.train,
+            profile=job.profile,
+            save_every_s=bench.save_every_s,
+        )
     return StageRun(
         job.resolved,
         seed=job.seed,
@@ -171,7 +193,7 @@ def _set_up(job: StageJob, bench: Bench, shelf: Shelf) -> StageRun:
         view=job.view,
         train=bench.train,
         val=bench.val,
-        sources=[_source(trained, job, bench, shelf) for trained in job.sources],
+        sources=sources,
         profile=job.profile,
         save_every_s=bench.save_every_s,
     )
@@ -205,7 +227,7 @@ def _checkpoints(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> Ke
     return KeyedWorkspace(shelf, key, job.name, tell)
 
 
-def _keep_snapshot(job: StageJob, run: StageRun, shelf: Shelf, epoch: int) -> None:
+def _keep_snapshot(job: StageJob, run: StageRun | SelectorRun, shelf: Shelf, epoch: int) -> None:
     for snapshot in job.snapshots:
         if snapshot.epoch == epoch:
             shelf.commit(

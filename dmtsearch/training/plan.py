@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmtsearch.schedule import Hint, Schedule, Stage
-from dmtsearch.training.cost import SourcePasses, cold_cost, epochs_with_targets
+from dmtsearch.training.cost import (
+    SourcePasses,
+    cold_cost,
+    epochs_with_targets,
+    selector_cost,
+)
+from dmtsearch.training.selecting import DRAWS
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class ResolvedStage:
         hint_macs: The same, up to its last hint point; 0 without hints.
         source_macs: Of each source, in order, as far as this stage reads it.
         hints: Its hints, resolved.
+        classifier_macs: Of a selector, those of the classifiers that it reads, in order.
+        num_selector: Of a selector, samples in the `selector` split, or None while the data is
+            out of reach.
     """
 
     stage: Stage
@@ -52,14 +61,28 @@ class ResolvedStage:
     hint_macs: int
     source_macs: tuple[int, ...]
     hints: tuple[ResolvedHint, ...]
+    classifier_macs: tuple[int, ...] = ()
+    num_selector: int | None = None
 
     @property
     def name(self) -> str:
         return self.stage.name
 
     def cost(self, num_train: int) -> int:
-        """Cold cost in sample-MACs for all its epochs (GRAMMAR.md section 5)."""
+        """Cold cost in sample-MACs for all its epochs (GRAMMAR.md section 5).
+
+        A selector's does not depend on `num_train` (see `selector_cost`); it is 0 while the size
+        of its split is not known.
+        """
         stage = self.stage
+        if stage.select is not None:
+            return selector_cost(
+                num_selector=self.num_selector or 0,
+                draws=DRAWS,
+                macs=self.macs,
+                epochs=stage.epochs,
+                classifiers=self.classifier_macs,
+            )
         phase = stage.hint_phase
         return cold_cost(
             num_train=num_train,
@@ -69,6 +92,11 @@ class ResolvedStage:
             hint_epochs=phase.epochs if phase else 0,
             sources=[SourcePasses(macs, self.passes()) for macs in self.source_macs],
         )
+
+    @property
+    def draws_cost(self) -> int:
+        """Of a selector: cost of one epoch over its draws, in sample-MACs."""
+        return 3 * self.macs * DRAWS * (self.num_selector or 0)
 
     def passes(self) -> int:
         """How often each source runs over the training split."""
@@ -112,3 +140,18 @@ class Plan:
     def stage(self, name: str) -> ResolvedStage:
         """The stage called `name`."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters of what is delivered: a selector counts with its classifiers."""
+        return sum(stage.params for stage in self._delivered())
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one answer of what is delivered, likewise."""
+        return sum(stage.macs for stage in self._delivered())
+
+    def _delivered(self) -> list[ResolvedStage]:
+        last = self.stage(self.deliver)
+        read = last.stage.select.stages if last.stage.select is not None else ()
+        return [last, *(self.stage(name) for name in read)]

@@ -12,21 +12,19 @@ from typing import Any
 from torch import nn
 
 from dmtsearch.data import DataFacts
-from dmtsearch.errors import DmtSearchError, ModelError, ScheduleError, nearest
+from dmtsearch.errors import DmtSearchError, ScheduleError, nearest
 from dmtsearch.models import (
     build_skeleton,
     check_weights,
     count_macs,
     count_params,
-    find_path,
-    make_adapter,
     resolve_size,
-    tap_shapes,
 )
-from dmtsearch.models.probe import output_shape
 from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
 from dmtsearch.training.build import OBJECT
+from dmtsearch.training.fitting import check_given, first_unlike, resolve_hint
 from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
+from dmtsearch.training.select_rules import Samples, select_problems
 from dmtsearch.training.selecting import selector_features
 
 MODALITY_ONLY = ""
@@ -38,6 +36,7 @@ def resolve(
     facts: DataFacts,
     *,
     num_train: int | None,
+    num_selector: int | None = None,
     objects: Mapping[str, nn.Module] | None = None,
     folder: Path | None = None,
 ) -> Plan:
@@ -47,6 +46,7 @@ def resolve(
         schedule: Valid in itself.
         facts: Shapes by modality and classes of the data.
         num_train: Samples in the training split, or None where that cannot be known yet.
+        num_selector: Samples in the `selector` split, likewise.
         objects: The user's own modules, by stage, in place of the schedule's models.
         folder: Where relative file names start from; the current folder if None.
 
@@ -54,7 +54,8 @@ def resolve(
         ScheduleError: Every size out of reach, hint point that does not exist, pair of shapes
             that no adapter joins, unfit weights file, unlike `init`, unknown modality.
     """
-    work = _Resolver(schedule, facts, num_train, objects or {}, folder or Path.cwd())
+    samples = Samples(num_train, num_selector)
+    work = _Resolver(schedule, facts, samples, objects or {}, folder or Path.cwd())
     stages = work.run()
     if work.problems:
         raise ScheduleError(schedule.origin.where, work.problems)
@@ -78,12 +79,12 @@ class _Resolver:
         self,
         schedule: Schedule,
         facts: DataFacts,
-        num_train: int | None,
+        samples: "Samples",
         objects: Mapping[str, nn.Module],
         folder: Path,
     ) -> None:
         self.schedule, self.facts, self.objects, self.folder = schedule, facts, objects, folder
-        self.num_train = num_train
+        self.samples = samples
         self.expanded: Expanded = expand(schedule)
         self.problems: list[str] = []
         self.models: dict[str, dict[str, Any]] = {}
@@ -114,13 +115,11 @@ class _Resolver:
 
     def _check_batch(self, stage: Stage) -> None:
         batch, trains = stage.optimizer.batch, stage.epochs > 0 or stage.hint_phase is not None
-        if stage.select is not None or not trains or not stage.optimizer.drop_last:
-            return
-        if self.num_train is not None and batch > self.num_train:
+        rows, what = self.samples.of(stage)
+        if trains and stage.optimizer.drop_last and rows is not None and batch > rows:
             rule = (
-                f"a batch of {batch} is larger than the training split ({self.num_train} samples) "
-                "and drop_last is on, so nothing would be trained; use a smaller batch, or "
-                "drop_last: false"
+                f"a batch of {batch} is larger than {what} and drop_last is on, so nothing would "
+                "be trained; use a smaller batch, or drop_last: false"
             )
             self._problem(stage, "optimizer.batch", rule)
 
@@ -128,6 +127,8 @@ class _Resolver:
 
     def _find_in_shape(self, stage: Stage) -> None:
         if stage.select is not None:
+            for field, rule in select_problems(stage.select, self.expanded, self.facts):
+                self._problem(stage, field, rule)
             features = selector_features(stage.select, self.facts.num_classes)
             self.in_shapes[stage.name] = features
             return
@@ -213,7 +214,7 @@ class _Resolver:
         try:
             if name in self.objects:
                 built = self.objects[name]
-                _check_given(built, shape, classes)
+                check_given(built, shape, classes)
             else:
                 built = build_skeleton(self.models[name], in_shape=shape, num_classes=classes)
                 check_weights(
@@ -238,7 +239,9 @@ class _Resolver:
             return None
         self._check_init(stage)
         hints = [self._hint(stage, hint, number) for number, hint in enumerate(stage.hints)]
-        if any(ref.stage not in self.skeletons for ref in stage.sources) or None in hints:
+        read = [ref.stage for ref in stage.sources]
+        read += stage.select.stages if stage.select is not None else ()
+        if any(name not in self.skeletons for name in read) or None in hints:
             return None
         found = tuple(hint for hint in hints if hint is not None)
         at = sorted({hint.at_path for hint in found})
@@ -252,7 +255,13 @@ class _Resolver:
             hint_macs=count_macs(skeleton, shape, up_to=at) if at else 0,
             source_macs=tuple(self._source_macs(stage, ref.stage, found) for ref in stage.sources),
             hints=found,
+            classifier_macs=self._classifier_macs(stage),
+            num_selector=self.samples.selector if stage.select is not None else None,
         )
+
+    def _classifier_macs(self, stage: Stage) -> tuple[int, ...]:
+        names = stage.select.stages if stage.select is not None else ()
+        return tuple(count_macs(self.skeletons[name], self.in_shapes[name]) for name in names)
 
     def _source_macs(self, stage: Stage, name: str, hints: tuple[ResolvedHint, ...]) -> int:
         paths = sorted({hint.source_path for hint in hints if hint.hint.stage == name})
@@ -260,37 +269,17 @@ class _Resolver:
         return count_macs(self.skeletons[name], self.in_shapes[name], up_to=up_to)
 
     def _hint(self, stage: Stage, hint: Hint, number: int) -> ResolvedHint | None:
-        where = f"hints[{number}]"
         if hint.stage not in self.skeletons:
             return None
-        ends = (("source", hint.stage, hint.source), ("at", stage.name, hint.at))
-        paths: list[str] = []
-        shapes: list[tuple[int, ...]] = []
-        for field, owner, point in ends:
-            model = self.skeletons[owner]
-            try:
-                path = find_path(model, point)
-                shapes.append(tap_shapes(model, self.in_shapes[owner], [path])[path])
-                paths.append(path)
-            except DmtSearchError as error:
-                self._problem(stage, f"{where}.{field}", f"stage {owner!r}: {error}")
-        if len(paths) < 2:
-            return None
-        (source_shape, at_shape), adapter = shapes, hint.adapter
-        try:
-            make_adapter(
-                at_shape,
-                source_shape,
-                kernel=adapter.kernel,
-                norm=adapter.norm,
-                relu=adapter.relu,
-                seed=0,
-            )
-        except DmtSearchError as error:
-            self._problem(stage, where, error)
-            return None
-        words = _describe_adapter(hint, source_shape, at_shape)
-        return ResolvedHint(hint, paths[0], paths[1], source_shape, at_shape, words)
+        owners = {
+            name: (self.skeletons[name], self.in_shapes[name]) for name in (hint.stage, stage.name)
+        }
+        found = resolve_hint(hint, stage.name, owners)
+        if isinstance(found, ResolvedHint):
+            return found
+        for field, rule in found:
+            self._problem(stage, f"hints[{number}]{field}", rule)
+        return None
 
     def _check_init(self, stage: Stage) -> None:
         if stage.init is None or stage.init not in self.models:
@@ -298,12 +287,10 @@ class _Resolver:
         here, there = self.skeletons[stage.name], self.skeletons.get(stage.init)
         if there is None:
             return
-        mine = {name: tuple(value.shape) for name, value in here.state_dict().items()}
-        theirs = {name: tuple(value.shape) for name, value in there.state_dict().items()}
-        if mine != theirs:
-            unlike = [name for name in mine if mine[name] != theirs.get(name)] or ["a part"]
+        unlike = first_unlike(here, there)
+        if unlike is not None:
             rule = (
-                f"stage {stage.init!r} has another model ({unlike[0]} differs), so its weights "
+                f"stage {stage.init!r} has another model ({unlike} differs), so its weights "
                 "cannot start this one; give both stages one model"
             )
             self._problem(stage, "init", rule, value=stage.init)
@@ -311,24 +298,3 @@ class _Resolver:
 
 class _EndsUnknownError(Exception):
     """A relative size cannot be found, since an end of its chain has a problem of its own."""
-
-
-def _check_given(module: nn.Module, in_shape: tuple[int, ...], classes: int) -> None:
-    """Refuse a user's module that does not read the data or gives other than a logit a class."""
-    for training in (False, True):
-        shape = output_shape(module, in_shape, training=training)
-        if shape != (2, classes):
-            given = f"[N, {', '.join(map(str, shape[1:]))}]" if isinstance(shape, tuple) else shape
-            raise ModelError(f"the given module gives {given}; the data needs [N, {classes}]")
-
-
-def _describe_adapter(hint: Hint, source_shape: tuple[int, ...], at_shape: tuple[int, ...]) -> str:
-    kernel, features = hint.adapter.kernel, len(at_shape) == 1
-    words = ["linear" if features else f"conv{kernel}x{kernel}"]
-    words[0] += f" {at_shape[0]} to {source_shape[0]}"
-    words += ["norm"] if hint.adapter.norm else []
-    words += ["relu"] if hint.adapter.relu else []
-    if at_shape[1:] != source_shape[1:]:
-        sides = [min(a, b) for a, b in zip(at_shape[1:], source_shape[1:], strict=True)]
-        words.append("pooled to " + "x".join(str(side) for side in sides))
-    return ", ".join(words)

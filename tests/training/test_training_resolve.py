@@ -1,5 +1,6 @@
 """From a schedule to a plan: everything wrong at once, each with its place."""
 
+import json
 import re
 
 import pytest
@@ -9,8 +10,8 @@ from torch.utils.data import Dataset
 from training_pieces import BIG, HINT, SMALL, Workbench, pair, schedule
 
 from dmtsearch.data import load_data
-from dmtsearch.errors import ScheduleError, UsageError
-from dmtsearch.training.jobs import make_jobs
+from dmtsearch.errors import ScheduleError
+from dmtsearch.schedule import parse_schedule
 
 TOO_DEEP = {"family": "plain", "widths": [2] * 5, "convs": 1, "pool_ceil": False}
 """Five pools leave nothing of 8x8."""
@@ -200,29 +201,20 @@ def test_a_source_of_one_modality_teaches_a_student_of_another(eyes):
     assert results["skin"].record["in_shape"] == [5]
 
 
-def test_a_selector_is_resolved_and_refused_by_name_where_it_would_train(eyes):
+def test_a_selector_is_resolved(eyes):
     mlp = {"family": "mlp", "hidden": [4]}
-    stages = {
-        "iris": {"model": SMALL, "modality": "iris", "optimizer": {"batch": 8}},
-        "skin": {"model": mlp, "modality": "skin", "optimizer": {"batch": 8}},
-        "selector": {"select": ["iris", "skin"], "inputs": "moments", "model": mlp},
-    }
-    document = {name: stage for name, stage in stages.items() if name != "selector"}
-    import json
-
-    from dmtsearch.schedule import parse_schedule
-
     text = {
         "dmtsearch": 1,
         "data": {"name": "digits"},
-        "stages": {**document, "selector": stages["selector"]},
+        "stages": {
+            "iris": {"model": SMALL, "modality": "iris", "optimizer": {"batch": 8}},
+            "skin": {"model": mlp, "modality": "skin", "optimizer": {"batch": 8}},
+            "selector": {"select": ["iris", "skin"], "inputs": "moments", "model": mlp},
+        },
     }
-    made = parse_schedule(json.dumps(text, indent=1), "a.yaml")
-    plan = eyes.plan(made)
+    plan = eyes.plan(parse_schedule(json.dumps(text, indent=1), "a.yaml"))
     assert plan.stage("selector").in_shape == (8,)  # four moments of each
     assert plan.stage("selector").num_classes == 2
-    with pytest.raises(UsageError, match="'selector' is a selector; this version checks"):
-        make_jobs(plan, eyes.data, device="cpu")
 
 
 def test_a_batch_larger_than_train_is_refused_only_where_it_would_be_dropped(bench):
