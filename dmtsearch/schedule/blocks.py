@@ -235,5 +235,15 @@ def _severity(value: tuple[float, float]) -> tuple[float, float]:
 class DegradeSpec(Spec):
     """A way to spoil one modality, for a selector to learn from."""
 
-    kind: Literal["noise", "occlusion"]
+    kind: Literal[
+        "noise",
+        "salt_pepper",
+        "occlusion",
+        "occlusion_block",
+        "occlusion_stripe",
+        "blur",
+        "low_light",
+        "missing",
+        "block",
+    ]
     severity: Annotated[tuple[Fraction, Fraction], AfterValidator(_severity)]

@@ -52,8 +52,7 @@ def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> 
     costs = Costs(
         first=first.macs,
         delivered=plan.stage(plan.deliver).macs,
-        path=sum(stage.cost(num_train) for stage in plan.stages if stage.name in needed)
-        // num_train,
+        path=path // num_train,
         first_path=first.cost(1),
     )
     return control_arms(anchor, names, costs=costs, points=points)
