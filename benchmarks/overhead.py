@@ -1,0 +1,212 @@
+"""What a trial costs when its stages do nothing: our engine, and plain Ray Tune.
+
+A trial of ours is proposed by the real proposer (study, ledger and tables on disk), runs as a Tune
+trial, asks the broker for two stages (a first one that all share, and one of its own), each a Ray
+task that only commits an empty object to a store on disk. Plain Tune's trial is a function
+trainable that reports one number; the same number of trials at once, half a CPU each, so that as
+many run at once as there are slots for two.
+
+Every measurement is a process of its own with a Ray of its own; the start of Ray is not counted,
+that of workers is. Rounds in turn, so that a change in the machine's speed meets all rows.
+
+    python benchmarks/overhead.py               60 trials, 3 rounds each
+    python benchmarks/overhead.py --growth      100, 300 and 1,000 trials of ours
+
+Growth is measured with `sampler: random`: what a sampler costs as its history grows is its own
+(TPE's row says how much). Memory is the driver's, after the last trial.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from nothing import do_nothing, prepare
+
+from dmtsearch.search.records import RunStarted
+from dmtsearch.space import parse_space
+
+SLOTS, CONCURRENCY, ROUNDS, TRIALS = 2, 4, 3, 60
+GROWTH = (100, 300, 1000)
+SPACE = """
+dmtsearch: 1
+name: nothing
+search: {{sampler: {sampler}, trials: {trials}, controls: none}}
+data: {{name: digits}}
+stages:
+  first: {{model: {{family: mlp, hidden: [8]}}}}
+  last:
+    source: first
+    model: {{family: mlp, hidden: [4]}}
+    soft: {{temperature: {{float: [1, 9]}}, weight: {{float: [0.1, 0.9]}}}}
+"""
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def show(self, state: Any) -> None:
+        """Nothing."""
+
+    def tell(self, text: str) -> None:
+        """Nothing."""
+
+
+def run_ours(trials: int, sampler: str) -> float:
+    """Seconds for so many trials of our engine."""
+    from dmtsearch.search.engine import EngineSetting, run_trials
+    from dmtsearch.search.live import Watching
+    from dmtsearch.search.paths import RunPaths
+    from dmtsearch.search.proposer import Proposer
+    from dmtsearch.search.stage_task import StageSetting
+    from dmtsearch.store import open_store
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = RunPaths(Path(folder))
+        space = parse_space(SPACE.format(sampler=sampler, trials=trials))
+        mind = Proposer(space, paths, trials=trials, seed=0, prepare=prepare)
+        mind.record(
+            RunStarted(
+                *("run", "2000-01-01T00:00:00+00:00", False, 0, trials, CONCURRENCY),
+                {"val_accuracy": "max"},
+                {},
+                "benchmarks/overhead.py",
+            )
+        )
+        started = time.perf_counter()
+        run_trials(
+            EngineSetting(
+                "run", StageSetting("run", None, False, folder, 20.0), perform=do_nothing
+            ),
+            mind,
+            open_store(str(Path(folder) / "store")),
+            concurrency=CONCURRENCY,
+            watching=Watching(paths, Quiet(), lambda text: None),
+            stop_asked=lambda: False,
+        )
+        mind.stop()
+        seconds = time.perf_counter() - started
+        done = [end for end in mind.state.ends.values() if end.status == "done"]
+        assert len(done) == trials, f"{len(done)} of {trials} trials are done"
+        run = [stage for stage in mind.state.stages if stage.status == "run"]
+        assert len(run) == trials + 1, "one stage for each trial, and the first"
+    return seconds
+
+
+def report_one(config: dict[str, Any]) -> None:
+    """Plain Tune's trial."""
+    from ray import tune
+
+    tune.report({"value": 1.0})
+
+
+def run_tune(trials: int) -> float:
+    """Seconds for so many trials of plain Tune."""
+    from ray import tune
+
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        results = tune.Tuner(
+            tune.with_resources(report_one, {"cpu": SLOTS / CONCURRENCY}),
+            tune_config=tune.TuneConfig(num_samples=trials, max_concurrent_trials=CONCURRENCY),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0),
+        ).fit()
+        seconds = time.perf_counter() - started
+    assert len(results) == trials
+    return seconds
+
+
+def measure(what: str, trials: int) -> None:
+    """Run one measurement in this process, and print it as JSON."""
+    from dmtsearch.search.cluster import ray_at
+    from dmtsearch.search.redirect import output_in
+    from dmtsearch.search.settings import LOCAL, prepare_environment
+
+    if what != "tune":
+        prepare_environment(LOCAL, os.environ)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        output_in(Path(folder) / "log") as (person, _),
+        ray_at(LOCAL, num_cpus=SLOTS),
+    ):
+        import ray
+
+        seconds = run_tune(trials) if what == "tune" else run_ours(trials, what)
+        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+        found = {
+            "seconds": seconds,
+            "workers": len(list(logs.glob("worker-*.out"))),
+            "memory_mb": _resident_mb(),
+        }
+        person.write(json.dumps(found) + "\n")
+        person.flush()
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def ask(what: str, trials: int) -> dict[str, float]:
+    """Measure in a new process."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", what, "--trials", str(trials)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def print_rows(rows: list[tuple[str, int]], rounds: int) -> dict[tuple[str, int], float]:
+    """Measure all rows in turn, and print their medians; return seconds a trial."""
+    found: dict[tuple[str, int], list[dict[str, float]]] = {row: [] for row in rows}
+    for _ in range(rounds):
+        for row in rows:
+            found[row].append(ask(*row))
+    names = {"tune": "plain Tune", "random": "ours, random", "tpe": "ours, TPE"}
+    print(f"{'':14} trials  s/trial (median, range; n = {rounds})   workers started   driver MB")
+    medians = {}
+    for (what, trials), measured in found.items():
+        each = sorted(one["seconds"] / trials for one in measured)
+        medians[what, trials] = statistics.median(each)
+        workers = max(int(one["workers"]) for one in measured)
+        memory = statistics.median(one["memory_mb"] for one in measured)
+        spread = f"{statistics.median(each):.3f} ({each[0]:.3f} to {each[-1]:.3f})"
+        print(f"{names[what]:14} {trials:6,}  {spread:38} {workers:15} {memory:11.0f}")
+    return medians
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--growth", action="store_true")
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    options.add_argument("--trials", type=int, default=TRIALS)
+    options.add_argument("--one", choices=("tune", "random", "tpe"), help=argparse.SUPPRESS)
+    given = options.parse_args()
+    if given.one:
+        measure(given.one, given.trials)
+        return
+    print(f"{SLOTS} slots, {CONCURRENCY} trials at once, {os.cpu_count()} CPUs")
+    if given.growth:
+        rows = [("random", trials) for trials in GROWTH] + [("tpe", GROWTH[-1])]
+        medians = print_rows(rows, given.rounds)
+        ratio = medians["random", GROWTH[-1]] / medians["random", GROWTH[0]]
+        print(f"seconds a trial at {GROWTH[-1]:,} to those at {GROWTH[0]}: {ratio:.2f}")
+        return
+    medians = print_rows([("tpe", given.trials), ("tune", given.trials)], given.rounds)
+    ratio = medians["tune", given.trials] / medians["tpe", given.trials]
+    print(f"plain Tune to ours: {ratio:.1f}")
+    print(f"goal for workers started: at most {CONCURRENCY + SLOTS + 4}")
+
+
+if __name__ == "__main__":
+    main()
