@@ -56,8 +56,8 @@ def refuse_unreachable(address: str) -> None:
     """
     if address in (LOCAL, "auto"):
         return
-    parts = urlsplit(f"//{address}")
     try:
+        parts = urlsplit(f"//{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None

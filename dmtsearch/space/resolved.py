@@ -17,7 +17,7 @@ def dump_space(space: Space, *, start_with: Sequence[str] | None = None) -> str:
         space: To write.
         start_with: Other paths of the known schedules, where the file goes to another folder.
     """
-    plain = _document(space).plain()
+    plain = space.document.plain()
     search = written(space.search)
     if start_with is not None and search.get("start_with"):
         search["start_with"] = list(start_with)

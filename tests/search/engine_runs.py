@@ -44,7 +44,8 @@ class Search:
     def __init__(self, folder: Path, store: Path) -> None:
         self.folder, self.store = folder, store
         self.paths = RunPaths(folder)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = folder.with_name("said.txt")
 
     def begin(self, *words: str) -> "Search":
         """Start a command; do not wait for it."""
@@ -56,13 +57,13 @@ class Search:
             "OMP_NUM_THREADS": "1",
         }
         environment.pop("RAY_ADDRESS", None)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-        )
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, *words],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
         return self
 
     def search(self, space: Path, *more: str) -> "Search":
@@ -79,18 +80,19 @@ class Search:
     def end(self) -> tuple[int, str]:
         """Wait for the command; return its exit code and what it printed."""
         assert self._process is not None
-        said, _ = self._process.communicate(timeout=WAIT_S)
-        return self._process.returncode, said
+        code = self._process.wait(timeout=WAIT_S)
+        return code, self._said.read_text()
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
         """SIGKILL the driver, and wait until its Ray is gone."""
-        descendants = list(descendants_of(self.pid))
+        # Two helpers of Ray's own, which do nothing for us, linger for half a minute.
+        workers = [pid for pid in descendants_of(self.pid) if "Agent" not in title_of(pid)]
         self.send(signal.SIGKILL)
         self.end()
-        wait_until(lambda: not any(is_running(pid) for pid in descendants))
+        wait_until(lambda: not any(is_running(pid) for pid in workers))
 
     def state(self) -> RunState:
         return read_state(self.paths.ledger) if self.paths.ledger.exists() else RunState()
@@ -115,13 +117,15 @@ class Search:
         return found[0]
 
 
-def wait_until(true: Callable[[], bool], *, alive: "subprocess.Popen[str] | None" = None) -> None:
+def wait_until(
+    true: Callable[[], bool], *, alive: "subprocess.Popen[bytes] | None" = None
+) -> None:
     """Look again and again; fail when it takes too long, or the process ends before."""
     until = time.monotonic() + WAIT_S
     while not true():
         assert time.monotonic() < until, "waited too long"
         if alive is not None and alive.poll() is not None:
-            assert true(), f"the search ended early: {alive.communicate()[0]}"
+            assert true(), "the search ended early"
         time.sleep(0.02)
 
 

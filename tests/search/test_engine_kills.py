@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,13 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(space: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Search]:
+def unbroken(space: Path, tmp_path_factory: pytest.TempPathFactory) -> Search:
     """A search that nobody disturbed."""
     folder = tmp_path_factory.mktemp("unbroken")
     search = Search(folder / "run", folder / "store").search(space, *ONE)
     code, said = search.end()
     assert code == 0, said
-    yield search
+    return search
 
 
 def new_search(tmp_path: Path) -> Search:

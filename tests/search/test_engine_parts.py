@@ -1,0 +1,254 @@
+"""Parts of the engine that need no Ray: room, settings, spans, orders, names, output."""
+
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_pieces import request_of
+
+from dmtsearch.errors import UsageError
+from dmtsearch.search.interrupts import Interrupts
+from dmtsearch.search.orders import Costs, Needs, make_orders, stage_needs
+from dmtsearch.search.redirect import output_in
+from dmtsearch.search.settings import (
+    choose_address,
+    prepare_environment,
+    refuse_unreachable,
+)
+from dmtsearch.search.slots import Node, Slots
+from dmtsearch.search.span import seconds_of
+from dmtsearch.search.trials import TrialPlan
+
+# Room on the nodes
+
+
+def test_a_stage_fits_only_on_one_node_however_much_all_have_together() -> None:
+    slots = Slots([Node("a", cpu=2, gpu=0, memory=100), Node("b", cpu=2, gpu=0, memory=100)])
+    assert not slots.could_hold(Needs(cpu=3))
+    assert slots.count(Needs(cpu=2)) == 2
+
+
+def test_fractions_of_a_gpu_fill_it_up_and_no_more() -> None:
+    slots = Slots([Node("a", cpu=16, gpu=1, memory=100)])
+    quarter = Needs(cpu=1, gpu=0.25)
+    assert [slots.take(str(number), quarter) for number in range(5)] == [True] * 4 + [False]
+    slots.free("2")
+    assert slots.take("4", quarter)
+
+
+def test_what_runs_stays_booked_when_the_cluster_is_looked_at_again() -> None:
+    slots = Slots([Node("a", cpu=1, gpu=0, memory=100)])
+    assert slots.take("one", Needs())
+    slots.refresh([Node("a", cpu=1, gpu=0, memory=100)])
+    assert not slots.take("two", Needs())
+    slots.refresh([Node("a", cpu=1, gpu=0, memory=100), Node("new", cpu=1, gpu=0, memory=100)])
+    assert slots.take("two", Needs())
+
+
+def test_a_label_is_met_by_name_and_value_or_by_value_alone() -> None:
+    slots = Slots([Node("a", cpu=1, gpu=0, memory=1, labels={"accelerator": "H100"})])
+    assert slots.could_hold(Needs(label="accelerator=H100"))
+    assert slots.could_hold(Needs(label="H100"))
+    assert not slots.could_hold(Needs(label="accelerator=A100"))
+
+
+# Addresses and settings
+
+
+def test_the_address_given_comes_before_the_environment_and_local_is_last() -> None:
+    assert choose_address("10.0.0.1:6379", {"RAY_ADDRESS": "auto"}) == "10.0.0.1:6379"
+    assert choose_address(None, {"RAY_ADDRESS": "10.0.0.2:6379"}) == "10.0.0.2:6379"
+    assert choose_address(None, {}) == "local"
+
+
+def test_an_address_of_ray_client_is_refused_wherever_it_comes_from() -> None:
+    with pytest.raises(UsageError, match=r"ray://head:10001 is one of Ray Client.*--address auto"):
+        choose_address(None, {"RAY_ADDRESS": "ray://head:10001"})
+
+
+def test_a_head_that_does_not_answer_is_refused_within_seconds() -> None:
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*ray status"):
+        refuse_unreachable("127.0.0.1:1")
+
+
+@pytest.mark.parametrize("address", ["head", "head:port", "[::"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="is none; give host:port"):
+        refuse_unreachable(address)
+
+
+def test_settings_leave_the_choice_of_authentication_to_the_user() -> None:
+    environment = {"RAY_AUTH_MODE": "disabled"}
+    prepare_environment("local", environment)
+    assert environment["RAY_AUTH_MODE"] == "disabled"
+    assert environment["TUNE_DISABLE_SIGINT_HANDLER"] == "1"
+    other: dict[str, str] = {}
+    prepare_environment("10.0.0.1:6379", other)
+    assert "RAY_AUTH_MODE" not in other
+
+
+@pytest.mark.parametrize(
+    ("span", "seconds"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("45", 45), (12.5, 12.5)],
+)
+def test_spans_of_time(span: str | float, seconds: float) -> None:
+    assert seconds_of(span) == seconds
+
+
+@pytest.mark.parametrize("span", ["soon", "", "2 weeks", "-5", 0, "h", "nan", "inf", "1h x"])
+def test_what_is_no_span_of_time_is_refused(span: str | float) -> None:
+    with pytest.raises(UsageError, match="is no span of time; write 90s"):
+        seconds_of(span)
+
+
+# Orders
+
+
+@dataclass(frozen=True)
+class Job:
+    resources: Needs = field(default_factory=Needs)
+    snapshots: tuple[Any, ...] = ()
+
+
+def plan_of(*requests: Any, arm: str = "search") -> TrialPlan:
+    jobs = tuple(pickle.dumps(Job()) for _ in requests)
+    return TrialPlan(0, arm, 0, requests, jobs, requests[-1].name, 4, {})
+
+
+def test_the_way_of_a_stage_is_the_dearest_path_to_the_end_of_its_trial() -> None:
+    plan = plan_of(
+        request_of("iris", cost=5),
+        request_of("periocular", cost=7),
+        request_of("wide", "iris", cost=100),
+        request_of("narrow", "iris", "periocular", cost=10),
+        request_of("last", "wide", "narrow", cost=1),
+    )
+    ways = {o.request.name: o.path_cost for o in make_orders(plan, watched=False).orders}
+    # iris: 5 + 100 + 1; periocular: 7 + 10 + 1.
+    assert ways == {"iris": 106, "periocular": 18, "wide": 101, "narrow": 11, "last": 1}
+
+
+def test_control_arms_are_never_watched() -> None:
+    request = request_of("student")
+    assert make_orders(plan_of(request), watched=True).watched
+    assert not make_orders(plan_of(request, arm="scratch"), watched=True).watched
+
+
+def test_a_stage_on_a_gpu_holds_a_share_of_it_unless_it_says_how_much() -> None:
+    assert stage_needs(Needs(), device="cuda").gpu == 0.25
+    assert stage_needs(Needs(gpu=1), device="cuda:0").gpu == 1
+    assert stage_needs(Needs()).gpu == 0
+
+
+def test_the_cost_of_all_epochs_is_the_cold_cost_and_of_some_their_part() -> None:
+    request = request_of("student", cost=1000, epochs=4, hint_epochs=2)
+    once = Costs(epoch=150, hint_epoch=100, sources=200, repeated=False)
+    assert once.of(request, 4, 2) == 1000
+    # By hand: one epoch and two of hints, and the sources' one pass.
+    assert once.of(request, 1, 2) == 150 + 200 + 200
+    assert once.of(request, 0, 0) == 0
+    each = Costs(epoch=150, hint_epoch=100, sources=200, repeated=True)
+    # Half of the six passes.
+    assert each.of(request, 1, 2) == 150 + 200 + 100
+
+
+# The package is a room and a function
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import dmtsearch; import dmtsearch.search.records; f = dmtsearch.search",
+        "import dmtsearch; f = dmtsearch.search; import dmtsearch.search.records",
+        "from dmtsearch import search as f; import dmtsearch.search.records",
+        "import dmtsearch.search.records; from dmtsearch import search as f",
+    ],
+)
+def test_the_search_can_be_called_whatever_was_imported_first(code: str, tmp_path: Path) -> None:
+    check = (
+        f"{code}\n"
+        "import dmtsearch.search.records, sys\n"
+        "assert dmtsearch.search.records.StageRequest\n"
+        "assert not {'torch', 'ray', 'optuna', 'pandas'} & set(sys.modules), 'too much imported'\n"
+        "try:\n    f('nowhere.yaml', trials=2)\n"
+        "except dmtsearch.DmtSearchError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "nowhere.yaml" in done.stdout, done.stderr
+    assert "no such file" in done.stdout
+
+
+# Output and interrupts
+
+
+def test_output_goes_to_the_log_and_the_person_still_reads(tmp_path: Path) -> None:
+    script = (
+        "import os, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from dmtsearch.search.redirect import output_in\n"
+        "print('before')\n"
+        f"with output_in(Path({str(tmp_path / 'log')!r})) as (person, log):\n"
+        "    print('printed')\n"
+        "    os.write(2, b'from the core\\n')\n"
+        "    subprocess.run([sys.executable, '-c', 'print(\"a child\")'], check=True)\n"
+        "    person.write('for you\\n')\n"
+        "print('after')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["before", "for you", "after"], done.stderr
+    assert done.stderr == ""
+    assert sorted((tmp_path / "log").read_text().split("\n")) == [
+        *("", "a child", "from the core", "printed"),
+    ]
+
+
+def test_a_notebook_goes_on_reading_its_own_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cell:
+        encoding = "utf-8"
+
+        def __init__(self) -> None:
+            self.text = ""
+
+        def write(self, text: str) -> int:
+            self.text += text
+            return len(text)
+
+        def flush(self) -> None: ...
+
+    cell = Cell()
+    monkeypatch.setattr(sys, "stdout", cell)
+    with output_in(tmp_path / "log") as (person, _):
+        person.write("a line\n")
+    assert sys.stdout is cell
+    assert cell.text == "a line\n"
+
+
+def test_the_first_interrupt_asks_and_the_second_does_not_wait() -> None:
+    told: list[str] = []
+    interrupts = Interrupts(lambda: told.append("stopping"), leave=False)
+    interrupts.handle(2, None)
+    assert (interrupts.asked, told) == (True, ["stopping"])
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.handle(2, None)
+
+
+def test_a_command_that_does_not_stop_is_left_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr("dmtsearch.search.interrupts.PATIENCE_S", 0.01)
+    interrupts = Interrupts(lambda: None, leave=True)
+    interrupts.handle(15, None)
+    assert interrupts._timer is not None
+    interrupts._timer.join(5)
+    assert left == [130]
