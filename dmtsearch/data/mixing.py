@@ -4,6 +4,9 @@ Library generators promise no fixed stream across versions, and give a sample ot
 another batch. Where a sample's number may depend on nothing but the sample, it is mixed here.
 """
 
+from functools import cache
+
+import torch
 from torch import Tensor
 
 _GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -11,12 +14,13 @@ _FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
 _SECOND = 0x94D049BB133111EB - (1 << 64)
 
 
-def mix(counters: Tensor, *, base: int) -> Tensor:
+def mix(counters: Tensor, *, base: int | Tensor) -> Tensor:
     """Return 64 well-mixed bits for each counter, as int64 of any sign.
 
     Args:
         counters: int64, any shape, any device.
-        base: The stream, from 0 to 2^63 - 1.
+        base: The stream, from 0 to 2^63 - 1; or mixed bits that broadcast with `counters`, each
+            the start of a stream of its own.
 
     References:
         Steele et al., "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014
@@ -34,6 +38,30 @@ def pick(bits: Tensor, *, skip: int, count: int) -> Tensor:
     Uneven by at most count / 65,536 of a share: 0.03 % for 19 offsets.
     """
     return (_shift(bits, skip) & 0xFFFF) * count >> 16
+
+
+def uniform(bits: Tensor) -> Tensor:
+    """Return a float32 in [0, 1), a multiple of 2^-24, out of the 24 highest bits."""
+    return _shift(bits, 40).float() * 2.0**-24
+
+
+def normal(counters: Tensor, *, base: int | Tensor) -> Tensor:
+    """Return standard normal numbers, float32, four for each counter in a new last dimension.
+
+    Looked up among 65,536 quantiles instead of computed (Box-Muller), so that the same bits give
+    the same number on every device; none is further out than 4.33.
+    """
+    bits = mix(counters, base=base)
+    places = torch.stack([pick(bits, skip=skip, count=1 << 16) for skip in (0, 16, 32, 48)], -1)
+    return _quantiles(bits.device)[places]
+
+
+@cache
+def _quantiles(device: torch.device) -> Tensor:
+    shares = (torch.arange(1 << 16, dtype=torch.float64) + 0.5) / (1 << 16)
+    # Rounded, so that another version's last bit of ndtri changes nothing.
+    rounded: Tensor = (torch.special.ndtri(shares) * 2**14).round() / 2**14
+    return rounded.float().to(device)
 
 
 def _shift(values: Tensor, places: int) -> Tensor:

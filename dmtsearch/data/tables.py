@@ -12,6 +12,7 @@ from .folder import describe_folder, read_folder
 from .pool import RawData
 from .published import PublishedSet
 from .resize import resize_raw, resized_shape
+from .synthetic_eyes import EYE_ARGS, describe_eyes, read_eyes
 
 Args = Mapping[str, Any]
 
@@ -49,4 +50,5 @@ TABLES: dict[str, Table] = {
     "cifar10": _published(CIFAR10),
     "cifar100": _published(CIFAR100),
     "image_folder": Table(describe_folder, read_folder, ("root", "classes")),
+    "synthetic_eyes": Table(describe_eyes, read_eyes, EYE_ARGS),
 }
