@@ -29,7 +29,7 @@ def demo(
 
 
 def _new_folder(parent: Path) -> Path:
-    """`demo`, or the first of `demo-2`, `demo-3`, ... that is not there: nothing is overwritten."""
+    """`demo`, or the first of `demo-2`, `demo-3`, ... that is not there yet."""
     number = 1
     while True:
         folder = parent / ("demo" if number == 1 else f"demo-{number}")

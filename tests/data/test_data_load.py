@@ -73,7 +73,8 @@ def test_names_and_arguments_are_checked_with_the_nearest(way, settings, message
 
 
 def test_the_sets_known_by_name_are_these():
-    assert list(TABLES) == ["digits", "fashion_mnist", "cifar10", "cifar100", "image_folder"]
+    names = ["digits", "fashion_mnist", "cifar10", "cifar100", "image_folder", "synthetic_eyes"]
+    assert list(TABLES) == names
 
 
 def raw(**changes):
