@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.bundle import Bundle
     from dmtsearch.deploy.checking import ScheduleCheck
     from dmtsearch.deploy.evaluating import Evaluation
+    from dmtsearch.deploy.selector_bundle import SelectorBundle
     from dmtsearch.deploy.training import Training, Watch
     from dmtsearch.report.writing import Report
     from dmtsearch.search.live import View
@@ -140,12 +141,16 @@ def train(
 
 
 def load_bundle(
-    folder: str | Path, *, model: nn.Module | None = None, device: str = "cpu"
-) -> Bundle:
+    folder: str | Path,
+    *,
+    model: nn.Module | None = None,
+    models: Mapping[str, nn.Module] | None = None,
+    device: str = "cpu",
+) -> Bundle | SelectorBundle:
     """Load what `train` wrote; see `dmtsearch.deploy.bundle.load_bundle`."""
     from dmtsearch.deploy.bundle import load_bundle as load
 
-    return load(folder, model=model, device=device)
+    return load(folder, model=model, models=models, device=device)
 
 
 def evaluate(folder: str | Path, *, data: Any = None, device: str | None = None) -> Evaluation:

@@ -7,6 +7,7 @@ import typer
 
 from dmtsearch import api
 from dmtsearch.cli.output import percent, print_json, say
+from dmtsearch.cli.selecting import tell_selector
 
 
 def evaluate(
@@ -37,6 +38,8 @@ def evaluate(
     say(f"accuracy  {percent(metrics.accuracy)}")
     say(f"NLL       {metrics.nll:.4f} nats")
     say(f"ECE       {percent(metrics.ece)} (15 bins)")
+    if found.selector:
+        tell_selector(found.selector)
     if found.openings:
         times = "time" if found.openings == 1 else "times"
         say(f"The test split of this bundle has been opened {found.openings} {times}.")

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dmtsearch.deploy.selector_bundle import SelectorBundle, load_selector_bundle
 from dmtsearch.errors import BundleError
 from dmtsearch.files import sha256_bytes, sha256_file, write_atomic, write_json
 from dmtsearch.training.batch import View
@@ -33,8 +34,10 @@ HISTORY_COLUMNS = (
     "hard",
     "soft",
     "hint",
+    "select",
     "val_accuracy",
     "val_nll",
+    "val_regret",
     "val_hint",
 )
 
@@ -140,13 +143,20 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 
 def load_bundle(
-    folder: str | Path, *, model: nn.Module | None = None, device: str = "cpu"
-) -> Bundle:
+    folder: str | Path,
+    *,
+    model: nn.Module | None = None,
+    models: Mapping[str, nn.Module] | None = None,
+    device: str = "cpu",
+) -> Bundle | SelectorBundle:
     """Load a bundle; needs nothing of the search, the store or the schedule.
+
+    Where a selector was delivered, it is a `SelectorBundle`: its classifiers are with it.
 
     Args:
         folder: What `dmtsearch train` wrote.
         model: The user's own module, where the stage was trained on one given from Python.
+        models: Such modules by stage, for a bundle of several models.
         device: Where to put the model.
 
     Raises:
@@ -164,7 +174,13 @@ def load_bundle(
                 f"{path}: altered or truncated (sha256 {found[:12]}, not {expected[:12]}); "
                 "train again into a new folder: kept stages are reused"
             )
+    if "selector" in info:
+        return load_selector_bundle(
+            folder, info, (folder / MODEL).read_bytes(), models=models or {}, device=device
+        )
     given = info["input"]
+    if model is None and models and OBJECT in info["model"]:
+        model = models.get(info["model"][OBJECT])
     trained = TrainedModel(
         name=info["deliver"],
         key=info["key"],

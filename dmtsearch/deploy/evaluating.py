@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import torch
 
 from dmtsearch.data import TABLES, DataSet, Split, load_data
 from dmtsearch.deploy.bundle import OPENINGS, SCHEDULE, Bundle, load_bundle
+from dmtsearch.deploy.scoring import score_selector
+from dmtsearch.deploy.selector_bundle import SelectorBundle
 from dmtsearch.deploy.training import open_schedule_data
-from dmtsearch.errors import BundleError, UsageError, nearest
+from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
 from dmtsearch.schedule import load_schedule
 from dmtsearch.training.batch import in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
@@ -31,21 +33,24 @@ class Evaluation:
         metrics: With n.
         openings: How often this bundle's test split has been opened, this time included; 0 for
             other data.
+        selector: Of a selector: what else `score_selector` found.
     """
 
     split: str
     metrics: Metrics
     openings: int
+    selector: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"split", "n", "accuracy", "nll", "ece"}`, and the number of openings."""
-        return {"split": self.split, **self.metrics.as_dict(), "openings": self.openings}
+        """`{"split", "n", "accuracy", "nll", "ece"}`, what a selector has more, and openings."""
+        own = {"split": self.split, **self.metrics.as_dict(), **self.selector}
+        return {**own, "openings": self.openings}
 
 
 def evaluate_bundle(
     folder: str | Path, *, data: Any = None, device: str | None = None, reason: str = "evaluate"
 ) -> Evaluation:
-    """Score a bundle.
+    """Score a bundle; one of a selector over the whole sweep (see `score_selector`).
 
     Args:
         folder: What `dmtsearch train` wrote.
@@ -65,10 +70,28 @@ def evaluate_bundle(
     opened = _other_data(bundle, data)
     split = _relabelled(bundle, opened, _all_of(opened))
     name = data if isinstance(data, str) else "given data"
+    if isinstance(bundle, SelectorBundle):
+        return _evaluation(name, score_selector(bundle, split, _own_data(bundle)), openings=0)
     return Evaluation(name, _score(bundle, split), openings=0)
 
 
-def _on_test(bundle: Bundle, reason: str) -> Evaluation:
+def _evaluation(split: str, found: Mapping[str, Any], *, openings: int) -> Evaluation:
+    """A selector's scores; its own over what it was trained on, the rest beside them."""
+    metrics = Metrics(found["n"], found["accuracy"], found["nll"], found["ece"])
+    more = {name: value for name, value in found.items() if name not in metrics.as_dict()}
+    return Evaluation(split, metrics, openings, more)
+
+
+def _own_data(bundle: SelectorBundle) -> DataSet | None:
+    """What the bundle was trained on, for baselines that are fitted; None where it is gone."""
+    try:
+        opened = open_schedule_data(load_schedule(bundle.folder / SCHEDULE))
+    except DmtSearchError:
+        return None
+    return opened if opened.fingerprint == bundle.info["data"]["fingerprint"] else None
+
+
+def _on_test(bundle: Bundle | SelectorBundle, reason: str) -> Evaluation:
     opened = open_schedule_data(load_schedule(bundle.folder / SCHEDULE))
     trained_on = bundle.info["data"]["fingerprint"]
     if opened.fingerprint != trained_on:
@@ -77,7 +100,11 @@ def _on_test(bundle: Bundle, reason: str) -> Evaluation:
             f"{opened.fingerprint[:12]}, not {trained_on[:12]}); score it as other data: --data"
         )
     opened.open_test(reason=reason)
-    metrics = _score(bundle, opened.split("test"))
+    if isinstance(bundle, SelectorBundle):
+        scores = score_selector(bundle, opened.split("test"), opened)
+        found = _evaluation("test", scores, openings=0)
+    else:
+        found = Evaluation("test", _score(bundle, opened.split("test")), openings=0)
     path = bundle.folder / OPENINGS
     line = {
         "opened": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -85,7 +112,7 @@ def _on_test(bundle: Bundle, reason: str) -> Evaluation:
         "split": "test",
         "seeds": [bundle.info["seed"]],
         "fingerprint": opened.fingerprint,
-        **metrics.as_dict(),
+        **found.metrics.as_dict(),
     }
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -95,7 +122,7 @@ def _on_test(bundle: Bundle, reason: str) -> Evaluation:
             f"{path}: an opening of the test split must be written down, and this folder cannot "
             f"be written ({error.strerror}); copy the bundle to one that can"
         ) from error
-    return Evaluation("test", metrics, _count_lines(path))
+    return replace(found, openings=_count_lines(path))
 
 
 def _count_lines(path: Path) -> int:
@@ -103,10 +130,18 @@ def _count_lines(path: Path) -> int:
         return sum(1 for _ in file)
 
 
-def _other_data(bundle: Bundle, data: Any) -> DataSet:
+def _other_data(bundle: Bundle | SelectorBundle, data: Any) -> DataSet:
     # Every sample counts, so the splits that are drawn here only have to exist.
     given: dict[str, Any]
-    size = bundle.info["in_shape"][1] if len(bundle.info["in_shape"]) == 3 else None
+    several = isinstance(bundle, SelectorBundle)
+    shape = [] if several else bundle.info["in_shape"]
+    size = shape[1] if len(shape) == 3 else None
+    if several and isinstance(data, str | Path) and Path(data).is_dir():
+        raise UsageError(
+            f"--data {data}: this model reads {len(bundle.info['selector']['classifiers'])} "
+            "modalities, and a folder of images by class has one; give a factory "
+            "(package.module:function) of data sets with all of them"
+        )
     if not isinstance(data, str | Path):
         given = {"objects": data}
     elif Path(data).is_dir():
@@ -133,7 +168,7 @@ def _all_of(data: DataSet) -> Split:
     return Split(x, y, index)
 
 
-def _relabelled(bundle: Bundle, data: DataSet, split: Split) -> Split:
+def _relabelled(bundle: Bundle | SelectorBundle, data: DataSet, split: Split) -> Split:
     """The split with the bundle's class numbers, matched by the classes' names."""
     numbers: Mapping[str, int] = {name: number for number, name in enumerate(bundle.classes)}
     unknown = [name for name in data.classes if name not in numbers]

@@ -14,6 +14,7 @@ from dmtsearch.data import DataSet, load_data
 from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
 from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.deploy.reasons import why_new
+from dmtsearch.deploy.whole import selector_info, whole_bytes
 from dmtsearch.errors import BundleError
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.store import Store
@@ -199,7 +200,12 @@ def _write(
         for stage in training.stages
         for row in stage.record["history"]
     ]
-    write_bundle(out, model=delivered.read(MODEL_FILE), schedule=text, info=info, history=history)
+    weights = delivered.read(MODEL_FILE)
+    job = next(job for job in jobs if job.name == training.deliver)
+    if job.resolved.stage.select is not None:
+        kept = [store.get(classifier.key) for classifier in job.sources]
+        weights = whole_bytes([one.read(MODEL_FILE) for one in kept if one is not None], weights)
+    write_bundle(out, model=weights, schedule=text, info=info, history=history)
 
 
 def _info(
@@ -213,23 +219,31 @@ def _info(
     delivered = training.delivered
     job = next(job for job in jobs if job.name == plan.deliver)
     record = delivered.record
+    facts = {
+        "model": record["model"],
+        "in_shape": record["in_shape"],
+        "num_classes": record["num_classes"],
+        "input": record["view"],
+    }
+    if job.resolved.stage.select is not None:
+        by_name = {stage.name: stage.record for stage in training.stages}
+        classifiers = [by_name[name] for name in job.resolved.stage.select.stages]
+        block = selector_info(job, record, classifiers)
+        facts = {"selector": block, "num_classes": len(data.classes)}
     return {
         "name": plan.name,
         "deliver": plan.deliver,
         "key": delivered.key,
         "seed": plan.seed,
-        "model": record["model"],
-        "in_shape": record["in_shape"],
-        "num_classes": record["num_classes"],
+        **facts,
         "classes": list(data.classes),
-        "input": record["view"],
         "data": {
             "fingerprint": data.fingerprint,
             "splits": dict(data.split_sizes),
             "storage": data.facts.storage,
         },
-        "params": record["params"],
-        "macs": record["macs"],
+        "params": plan.params,
+        "macs": plan.macs,
         "latency": record["latency"],
         "metrics": record["metrics"],
         "cold_cost": _cold_cost(plan),

@@ -7,7 +7,7 @@ what they are scored on.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,25 +47,32 @@ def fit_baselines(logits: Tensor, labels: Tensor, modalities: Sequence[str]) -> 
         labels: [N].
         modalities: Their names, in order.
     """
-    temperatures = [fit_temperature(logits[:, m], labels) for m in range(len(modalities))]
+    temperatures = {
+        name: fit_temperature(logits[:, position], labels)
+        for position, name in enumerate(modalities)
+    }
+    found = given_baselines(temperatures, {})
+    try:
+        return replace(found, methods={**found.methods, "stacking": fit_stacking(logits, labels)})
+    except CannotFitError as reason:
+        return replace(found, missing={"stacking": str(reason)})
+
+
+def given_baselines(temperatures: Mapping[str, float], missing: Mapping[str, str]) -> Baselines:
+    """Return the baselines that need no fit but temperatures, by modality in order."""
     methods: dict[str, Method] = {
-        f"only_{name}": _alone(position) for position, name in enumerate(modalities)
+        f"only_{name}": _alone(position) for position, name in enumerate(temperatures)
     }
     methods |= {
         "max_softmax": max_softmax,
-        "temperature_max_softmax": scaled(temperatures, max_softmax),
+        "temperature_max_softmax": scaled(list(temperatures.values()), max_softmax),
         "margin": margin,
         "entropy": entropy,
         "energy": energy,
         "sum_rule": sum_rule,
         "product_rule": product_rule,
     }
-    missing = {}
-    try:
-        methods["stacking"] = fit_stacking(logits, labels)
-    except CannotFitError as reason:
-        missing["stacking"] = str(reason)
-    return Baselines(methods, dict(zip(modalities, temperatures, strict=True)), missing)
+    return Baselines(methods, dict(temperatures), dict(missing))
 
 
 def _alone(position: int) -> Method:

@@ -49,9 +49,18 @@ def build_trained(
     trained: TrainedModel, state: bytes, objects: Mapping[str, nn.Module], folder: str
 ) -> nn.Module:
     """Return a finished stage's model with its weights, on the CPU."""
+    model = build_unloaded(trained, objects, folder)
+    model.load_state_dict(state_from_bytes(state))
+    return model
+
+
+def build_unloaded(
+    trained: TrainedModel, objects: Mapping[str, nn.Module], folder: str
+) -> nn.Module:
+    """Return a finished stage's model on the CPU, without the weights that it ended with."""
     # Its own weights come from the store; a file that the stage once started from may be gone.
     description = {field: value for field, value in trained.model.items() if field != "weights"}
-    model = _build(
+    return _build(
         description,
         in_shape=trained.in_shape,
         num_classes=trained.num_classes,
@@ -59,8 +68,6 @@ def build_trained(
         objects=objects,
         folder=folder,
     )
-    model.load_state_dict(state_from_bytes(state))
-    return model
 
 
 def _build(

@@ -28,10 +28,11 @@ def score_methods(
         modalities: Names, in order.
 
     Returns:
-        `methods`: by name, the selector as `selector` and the oracle as `oracle` among them: for
-        `seen` (nothing degraded, and the kinds trained on), `clean` (nothing degraded), `unseen`
-        (the other kinds; None without any) what `summarise` gives. `sweep`: a row a condition.
-        `temperatures`; `missing` methods with the reason.
+        `methods`: by name, the selector as `selector` and the oracle as `oracle` among them: what
+        `summarise` gives for the conditions that are seen (nothing degraded, and the kinds
+        trained on); and the same under `clean` (nothing degraded) and `unseen` (the other kinds;
+        None without any). `sweep`: a row a condition. `temperatures`; `missing` methods with the
+        reason.
     """
     tallied = {OWN: tally_sweep(outputs, own)}
     tallied |= {name: tally_sweep(outputs, one) for name, one in baselines.methods.items()}
@@ -54,14 +55,14 @@ def score_methods(
 def _by_group(
     tallies: Sequence[Tally], oracles: Sequence[Tally], outputs: SweepOutputs
 ) -> Mapping[str, Any]:
-    groups = {
-        "seen": [number for number, one in enumerate(outputs.conditions) if one.seen],
-        "clean": [number for number, one in enumerate(outputs.conditions) if one.kind is None],
-        "unseen": [number for number, one in enumerate(outputs.conditions) if not one.seen],
-    }
+    def over(numbers: list[int]) -> dict[str, Any] | None:
+        if not numbers:
+            return None
+        return summarise([tallies[n] for n in numbers], [oracles[n] for n in numbers])
+
+    listed = list(enumerate(outputs.conditions))
     return {
-        name: summarise([tallies[n] for n in numbers], [oracles[n] for n in numbers])
-        if numbers
-        else None
-        for name, numbers in groups.items()
+        **(over([number for number, one in listed if one.seen]) or {}),
+        "clean": over([number for number, one in listed if one.kind is None]),
+        "unseen": over([number for number, one in listed if not one.seen]),
     }

@@ -1,0 +1,228 @@
+"""A bundle of the whole: classifiers and the selector between them, in one model.safetensors.
+
+`bundle.json` says under `selector` how its parts lie there: each classifier's weights begin with
+its `prefix`, the selector's with `selector.`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dmtsearch.deploy.whole import Whole, select_from, view_from
+from dmtsearch.errors import BundleError, nearest
+from dmtsearch.training.batch import NO_VIEW, Viewer
+from dmtsearch.training.build import OBJECT, build_unloaded, state_from_bytes
+from dmtsearch.training.evaluate import EVALUATION_BATCH
+from dmtsearch.training.job import TrainedModel
+from dmtsearch.training.profile import Profile
+from dmtsearch.training.selector import SelectorNet
+from dmtsearch.training.selector_run import verdict_of
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a selector bundle says about N samples.
+
+    Attributes:
+        probabilities: Of each class, float32 [N, classes].
+        labels: The most probable class, int64 [N].
+        believed: Name of the modality that decided each sample; where `decision` is soft, of the
+            one that weighed most.
+        trust: How sure the selector is of each modality, float32 [N, modalities], rows sum to 1;
+            0 for a missing one.
+    """
+
+    probabilities: Tensor
+    labels: Tensor
+    believed: tuple[str, ...]
+    trust: Tensor
+
+    @property
+    def sure(self) -> Tensor:
+        """Probability of the answered class, float32 [N]."""
+        return self.probabilities.amax(dim=1)
+
+
+@dataclass(frozen=True)
+class SelectorBundle:
+    """Classifiers and a selector, loaded.
+
+    Attributes:
+        folder: Where it lies.
+        model: The whole, in eval mode.
+        info: `bundle.json` as it stands.
+        profile: The device that the model is on.
+    """
+
+    folder: Path
+    model: Whole
+    info: Mapping[str, Any]
+    profile: Profile
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class, in the order of the outputs."""
+        return tuple(self.info["classes"])
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names, in the order of the selector's outputs."""
+        return tuple(part["modality"] for part in self.info["selector"]["classifiers"])
+
+    def viewers(self) -> list[Viewer]:
+        """How each classifier reads stored samples."""
+        return [
+            self.profile.viewer(view_from(part["input"]))
+            for part in self.info["selector"]["classifiers"]
+        ]
+
+    def predict(self, samples: Mapping[str, Tensor | None]) -> Tensor:
+        """Class probabilities, float32 [N, classes]; see `answer`."""
+        return self.answer(samples).probabilities
+
+    def answer(self, samples: Mapping[str, Tensor | None]) -> Answers:
+        """Class, which modality was believed, and how sure, for samples as stored.
+
+        A modality may be missing: None (or left out) for all samples, NaN values for single ones.
+        The others decide then: a missing modality is never believed and has no share in a
+        mixture, and the selector reads of it what a classifier says that knows nothing (equal
+        logits).
+
+        Args:
+            samples: By modality, [N, C, H, W] uint8 (0 to 255) or float in [0, 1], or
+                [N, features] float; not normalised: that is done here.
+
+        Raises:
+            BundleError: An unknown modality, unpaired samples, another shape, or a sample of
+                which nothing is there.
+        """
+        given = self._checked(samples)
+        n = len(next(iter(given.values())))
+        parts = [
+            self._answer({name: x[start : start + EVALUATION_BATCH] for name, x in given.items()})
+            for start in range(0, n, EVALUATION_BATCH)
+        ]
+        probabilities = torch.cat([part.probabilities for part in parts])
+        return Answers(
+            probabilities=probabilities,
+            labels=probabilities.argmax(dim=1),
+            believed=tuple(name for part in parts for name in part.believed),
+            trust=torch.cat([part.trust for part in parts]),
+        )
+
+    def _checked(self, samples: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+        for name in samples:
+            if name not in self.modalities:
+                raise BundleError(f"no modality {name!r} here{nearest(name, self.modalities)}")
+        given = {name: x for name, x in samples.items() if x is not None}
+        if not given:
+            raise BundleError(f"no sample was given; give one of {', '.join(self.modalities)}")
+        lengths = {name: len(x) for name, x in given.items()}
+        if len(set(lengths.values())) > 1:
+            raise BundleError(
+                f"samples are unpaired: {lengths}; give as many of each modality, None for a "
+                "modality that is missing, NaN for a single sample"
+            )
+        if not next(iter(lengths.values())):
+            raise BundleError("no sample was given: the tensors are empty")
+        for part, viewer in zip(self.info["selector"]["classifiers"], self.viewers(), strict=True):
+            x, expected = given.get(part["modality"]), tuple(part["in_shape"])
+            if x is None:
+                continue
+            found = tuple(x.shape[1:])
+            if found != expected and (viewer.view.size is None or found[:1] != expected[:1]):
+                raise BundleError(
+                    f"modality {part['modality']!r} reads samples of shape {expected}; these "
+                    f"have {found}"
+                )
+        return given
+
+    def _answer(self, samples: Mapping[str, Tensor]) -> Answers:
+        device = self.profile.torch_device
+        n, classes = len(next(iter(samples.values()))), len(self.classes)
+        logits = torch.zeros(n, len(self.modalities), classes, device=device)
+        present = torch.zeros(n, len(self.modalities), dtype=torch.bool, device=device)
+        for position, (name, viewer) in enumerate(
+            zip(self.modalities, self.viewers(), strict=True)
+        ):
+            x = samples.get(name)
+            if x is None:
+                continue
+            x = x.to(device)
+            there = ~x.isnan().flatten(1).any(dim=1)
+            present[:, position] = there
+            # Run whole, with zeros for what is missing: the others' last digits stay as they are.
+            filled = torch.where(there.reshape(-1, *(1 for _ in x.shape[1:])), x, 0)
+            with torch.inference_mode(), self.profile.autocast():
+                found = self.model.classifiers[position](viewer(filled.to(x.dtype)))
+            logits[there, position] = found.float()[there]
+        if not bool(present.any(dim=1).all()):
+            lost = int((~present.any(dim=1)).int().argmax())
+            raise BundleError(f"of sample {lost} of a batch every modality is missing")
+        verdict = verdict_of(self.model.selector, self.model.select, logits, present=present)
+        assert verdict.believed is not None, "a selector says whom it believes"
+        assert verdict.trust is not None, "and how far it trusts each"
+        return Answers(
+            probabilities=verdict.log_probs.exp().float(),
+            labels=verdict.log_probs.argmax(dim=1),
+            believed=tuple(self.modalities[position] for position in verdict.believed.tolist()),
+            trust=verdict.trust.float(),
+        )
+
+
+def load_selector_bundle(
+    folder: Path,
+    info: Mapping[str, Any],
+    weights: bytes,
+    *,
+    models: Mapping[str, nn.Module],
+    device: str,
+) -> SelectorBundle:
+    """Build the whole from a checked folder.
+
+    Args:
+        folder: Where it lies.
+        info: `bundle.json`.
+        weights: `model.safetensors`.
+        models: The user's own modules by stage, where stages were trained on such.
+        device: Where to put it.
+
+    Raises:
+        BundleError: A module that must be given was not.
+    """
+    block = info["selector"]
+    select = select_from(block["select"])
+    parts = [
+        TrainedModel(
+            part["stage"],
+            part["key"],
+            part["model"],
+            tuple(part["in_shape"]),
+            part["num_classes"],
+            view_from(part["input"]),
+        )
+        for part in block["classifiers"]
+    ]
+    net = TrainedModel(
+        info["deliver"], info["key"], block["model"], (block["features"],), len(parts), NO_VIEW
+    )
+    for one in (*parts, net):
+        name = one.model.get(OBJECT)
+        if name is not None and name not in models:
+            raise BundleError(
+                f"{folder}: stage {name!r} is a module given from Python; load it with "
+                f"load_bundle(folder, models={{{name!r}: YOUR_MODULE}})"
+            )
+    cwd = str(Path.cwd())
+    whole = Whole(
+        [build_unloaded(one, models, cwd) for one in parts],
+        SelectorNet(build_unloaded(net, models, cwd), block["features"]),
+        select,
+    )
+    whole.load_state_dict(state_from_bytes(weights))
+    profile = Profile(device=device)
+    return SelectorBundle(folder, whole.to(profile.torch_device).eval(), info, profile)
