@@ -2,6 +2,15 @@
 
 No person's data is in it. It stands in for iris sets that may not be passed on, where a selector
 between two modalities is to be tried.
+
+Difficulty of the defaults (40 identities, 60 images of each), fixed by single clean modalities
+before any selector was trained on them: a plain CNN (widths 8, 16, 32, two convolutions a block),
+10 epochs of AdamW, everything else as a schedule has it; accuracy on val (n = 360), mean and range
+over 5 seeds, each with its own split:
+
+    trained on                        iris                 periocular
+    1,344 (a selector split drawn)    .925 (.911 to .956)  .922 (.914 to .931)
+    1,680 (no selector split)         .959 (.944 to .969)  .963 (.958 to .967)
 """
 
 from collections.abc import Mapping
@@ -41,9 +50,9 @@ class EyeArgs:
     """How unlike identities are outside the iris: 0 gives all one face, 1 is as tuned."""
     nuisance: float = 1.0
     """How unlike the images of one identity are: pose, gaze, dilation, light, missed circles."""
-    iris_noise: float = 0.1
+    iris_noise: float = 0.095
     """Standard deviation of the noise in the iris strip, brightness from 0 to 1."""
-    periocular_noise: float = 0.1
+    periocular_noise: float = 0.04
     """Likewise of the periocular image."""
 
 
