@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from dmtsearch.data import Moments, Split
-from dmtsearch.data.degradations import DEGRADATIONS, Form
+from dmtsearch.data.degradations import DEGRADATIONS
+from dmtsearch.data.degrade import degrade
 from dmtsearch.data.moments import measure_moments
-from dmtsearch.data.spoiling import find_levels, sample_chance
+from dmtsearch.data.spoiling import sample_chance
 from dmtsearch.schedule import Degrade
 from dmtsearch.training.evaluate import EVALUATION_BATCH, predict
 from dmtsearch.training.profile import Profile
@@ -45,26 +46,6 @@ def _logits(classifier: Source, stored: Tensor, profile: Profile) -> Tensor:
 
 def _modality(classifier: Source) -> str:
     return classifier.viewer.view.modality
-
-
-def spoil(
-    stored: Tensor,
-    kind: str,
-    severity: Tensor,
-    *,
-    modality: str,
-    index: Tensor,
-    draw: Tensor,
-    seed: int,
-    split: str,
-    moments: Moments | None,
-) -> Tensor:
-    """Degrade samples as stored, [B, ...], each to its own severity in [0, 1], [B]."""
-    form: Form = "images" if stored.ndim == 4 else "features"
-    levels = find_levels(stored, moments)
-    chance = sample_chance(index, draw, seed=seed, split=split, use=f"{modality}/{kind}")
-    spoilt = DEGRADATIONS[kind].functions[form](stored.float(), severity, levels, chance)
-    return spoilt.round().clamp(0, 255).byte() if stored.dtype == torch.uint8 else spoilt
 
 
 def draw_outputs(
@@ -106,10 +87,10 @@ def draw_outputs(
             rows = ((degraded == number) & (way_of == which)).nonzero().squeeze(1)
             for part in torch.split(rows, EVALUATION_BATCH):
                 severity = way.low + chance[part, 2] * (way.high - way.low)
-                samples = spoil(
+                samples = degrade(
                     stored[positions[part]],
-                    way.kind,
-                    severity,
+                    kind=way.kind,
+                    severity=severity,
                     modality=_modality(one),
                     index=index[part],
                     draw=draw[part],
@@ -199,13 +180,12 @@ def _swept_logits(
         strict=True,
     )
     for x, index in parts:
-        samples = spoil(
+        samples = degrade(
             x,
-            kind,
-            torch.full((len(x),), severity, device=x.device),
+            kind=kind,
+            severity=severity,
             modality=_modality(classifier),
             index=index,
-            draw=torch.zeros_like(index),
             seed=SWEEP_SEED,
             split=name,
             moments=moments,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dmtsearch.data import DataFacts
 from dmtsearch.data.degradations import DEGRADATIONS
+from dmtsearch.data.degrade import data_form
 from dmtsearch.schedule import Expanded, Select, Stage
 from dmtsearch.training.selecting import DRAWS
 
@@ -53,4 +54,4 @@ def select_problems(
 
 def falls_on(kind: str, shape: tuple[int, ...]) -> bool:
     """Whether a kind of degradation can spoil samples of this shape, without the batch."""
-    return ("images" if len(shape) == 3 else "features") in DEGRADATIONS[kind].functions
+    return data_form(shape) in DEGRADATIONS[kind].functions
