@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dmtsearch.api import resume as resume
     from dmtsearch.api import search as search
     from dmtsearch.api import train as train
+    from dmtsearch.deploy.array_selector import Selector as Selector
     from dmtsearch.errors import DmtSearchError as DmtSearchError
     from dmtsearch.schedule import Schedule as Schedule
     from dmtsearch.search.run import Run as Run
@@ -33,6 +34,7 @@ _HOMES = {
     "DmtSearchError": "dmtsearch.errors",
     "Run": "dmtsearch.search.run",
     "Schedule": "dmtsearch.schedule",
+    "Selector": "dmtsearch.deploy.array_selector",
     "Space": "dmtsearch.space",
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "DmtSearchError",
     "Run",
     "Schedule",
+    "Selector",
     "Space",
     "check",
     "evaluate",

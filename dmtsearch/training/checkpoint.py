@@ -93,9 +93,17 @@ def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if isinstance(value, kinds)}
 
 
-def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Tensors as safetensors, sorted by name: the same values always give the same bytes."""
-    return save_tensors({name: _storable(tensors[name]) for name in sorted(tensors)})
+def tensor_bytes(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Tensors as safetensors, sorted by name: the same values always give the same bytes.
+
+    `metadata`: texts by name, kept in the file's head.
+    """
+    return save_tensors(
+        {name: _storable(tensors[name]) for name in sorted(tensors)},
+        metadata=dict(metadata) if metadata is not None else None,
+    )
 
 
 def _storable(value: Tensor) -> Tensor:

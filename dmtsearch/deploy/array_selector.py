@@ -1,0 +1,294 @@
+"""The selector on plain arrays, in scikit-learn's manners: for someone with own classifiers."""
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from dmtsearch.chance import derive_seed
+from dmtsearch.deploy.arrays import check_labels, check_outputs, check_params, check_reliable
+from dmtsearch.errors import BundleError, DataError, UsageError, nearest
+from dmtsearch.files import write_atomic
+from dmtsearch.models import build_model
+from dmtsearch.schedule import Optimizer, Select
+from dmtsearch.training.build import state_from_bytes
+from dmtsearch.training.checkpoint import tensor_bytes
+from dmtsearch.training.loop import PhaseState, run_phase
+from dmtsearch.training.profile import Profile, computing
+from dmtsearch.training.progress import go_on
+from dmtsearch.training.selecting import (
+    Verdict,
+    is_right,
+    selector_features,
+    selector_inputs,
+    targets_of,
+)
+from dmtsearch.training.selector import Lesson, SelectorNet, selector_phase
+from dmtsearch.training.selector_run import verdict_of
+
+FORMAT = 1
+NOTE = "dmtsearch_selector"
+TINY = 1e-12
+"""Probabilities below are taken as this, so that their logarithm exists."""
+
+Arrays = Mapping[str, npt.ArrayLike]
+
+
+class Selector:
+    """Selects, per sample, which of several classifiers to believe.
+
+    It reads nothing but the classifiers' class probabilities, and learns which modality is right
+    (samples on which not exactly one is right teach nothing), or which one is reliable where that
+    is known. Fit it on outputs for samples that the classifiers were not trained on.
+
+        selector = Selector(k=5).fit({"iris": P_iris, "face": P_face}, labels)
+        selector.predict({"iris": Q_iris, "face": Q_face})
+
+    Args:
+        inputs: What it reads: `topk` (the k largest probabilities, sorted), `posterior`,
+            `logits` (log-probabilities), `moments` (max, margin, entropy, energy; the energy of
+            normalised outputs is 0).
+        k: For `topk`, at most the number of classes.
+        hidden: Widths of the net's hidden layers; () for a linear one.
+        decision: `hard`: the believed classifier decides; `soft`: class probabilities are mixed
+            by the selector's softmax.
+        dropout: Chance that a hidden feature is dropped in training.
+        epochs: Passes over the samples.
+        lr: Peak learning rate (AdamW, one cycle).
+        batch: Samples a step; fewer where there are fewer.
+        seed: Of weights, order and dropout; the same seed gives the same selector.
+
+    Attributes:
+        modalities_: Names, in the order of the net's outputs.
+        n_classes_: Classes.
+        n_features_in_: Numbers that the net reads.
+        n_informative_: Samples that taught something.
+    """
+
+    modalities_: tuple[str, ...]
+    n_classes_: int
+    n_features_in_: int
+    n_informative_: int
+    _net: SelectorNet
+
+    def __init__(
+        self,
+        inputs: str = "topk",
+        k: int = 5,
+        hidden: Sequence[int] = (32,),
+        *,
+        decision: str = "hard",
+        dropout: float = 0.0,
+        epochs: int = 50,
+        lr: float = 0.01,
+        batch: int = 128,
+        seed: int = 0,
+    ) -> None:
+        self.inputs, self.k, self.hidden = inputs, k, hidden
+        self.decision, self.dropout = decision, dropout
+        self.epochs, self.lr, self.batch, self.seed = epochs, lr, batch, seed
+
+    # -- scikit-learn's manners ----------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What the selector was made with, by name."""
+        return {name: getattr(self, name) for name in _PARAMS}
+
+    def set_params(self, **params: Any) -> "Selector":
+        """Change what it was made with; takes effect at the next fit.
+
+        Raises:
+            UsageError: There is no such parameter.
+        """
+        for name, value in params.items():
+            if name not in _PARAMS:
+                raise UsageError(f"Selector has no parameter {name!r}{nearest(name, _PARAMS)}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"Selector({given})"
+
+    # -- learning and answering ----------------------------------------------------------------
+
+    def fit(
+        self,
+        outputs: Arrays,
+        labels: npt.ArrayLike,
+        reliable: Sequence[str] | npt.ArrayLike | None = None,
+    ) -> "Selector":
+        """Learn whom to believe.
+
+        Args:
+            outputs: Class probabilities by modality, [samples, classes] each, the same samples
+                and classes in the same order; two modalities or more.
+            labels: The true class of each sample, whole numbers from 0, [samples].
+            reliable: The reliable modality of each sample by name, [samples], where it is known;
+                the target is the modality that is right if None.
+
+        Returns:
+            Itself.
+
+        Raises:
+            DataError: What was given cannot be learned from; says which modality and sample.
+            UsageError: A parameter has no such value.
+        """
+        given = check_outputs(outputs)
+        logits = _logits(given)
+        truth = check_labels(labels, *logits.shape[::2])
+        check_params(self.inputs, self.k, self.decision, logits.shape[2])
+        names = tuple(given)
+        if reliable is not None:
+            chosen = check_reliable(reliable, names, len(truth))
+            targets = torch.nn.functional.one_hot(chosen, len(names)).float()
+        else:
+            targets = targets_of(truth, logits, truth, target="right")
+        informative = targets.sum(dim=1) > 0
+        if not bool(informative.any()):
+            shares = is_right(logits, truth).double().mean(dim=0).tolist()
+            told = ", ".join(
+                f"{name} {share:.3f}" for name, share in zip(names, shares, strict=True)
+            )
+            raise DataError(
+                f"on none of the {len(truth)} samples is exactly one modality right (accuracies: "
+                f"{told}), so nothing tells whom to believe; give other samples, or `reliable`"
+            )
+        self.modalities_, self.n_classes_ = names, logits.shape[2]
+        self.n_informative_ = int(informative.sum())
+        self._train(logits, targets)
+        return self
+
+    def select(self, outputs: Arrays) -> npt.NDArray[np.str_]:
+        """Name of the modality believed for each sample, [samples]."""
+        believed = self._verdict(outputs).believed
+        assert believed is not None, "a selector always says whom it believes"
+        return np.array([self.modalities_[position] for position in believed.tolist()])
+
+    def predict(self, outputs: Arrays) -> npt.NDArray[np.int64]:
+        """Class of each sample, [samples]."""
+        classes: npt.NDArray[np.int64] = self._verdict(outputs).log_probs.argmax(dim=1).numpy()
+        return classes
+
+    def predict_proba(self, outputs: Arrays) -> npt.NDArray[np.float64]:
+        """Class probabilities of each sample, [samples, classes]."""
+        probabilities: npt.NDArray[np.float64] = self._verdict(outputs).log_probs.exp().numpy()
+        return probabilities
+
+    def trust(self, outputs: Arrays) -> npt.NDArray[np.float64]:
+        """How sure it is of each modality, [samples, modalities], rows sum to 1."""
+        trust = self._verdict(outputs).trust
+        assert trust is not None, "a selector says how far it trusts each"
+        shares: npt.NDArray[np.float64] = trust.numpy()
+        return shares
+
+    def score(self, outputs: Arrays, labels: npt.ArrayLike) -> float:
+        """Accuracy of `predict`, in [0, 1]."""
+        predicted = torch.as_tensor(self.predict(outputs))
+        truth = check_labels(labels, len(predicted), self.n_classes_, one_class=True)
+        return float((predicted == truth).double().mean())
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted selector to one safetensors file."""
+        self._refuse_unfitted()
+        facts = {
+            "format": FORMAT,
+            "params": {**self.get_params(), "hidden": list(self.hidden)},
+            "modalities": list(self.modalities_),
+            "classes": self.n_classes_,
+            "informative": self.n_informative_,
+        }
+        data = tensor_bytes(self._net.state_dict(), {NOTE: json.dumps(facts)})
+        write_atomic(Path(path), data)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Selector":
+        """Read what `save` wrote.
+
+        Raises:
+            BundleError: There is no such file, or it holds no selector.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise BundleError(f"{path}: no such file; give what Selector.save wrote")
+        try:
+            with safe_open(str(path), "pt") as file:
+                note = (file.metadata() or {}).get(NOTE)
+            facts = json.loads(note) if note else None
+        except (SafetensorError, ValueError) as error:
+            raise BundleError(f"{path}: damaged, or no selector ({error})") from error
+        if facts is None or facts.get("format") != FORMAT:
+            raise BundleError(f"{path}: holds no selector of format {FORMAT}")
+        made = cls(**{**facts["params"], "hidden": tuple(facts["params"]["hidden"])})
+        made.modalities_, made.n_classes_ = tuple(facts["modalities"]), facts["classes"]
+        made.n_informative_ = facts["informative"]
+        made._net = made._build()
+        made._net.load_state_dict(state_from_bytes(path.read_bytes()))
+        return made
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _spec(self) -> Select:
+        k = self.k if self.inputs == "topk" else None
+        return Select(self.modalities_, inputs=self.inputs, k=k, decision=self.decision)
+
+    def _build(self) -> SelectorNet:
+        (features,) = selector_features(self._spec(), self.n_classes_)
+        self.n_features_in_ = features
+        model = {"family": "mlp", "hidden": list(self.hidden), "dropout": self.dropout}
+        net = build_model(
+            model,
+            in_shape=(features,),
+            num_classes=len(self.modalities_),
+            seed=derive_seed(self.seed, "init"),
+        )
+        return SelectorNet(net, features)
+
+    def _train(self, logits: Tensor, targets: Tensor) -> None:
+        self._net = self._build()
+        spec = self._spec()
+        features = selector_inputs(logits, inputs=spec.inputs, k=spec.k)
+        self._net.measure(features)
+        taught = targets.sum(dim=1) > 0
+        lesson = Lesson(features[taught], targets[taught])
+        batch = min(self.batch, len(lesson.features))
+        phase = selector_phase(
+            "selector",
+            self._net,
+            lesson,
+            Optimizer(lr=self.lr, batch=batch, drop_last=True),
+            epochs=self.epochs,
+            seed=self.seed,
+            validate=dict,
+            keep_on=None,
+            should_switch=lambda values: False,
+        )
+        with computing(Profile("cpu")):
+            run_phase(phase, PhaseState(), listen=go_on, after_epoch=lambda state, save: None)
+        self._net.eval()
+
+    def _verdict(self, outputs: Arrays) -> Verdict:
+        self._refuse_unfitted()
+        given = check_outputs(outputs, names=self.modalities_, classes=self.n_classes_)
+        return verdict_of(self._net, self._spec(), _logits(given))
+
+    def _refuse_unfitted(self) -> None:
+        if not hasattr(self, "_net"):
+            raise UsageError("this Selector is not fitted yet; call fit(outputs, labels) first")
+
+
+_PARAMS = tuple(name for name in inspect.signature(Selector.__init__).parameters if name != "self")
+
+
+def _logits(outputs: Mapping[str, Tensor]) -> Tensor:
+    """Log-probabilities side by side, float64 [N, M, K]."""
+    return torch.stack([p.clamp(min=TINY).log() for p in outputs.values()], dim=1)

@@ -1,0 +1,243 @@
+"""The selector on plain arrays: for someone with own classifiers."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from dmtsearch import Selector
+from dmtsearch.errors import BundleError, DataError, UsageError
+
+CLASSES = 6
+
+
+def softmax(logits):
+    return torch.softmax(torch.as_tensor(logits), dim=1).numpy()
+
+
+def outputs_of(n=600, seed=0, classes=CLASSES):
+    """Two classifiers, of which one is broken on each sample: near chance and unsure there."""
+    chance = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    broken = chance.integers(0, 2, n)
+    found = {}
+    for number, name in enumerate("ab"):
+        signal = np.where(broken == number, 0.0, 3.0)
+        noise = np.where(broken == number, 0.7, 1.0)[:, None] * chance.normal(size=(n, classes))
+        found[name] = softmax(signal[:, None] * np.eye(classes)[labels] + noise)
+    return found, labels, np.where(broken == 0, "b", "a")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    outputs, labels, _ = outputs_of()
+    return Selector(seed=1).fit(outputs, labels)
+
+
+def test_it_beats_each_classifier_on_samples_it_has_not_seen(fitted):
+    outputs, labels, reliable = outputs_of(seed=9)
+    alone = {name: (p.argmax(1) == labels).mean() for name, p in outputs.items()}
+    assert fitted.score(outputs, labels) > max(alone.values()) + 0.15
+    assert (fitted.select(outputs) == reliable).mean() > 0.85
+    assert fitted.modalities_ == ("a", "b")
+    assert (fitted.n_classes_, fitted.n_features_in_) == (CLASSES, 10)
+
+
+def test_predictions_are_the_believed_classifiers_own(fitted):
+    outputs, labels, _ = outputs_of(n=50, seed=2)
+    believed, classes = fitted.select(outputs), fitted.predict(outputs)
+    assert [outputs[name][row].argmax() for row, name in enumerate(believed)] == list(classes)
+    shares = fitted.predict_proba(outputs)
+    for row, name in enumerate(believed):
+        np.testing.assert_allclose(shares[row], outputs[name][row], atol=1e-6)
+    trust = fitted.trust(outputs)
+    np.testing.assert_allclose(trust.sum(1), 1)
+    assert [fitted.modalities_[column] for column in trust.argmax(1)] == list(believed)
+    assert fitted.score(outputs, labels) == pytest.approx((classes == labels).mean())
+
+
+def test_samples_on_which_not_exactly_one_is_right_teach_nothing():
+    outputs, labels, _ = outputs_of()
+    right = np.stack([p.argmax(1) == labels for p in outputs.values()], 1)
+    made = Selector(epochs=1).fit(outputs, labels)
+    assert made.n_informative_ == int((right.sum(1) == 1).sum())
+
+
+def test_where_the_reliable_modality_is_known_every_sample_teaches():
+    outputs, labels, reliable = outputs_of()
+    made = Selector(seed=1).fit(outputs, labels, reliable=reliable)
+    assert made.n_informative_ == len(labels)
+    others, _, known = outputs_of(seed=9)
+    assert (made.select(others) == known).mean() > 0.85
+
+
+def test_the_order_in_which_modalities_are_given_later_does_not_matter(fitted):
+    outputs, _, _ = outputs_of(n=20, seed=3)
+    turned = dict(reversed(outputs.items()))
+    assert (fitted.select(outputs) == fitted.select(turned)).all()
+
+
+def test_a_soft_decision_mixes_the_probabilities():
+    outputs, labels, _ = outputs_of()
+    made = Selector(decision="soft", seed=1).fit(outputs, labels)
+    trust = made.trust(outputs)
+    mixed = sum(trust[:, [column]] * outputs[name] for column, name in enumerate("ab"))
+    np.testing.assert_allclose(made.predict_proba(outputs), mixed, atol=1e-6)
+
+
+@pytest.mark.parametrize("inputs", ["topk", "posterior", "logits", "moments"])
+def test_every_kind_of_input_fits_and_answers(inputs):
+    outputs, labels, _ = outputs_of(n=200)
+    made = Selector(inputs=inputs, hidden=(), epochs=3).fit(outputs, labels)
+    features = {"topk": 10, "posterior": 12, "logits": 12, "moments": 8}
+    assert made.n_features_in_ == features[inputs]
+    assert set(made.select(outputs)) <= {"a", "b"}
+
+
+def test_one_seed_gives_one_selector_and_leaves_the_global_generator_alone():
+    outputs, labels, _ = outputs_of(n=200)
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    one, same, other = (
+        Selector(dropout=0.2, epochs=3, seed=seed).fit(outputs, labels).trust(outputs)
+        for seed in (4, 4, 5)
+    )
+    assert (one == same).all()
+    assert not np.allclose(one, other)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_more_than_two_modalities_and_lists_of_lists():
+    outputs, labels, _ = outputs_of(n=120)
+    three = {**outputs, "c": np.full((120, CLASSES), 1 / CLASSES).tolist()}
+    made = Selector(epochs=20).fit(three, labels.tolist())
+    assert made.trust(three).shape == (120, 3)
+    assert (made.select(three) == "c").mean() < 0.2  # it is right on one class in six
+
+
+def test_a_saved_selector_answers_the_same_in_another_process(fitted, tmp_path):
+    fitted.save(tmp_path / "s.safetensors")
+    outputs, _, _ = outputs_of(n=30, seed=4)
+    np.savez(tmp_path / "o.npz", **outputs)
+    code = (
+        "import sys, numpy as np, dmtsearch\n"
+        "s = dmtsearch.Selector.load(sys.argv[1])\n"
+        "print(s.modalities_, s.n_informative_, s)\n"
+        "np.save(sys.argv[3], s.trust(dict(np.load(sys.argv[2]))))\n"
+    )
+    files = [str(tmp_path / name) for name in ("s.safetensors", "o.npz", "t.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *files], capture_output=True, text=True, check=True
+    )
+    told = f"('a', 'b') {fitted.n_informative_} {fitted!r}"
+    assert done.stdout.strip() == told
+    np.testing.assert_allclose(np.load(files[2]), fitted.trust(outputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors at all", None])
+def test_a_file_that_holds_no_selector_is_refused(tmp_path, content):
+    path = tmp_path / "x.safetensors"
+    if content is None:
+        from safetensors.torch import save_file
+
+        save_file({"a": torch.zeros(1)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(BundleError, match="no selector"):
+        Selector.load(path)
+    with pytest.raises(BundleError, match=r"no such file; give what Selector\.save wrote"):
+        Selector.load(tmp_path / "nowhere")
+
+
+def test_it_has_scikit_learns_manners():
+    made = Selector(inputs="moments", hidden=(4, 2), seed=3)
+    assert Selector(**made.get_params()).get_params() == made.get_params()
+    assert clone(made).get_params() == made.get_params()
+    assert made.set_params(k=2, epochs=7) is made
+    assert (made.k, made.epochs) == (2, 7)
+    with pytest.raises(UsageError, match=r"no parameter 'sed'; did you mean 'seed'\?"):
+        made.set_params(sed=1)
+    with pytest.raises(UsageError, match="not fitted yet; call fit"):
+        made.predict(outputs_of(n=12)[0])
+
+
+def broken(change):
+    outputs, labels, _ = outputs_of(n=12)
+    outputs = {name: p.copy() for name, p in outputs.items()}
+    change(outputs)
+    return outputs, labels
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda o: o.update(b=o["b"][:11]),
+         "unpaired samples: 'a' has 12, 'b' 11; row i of each must be the same sample"),
+        (lambda o: o.update(b=np.full((12, 5), 0.2)), "unlike classes: 'b' has 5, 'a' 6"),
+        (lambda o: o["b"].__setitem__((3, 1), np.nan), r"outputs\['b'\]: sample 3 holds NaN"),
+        (lambda o: o["a"].__setitem__((2, 0), -0.1), "sample 2 has a negative value; give class"),
+        (lambda o: o.update(a=o["a"] * 0.9), "probabilities of sample 0 sum to 0.9, not 1"),
+        (lambda o: o.pop("b"), "outputs has 1 modality; a selector needs two or more"),
+        (lambda o: o.update(a=np.ones((12, 1))), r"outputs\['a'\] has one class only"),
+        (lambda o: o.update(a=np.ones(12)), r"outputs\['a'\] has shape \(12,\); give \[samples"),
+        (lambda o: o.update(a=[["x"] * 6] * 12), r"outputs\['a'\] is no table of numbers"),
+    ],
+    ids=["unpaired", "classes", "nan", "negative", "sum", "alone", "one class", "flat", "text"],
+)  # fmt: skip
+def test_outputs_that_are_none_are_refused(change, message):
+    outputs, labels = broken(change)
+    with pytest.raises(DataError, match=message):
+        Selector().fit(outputs, labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(12, int), "all 12 samples are of class 0; give two or more classes"),
+        (np.arange(12), r"label 6 of sample 6 is outside 0 .. 5, the columns"),
+        (np.arange(11) % 6, r"labels has shape \(11,\); the outputs have 12 samples"),
+        (np.arange(12) / 2, "labels are float64; give whole numbers"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels, message):
+    with pytest.raises(DataError, match=message):
+        Selector().fit(outputs_of(n=12)[0], labels)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"k": 7}, "k is 7, and there are 6 classes; choose k from 1 to 6"),
+        ({"inputs": "top"}, "inputs is 'top'; did you mean 'topk'?"),
+        ({"decision": "both"}, "decision is 'both'; it is hard or soft"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(params, message):
+    outputs, labels, _ = outputs_of(n=12)
+    with pytest.raises(UsageError, match=message):
+        Selector(**params).fit(outputs, labels)
+
+
+def test_classifiers_that_are_right_on_the_same_samples_teach_nothing():
+    outputs, labels, _ = outputs_of(n=60)
+    perfect = np.eye(CLASSES)[labels]
+    with pytest.raises(DataError, match=r"accuracies: a 1.000, b 1.000\), so nothing tells whom"):
+        Selector().fit({"a": perfect, "b": perfect}, labels)
+    with pytest.raises(DataError, match=r"reliable\[0\] is 'c', no modality of the outputs"):
+        Selector().fit(outputs, labels, reliable=["c"] * 60)
+    with pytest.raises(DataError, match="reliable has 59 names; the outputs have 60 samples"):
+        Selector().fit(outputs, labels, reliable=["a"] * 59)
+
+
+def test_a_fitted_selector_refuses_other_modalities_and_classes(fitted):
+    outputs, _, _ = outputs_of(n=12)
+    with pytest.raises(DataError, match="no outputs of modality 'b'; the selector was fitted"):
+        fitted.predict({"a": outputs["a"]})
+    with pytest.raises(DataError, match="modality 'c' has no classifier that this selector"):
+        fitted.predict({**outputs, "c": outputs["a"]})
+    five, _, _ = outputs_of(n=10, classes=5)
+    with pytest.raises(DataError, match="unlike classes: 'a' has 5, the selector knows 6"):
+        fitted.predict(five)
