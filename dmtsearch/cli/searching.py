@@ -131,7 +131,8 @@ def status(
     if found.live.running:
         console().print(stage_table(found.live))
     for failure in found.summary.get("failures", []):
-        say(f"failed    {failure['count']} trials: {failure['reason']}")
+        trials = "trial" if failure["count"] == 1 else "trials"
+        say(f"failed    {failure['count']} {trials}: {failure['reason']}")
     if not found.alive:
         say(f"Next: {_next(run, found.state)}")
 

@@ -42,7 +42,7 @@ class SearchDriver:
         broker, broker_name: The actor.
         run: The run's id.
         watched: Whether trials are pruned.
-        deadline: Monotonic seconds after which nothing is proposed.
+        time_budget_s: Nothing is proposed so many seconds after the first trial was.
         stop_asked: Whether somebody wants the search to stop now.
         watching: Who sees how it goes.
     """
@@ -56,12 +56,13 @@ class SearchDriver:
         broker_name: str,
         run: str,
         watched: bool,
-        deadline: float | None,
+        time_budget_s: float | None,
         stop_asked: Callable[[], bool],
         watching: Watching,
     ) -> None:
         self._mind, self._broker, self._broker_name = mind, broker, broker_name
-        self._store, self._watched, self._deadline = store, watched, deadline
+        self._store, self._watched = store, watched
+        self._time_budget_s, self._deadline = time_budget_s, float("inf")
         self._stop_asked, self._watching = stop_asked, watching
         self._book = StageBook(mind.record, mind.state.stages, store, run)
         self._live: dict[str, tuple[TrialPlan, TrialOrders]] = {}
@@ -100,8 +101,10 @@ class SearchDriver:
             self.reason = "failed"
         elif self._stop_asked():
             self.reason = "interrupted"
-        elif self._deadline is not None and time.monotonic() > self._deadline:
+        elif time.monotonic() > self._deadline:
             self.reason = "time"
+        elif self._time_budget_s is not None:
+            self._deadline = min(self._deadline, time.monotonic() + self._time_budget_s)
         return self.reason is None
 
     def goes_on(self, trial: int, history: list[Mapping[str, Any]]) -> bool:

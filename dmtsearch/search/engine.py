@@ -97,7 +97,6 @@ def run_trials(
     )
     for _ in range(setting.warm):
         ray.remote(warm_up).remote(setting.stage, "cpu")
-    budget = setting.time_budget_s
     driver = SearchDriver(
         mind=mind,
         store=store,
@@ -105,7 +104,7 @@ def run_trials(
         broker_name=name,
         run=setting.run,
         watched=setting.watched,
-        deadline=None if budget is None else time.monotonic() + budget,
+        time_budget_s=setting.time_budget_s,
         stop_asked=stop_asked,
         watching=watching,
     )
@@ -114,6 +113,12 @@ def run_trials(
             _tune(driver, concurrency, folder)
         driver.drained()
         driver.raise_error()
+    except ray.exceptions.RayError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise DmtSearchError(
+            f"Ray failed under the search: {lines[-1] if lines else type(error).__name__}; "
+            "finished stages are kept, so `dmtsearch resume` goes on from here"
+        ) from error
     finally:
         ray.kill(broker)
     return driver.reason

@@ -206,11 +206,13 @@ def test_a_search_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_search_that_breaks_off_keeps_its_folder(tmp_path: Path) -> None:
-    run = new_run(tmp_path / "run")
-    paths = run.__enter__()
-    paths.ledger.write_text("{}\n")
+    def break_off() -> None:
+        with new_run(tmp_path / "run") as paths:
+            paths.ledger.write_text("{}\n")
+            raise UsageError("later")
+
     with pytest.raises(UsageError, match="later"):
-        run.__exit__(UsageError, UsageError("later"), None)
+        break_off()
     assert (tmp_path / "run" / "ledger.jsonl").exists()
 
 

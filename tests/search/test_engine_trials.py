@@ -1,0 +1,226 @@
+"""The engine on a real Ray, in this process: stages that do nothing, and small real ones."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import mind
+import pytest
+from typer.testing import CliRunner
+
+import dmtsearch
+from dmtsearch.cli.main import app
+from dmtsearch.errors import UsageError
+from dmtsearch.schedule import Schedule
+from dmtsearch.search.orders import Needs
+from dmtsearch.search.settings import prepare_environment
+from dmtsearch.search.slots import Slots
+
+pytestmark = pytest.mark.slow
+
+SLOTS = 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Ray of two slots, for all tests of this module."""
+    from dmtsearch.search.cluster import ray_at
+    from dmtsearch.search.redirect import output_in
+
+    log = tmp_path_factory.mktemp("ray") / "driver.log"
+    # Workers must find the jobs of these tests; they inherit the environment.
+    tests = str(Path(__file__).parent)
+    paths = os.pathsep.join([tests, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", paths)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        prepare_environment("local", os.environ)  # before Ray is imported
+        with output_in(log), ray_at("local", num_cpus=SLOTS):
+            yield
+
+
+def processes_started() -> int:
+    import ray
+
+    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    return len(list(logs.glob("worker-*.out")))
+
+
+def test_thirty_trials_start_few_processes_and_train_each_stage_once(tmp_path: Path) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    found = run_null(tmp_path, space, trials=30, concurrency=4)
+    # The issue's bound: concurrency + stage slots + 4.
+    assert processes_started() <= 4 + SLOTS + 4
+    assert len(found.state.of_search()) == 30
+    assert found.state.unfinished == ()
+    keys = {stage.key for trial in found.state.trials.values() for stage in trial.stages}
+    ran = Counter(mark.rpartition("-")[0] for mark in found.marks)
+    assert len(ran) == len(keys) == 31
+    # A stage that fails for an uncertain reason may be tried again by another trial; none is here.
+    assert set(ran.values()) == {1}
+    written = Counter(stage.key for stage in found.state.stages)
+    assert set(written) == keys
+    assert set(written.values()) == {1}
+    # A broken stage says why, and ends nothing but its trial.
+    failed = found.state.of_search("failed")
+    assert 0 < len(failed) < 30
+    end = found.state.ends[failed[0].trial]
+    assert (end.stage, end.reason) == (
+        "student",
+        "stage 'student': ValueError: this student breaks",
+    )
+    assert "this student breaks" in found.log
+    assert found.states[-1].trials["done"] > 0
+
+
+def test_time_that_is_up_ends_proposing_and_lets_trials_finish(tmp_path: Path) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    found = run_null(tmp_path, space, trials=30, seconds=1.0, time_budget_s=0.5, concurrency=2)
+    assert found.reason == "time"
+    assert 0 < len(found.state.of_search()) < 30
+    assert found.state.unfinished == ()
+    assert found.state.ended is not None
+    assert found.state.ended.reason == "time"
+
+
+def test_a_stop_leaves_unfinished_trials_for_the_next_driver(tmp_path: Path) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    began = time.monotonic()
+    first = run_null(
+        tmp_path,
+        space,
+        trials=6,
+        seconds=4.0,
+        concurrency=2,
+        stop_asked=lambda: any((tmp_path / "marks").iterdir()) and time.monotonic() - began > 1,
+    )
+    assert first.reason == "interrupted"
+    begun = first.state.unfinished
+    assert 0 < len(begun) <= 2
+    second = run_null(tmp_path, space, trials=6, concurrency=2)
+    assert second.state.unfinished == ()
+    assert len(second.state.of_search()) == 6
+    again = {trial.trial: dict(trial.values) for trial in second.state.of_search()}
+    assert all(again[trial.trial] == dict(trial.values) for trial in begun)
+
+
+def test_pruned_trials_stop_their_stage_and_the_search_goes_on(tmp_path: Path) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(
+        mind.FORTY, sampler="random", pruner={"name": "halving", "min_fraction": 0.25}
+    )
+    found = run_null(tmp_path, space, trials=12, seconds=0.2, concurrency=2)
+    pruned = found.state.of_search("pruned")
+    assert pruned
+    stopped = {stage.key for stage in found.state.stages if stage.status == "stopped"}
+    for trial in pruned:
+        end = found.state.ends[trial.trial]
+        assert 0 < end.epochs < 10
+        assert end.reason == f"its pruner stopped it after {end.epochs} of 10 epochs"
+        assert trial.stages[-1].key in stopped
+        [line] = [s for s in found.state.stages if s.key == trial.stages[-1].key]
+        assert line.epochs == end.epochs
+
+
+def test_a_stage_that_fits_nowhere_fails_its_trial_and_says_so(tmp_path: Path) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    found = run_null(tmp_path, space, trials=1, needs=Needs(cpu=64), concurrency=1)
+    [end] = found.state.ends.values()
+    assert end.status == "failed"
+    assert end.reason is not None
+    assert "asks for 64 CPU, but the largest node has 2 CPU and no GPU" in end.reason
+
+
+REAL = """
+dmtsearch: 1
+name: rates
+search: {{sampler: grid, trials: 9, controls: {controls}}}
+data: {{name: digits, train: 200, val: 100}}
+defaults: {{epochs: 1, optimizer: {{name: adam, batch: 50}}}}
+stages:
+  teacher:
+    model: {{family: plain, widths: [4, 8], convs: 1}}
+  student:
+    source: teacher
+    model: {{family: plain, widths: [2, 4], convs: 1}}
+    optimizer: {{lr: {{choice: {rates}}}}}
+    soft: {{temperature: 2}}
+"""
+
+
+def write_space(folder: Path, rates: str, *, controls: str = "none") -> Path:
+    path = folder / "rates.yaml"
+    path.write_text(REAL.format(rates=rates, controls=controls))
+    return path
+
+
+def test_a_search_in_python_gives_data_frames_and_a_schedule(tmp_path: Path) -> None:
+    space = write_space(tmp_path, "[0.01, 1e+30]", controls="[scratch]")
+    store = str(tmp_path / "store")
+    run = dmtsearch.search(space, out=tmp_path / "run", store=store, concurrency=2, seed=3)
+    assert run.ended == "used_up"
+    trials = run.trials.set_index("trial")
+    search = trials[trials["arm"] == "search"]
+    assert sorted(search["status"]) == ["done", "failed"]
+    assert set(search["seed"]) == {3}
+    [reason] = search[search["status"] == "failed"]["reason"]
+    assert "stage 'student' diverged" in reason
+    controls = trials[trials["arm"] == "scratch"]
+    assert sorted(controls["seed"]) == [3, 4, 5]
+    assert list(controls["status"]) == ["done"] * 3
+    # A teacher, two students, three from scratch.
+    assert sorted(run.stages["status"]) == ["failed", *["run"] * 5]
+    assert {"key", "epoch", "val_accuracy"} <= set(run.curves.columns)
+    assert isinstance(run.best, Schedule)
+    assert run.best.stages["student"].optimizer.lr == 0.01
+    assert run.summary["sharing"]["stages_run"] == 5
+
+    # Another run of the same finds everything in the store, the failure too.
+    again = dmtsearch.search(space, out=tmp_path / "again", store=store, concurrency=2, seed=3)
+    assert again.summary["sharing"]["stages_run"] == 0
+    assert again.summary["sharing"]["cost_run"] == 0
+    assert again.summary["best"] == run.summary["best"]
+    assert again.summary["failures"] == run.summary["failures"]
+
+
+def test_a_search_in_which_all_trials_fail_ends_with_the_first_cause(tmp_path: Path) -> None:
+    space = write_space(tmp_path, "[1e+30, 2e+30]")
+    words = ["search", str(space), "--out", str(tmp_path / "run"), "--store", str(tmp_path / "s")]
+    result = CliRunner().invoke(app, [*words, "--concurrency", "2"])
+    assert result.exit_code == 1
+    assert "all 2 trials failed; the first cause: stage 'student' diverged" in str(
+        result.exception
+    )
+    status = CliRunner().invoke(app, ["status", str(tmp_path / "run")])
+    assert "failed    2 trials: stage 'student' diverged" in status.output
+
+
+def test_a_stage_larger_than_the_cluster_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    space = write_space(tmp_path, "[0.01]")
+    with pytest.raises(UsageError, match=r"stage 'teacher' asks for 64 CPU; .*largest node has 2"):
+        dmtsearch.search(
+            space,
+            out=tmp_path / "run",
+            store=str(tmp_path / "s"),
+            set={"defaults.resources.cpu": 64},
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_cluster_is_what_ray_says_it_is() -> None:
+    from dmtsearch.search.broker import look_at_nodes
+
+    nodes = look_at_nodes()
+    assert [node.cpu for node in nodes] == [SLOTS]
+    assert Slots(nodes).count(Needs()) == SLOTS
