@@ -55,11 +55,11 @@ class Broker(Desk):
         setting = self._setting
         # Ray starts a new process for each GPU task by default, which imports torch each time.
         # A process may serve again where it cannot meet another GPU than its first.
-        fresh = order.needs.gpu > 0 and any(node.gpu > 1 for node in self._slots.nodes)
+        fresh = order.needs.gpu > 0 and any(node.gpu > 1 for node in self._stages.slots.nodes)
         task = (self._fresh_task if fresh else self._task).options(
             name=f"stage {order.request.name}",
             max_retries=RETRIES,
-            **ray_options(order.needs, self._slots.nodes),
+            **ray_options(order.needs, self._stages.slots.nodes),
         )
         result: StageOutcome = await task.remote(
             order, attempt, self._me, setting.store, setting.stage, setting.perform

@@ -4,14 +4,12 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from .entry import Entry, happens
-from .orders import Answer, StageEvent, StageOrder, StageOutcome, TrialOrders
-from .slots import Node, Slots
+from .dispatcher import Dispatcher, Launch, Look, Shelf
+from .entry import happens
+from .orders import Answer, StageOrder, TrialOrders
 
 GRACE_S = 10.0
 """A stage whose waiters were lost runs on for so long; they may come again."""
@@ -19,34 +17,6 @@ BARRIER_S = 15.0
 """The first coordinators wait for one another at most so long."""
 APPROVAL_S = 2.0
 """An epoch of a watched stage waits for its pruner's word at most so long."""
-INFEASIBLE_S = 5.0
-"""A stage that fits no node waits so long for one to join before it fails."""
-PATIENCE_S = 60.0
-"""Once the first in the queue has waited so long, nothing overtakes it."""
-NODES_EVERY_S = 5.0
-
-Launch = Callable[[StageOrder, str], Awaitable[StageOutcome]]
-
-
-class StoredRecord(Protocol):
-    """What a look into the store gives."""
-
-    @property
-    def failed(self) -> bool: ...
-    @property
-    def record(self) -> dict[str, Any]: ...
-
-
-class Shelf(Protocol):
-    """What the desk asks of the store."""
-
-    def get(
-        self,
-        key: str,
-        *,
-        verify: bool = False,
-        on_damage: Callable[[str], None] | None = None,
-    ) -> StoredRecord | None: ...
 
 
 class Desk:
@@ -66,30 +36,19 @@ class Desk:
         self,
         shelf: Shelf,
         launch: Launch,
-        look: Callable[[], Sequence[Node]],
+        look: Look,
         *,
         first: int,
         grace_s: float = GRACE_S,
         barrier_s: float = BARRIER_S,
     ) -> None:
         self.life = uuid.uuid4().hex
-        self._shelf, self._launch, self._look = shelf, launch, look
         self._grace_s, self._barrier_s = grace_s, barrier_s
         self._first, self._callers, self._together = first, set[int](), asyncio.Event()
         self._barrier_ends: float | None = None
         self._plans: dict[int, asyncio.Future[TrialOrders]] = {}
         self._released: set[int] = set()
-        self._entries: dict[str, Entry] = {}
-        self._done: dict[str, tuple[Answer, frozenset[str]]] = {}
-        self._events: list[StageEvent] = []
-        self._notes: list[str] = []
-        self._numbers = 0
-        self._slots = Slots(look())
-        self._looked = time.monotonic()
-        self._draining = False
-        self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._spawn(self._dispatch())
+        self._stages = Dispatcher(shelf, launch, look, grace_s=grace_s)
 
     # -- what coordinators ask ----------------------------------------------------------------
 
@@ -129,22 +88,15 @@ class Desk:
             watched: Whether the trial will `follow` it; its epochs then wait for its word.
         """
         while True:
-            if self._draining or trial in self._released:
+            if self._stages.draining or trial in self._released:
                 return Answer("interrupted")
-            known = self._done.get(order.key)
-            if known is not None and known[1].issuperset(order.snapshots):
-                return known[0]
-            entry = self._entries.get(order.key)
-            if entry is None:
-                entry = Entry(order, trial)
-                self._entries[order.key] = entry
-                self._spawn(self._look_up(entry))
-            entry.join(trial, order, watched=watched)
-            self._wake.set()
+            known = self._stages.known(order)
+            if known is not None:
+                return known
+            entry = self._stages.join(trial, order, watched=watched)
             answer = await asyncio.shield(entry.answer)
-            if answer.status != "done" or trial in self._released:
-                return answer
-            if self._done[order.key][1].issuperset(order.snapshots):
+            # One that was running when this order joined it may lack snapshots: asked for again.
+            if answer.status != "done" or self._stages.known(order) is not None:
                 return answer
 
     async def follow(
@@ -154,7 +106,7 @@ class Desk:
 
         Asking for more says that the trial goes on after the rows that it has seen.
         """
-        entry = self._entries.get(key)
+        entry = self._stages.entries.get(key)
         if entry is None:
             await asyncio.sleep(0.2)  # it has ended, or the request for it comes a moment later
             return ()
@@ -174,17 +126,17 @@ class Desk:
             phase: Name, epochs done, epochs at most.
             history: All rows so far.
         """
-        entry = self._entries.get(key)
+        entry = self._stages.entries.get(key)
         if entry is None or entry.attempt != attempt:
             return False
         entry.advance(phase, tuple(history))
         if entry.watchers:
             await entry.approved(len(history), APPROVAL_S)
-        return not self._draining and not entry.unwanted(self._grace_s)
+        return not self._stages.draining and not entry.unwanted(self._grace_s)
 
     async def note(self, text: str) -> None:
         """Keep a sentence for the log."""
-        self._notes.append(text)
+        self._stages.notes.append(text)
 
     # -- what the driver asks -------------------------------------------------------------------
 
@@ -204,139 +156,35 @@ class Desk:
         for trial in trials:
             self._released.add(trial)
             self._plans.pop(trial, None)
-            for entry in self._entries.values():
+            for entry in self._stages.entries.values():
                 entry.leave(trial, at_once=at_once)
-        self._wake.set()
+        self._stages.wake()
 
     async def drain(self) -> None:
         """Answer every pending call `interrupted`; stages stop at the end of their epoch."""
-        self._draining = True
         self._together.set()
         for trial, plan in self._plans.items():
             if not plan.done():
                 plan.set_result(TrialOrders(trial, (), "", False))
-        for entry in list(self._entries.values()):
-            entry.settle(Answer("interrupted"))
-            if not entry.running:
-                self._entries.pop(entry.key, None)
-        self._wake.set()
+        self._stages.drain()
 
     async def snapshot(self, life: str, after: int) -> dict[str, Any]:
         """What goes on, and the events after number `after` of the life that the caller knows."""
+        stages = self._stages
         if life == self.life:
-            self._events = [event for event in self._events if event.number > after]
-        notes, self._notes = self._notes, []
-        entries = self._entries.values()
+            stages.events = [event for event in stages.events if event.number > after]
+        notes, stages.notes = stages.notes, []
+        entries = stages.entries.values()
         return {
             "life": self.life,
             "pid": os.getpid(),
-            "events": list(self._events),
+            "events": list(stages.events),
             "notes": notes,
             "running": [entry.view() for entry in entries if entry.running],
             "waiting": [entry.request.name for entry in entries if entry.queued],
         }
 
-    # -- the dispatcher -------------------------------------------------------------------------
-
-    async def _look_up(self, entry: Entry) -> None:
-        """Find a stage in the store, or put it in the queue."""
-        try:
-            found = await asyncio.to_thread(self._find, entry.order)
-        except Exception as error:
-            self._end(entry, StageOutcome("failed", reason=str(error)))
-            return
-        if found is None:
-            entry.queued = True
-            entry.since = time.monotonic()
-            self._wake.set()
-        else:
-            self._end(entry, found)
-
-    def _find(self, order: StageOrder) -> StageOutcome | None:
-        found = self._shelf.get(order.key, verify=True, on_damage=self._notes.append)
-        if found is None or found.failed:
-            return None  # the stage's task puts a stored failure into words
-        if any(self._shelf.get(key) is None for key in order.snapshots):
-            return None
-        return StageOutcome("done", record=found.record, reused=True)
-
-    async def _dispatch(self) -> None:
-        while True:
-            await self._woken()
-            if time.monotonic() - self._looked > NODES_EVERY_S:
-                self._looked = time.monotonic()
-                with suppress(Exception):  # the next look may succeed; the last one still stands
-                    self._slots.refresh(await asyncio.to_thread(self._look))
-            self._start_what_fits()
-
-    async def _woken(self, at_most_s: float = 1.0) -> None:
-        """Wait until something has changed, or a little while."""
-        # Not `wait_for`: before Python 3.12 it swallows a cancel that meets the end of the wait.
-        waiter = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({waiter}, timeout=at_most_s)
-        finally:
-            waiter.cancel()
-        self._wake.clear()
-
-    def _start_what_fits(self) -> None:
-        for entry in list(self._entries.values()):
-            if entry.queued and entry.unwanted(self._grace_s):
-                self._entries.pop(entry.key)
-                entry.settle(Answer("interrupted"))
-        waiting = [entry for entry in self._entries.values() if entry.queued]
-        for entry in sorted(waiting, key=Entry.rank):
-            waited = time.monotonic() - entry.since
-            if not self._slots.could_hold(entry.order.needs):
-                if waited > INFEASIBLE_S:
-                    reason = (
-                        f"stage {entry.request.name!r} asks for {entry.order.needs}, but "
-                        f"{self._slots.largest()}; lower its `resources`"
-                    )
-                    self._end(entry, StageOutcome("failed", reason=reason))
-            elif self._slots.take(entry.key, entry.order.needs):
-                entry.queued, entry.running, entry.attempt = False, True, uuid.uuid4().hex
-                self._spawn(self._run(entry))
-            elif waited > PATIENCE_S:
-                break
-
-    async def _run(self, entry: Entry) -> None:
-        try:
-            outcome = await self._launch(entry.order, entry.attempt)
-        except Exception as error:
-            outcome = StageOutcome("failed", reason=str(error) or type(error).__name__)
-        self._slots.free(entry.key)
-        entry.running = False
-        if outcome.status == "stopped" and entry.waiters and not self._draining:
-            # Somebody asked for it after it was told to stop: it goes on from its checkpoint.
-            entry.queued, entry.since = True, time.monotonic()
-        else:
-            self._end(entry, outcome)
-        self._wake.set()
-
-    def _end(self, entry: Entry, outcome: StageOutcome) -> None:
-        self._entries.pop(entry.key, None)
-        self._numbers += 1
-        if not outcome.history and not outcome.record:
-            outcome = replace(outcome, history=entry.history)
-        self._events.append(
-            StageEvent(self._numbers, entry.request, entry.order.costs, entry.asked_by, outcome)
-        )
-        if outcome.status == "done":
-            answer = Answer("done", outcome.record)
-            self._done[entry.key] = (answer, frozenset(entry.order.snapshots))
-        elif outcome.status == "failed":
-            answer = Answer("failed", reason=outcome.reason)
-        else:
-            answer = Answer("interrupted")
-        entry.settle(answer)
-
     def _plan(self, trial: int) -> "asyncio.Future[TrialOrders]":
         if trial not in self._plans:
             self._plans[trial] = asyncio.get_running_loop().create_future()
         return self._plans[trial]
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

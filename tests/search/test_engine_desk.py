@@ -11,6 +11,7 @@ from engine_pieces import Found, Office, office, order_of, record_of, settle
 
 from dmtsearch.files import sha256_text
 from dmtsearch.search import desk as desk_module
+from dmtsearch.search import dispatcher
 from dmtsearch.search.orders import TrialOrders
 
 Test = Callable[..., Coroutine[Any, Any, None]]
@@ -107,7 +108,7 @@ async def test_a_small_stage_passes_a_large_one_that_does_not_fit_now() -> None:
 async def test_nothing_passes_a_stage_that_has_waited_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk_module, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(dispatcher, "PATIENCE_S", 0.0)
     here = office(cpus=2)
     await here.asked(0, order_of("running"))
     await here.asked(1, order_of("large", path_cost=1000, cpu=2))
@@ -119,7 +120,7 @@ async def test_nothing_passes_a_stage_that_has_waited_long(
 async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk_module, "INFEASIBLE_S", 0.1)
+    monkeypatch.setattr(dispatcher, "INFEASIBLE_S", 0.1)
     here = office(cpus=2)
     answer = await asyncio.wait_for(here.desk.obtain(0, order_of("huge", cpu=8)), 5)
     assert answer.status == "failed"

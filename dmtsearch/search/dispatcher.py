@@ -1,0 +1,196 @@
+"""Starts stages: looks into the store first, then the longest way first, and only what fits."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
+
+from .entry import Entry
+from .orders import Answer, StageEvent, StageOrder, StageOutcome
+from .slots import Node, Slots
+
+INFEASIBLE_S = 5.0
+"""A stage that fits no node waits so long for one to join before it fails."""
+PATIENCE_S = 60.0
+"""Once the first in the queue has waited so long, nothing overtakes it."""
+NODES_EVERY_S = 5.0
+
+Launch = Callable[[StageOrder, str], Awaitable[StageOutcome]]
+Look = Callable[[], Sequence[Node]]
+
+
+class StoredRecord(Protocol):
+    """What a look into the store gives."""
+
+    @property
+    def failed(self) -> bool: ...
+    @property
+    def record(self) -> dict[str, Any]: ...
+
+
+class Shelf(Protocol):
+    """What is asked of the store."""
+
+    def get(
+        self,
+        key: str,
+        *,
+        verify: bool = False,
+        on_damage: Callable[[str], None] | None = None,
+    ) -> StoredRecord | None: ...
+
+
+class Dispatcher:
+    """Owns every stage that was asked for and has not ended.
+
+    Args:
+        shelf: The store.
+        launch: Starts a stage's task; called with the order and the attempt's id.
+        look: The cluster's nodes now; blocks, so it is called in a thread.
+        grace_s: A stage whose waiters were lost runs on for so long.
+    """
+
+    def __init__(self, shelf: Shelf, launch: Launch, look: Look, *, grace_s: float) -> None:
+        self._shelf, self._launch, self._look = shelf, launch, look
+        self._grace_s = grace_s
+        self.entries: dict[str, Entry] = {}
+        self.events: list[StageEvent] = []
+        self.notes: list[str] = []
+        self.slots = Slots(look())
+        self.draining = False
+        self._done: dict[str, tuple[Answer, frozenset[str]]] = {}
+        self._numbers = 0
+        self._looked = time.monotonic()
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._spawn(self._dispatch())
+
+    def known(self, order: StageOrder) -> Answer | None:
+        """The answer of a stage that has ended well, with all its snapshots."""
+        answer, snapshots = self._done.get(order.key, (None, frozenset()))
+        return answer if snapshots.issuperset(order.snapshots) else None
+
+    def join(self, trial: int, order: StageOrder, *, watched: bool) -> Entry:
+        """Let a trial wait for a stage, which is begun if nobody has asked for it."""
+        entry = self.entries.get(order.key)
+        if entry is None:
+            entry = Entry(order, trial)
+            self.entries[order.key] = entry
+            self._spawn(self._look_up(entry))
+        entry.join(trial, order, watched=watched)
+        self.wake()
+        return entry
+
+    def wake(self) -> None:
+        """Something has changed: look at the queue."""
+        self._wake.set()
+
+    def drain(self) -> None:
+        """Start nothing more, and answer all who wait."""
+        self.draining = True
+        for entry in list(self.entries.values()):
+            entry.settle(Answer("interrupted"))
+            if not entry.running:
+                self.entries.pop(entry.key, None)
+        self.wake()
+
+    async def _look_up(self, entry: Entry) -> None:
+        """Find a stage in the store, or put it in the queue."""
+        try:
+            found = await asyncio.to_thread(self._find, entry.order)
+        except Exception as error:
+            self._end(entry, StageOutcome("failed", reason=str(error)))
+            return
+        if found is None:
+            entry.queued = True
+            entry.since = time.monotonic()
+            self._wake.set()
+        else:
+            self._end(entry, found)
+
+    def _find(self, order: StageOrder) -> StageOutcome | None:
+        found = self._shelf.get(order.key, verify=True, on_damage=self.notes.append)
+        if found is None or found.failed:
+            return None  # the stage's task puts a stored failure into words
+        if any(self._shelf.get(key) is None for key in order.snapshots):
+            return None
+        return StageOutcome("done", record=found.record, reused=True)
+
+    async def _dispatch(self) -> None:
+        while True:
+            await self._woken()
+            if time.monotonic() - self._looked > NODES_EVERY_S:
+                self._looked = time.monotonic()
+                with suppress(Exception):  # the next look may succeed; the last one still stands
+                    self.slots.refresh(await asyncio.to_thread(self._look))
+            self._start_what_fits()
+
+    async def _woken(self, at_most_s: float = 1.0) -> None:
+        """Wait until something has changed, or a little while."""
+        # Not `wait_for`: before Python 3.12 it swallows a cancel that meets the end of the wait.
+        waiter = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({waiter}, timeout=at_most_s)
+        finally:
+            waiter.cancel()
+        self._wake.clear()
+
+    def _start_what_fits(self) -> None:
+        for entry in list(self.entries.values()):
+            if entry.queued and entry.unwanted(self._grace_s):
+                self.entries.pop(entry.key)
+                entry.settle(Answer("interrupted"))
+        waiting = [entry for entry in self.entries.values() if entry.queued]
+        for entry in sorted(waiting, key=Entry.rank):
+            waited = time.monotonic() - entry.since
+            if not self.slots.could_hold(entry.order.needs):
+                if waited > INFEASIBLE_S:
+                    reason = (
+                        f"stage {entry.request.name!r} asks for {entry.order.needs}, but "
+                        f"{self.slots.largest()}; lower its `resources`"
+                    )
+                    self._end(entry, StageOutcome("failed", reason=reason))
+            elif self.slots.take(entry.key, entry.order.needs):
+                entry.queued, entry.running, entry.attempt = False, True, uuid.uuid4().hex
+                self._spawn(self._run(entry))
+            elif waited > PATIENCE_S:
+                break
+
+    async def _run(self, entry: Entry) -> None:
+        try:
+            outcome = await self._launch(entry.order, entry.attempt)
+        except Exception as error:
+            outcome = StageOutcome("failed", reason=str(error) or type(error).__name__)
+        self.slots.free(entry.key)
+        entry.running = False
+        if outcome.status == "stopped" and entry.waiters and not self.draining:
+            # Somebody asked for it after it was told to stop: it goes on from its checkpoint.
+            entry.queued, entry.since = True, time.monotonic()
+        else:
+            self._end(entry, outcome)
+        self._wake.set()
+
+    def _end(self, entry: Entry, outcome: StageOutcome) -> None:
+        self.entries.pop(entry.key, None)
+        self._numbers += 1
+        if not outcome.history and not outcome.record:
+            outcome = replace(outcome, history=entry.history)
+        self.events.append(
+            StageEvent(self._numbers, entry.request, entry.order.costs, entry.asked_by, outcome)
+        )
+        if outcome.status == "done":
+            answer = Answer("done", outcome.record)
+            self._done[entry.key] = (answer, frozenset(entry.order.snapshots))
+        elif outcome.status == "failed":
+            answer = Answer("failed", reason=outcome.reason)
+        else:
+            answer = Answer("interrupted")
+        entry.settle(answer)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
