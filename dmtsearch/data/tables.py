@@ -2,17 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from . import feature_tables, paired_folders, ubiris
 from .cifar import CIFAR10, CIFAR100
 from .digits import describe_digits, read_digits
 from .facts import DataFacts
 from .fashion import FASHION_MNIST
+from .feature_tables import describe_tables, read_tables
 from .folder import describe_folder, read_folder
+from .iris_sets import describe_casia, describe_iitd, read_casia, read_iitd
+from .paired_folders import describe_paired, read_paired
 from .pool import RawData
 from .published import PublishedSet
 from .resize import resize_raw, resized_shape
 from .synthetic_eyes import EYE_ARGS, describe_eyes, read_eyes
+from .ubiris import describe_ubiris, read_ubiris
 
 Args = Mapping[str, Any]
 
@@ -44,11 +50,21 @@ def _published(data: PublishedSet) -> Table:
     return _resizing(data.describe, data.read, ("root", "download"))
 
 
+def _casia(name: str) -> Table:
+    return Table(partial(describe_casia, name=name), partial(read_casia, name=name), ("root",))
+
+
 TABLES: dict[str, Table] = {
     "digits": _resizing(describe_digits, read_digits, ()),
     "fashion_mnist": _published(FASHION_MNIST),
     "cifar10": _published(CIFAR10),
     "cifar100": _published(CIFAR100),
     "image_folder": Table(describe_folder, read_folder, ("root", "classes")),
+    "paired_folders": Table(describe_paired, read_paired, paired_folders.ARGS),
+    "uci_style": Table(describe_tables, read_tables, feature_tables.ARGS),
     "synthetic_eyes": Table(describe_eyes, read_eyes, EYE_ARGS),
+    "casia_lamp": _casia("casia_lamp"),
+    "casia_thousand": _casia("casia_thousand"),
+    "iitd": Table(describe_iitd, read_iitd, ("root", "images")),
+    "ubiris_ubipr": Table(describe_ubiris, read_ubiris, ubiris.ARGS),
 }

@@ -1,5 +1,6 @@
 """Rules between the fields of `data`."""
 
+from .forms import DATA_NAMES
 from .merge import Merged
 from .node import Node
 from .problems import Report
@@ -8,13 +9,16 @@ _SPLITS = ("train", "val", "test", "selector")
 
 
 def check_data(data: Node, stages: list[Merged], report: Report, *, broken: bool) -> None:
-    """Check what the text of `data` tells: one origin, splits that fit, no idle field."""
+    """Check what the text of `data` tells: one origin, known names, splits that fit."""
     if broken:
         return
     given = [field for field in ("name", "factory") if field in data.fields]
     if len(given) != 1:
         got = "; got both" if given else ""
         report.add(data, f"must have exactly one of name and factory{got}")
+    name = data.get("name")
+    if name is not None and name.value not in DATA_NAMES:
+        report.add(name, f"no data set {name.value!r}", names=DATA_NAMES)
     selector = data.get("selector")
     if selector is not None and not any(stage.is_select for stage in stages):
         report.add(selector, "has no effect: there is no stage with `select`; drop the field")

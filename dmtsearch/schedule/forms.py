@@ -43,6 +43,12 @@ SWITCH_FIELDS = {
     "accuracy": ("when", "at_least"),
 }
 
+# The names that the data room knows; it is not imported here, a test holds them equal.
+DATA_NAMES = (
+    *("digits", "fashion_mnist", "cifar10", "cifar100", "image_folder", "paired_folders"),
+    *("uci_style", "synthetic_eyes", "casia_lamp", "casia_thousand", "iitd", "ubiris_ubipr"),
+)
+
 SELECT_ONLY = ("select", "inputs", "k", "degrade", "target", "decision")
 NOT_IN_SELECT = (
     *("source", "init", "soft", "hard", "merit", "hints", "hint_phase", "modality", "augment"),

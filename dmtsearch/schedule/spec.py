@@ -16,6 +16,7 @@ from .blocks import (
     SoftSpec,
     SwitchSpec,
 )
+from .forms import DATA_NAMES
 from .values import (
     Args,
     Count,
@@ -114,7 +115,7 @@ Share = Annotated[
 class DataFields(Spec):
     """What is learned from, and how it is split."""
 
-    name: Text | None = None
+    name: Annotated[Text, WithJsonSchema({"enum": list(DATA_NAMES)})] | None = None
     factory: Factory | None = None
     args: Args | None = None
     train: Share | None = None

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 from dmtsearch.data import TABLES, describe_data, load_data
 from dmtsearch.data.pool import Pool, RawData, fingerprint
 from dmtsearch.errors import DataError
+from dmtsearch.schedule.forms import DATA_NAMES
 
 
 def test_digits_are_kept_exactly_at_fifteen_times_their_own_unit():
@@ -72,9 +73,8 @@ def test_names_and_arguments_are_checked_with_the_nearest(way, settings, message
         way(**settings)
 
 
-def test_the_sets_known_by_name_are_these():
-    names = ["digits", "fashion_mnist", "cifar10", "cifar100", "image_folder", "synthetic_eyes"]
-    assert list(TABLES) == names
+def test_the_sets_known_by_name_are_those_that_a_schedule_may_name():
+    assert tuple(TABLES) == DATA_NAMES
 
 
 def raw(**changes):

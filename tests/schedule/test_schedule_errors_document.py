@@ -59,6 +59,10 @@ def test_a_mistake_in_the_document_gets_one_sentence(text, problems):
 IN_DATA = [
     ("{}", ": must have exactly one of name and factory"),
     ("{name: digits, factory: 'a:b'}", ": must have exactly one of name and factory; got both"),
+    ("{name: digit}", ".name: no data set 'digit'; did you mean 'digits'?"),
+    ("{name: mine}", ".name: no data set 'mine'; known: digits, fashion_mnist, cifar10, cifar100, "
+     "image_folder, paired_folders, uci_style, synthetic_eyes, casia_lamp, casia_thousand, iitd, "
+     "ubiris_ubipr"),
     ("{factory: a.b}", ".factory: must be 'package.module:function', got 'a.b'"),
     ("{name: digits, trian: 100}", ".trian: no field 'trian' here; did you mean 'train'?"),
     ("{name: digits, train: 0}", ".train: must be a count (a whole number >= 1) or a fraction "

@@ -122,6 +122,13 @@ def test_the_schema_lets_no_holes_into_data():
     assert not validator().is_valid(document.plain())
 
 
+def test_the_schema_completes_the_names_of_data_sets():
+    document = parse_document(text_with().replace("name: digits", "name: digit"), "x.yaml").plain()
+    (error,) = validator().iter_errors(document)
+    assert list(error.absolute_path) == ["data", "name"]
+    assert "synthetic_eyes" in json_schema()["$defs"]["DataFields"]["properties"]["name"]["enum"]
+
+
 def test_the_schema_explains_fields_and_is_plain_json():
     schema = json.loads(json.dumps(json_schema()))
     hint_phase = schema["$defs"]["HintPhaseSpec"]["properties"]
