@@ -8,6 +8,7 @@ from dmtsearch.deploy.selector_bundle import SelectorBundle
 from dmtsearch.errors import BundleError
 from dmtsearch.training.baselines import Baselines, fit_baselines, given_baselines
 from dmtsearch.training.outputs import draw_outputs, sweep_outputs
+from dmtsearch.training.profile import computing
 from dmtsearch.training.scoring import OWN, score_methods
 from dmtsearch.training.selector_run import verdict_of
 from dmtsearch.training.sources import Source
@@ -32,6 +33,12 @@ def score_selector(bundle: SelectorBundle, split: Split, own: DataSet | None) ->
         oracle_accuracy, regret; `clean` and `unseen` with the same; `methods` by name, `sweep`
         with a row a condition, `temperatures`, `missing` (see `score_methods`).
     """
+    # As in training: on one thread, which small operations need, and with the same arithmetic.
+    with computing(bundle.profile):
+        return _score(bundle, split, own)
+
+
+def _score(bundle: SelectorBundle, split: Split, own: DataSet | None) -> dict[str, Any]:
     device = bundle.profile.torch_device
     split = split.to(device)
     sources = [

@@ -142,7 +142,7 @@ def selector_record(
         "hint_epochs": 0,
         "tap_mean_squares": [],
         "history": [dict(row) for row in result.history],
-        "seconds": seconds,
+        "seconds": seconds + run.seconds_of_outputs,
         "hint_seconds": 0.0,
         "hints_by": [None, None],
         "versions": versions(),

@@ -3,6 +3,7 @@
 Like `StageRun` it knows no store and no Ray.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ class SelectorRun:
         profile: Profile,
         save_every_s: float = SAVE_EVERY_S,
     ) -> None:
+        started = time.monotonic()
         stage = resolved.stage
         assert stage.select is not None, "only made for selectors"
         self.resolved, self.stage, self.seed = resolved, stage, seed
@@ -76,6 +78,9 @@ class SelectorRun:
         self._lesson = self._make_lesson()
         self.oracle = tally_oracle(self.sweep)
         self._inputs = [self._read(self.sweep.logits(one)) for one in self.sweep.conditions]
+
+        self.seconds_of_outputs = time.monotonic() - started
+        """Wall-clock of the classifiers' passes."""
 
     def _read(self, logits: Tensor) -> Tensor:
         return selector_inputs(logits, inputs=self.select.inputs, k=self.select.k)
