@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmtsearch.data.mixing import mix, pick
+from dmtsearch.data.mixing import mix, normal, pick, uniform
 
 WORD = 2**64 - 1
 
@@ -39,3 +39,30 @@ def test_pick_takes_sixteen_bits_from_the_place_asked_for(bits, skip):
 def test_pick_reaches_every_number_and_no_other(skip):
     picked = pick(mix(torch.arange(5000), base=3), skip=skip, count=9)
     assert np.array_equal(np.unique(picked.numpy()), np.arange(9))
+
+
+def test_a_stream_may_start_at_mixed_bits_of_its_own():
+    starts = mix(torch.arange(3), base=7)
+    rows = mix(torch.arange(4)[None], base=starts[:, None])
+    state = (int(starts[1]) + 3 * 0x9E3779B97F4A7C15) & WORD
+    assert int(rows[1, 2]) & WORD == splitmix64(state)
+
+
+def test_uniform_numbers_are_even_and_below_one():
+    drawn = uniform(mix(torch.arange(100_000), base=5))
+    assert float(drawn.min()) >= 0
+    assert float(drawn.max()) < 1
+    counts = torch.histc(drawn, bins=10, min=0, max=1)
+    # sd of a count is 95.
+    assert float((counts - 10_000).abs().max()) < 400
+    assert float(uniform(torch.tensor([-1]))[0]) == 1 - 2**-24
+
+
+def test_normal_numbers_have_the_moments_and_tails_of_the_normal_distribution():
+    drawn = normal(torch.arange(50_000), base=5).flatten()
+    assert len(drawn) == 200_000
+    assert float(drawn.mean()) == pytest.approx(0, abs=0.01)
+    assert float(drawn.std()) == pytest.approx(1, abs=0.01)
+    # P(|z| > 1.96) = .05; n = 200,000: standard error .0005.
+    assert float((drawn.abs() > 1.95996).float().mean()) == pytest.approx(0.05, abs=0.002)
+    assert 4 < float(drawn.abs().max()) < 4.34
