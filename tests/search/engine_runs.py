@@ -35,7 +35,7 @@ stages:
     hint_phase: {epochs: 2}
     soft: {temperature: {float: [1, 8, 1]}, weight: 0.5}
 """
-WAIT_S = 90.0
+WAIT_S = 240.0
 
 
 class Search:
