@@ -9,7 +9,7 @@ from training_pieces import Workbench
 from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.obtain import Bench, obtain_stage
+from dmtsearch.training.obtain import Bench, _set_up, obtain_stage
 from dmtsearch.training.progress import go_on
 from dmtsearch.training.resolve import resolve
 
@@ -93,3 +93,12 @@ class SelectBench(Workbench):
     def obtain(self, job, listen=go_on, objects=None):
         bench = self.bench(objects)
         return obtain_stage(job, bench, self.store, listen=listen, tell=self.told.append)
+
+
+def run_of(bench, selector=None, **more):
+    """A selector's run on trained classifiers, without its store."""
+    jobs = bench.jobs(select_schedule(selector, **more))
+    for name, job in jobs.items():
+        if name != "selector":
+            bench.obtain(job)
+    return _set_up(jobs["selector"], bench.bench(), bench.store)
