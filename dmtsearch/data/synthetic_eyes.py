@@ -47,7 +47,7 @@ class EyeArgs:
     """Of each identity."""
     seed: int = 0
     spread: float = 1.0
-    """How unlike identities are, but for the iris's pattern: 0 gives all one face, 1 is as tuned."""
+    """How unlike identities are but for the iris's pattern: 0 is one face for all, 1 as tuned."""
     nuisance: float = 1.0
     """How unlike the images of one identity are: pose, gaze, dilation, light, missed circles."""
     iris_noise: float = 0.095
