@@ -34,11 +34,11 @@ HISTORY_COLUMNS = (
     "hard",
     "soft",
     "hint",
-    "select",
     "val_accuracy",
     "val_nll",
     "val_regret",
     "val_hint",
+    "select",
 )
 
 
