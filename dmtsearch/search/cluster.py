@@ -8,6 +8,8 @@ from typing import Any
 from ..errors import UsageError
 from .settings import LOCAL, connected
 
+STARTS = 2
+"""A private Ray that does not come up on a busy machine is started once more."""
 OBJECT_STORE_BYTES = 256 << 20
 """Of a private Ray: nothing large goes through it, weights lie in the store."""
 
@@ -30,29 +32,37 @@ def ray_at(address: str, *, num_cpus: int | None = None) -> Iterator[None]:
         return
     import ray
 
-    options: dict[str, Any] = {
-        "configure_logging": False,
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-    }
-    try:
-        if address == LOCAL:
-            ray.init(
-                address=LOCAL,
-                num_cpus=num_cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **options,
-            )
-        else:
-            ray.init(address=address, **options)
-    except Exception as error:  # Ray's own errors of a lost connection have no common base
-        raise UsageError(_advice(address, error)) from error
+    for attempt in range(STARTS):
+        try:
+            _connect(address, num_cpus)
+            break
+        except Exception as error:  # Ray raises plain ones too
+            with suppress(Exception):
+                ray.shutdown()  # what has started of it
+            if address != LOCAL or attempt + 1 == STARTS:
+                raise UsageError(_advice(address, error)) from error
     try:
         yield
     finally:
         with suppress(Exception):  # the search has ended; what Ray says now helps nobody
             ray.shutdown()
+
+
+def _connect(address: str, num_cpus: int | None) -> None:
+    import ray
+
+    options: dict[str, Any] = {
+        "configure_logging": False,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+    if address == LOCAL:
+        options |= {
+            "num_cpus": num_cpus,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+        }
+    ray.init(address=address, **options)
 
 
 def _advice(address: str, error: Exception) -> str:

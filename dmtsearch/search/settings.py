@@ -20,6 +20,8 @@ ALWAYS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+START_S = "120"
+"""On a busy machine Ray's own 30 seconds for the start of its first process are too few."""
 REACH_S = 5.0
 """A cluster's head must answer a connection within so long."""
 
@@ -46,6 +48,7 @@ def prepare_environment(address: str, environment: MutableMapping[str, str]) -> 
     if address == LOCAL:
         # A cluster has decided for itself; its own setting is found by Ray.
         environment.setdefault("RAY_AUTH_MODE", "token")
+        environment.setdefault("RAY_gcs_server_port_wait_time_s", START_S)
 
 
 def refuse_unreachable(address: str) -> None:

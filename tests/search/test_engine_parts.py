@@ -12,6 +12,7 @@ import pytest
 from engine_pieces import request_of
 
 from dmtsearch.errors import UsageError
+from dmtsearch.search import cluster
 from dmtsearch.search.interrupts import Interrupts
 from dmtsearch.search.orders import Costs, Needs, make_orders, stage_needs
 from dmtsearch.search.redirect import output_in
@@ -252,3 +253,33 @@ def test_a_command_that_does_not_stop_is_left_after_a_while(
     assert interrupts._timer is not None
     interrupts._timer.join(5)
     assert left == [130]
+
+
+def test_a_ray_that_does_not_come_up_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def fail(address: str, num_cpus: int | None) -> None:
+        tries.append(address)
+        raise RuntimeError("Failed to start GCS.\nLast 0 lines of error files:")
+
+    monkeypatch.setattr(cluster, "_connect", fail)
+    monkeypatch.setattr(cluster, "connected", lambda: False)
+    with pytest.raises(UsageError, match="Ray cannot start on this machine: Failed to start GCS"):
+        cluster.ray_at("local").__enter__()
+    with pytest.raises(UsageError, match="no Ray cluster can be joined at auto.*--address out"):
+        cluster.ray_at("auto").__enter__()
+    assert tries == ["local", "local", "auto"]
+
+
+def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(address: str, num_cpus: int | None) -> None:
+        raise RuntimeError(
+            "Version mismatch:\n  This process: Ray: 2.60.0\n  Cluster: Ray: 2.50.0"
+        )
+
+    monkeypatch.setattr(cluster, "_connect", fail)
+    monkeypatch.setattr(cluster, "connected", lambda: False)
+    with pytest.raises(
+        UsageError, match=r"2\.60\.0 .*2\.50\.0; install the same versions on both"
+    ):
+        cluster.ray_at("10.0.0.1:6379").__enter__()
