@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 from engine_pieces import request_of
+from typer.testing import CliRunner
 
+from dmtsearch.cli.main import app
 from dmtsearch.errors import UsageError
 from dmtsearch.search import cluster
-from dmtsearch.search.interrupts import Interrupts
+from dmtsearch.search.interrupts import Interrupts, interrupts
 from dmtsearch.search.orders import Costs, Needs, make_orders, stage_needs
 from dmtsearch.search.redirect import output_in
 from dmtsearch.search.settings import (
@@ -266,7 +269,7 @@ def test_a_ray_that_does_not_come_up_is_started_once_more(monkeypatch: pytest.Mo
     monkeypatch.setattr(cluster, "connected", lambda: False)
     with pytest.raises(UsageError, match="Ray cannot start on this machine: Failed to start GCS"):
         cluster.ray_at("local").__enter__()
-    with pytest.raises(UsageError, match="no Ray cluster can be joined at auto.*--address out"):
+    with pytest.raises(UsageError, match=r"no Ray cluster can be joined at auto.*--address out"):
         cluster.ray_at("auto").__enter__()
     assert tries == ["local", "local", "auto"]
 
@@ -283,3 +286,27 @@ def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.Mo
         UsageError, match=r"2\.60\.0 .*2\.50\.0; install the same versions on both"
     ):
         cluster.ray_at("10.0.0.1:6379").__enter__()
+
+
+def test_ctrl_c_and_sigterm_are_asked_for_in_the_same_way_and_given_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        told: list[str] = []
+        with interrupts(lambda: told.append("stopping"), leave=False) as stop:
+            os.kill(os.getpid(), number)
+            assert (stop.asked, told) == (True, ["stopping"])
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_search_that_is_refused_at_its_address_leaves_no_folder(tmp_path: Path) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "dmtsearch: 1\ndata: {name: digits}\nstages:\n"
+        "  only: {model: {family: mlp, hidden: [{int: [2, 4]}]}}\n"
+    )
+    words = ["search", str(space), "--out", str(tmp_path / "run"), "--store", str(tmp_path / "s")]
+    result = CliRunner().invoke(app, [*words, "--address", "ray://head:10001"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, UsageError)
+    assert "one of Ray Client" in str(result.exception)
+    assert not (tmp_path / "run").exists()
