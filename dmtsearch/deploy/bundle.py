@@ -36,9 +36,9 @@ HISTORY_COLUMNS = (
     "hint",
     "val_accuracy",
     "val_nll",
-    "val_regret",
     "val_hint",
     "select",
+    "val_regret",
 )
 
 

@@ -35,6 +35,8 @@ def _words(one: Difference) -> str:
         return "its hints"
     if ".sources" in one.path or one.path == "soft" or one.path == "init":
         return "what it learns from"
+    if one.path.startswith("classifiers"):
+        return "the classifiers that it selects from"
     if one.path.startswith("model"):
         return MODEL
     if one.path.startswith("data"):

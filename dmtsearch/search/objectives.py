@@ -58,13 +58,16 @@ def _finite(value: Any) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def check_objectives(spec: SearchSpec, schedule: Schedule, where: str) -> None:
+def check_objectives(
+    spec: SearchSpec, schedule: Schedule, where: str, *, holes: Sequence[str] = ()
+) -> None:
     """Refuse an objective that no stage of the space yields, and a pruner that cannot see it.
 
     Args:
         spec: The space's search block.
         schedule: A filled schedule of the space.
         where: The space's file.
+        holes: Names of the space's holes.
 
     Raises:
         ScheduleError: Names each, and what to write instead.
@@ -77,6 +80,12 @@ def check_objectives(spec: SearchSpec, schedule: Schedule, where: str) -> None:
             "search.objectives.val_regret: only a delivered selector yields it, and "
             f"{expanded.deliver!r} is none; use val_accuracy  ({where})"
         )
+    for hole in holes:
+        if is_selector and hole.startswith(f"{expanded.deliver}.degrade"):
+            problems.append(
+                f"{hole}: a selector is scored on val over the kinds that it is trained on, so "
+                f"trials with unlike `degrade` cannot be compared; give it one value  ({where})"
+            )
     for name in spec.objectives:
         if name not in _METRICS and name not in ("params", "macs", "cold_cost", "latency"):
             problems.append(f"search.objectives.{name}: no stage yields it"

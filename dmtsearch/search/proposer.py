@@ -56,7 +56,8 @@ class Proposer:
         self._ledger = Ledger(paths.ledger)
         state = self._ledger.state()
         if not state.trials:
-            check_objectives(spec, space.anchor(), space.where)
+            names = [hole.name for hole in space.holes]
+            check_objectives(spec, space.anchor(), space.where, holes=names)
             check_satisfiable(space, spec, prepare, seed)
         self._space, self._spec, self._seed = space, spec, seed
         self._trials, self._prepare = trials, prepare
