@@ -6,7 +6,7 @@ Fields are only ever added. Reading needs neither torch nor ray.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from dmtsearch.errors import DmtSearchError
@@ -150,6 +150,7 @@ class StageEnded:
         history: A row an epoch.
         error: Why it failed.
         ended: UTC, ISO 8601.
+        val_sweep: Of a selector: it and every baseline over val's sweep, condition by condition.
     """
 
     event: ClassVar[str] = "stage"
@@ -169,6 +170,7 @@ class StageEnded:
     history: tuple[Mapping[str, Any], ...]
     error: str | None
     ended: str
+    val_sweep: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

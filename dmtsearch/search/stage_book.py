@@ -120,6 +120,7 @@ class StageBook:
             history=tuple(record["history"]),
             error=None,
             ended=now(),
+            val_sweep=record.get("val_sweep") or {},
         )
 
     def _broken_off(
