@@ -75,6 +75,11 @@ def _advice(address: str, error: Exception) -> str:
             f"the Ray cluster at {address} runs other versions than this machine: "
             f"{' '.join(lines)[:400]}; install the same versions on both"
         )
+    if "uthentication" in str(error):
+        return (
+            f"the Ray cluster at {address} asks for a token that this machine does not have: copy "
+            "~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN"
+        )
     return (
         f"no Ray cluster can be joined at {address}: {first}; run the search on a machine of the "
         "cluster, look at `ray status` there, or leave --address out for a Ray of this machine's "

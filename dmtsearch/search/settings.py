@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, MutableMapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
@@ -45,10 +46,18 @@ def choose_address(given: str | None, environment: Mapping[str, str]) -> str:
 def prepare_environment(address: str, environment: MutableMapping[str, str]) -> None:
     """Set what Ray and Tune read when they are imported."""
     environment.update(ALWAYS)
-    if address == LOCAL:
-        # A cluster has decided for itself; its own setting is found by Ray.
+    # A cluster that asks for no token takes one all the same; one that does has made one here.
+    if address == LOCAL or _has_token(environment):
         environment.setdefault("RAY_AUTH_MODE", "token")
+    if address == LOCAL:
         environment.setdefault("RAY_gcs_server_port_wait_time_s", START_S)
+
+
+def _has_token(environment: Mapping[str, str]) -> bool:
+    if environment.get("RAY_AUTH_TOKEN") or environment.get("RAY_AUTH_TOKEN_PATH"):
+        return True
+    home = environment.get("HOME")
+    return home is not None and Path(home, ".ray", "auth_token").is_file()
 
 
 def refuse_unreachable(address: str) -> None:

@@ -91,9 +91,16 @@ def test_settings_leave_the_choice_of_authentication_to_the_user() -> None:
     prepare_environment("local", environment)
     assert environment["RAY_AUTH_MODE"] == "disabled"
     assert environment["TUNE_DISABLE_SIGINT_HANDLER"] == "1"
-    other: dict[str, str] = {}
-    prepare_environment("10.0.0.1:6379", other)
-    assert "RAY_AUTH_MODE" not in other
+
+
+def test_a_cluster_is_joined_with_a_token_where_there_is_one(tmp_path: Path) -> None:
+    bare = {"HOME": str(tmp_path)}
+    prepare_environment("10.0.0.1:6379", bare)
+    assert "RAY_AUTH_MODE" not in bare
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").touch()
+    prepare_environment("10.0.0.1:6379", bare)
+    assert bare["RAY_AUTH_MODE"] == "token"
 
 
 @pytest.mark.parametrize(
@@ -290,11 +297,12 @@ def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.Mo
 
 def test_ctrl_c_and_sigterm_are_asked_for_in_the_same_way_and_given_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    told: list[str] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        told: list[str] = []
         with interrupts(lambda: told.append("stopping"), leave=False) as stop:
             os.kill(os.getpid(), number)
-            assert (stop.asked, told) == (True, ["stopping"])
+            assert stop.asked
+    assert told == ["stopping", "stopping"]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
