@@ -166,9 +166,13 @@ class Dispatcher:
             outcome = StageOutcome("failed", reason=str(error) or type(error).__name__)
         self.slots.free(entry.key)
         entry.running = False
-        if outcome.status == "stopped" and entry.waiters and not self.draining:
-            # Somebody asked for it after it was told to stop: it goes on from its checkpoint.
-            entry.queued, entry.since = True, time.monotonic()
+        if outcome.status == "stopped" and entry.waiters:
+            # Still needed: it goes on from its checkpoint, here, or under the next driver, who
+            # will write down the whole of it.
+            if self.draining:
+                self.entries.pop(entry.key, None)
+            else:
+                entry.queued, entry.since = True, time.monotonic()
         else:
             self._end(entry, outcome)
         self._wake.set()

@@ -127,8 +127,8 @@ class SearchDriver:
         plan, orders = self._live.pop(tune_id)
         try:
             found = self._outcome(plan, orders, outcome)
-            self._release(plan.trial, at_once=not lost)
             if found is not None:
+                self._release(plan.trial, at_once=not lost)
                 self._collect()
                 self._book.settle(plan.trial, orders.orders)
                 self._mind.end(plan.trial, found)

@@ -207,6 +207,19 @@ async def test_draining_answers_every_pending_call_and_stops_what_runs() -> None
 
 
 @in_loop
+async def test_a_stage_that_a_drain_stops_is_left_to_the_next_driver_to_write_down() -> None:
+    here = office()
+    await here.asked(0, order_of("needed"))
+    await here.asked(1, order_of("pruned"))
+    await here.desk.release([1], True)
+    await here.desk.drain()
+    for name in ("needed", "pruned"):
+        here.tasks.end(name, "stopped", history=({"phase": "train", "epoch": 1},))
+    await settle()
+    assert await events_of(here) == [("pruned", 1, "stopped")]
+
+
+@in_loop
 async def test_a_start_of_before_a_restart_of_the_broker_is_told_to_stop() -> None:
     here = office()
     await here.asked(0, order_of("student"))
