@@ -44,10 +44,11 @@ def choose_address(given: str | None, environment: Mapping[str, str]) -> str:
 
 
 def prepare_environment(address: str, environment: MutableMapping[str, str]) -> None:
-    """Set what Ray and Tune read when they are imported."""
+    """Set what Ray and Tune read when they are imported, or start."""
     environment.update(ALWAYS)
     # A cluster that asks for no token takes one all the same; one that does has made one here.
-    if address == LOCAL or _has_token(environment):
+    # A Ray that this process has imported before has read the setting, and makes its own choice.
+    if "ray" not in sys.modules and (address == LOCAL or _has_token(environment)):
         environment.setdefault("RAY_AUTH_MODE", "token")
     if address == LOCAL:
         environment.setdefault("RAY_gcs_server_port_wait_time_s", START_S)

@@ -93,7 +93,10 @@ def test_settings_leave_the_choice_of_authentication_to_the_user() -> None:
     assert environment["TUNE_DISABLE_SIGINT_HANDLER"] == "1"
 
 
-def test_a_cluster_is_joined_with_a_token_where_there_is_one(tmp_path: Path) -> None:
+def test_a_cluster_is_joined_with_a_token_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
     bare = {"HOME": str(tmp_path)}
     prepare_environment("10.0.0.1:6379", bare)
     assert "RAY_AUTH_MODE" not in bare
@@ -101,6 +104,23 @@ def test_a_cluster_is_joined_with_a_token_where_there_is_one(tmp_path: Path) -> 
     (tmp_path / ".ray" / "auth_token").touch()
     prepare_environment("10.0.0.1:6379", bare)
     assert bare["RAY_AUTH_MODE"] == "token"
+
+
+@pytest.mark.slow
+def test_a_private_ray_starts_where_ray_has_been_imported_before() -> None:
+    notebook = """
+import os, ray
+from dmtsearch.search.cluster import ray_at
+from dmtsearch.search.settings import prepare_environment
+prepare_environment("local", os.environ)
+with ray_at("local", num_cpus=1):
+    print(ray.cluster_resources()["CPU"])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    ended = subprocess.run(
+        [sys.executable, "-c", notebook], env=environment, capture_output=True, timeout=240
+    )
+    assert ended.stdout.decode().split() == ["1.0"], ended.stderr.decode()
 
 
 @pytest.mark.parametrize(
