@@ -68,19 +68,6 @@ def exact(hole: Hole, drawn: Any) -> Value:
     return nth(low, hole.step, round((drawn - low) / hole.step))
 
 
-def settled(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
-    """The values as a fill uses them: those that are asked for, sorted copies sorted."""
-    found: dict[str, Value] = {}
-    for hole in space.holes:
-        if is_active(hole, found) and hole.name in values:
-            found[hole.name] = values[hole.name]
-    for order in space._template.orders:
-        names = [name for name in order.holes if name in found]
-        ordered = sorted((found[name] for name in names), reverse=order.decreasing)
-        found.update(zip(names, ordered, strict=True))
-    return found
-
-
 def name_of(values: Mapping[str, Value]) -> str:
     """One text for one combination of settled values."""
     return json.dumps(dict(sorted(values.items())))
@@ -96,34 +83,22 @@ class Combinations:
     def __init__(self, space: Space, seed: int) -> None:
         self._space, self._seed = space, seed
         self._seen: set[str] = set()
-        self._counted = 0
         self._order: Iterator[dict[str, Value]] | None = None
         self.size = space.size()
 
     def see(self, values: Mapping[str, Value]) -> None:
         """Note a combination that was drawn, tried or not."""
-        name = name_of(settled(self._space, values))
-        if name in self._seen:
-            return
+        name = name_of(self._space.settle(values))
         self._seen.add(name)
-        self._counted += self._is_of_grid(values)
-
-    def _is_of_grid(self, values: Mapping[str, Value]) -> bool:
-        """Whether the grid has it: equal values of sorted copies are drawn, but no combination."""
-        for order in self._space._template.orders:
-            sizes = [values[name] for name in order.holes if name in values]
-            if len(set(sizes)) < len(sizes):
-                return False
-        return True
 
     def has_seen(self, values: Mapping[str, Value]) -> bool:
         """Whether the combination was drawn before."""
-        return name_of(settled(self._space, values)) in self._seen
+        return name_of(self._space.settle(values)) in self._seen
 
     @property
     def used_up(self) -> bool:
         """Whether every combination of a finite space was drawn."""
-        return self.size is not None and self._counted >= self.size
+        return self.size is not None and len(self._seen) >= self.size
 
     def next(self) -> dict[str, Value] | None:
         """A combination that was not drawn yet, the same whatever was drawn at random meanwhile.

@@ -9,7 +9,7 @@ from dmtsearch.space import Space
 from dmtsearch.space.hole import Value
 
 from .bounds import REFUSALS, broken_bound, excess_of, first_problem
-from .drawing import MAX_SHUFFLED, Combinations, settled
+from .drawing import MAX_SHUFFLED, Combinations
 from .ledger import Ledger, RunState
 from .records import Redrawn, TrialEnded
 from .samplers import draw_seed
@@ -169,7 +169,7 @@ class Draws:
 
     def _judge(self, number: int, drawn: Mapping[str, Value]) -> Draw | None:
         """A draw worth a training; None where it is not, which is then written down and told."""
-        values = settled(self._space, drawn)
+        values = self._space.settle(drawn)
         self._combinations.see(values)
         try:
             schedule = self._space.fill(values).with_seed(self._seed)

@@ -40,7 +40,7 @@ def _spread(holes: Mapping[str, Hole], names: list[str], order: Order) -> dict[s
     else:
         every = sorted(hole.values(), key=float)
         places = [(i * (len(every) + 1)) // (count + 1) for i in range(1, count + 1)]
-        values = [every[place - 1] for place in _unlike(places, len(every))]
+        values = [every[place - 1] for place in _push_apart(places, len(every))]
     return dict(zip(names, reversed(values) if order.decreasing else values, strict=True))
 
 
@@ -49,7 +49,39 @@ def _inner(hole: Hole, place: int, places: int) -> float:
     return spread(low, high, place, places, log=hole.kind == "log")
 
 
-def _unlike(places: list[int], most: int) -> list[int]:
+def settle(template: Template, values: Mapping[str, Value]) -> dict[str, Value]:
+    """`values` as a fill takes them: those that are asked for; copies with an `order` sorted.
+
+    Equal draws of such copies are moved to the nearest values that are free, so that a sampler
+    that draws each copy by itself, as samplers do, makes a schedule with every draw.
+    """
+    found: dict[str, Value] = {}
+    for name in template.holes:
+        if name in values and template.is_active(name, found):
+            found[name] = values[name]
+    for order in template.orders:
+        names = [name for name in order.holes if name in found]
+        if len(names) < 2:
+            continue
+        ordered = sorted((found[name] for name in names), key=float)
+        hole = template.holes[names[0]]
+        if not hole.is_continuous:
+            ordered = _unlike(sorted(hole.values(), key=float), ordered)
+        found.update(zip(names, reversed(ordered) if order.decreasing else ordered, strict=True))
+    return found
+
+
+def _unlike(every: list[Value], drawn: list[Value]) -> list[Value]:
+    """Rising values drawn from `every`, which rises too, with equal ones moved apart."""
+    places = [1 + _nearest(every, float(value)) for value in drawn]
+    return [every[place - 1] for place in _push_apart(places, len(every))]
+
+
+def _nearest(every: list[Value], value: float) -> int:
+    return min(range(len(every)), key=lambda i: abs(float(every[i]) - value))
+
+
+def _push_apart(places: list[int], most: int) -> list[int]:
     """Places from 1 to `most`, pushed apart where two are one; there is room for all."""
     for index in range(len(places)):
         least = places[index - 1] + 1 if index else 1

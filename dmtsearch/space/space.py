@@ -16,7 +16,7 @@ from ..schedule.problems import Report
 from ..schedule.schedule import Schedule
 from ..schedule.written import written
 from .alternatives import check_alternatives
-from .choosing import all_values, anchor_values, count_values, draw_values
+from .choosing import all_values, anchor_values, count_values, draw_values, settle
 from .hole import Hole, Value
 from .match import match_values
 from .notes import find_notes
@@ -83,6 +83,13 @@ class Space:
         if schedule is None:
             raise AssertionError("a document without problems makes a schedule")
         return schedule
+
+    def settle(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Return `values` as a fill takes them: without idle ones, sorted copies sorted.
+
+        Equal draws of copies that `order` sorts are moved to the nearest values that are free.
+        """
+        return settle(self._template, values)
 
     def sample(self, seed: int) -> dict[str, Value]:
         """Return values drawn uniformly, the same for the same seed, that make a valid schedule.

@@ -132,11 +132,16 @@ def test_a_space_with_sorted_copies_is_used_up_exactly(tmp_path: Path) -> None:
     assert len(driver.proposer.state.trials) == 2 * (1 + 4 + 6)
 
 
-def test_equal_sizes_of_sorted_copies_are_drawn_again_and_counted(tmp_path: Path) -> None:
+def test_equal_sizes_of_sorted_copies_are_moved_apart_and_none_is_refused(tmp_path: Path) -> None:
     driver = Driver(tmp_path, parse_space(REPEAT, "repeat.yaml"), trials=50).run()
-    refused = [r for r in driver.proposer.state.redrawn if r.reason == "refused"]
-    assert refused
-    assert all("wants unlike values" in r.detail for r in refused)
+    assert {redrawn.reason for redrawn in driver.proposer.state.redrawn} == {"duplicate"}
+    # The study holds what was drawn, the ledger what became of it.
+    pairs = [
+        (trial.params["assistant.1.model.size"], trial.params["assistant.2.model.size"])
+        for trial in study_of(driver, "repeat").trials
+        if trial.params["assistant.repeat"] == 2
+    ]
+    assert any(first == second for first, second in pairs)
 
 
 def test_tied_holes_are_one_parameter(tmp_path: Path) -> None:

@@ -46,6 +46,34 @@ def test_drawn_copies_are_sorted_and_unlike():
     assert len(pairs) > 3
 
 
+@pytest.mark.parametrize(
+    ("drawn", "settled"),
+    [
+        ((0.2, 0.6), (0.6, 0.2)),
+        ((0.4, 0.4), (0.6, 0.4)),
+        ((0.8, 0.8), (0.8, 0.6)),
+        ((0.2, 0.2), (0.4, 0.2)),
+    ],
+)
+def test_a_draw_is_settled_into_sorted_unlike_sizes(drawn, settled):
+    space = parse_space(REPEATED)
+    first, second = "assistant.1.model.size", "assistant.2.model.size"
+    values = space.settle({"assistant.repeat": 2, first: drawn[0], second: drawn[1]})
+    assert values == {"assistant.repeat": 2, first: settled[0], second: settled[1]}
+    one = space.settle({"assistant.repeat": 1, first: drawn[0], second: drawn[1]})
+    assert one == {"assistant.repeat": 1, first: drawn[0]}
+
+
+def test_three_equal_draws_are_settled_within_the_range_and_upwards_if_so_ordered():
+    text = REPEATED.replace("{int: [0, 2]}", "{int: [3, 3]}")
+    names = [f"assistant.{copy}.model.size" for copy in (1, 2, 3)]
+    values = {"assistant.repeat": 3, **dict.fromkeys(names, 0.8)}
+    falling = parse_space(text).settle(values)
+    assert [falling[name] for name in names] == [0.8, 0.6, 0.4]
+    rising = parse_space(text.replace("decreasing", "increasing")).settle(values)
+    assert [rising[name] for name in names] == [0.4, 0.6, 0.8]
+
+
 def test_continuous_copies_are_spread_in_the_anchor():
     text = REPEATED.replace("{int: [0, 2]}", "2").replace("[0.2, 0.8, 0.2]", "[0.2, 0.8]")
     space = parse_space(text)
