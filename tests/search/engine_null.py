@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mind
+import ray
 
 from dmtsearch.search.engine import EngineSetting, run_trials
 from dmtsearch.search.ledger import RunState
@@ -38,8 +39,9 @@ class Nothing:
 def do_nothing(
     job: Nothing, store: Store, setting: StageSetting, on_epoch: Any, tell: Any
 ) -> StageOutcome:
-    """Run a job: one mark for each time, so that a test can count."""
-    Path(job.marks, f"{job.name}-{job.key[:8]}-{time.time_ns()}").touch()
+    """Run a job: one mark for each time, so that a test can count; it says on which node."""
+    node = ray.get_runtime_context().get_node_id()
+    Path(job.marks, f"{job.name}-{job.key[:8]}-{time.time_ns()}").write_text(node)
     rows: list[dict[str, Any]] = []
     for row in mind.curve_of(job.key, job.epochs):
         time.sleep(job.seconds / job.epochs)
