@@ -228,7 +228,8 @@ class ResourcesSpec(Spec):
 
 def _severity(value: tuple[float, float]) -> tuple[float, float]:
     if not 0 <= value[0] <= value[1]:
-        raise refuse("must be [low, high], 0 <= low <= high")
+        low, high = value
+        raise refuse(f"must be [low, high], 0 <= low <= high <= 1, got [{low:g}, {high:g}]")
     return value
 
 

@@ -1,5 +1,6 @@
 """Rules between the fields of `data`."""
 
+from ..errors import nearest
 from .forms import DATA_NAMES
 from .merge import Merged
 from .node import Node
@@ -18,7 +19,13 @@ def check_data(data: Node, stages: list[Merged], report: Report, *, broken: bool
         report.add(data, f"must have exactly one of name and factory{got}")
     name = data.get("name")
     if name is not None and name.value not in DATA_NAMES:
-        report.add(name, f"no data set {name.value!r}", names=DATA_NAMES)
+        rule = f"no data set {name.value!r}"
+        if "did you mean" not in nearest(str(name.value), DATA_NAMES):
+            rule += (
+                "; data of your own is `factory: package.module:function` in place of name (the "
+                "factory is not called where Python brings the data: train(..., data=...))"
+            )
+        report.add(name, rule, names=DATA_NAMES)
     selector = data.get("selector")
     if selector is not None and not any(stage.is_select for stage in stages):
         report.add(selector, "has no effect: there is no stage with `select`; drop the field")

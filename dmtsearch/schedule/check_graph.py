@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..errors import nearest
 from .chain import source_names
 from .forms import model_form
 from .merge import Merged
@@ -40,9 +41,16 @@ _LINKS = {"source", "select", "init", "repeat", "modality"}
 
 
 def _find(
-    node: Node, name: object, stage: Merged, earlier: Sequence[str], stages: Stages, report: Report
+    node: Node,
+    name: object,
+    stage: Merged,
+    earlier: Sequence[str],
+    stages: Stages,
+    report: Report,
+    *,
+    advice: str = "",
 ) -> bool:
-    """Whether `name` is an earlier stage; else a problem."""
+    """Whether `name` is an earlier stage; else a problem, with advice where no name is near."""
     if name in earlier:
         return True
     if name == stage.name:
@@ -52,7 +60,9 @@ def _find(
             node, f"stage {name!r} stands later; a stage may name only earlier ones, so move it up"
         )
     else:
-        report.add(node, f"no stage called {name!r}", names=earlier)
+        misspelt = "did you mean" in nearest(str(name), earlier)
+        rule = f"no stage called {name!r}" + ("" if misspelt else advice)
+        report.add(node, rule, names=earlier)
     return False
 
 
@@ -131,7 +141,8 @@ def _check_select(stage: Merged, earlier: Sequence[str], stages: Stages, report:
         report.add(node, "must name at least two stages to select from", node)
     seen: dict[str, str] = {}
     for item in node.items:
-        if not _find(item, item.value, stage, earlier, stages, report):
+        advice = f"; a modality needs a classifier, a stage with `modality: {item.value}`"
+        if not _find(item, item.value, stage, earlier, stages, report, advice=advice):
             continue
         other = stages[str(item.value)]
         modality = other.value("modality")

@@ -6,6 +6,8 @@ from .merge import Merged
 from .node import Node
 from .problems import Report, either
 
+_EXAMPLE = "family: plain, widths: [16, 32]"
+
 
 def check_model(stage: Merged, report: Report) -> None:
     """Check a stage's model: one form, its fields, a width said in one way, a size that holds."""
@@ -13,8 +15,10 @@ def check_model(stage: Merged, report: Report) -> None:
         return
     model = stage.block("model")
     if model is None:
-        report.add(stage.node, "is missing; write `model: {family: plain, widths: [16, 32]}` or "
-                   "one of the other forms", field="model")  # fmt: skip
+        example = "family: mlp, hidden: [32]" if stage.is_select else _EXAMPLE
+        others = "a factory" if stage.is_select else "one of the other forms"
+        rule = f"is missing; write `model: {{{example}}}` or {others}"
+        report.add(stage.node, rule, field="model")
         return
     forms = [form for form in MODEL_FORMS if form in model.fields]
     if len(forms) != 1:

@@ -60,7 +60,9 @@ IN_DATA = [
     ("{}", ": must have exactly one of name and factory"),
     ("{name: digits, factory: 'a:b'}", ": must have exactly one of name and factory; got both"),
     ("{name: digit}", ".name: no data set 'digit'; did you mean 'digits'?"),
-    ("{name: mine}", ".name: no data set 'mine'; known: digits, fashion_mnist, cifar10, cifar100, "
+    ("{name: mine}", ".name: no data set 'mine'; data of your own is `factory: package.module:"
+     "function` in place of name (the factory is not called where Python brings the data: "
+     "train(..., data=...)); known: digits, fashion_mnist, cifar10, cifar100, "
      "image_folder, paired_folders, uci_style, synthetic_eyes, casia_lamp, casia_thousand, iitd, "
      "ubiris_ubipr"),
     ("{factory: a.b}", ".factory: must be 'package.module:function', got 'a.b'"),

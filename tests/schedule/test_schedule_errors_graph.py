@@ -109,7 +109,7 @@ IN_SELECT = [
      "'topk'?"),
     ("degrade: [{kind: noise}]", "degrade[0].severity: is missing"),
     ("degrade: [{kind: noise, severity: [0.5, 0.1]}]", "degrade[0].severity: must be [low, "
-     "high], 0 <= low <= high"),
+     "high], 0 <= low <= high <= 1, got [0.5, 0.1]"),
     ("target: best", "target: must be undegraded or right, got 'best'"),
     ("decsion: hard", "decsion: no field 'decsion' here; did you mean 'decision'?"),
 ]  # fmt: skip
@@ -126,6 +126,8 @@ SELECTED = [
      "needs unlike ones"),
     ("[iris]", ": must name at least two stages to select from, got ['iris']"),
     ("[iris, pery]", "[1]: no stage called 'pery'; did you mean 'peri'?"),
+    ("[iris, face]", "[1]: no stage called 'face'; a modality needs a classifier, a stage with "
+     "`modality: face`; known: iris, peri, other"),
     ("[iris, mms]", "[1]: a stage cannot name itself, got 'mms'"),
     ("iris", ": must be a list, got 'iris'"),
 ]  # fmt: skip
@@ -156,6 +158,15 @@ def test_a_selector_is_small_and_no_source():
         "(x.yaml:8)",
         "stages.last.model.size.between[1]: is a selector, which has no size to go by, got 'mms'  "
         "(x.yaml:9)",
+    )
+
+
+def test_a_selector_without_a_model_is_shown_one_that_it_may_have():
+    text = SELECT.replace("  other: {modality: iris, model: {preset: cnn8}}\n", "")
+    text = text.replace(", model: {family: mlp, hidden: [8]}", "}\n")
+    assert problems_of(text) == (
+        "stages.mms.model: is missing; write `model: {family: mlp, hidden: [32]}` or a factory  "
+        "(x.yaml:6)",
     )
 
 
