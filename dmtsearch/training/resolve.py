@@ -24,7 +24,14 @@ from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
 from dmtsearch.training.build import OBJECT
 from dmtsearch.training.fitting import check_given, first_unlike, resolve_hint
 from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
-from dmtsearch.training.select_rules import Samples, select_problems
+from dmtsearch.training.sample_rules import (
+    Samples,
+    augment_problem,
+    batch_problem,
+    lone_sample_problem,
+    modality_problem,
+)
+from dmtsearch.training.select_rules import select_problems
 from dmtsearch.training.selecting import selector_features
 
 MODALITY_ONLY = ""
@@ -79,7 +86,7 @@ class _Resolver:
         self,
         schedule: Schedule,
         facts: DataFacts,
-        samples: "Samples",
+        samples: Samples,
         objects: Mapping[str, nn.Module],
         folder: Path,
     ) -> None:
@@ -97,7 +104,7 @@ class _Resolver:
     def run(self) -> list[ResolvedStage]:
         stages = self.expanded.stages
         for stage in stages:
-            self._check_batch(stage)
+            self._told(stage, "optimizer.batch", batch_problem(stage, self.samples))
             self._find_in_shape(stage)
         # A relative size needs both ends of its chain, of which one comes later.
         for relative in (False, True):
@@ -111,17 +118,13 @@ class _Resolver:
 
     def _problem(self, stage: Stage, field: str, rule: object, **value: Any) -> None:
         path = f"{stage.path}.{field}" if field else stage.path
-        self.problems.append(self.schedule.problem(path=path, rule=str(rule), **value))
+        sentence = self.schedule.problem(path=path, rule=str(rule), **value)
+        if sentence not in self.problems:  # of `defaults`, the same in each stage
+            self.problems.append(sentence)
 
-    def _check_batch(self, stage: Stage) -> None:
-        batch, trains = stage.optimizer.batch, stage.epochs > 0 or stage.hint_phase is not None
-        rows, what = self.samples.of(stage)
-        if trains and stage.optimizer.drop_last and rows is not None and batch > rows:
-            rule = (
-                f"a batch of {batch} is larger than {what} and drop_last is on, so nothing would "
-                "be trained; use a smaller batch, or drop_last: false"
-            )
-            self._problem(stage, "optimizer.batch", rule)
+    def _told(self, stage: Stage, field: str, rule: str | None) -> None:
+        if rule is not None:
+            self._problem(stage, field, rule)
 
     # -- what the model reads ---------------------------------------------------------------
 
@@ -134,14 +137,7 @@ class _Resolver:
             return
         modality = stage.modality or MODALITY_ONLY
         if modality not in self.facts.shapes:
-            known = [name for name in self.facts.shapes if name]
-            rule = (
-                f"the data has no modality {modality!r}{nearest(modality, known)}"
-                if modality and known
-                else f"the data has several modalities; say which{nearest(modality, known)}"
-                if known
-                else f"the data has one view only, and no modality {modality!r}; leave it out"
-            )
+            rule = modality_problem(modality, self.facts.shapes)
             self._problem(stage, "modality" if modality else "", rule)
             return
         shape = self.facts.shapes[modality]
@@ -149,6 +145,8 @@ class _Resolver:
         if size is not None and len(shape) != 3:
             self._problem(stage, "model.input.size", f"the data is no image but {shape}")
             return
+        sources = [self.in_shapes.get(ref.stage, shape) for ref in stage.sources]
+        self._told(stage, "augment", augment_problem(stage, shape, sources))
         self.in_shapes[stage.name] = shape if size is None else (shape[0], size, size)
 
     def _classes(self, stage: Stage) -> int:
@@ -244,6 +242,8 @@ class _Resolver:
         if any(name not in self.skeletons for name in read) or None in hints:
             return None
         found = tuple(hint for hint in hints if hint is not None)
+        lone = lone_sample_problem(stage, self.samples, skeleton, shape, found)
+        self._told(stage, "optimizer.batch", lone)
         at = sorted({hint.at_path for hint in found})
         return ResolvedStage(
             stage=stage,

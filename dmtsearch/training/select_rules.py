@@ -1,28 +1,11 @@
-"""What a selector asks of the data, before anything is trained; and how many rows a stage has."""
+"""What a selector asks of the data, before anything is trained."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from dmtsearch.data import DataFacts
 from dmtsearch.data.degradations import DEGRADATIONS
 from dmtsearch.data.degrade import data_form
-from dmtsearch.schedule import Expanded, Select, Stage
-from dmtsearch.training.selecting import DRAWS
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Sizes of the splits that stages learn from; None while the data is out of reach."""
-
-    train: int | None
-    selector: int | None
-
-    def of(self, stage: Stage) -> tuple[int | None, str]:
-        """What an epoch of a stage goes over: how many rows, and what they are, in words."""
-        if stage.select is None:
-            return self.train, f"the training split ({self.train} samples)"
-        rows = None if self.selector is None else DRAWS * self.selector
-        return rows, f"the selector's {DRAWS} draws of {self.selector} samples ({rows})"
+from dmtsearch.schedule import Degrade, Expanded, Select
 
 
 def select_problems(
@@ -38,18 +21,28 @@ def select_problems(
     names = [expanded.stage(name).modality for name in select.stages]
     shapes = {name: facts.shapes[name] for name in names if name in facts.shapes and name}
     kinds = [degrade.kind for degrade in select.degrade]
+    fit = {kind for kind in kinds if any(falls_on(kind, shape) for shape in shapes.values())}
+    fitting = [way for way in select.degrade if way.kind in fit]
     for kind in dict.fromkeys(kinds):
-        if not any(falls_on(kind, shape) for shape in shapes.values()) and shapes:
+        if shapes and kind not in fit:
             forms = " or ".join(DEGRADATIONS[kind].functions)
-            yield "degrade", f"{kind} falls on {forms}, which no modality here is; drop it"
+            # The default has it too, where a user wrote nothing that could be dropped.
+            rest = f"write `degrade: {_shown(fitting)}`" if fitting else "drop it"
+            yield "degrade", f"{kind} falls on {forms}, which no modality here is; {rest}"
     for name, shape in shapes.items():
         if not any(falls_on(kind, shape) for kind in kinds):
-            fit = ", ".join(kind for kind in DEGRADATIONS if falls_on(kind, shape))
+            others = ", ".join(kind for kind in DEGRADATIONS if falls_on(kind, shape))
             yield (
                 "degrade",
                 f"nothing of it falls on modality {name!r}, which would never be degraded; add "
-                f"one of {fit}",
+                f"one of {others}",
             )
+
+
+def _shown(ways: Iterable[Degrade]) -> str:
+    """Ways to degrade, as a schedule writes them."""
+    told = [f"{{kind: {way.kind}, severity: [{way.low:g}, {way.high:g}]}}" for way in ways]
+    return f"[{', '.join(told)}]"
 
 
 def falls_on(kind: str, shape: tuple[int, ...]) -> bool:

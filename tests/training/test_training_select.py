@@ -150,7 +150,13 @@ def test_a_target_that_teaches_nothing_is_refused(tmp_path):
     [
         ({"k": 5}, "stages.selector.k: topk with k 5, and the data has 4 classes; write k: 4 or "),
         ({"degrade": [*DEGRADE, {"kind": "blur", "severity": [0, 1]}]},
-         "stages.selector.degrade: blur falls on images, which no modality here is; drop it"),
+         "stages.selector.degrade: blur falls on images, which no modality here is; write "
+         r"`degrade: \[\{kind: noise, severity: \[0.3, 1\]\}\]`  \(a.yaml:"),
+        ({"degrade": None},
+         "stages.selector.degrade: occlusion falls on images, which no modality here is; write "
+         r"`degrade: \[\{kind: noise, severity: \[0.1, 1\]\}\]`"),
+        ({"degrade": [{"kind": "blur", "severity": [0, 1]}]},
+         "blur falls on images, which no modality here is; drop it"),
         ({"degrade": [{"kind": "blur", "severity": [0, 1]}]},
          "nothing of it falls on modality 'a', which would never be degraded; add one of noise, "),
         ({"optimizer": {"batch": 2000}},
