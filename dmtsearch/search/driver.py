@@ -15,6 +15,9 @@ from .stage_book import StageBook
 from .trials import TrialOutcome, TrialPlan
 
 TICK_S = 0.5
+SOON_S = 0.05
+"""Between two events of Tune's, the broker's answer is waited for so long; else it comes later."""
+ANSWERED_S = 30.0
 DRAINED_S = 5.0
 """Stages that were told to stop may take so long to reach the end of their epoch."""
 
@@ -69,6 +72,7 @@ class SearchDriver:
         self._pruned: dict[int, int] = {}
         self._over: list[int] = []
         self._life, self._after = "", 0
+        self._asked: Any = None
         self._running: list[dict[str, Any]] = []
         self._draining = False
         self._error: BaseException | None = None
@@ -172,7 +176,7 @@ class SearchDriver:
                 self.reason = self.reason or ("failed" if self._error else "interrupted")
                 self._draining = True
                 self._broker.drain.remote()
-            self._collect(wait_s=1.0)
+            self._take_answer(SOON_S)
         except BaseException as error:
             self._fail(error)
 
@@ -189,13 +193,21 @@ class SearchDriver:
         if self._error is not None:
             raise self._error
 
-    def _collect(self, wait_s: float = 30.0) -> None:
-        try:
-            snapshot = ray.get(
-                self._broker.snapshot.remote(self._life, self._after), timeout=wait_s
-            )
-        except ray.exceptions.GetTimeoutError:
-            return  # the broker starts again; its events come with the next call
+    def _collect(self) -> None:
+        """Take all that has happened up to now; a broker that starts again is waited for."""
+        if self._asked is not None:
+            self._take_answer(ANSWERED_S)
+        self._take_answer(ANSWERED_S)
+
+    def _take_answer(self, wait_s: float) -> None:
+        """Ask the broker, unless it has been asked, and take its answer if it comes so soon."""
+        if self._asked is None:
+            self._asked = self._broker.snapshot.remote(self._life, self._after)
+        ready, _ = ray.wait([self._asked], timeout=wait_s)
+        if not ready:
+            return
+        self._asked = None
+        snapshot = ray.get(ready[0])
         if snapshot["life"] != self._life:
             self._greet(snapshot["life"])
         for event in snapshot["events"]:

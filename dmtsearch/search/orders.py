@@ -3,10 +3,12 @@
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .records import StageRequest
-from .trials import TrialPlan
+
+if TYPE_CHECKING:  # coordinators import this module, and start faster without the language
+    from .trials import TrialPlan
 
 NAMESPACE = "dmtsearch"
 """Of named actors; another driver's have another."""
@@ -196,7 +198,7 @@ def device_of(job: Any) -> str:
     return "cpu" if profile is None else str(profile.device)
 
 
-def make_orders(plan: TrialPlan, *, watched: bool) -> TrialOrders:
+def make_orders(plan: "TrialPlan", *, watched: bool) -> TrialOrders:
     """Return a trial's stages as the broker takes them.
 
     A job is anything that has `resources` and `snapshots` (with a `key` each), as `StageJob` has.

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DivergedError, DmtSearchError
-from ..schedule import DataSpec
 from .orders import StageOrder, StageOutcome
 
 if TYPE_CHECKING:
+    from ..schedule import DataSpec
     from ..store import Store
     from ..training.obtain import Bench
     from ..training.progress import Progress
@@ -39,7 +39,7 @@ class StageSetting:
     """
 
     run: str
-    data: DataSpec | None
+    data: "DataSpec | None"
     with_selector: bool
     folder: str
     save_every_s: float
