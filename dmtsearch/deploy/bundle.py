@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.selector_bundle import SelectorBundle, load_selector_bundle
 from dmtsearch.errors import BundleError
 from dmtsearch.files import sha256_bytes, sha256_file, write_atomic, write_json
@@ -69,7 +71,7 @@ class Bundle:
         given = self.info["input"]
         return View(given["modality"], given["size"], tuple(given["mean"]), tuple(given["std"]))
 
-    def predict(self, samples: Tensor) -> Tensor:
+    def predict(self, samples: Tensor | npt.NDArray[Any]) -> Tensor:
         """Class probabilities of stored samples.
 
         Args:
@@ -78,11 +80,19 @@ class Bundle:
 
         Returns:
             Probabilities, float32, shape [N, classes].
+
+        Raises:
+            BundleError: Another type, shape or unit, or a sample that holds NaN.
         """
+        storage = self.info["data"]["storage"]
+        x = check_samples(samples, self.info, storage=storage, who="the model")
+        x = x.to(self.profile.torch_device)
+        finite = finite_samples(x)
+        if not bool(finite.all()):
+            raise BundleError(f"sample {int((~finite).int().argmax())} holds NaN or infinity")
         viewer = self.profile.viewer(self.view)
         with torch.inference_mode():
-            x = viewer(samples.to(self.profile.torch_device))
-            return torch.softmax(self.model(x).float(), dim=1)
+            return torch.softmax(self.model(viewer(x)).float(), dim=1)
 
 
 def write_bundle(

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.whole import Whole, select_from, view_from
 from dmtsearch.errors import BundleError, nearest
 from dmtsearch.training.batch import NO_VIEW, Viewer
@@ -21,6 +23,9 @@ from dmtsearch.training.job import TrainedModel
 from dmtsearch.training.profile import Profile
 from dmtsearch.training.selector import SelectorNet
 from dmtsearch.training.selector_run import verdict_of
+
+Samples = Mapping[str, Tensor | npt.NDArray[Any] | None]
+"""By modality: [N, C, H, W] or [N, features], as stored; None for a missing one."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +85,32 @@ class SelectorBundle:
             for part in self.info["selector"]["classifiers"]
         ]
 
-    def predict(self, samples: Mapping[str, Tensor | None]) -> Tensor:
+    def predict(self, samples: Samples) -> Tensor:
         """Class probabilities, float32 [N, classes]; see `answer`."""
         return self.answer(samples).probabilities
 
-    def answer(self, samples: Mapping[str, Tensor | None]) -> Answers:
+    def answer(self, samples: Samples) -> Answers:
         """Class, which modality was believed, and how sure, for samples as stored.
 
-        A modality may be missing: None (or left out) for all samples, NaN values for single ones.
-        The others decide then: a missing modality is never believed and has no share in a
-        mixture, and the selector reads of it what a classifier says that knows nothing (equal
-        logits).
+        A modality may be missing: None (or left out) for all samples, NaN or infinite values in
+        single ones. The others decide then: a missing modality is never believed and has no
+        share in a mixture, and the selector reads of it what a classifier says that knows nothing
+        (equal logits).
 
         Args:
             samples: By modality, [N, C, H, W] uint8 (0 to 255) or float in [0, 1], or
                 [N, features] float; not normalised: that is done here.
 
         Raises:
-            BundleError: An unknown modality, unpaired samples, another shape, or a sample of
-                which nothing is there.
+            BundleError: An unknown modality, unpaired samples, another shape or unit, or a
+                sample of which nothing is there; says which.
         """
         given = self._checked(samples)
         n = len(next(iter(given.values())))
+        there = torch.stack([finite_samples(x).cpu() for x in given.values()]).any(dim=0)
+        if not bool(there.all()):
+            lost = int((~there).int().argmax())
+            raise BundleError(f"of sample {lost} every modality is missing; leave it out")
         parts = [
             self._answer({name: x[start : start + EVALUATION_BATCH] for name, x in given.items()})
             for start in range(0, n, EVALUATION_BATCH)
@@ -114,11 +123,20 @@ class SelectorBundle:
             trust=torch.cat([part.trust for part in parts]),
         )
 
-    def _checked(self, samples: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    def _checked(self, samples: Samples) -> dict[str, Tensor]:
+        if not isinstance(samples, Mapping):
+            each = ", ".join(f"{name!r}: x" for name in self.modalities)
+            raise BundleError(f"samples is a {type(samples).__name__}; give {{{each}}}")
         for name in samples:
             if name not in self.modalities:
                 raise BundleError(f"no modality {name!r} here{nearest(name, self.modalities)}")
-        given = {name: x for name, x in samples.items() if x is not None}
+        parts = {part["modality"]: part for part in self.info["selector"]["classifiers"]}
+        storage = self.info["data"]["storage"]
+        given = {
+            name: check_samples(x, parts[name], storage=storage, who=f"modality {name!r}")
+            for name, x in samples.items()
+            if x is not None
+        }
         if not given:
             raise BundleError(f"no sample was given; give one of {', '.join(self.modalities)}")
         lengths = {name: len(x) for name, x in given.items()}
@@ -129,16 +147,6 @@ class SelectorBundle:
             )
         if not next(iter(lengths.values())):
             raise BundleError("no sample was given: the tensors are empty")
-        for part, viewer in zip(self.info["selector"]["classifiers"], self.viewers(), strict=True):
-            x, expected = given.get(part["modality"]), tuple(part["in_shape"])
-            if x is None:
-                continue
-            found = tuple(x.shape[1:])
-            if found != expected and (viewer.view.size is None or found[:1] != expected[:1]):
-                raise BundleError(
-                    f"modality {part['modality']!r} reads samples of shape {expected}; these "
-                    f"have {found}"
-                )
         return given
 
     def _answer(self, samples: Mapping[str, Tensor]) -> Answers:
@@ -153,16 +161,13 @@ class SelectorBundle:
             if x is None:
                 continue
             x = x.to(device)
-            there = ~x.isnan().flatten(1).any(dim=1)
+            there = finite_samples(x)
             present[:, position] = there
             # Run whole, with zeros for what is missing: the others' last digits stay as they are.
             filled = torch.where(there.reshape(-1, *(1 for _ in x.shape[1:])), x, 0)
             with torch.inference_mode(), self.profile.autocast():
                 found = self.model.classifiers[position](viewer(filled.to(x.dtype)))
             logits[there, position] = found.float()[there]
-        if not bool(present.any(dim=1).all()):
-            lost = int((~present.any(dim=1)).int().argmax())
-            raise BundleError(f"of sample {lost} of a batch every modality is missing")
         verdict = verdict_of(self.model.selector, self.model.select, logits, present=present)
         assert verdict.believed is not None, "a selector says whom it believes"
         assert verdict.trust is not None, "and how far it trusts each"

@@ -117,6 +117,26 @@ def test_a_single_sample_with_nan_in_it_lacks_that_modality(bundle, samples):
     assert bool(found.probabilities.isfinite().all())
 
 
+def test_numpy_arrays_are_answered_as_tensors_are(bundle, samples):
+    arrays = {name: x.numpy() for name, x in samples.x.items()}
+    assert torch.equal(bundle.predict(arrays), bundle.predict(samples.x))
+
+
+def test_an_infinite_value_is_no_reading_either(bundle, samples):
+    spoilt = samples.x["a"].clone()
+    spoilt[7, 0] = float("-inf")
+    found = bundle.answer({"a": spoilt, "b": samples.x["b"]})
+    assert (found.believed[7], found.trust[7].tolist()) == ("b", [0.0, 1.0])
+
+
+def test_a_sample_of_which_nothing_is_there_is_named_by_its_own_number(bundle, samples):
+    spoilt = {name: x.repeat(20, 1) for name, x in samples.x.items()}
+    for x in spoilt.values():
+        x[1234, 1] = float("nan")  # beyond the first batch of an evaluation
+    with pytest.raises(BundleError, match="of sample 1234 every modality is missing"):
+        bundle.answer(spoilt)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -127,7 +147,12 @@ def test_a_single_sample_with_nan_in_it_lacks_that_modality(bundle, samples):
         pytest.param({"a": torch.zeros(2, 4)},
                      r"modality 'a' reads samples of shape \(5,\); these have \(4,\)", id="shape"),
         pytest.param({"a": torch.full((2, 5), float("nan"))},
-                     "of sample 0 of a batch every modality is missing", id="all missing"),
+                     "of sample 0 every modality is missing; leave it out", id="all missing"),
+        pytest.param([torch.zeros(2, 5)], r"is a list; give \{'a': x, 'b': x\}", id="list"),
+        pytest.param({"a": torch.zeros(5)}, r"these have \(\): one sample is a batch of one, x\[N",
+                     id="one sample"),
+        pytest.param({"a": [[0.0] * 5]}, "'a' reads a tensor or numpy array; this is a list",
+                     id="lists"),
         pytest.param({"a": torch.zeros(0, 5)}, "the tensors are empty", id="empty"),
     ],
 )  # fmt: skip
