@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from dmtsearch.errors import ScheduleError, nearest
 from dmtsearch.schedule import Expanded, Schedule, Stage, as_schedule, expand
 
-from .recipes import RECIPES, CannotHaveError, Costs, View
+from .recipes import RECIPES
+from .schedule_view import CannotHaveError, Costs, ScheduleView
 
 RULER_SEEDS = 3
 """`scratch` and `direct` run with so many seeds, on one first model: the noise ruler."""
@@ -65,7 +66,7 @@ def control_arms(
             f"search.controls: no arm {name!r}{nearest(name, RECIPES)}" for name in unknown
         ]
         raise ScheduleError(schedule.origin.where, problems)
-    view = View(expand(schedule), costs, points)
+    view = ScheduleView(expand(schedule), costs, points)
     found: list[Arm] = []
     for name in [name for name in RECIPES if name in wanted]:
         seeds = RULER_SEEDS if name in ("scratch", "direct") else 1
@@ -76,7 +77,7 @@ def control_arms(
     return tuple(found)
 
 
-def _make(name: str, view: View, seed: int) -> Arm:
+def _make(name: str, view: ScheduleView, seed: int) -> Arm:
     try:
         stages, capped = RECIPES[name](view)
         made = as_schedule(_assembled(name, view, stages, seed))
@@ -87,7 +88,7 @@ def _make(name: str, view: View, seed: int) -> Arm:
     return Arm(name, made, seed, capped=capped)
 
 
-def _assembled(name: str, view: View, stages: Sequence[Stage], seed: int) -> Expanded:
+def _assembled(name: str, view: ScheduleView, stages: Sequence[Stage], seed: int) -> Expanded:
     """A schedule of these stages; a replicate's seed is that of its delivered stage alone."""
     *earlier, last = stages
     if seed != view.whole.seed:

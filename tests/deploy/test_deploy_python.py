@@ -199,3 +199,41 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'tarin'"):
         dmtsearch.tarin  # noqa: B018  # the access is the test
     assert issubclass(ScheduleError, DmtSearchError)
+
+
+WHOLE = """
+dmtsearch: 1
+name: whole
+data: {name: digits, train: 200, val: 100}
+defaults: {epochs: 2, optimizer: {batch: 50}}
+stages:
+  teacher: {model: {family: plain, widths: [8, 16], convs: 1}}
+  student:
+    source: teacher
+    model: {family: plain, widths: [4, 8], convs: 1, dropout: 0.2}
+    hints: [{source: block1, at: block1}]
+    hint_phase: {epochs: 2}
+    soft: {temperature: 3}
+"""
+PHASE = """    hints: [{source: block1, at: block1}]
+    hint_phase: {epochs: 2}
+"""
+HINTED = f"""  hinted:
+    source: teacher
+    epochs: 0
+    model: {{family: plain, widths: [4, 8], convs: 1, dropout: 0.2}}
+{PHASE}  student:
+    init: hinted
+"""
+
+
+def test_a_hint_phase_and_what_follows_may_be_two_stages_with_the_same_bytes(tmp_path):
+    # `hint_reversed` rests on this: its placebo is such a phase, towards an untrained copy.
+    parted = WHOLE.replace(PHASE, "").replace("  student:\n", HINTED)
+    assert "init: hinted" in parted
+    weights = []
+    for name, text in (("whole", WHOLE), ("parted", parted)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+        dmtsearch.train(tmp_path / f"{name}.yaml", tmp_path / name, store=str(tmp_path / "store"))
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]

@@ -167,13 +167,52 @@ def test_an_arm_that_a_schedule_cannot_have_is_named_with_the_reason(chain):
         chain, ["hint_reversed"], costs=COSTS, points=lambda stage: ("block0", "block1", "block2")
     )
     assert made[0].reason_missing is None
-    middle = parse_schedule(
-        dump_schedule(chain).replace("source: block2", "source: block1"), "middle"
+
+
+def in_the_middle(chain):
+    """The chain with its hints at the middle of three points, where mirroring changes nothing."""
+    text = dump_schedule(chain).replace("source: block2", "source: block1")
+    (made,) = control_arms(
+        parse_schedule(text, "middle"),
+        ["hint_reversed"],
+        costs=COSTS,
+        points=lambda stage: ("block0", "block1", "block2"),
     )
-    made = control_arms(
-        middle, ["hint_reversed"], costs=COSTS, points=lambda stage: ("block0", "block1", "block2")
+    return made
+
+
+def test_hints_that_cannot_be_reversed_point_to_untrained_copies(chain):
+    made = in_the_middle(chain)
+    assert made.reason_missing is None
+    stages = {stage.name: stage for stage in expand(made.schedule).stages}
+    assert list(stages) == [
+        "teacher",
+        "teacher_untrained",
+        "assistant_hinted",
+        "assistant",
+        "assistant_untrained",
+        "student_hinted",
+        "student",
+    ]
+    copy, hinted, student = (
+        stages[name] for name in ("assistant_untrained", "student_hinted", "student")
     )
-    assert "mirroring changes nothing" in made[0].reason_missing
+    assert (copy.epochs, copy.sources, copy.model) == (0, (), stages["assistant"].model)
+    assert (hinted.epochs, hinted.hint_phase.epochs) == (0, 5)
+    assert [(hint.stage, hint.source, hint.at) for hint in hinted.hints] == [
+        ("assistant_untrained", "block1", "block3")
+    ]
+    # What follows the phase is as it was: the soft targets are those of the trained assistant.
+    original = expand(chain).stages[-1]
+    assert student == replace(original, init="student_hinted", hints=(), hint_phase=None)
+
+
+def test_hints_that_stay_beside_soft_targets_have_no_placebo_and_the_reason_is_told(chain):
+    stays = dump_schedule(chain).replace("epochs: 5", "epochs: 5, then: stay")
+    assert "then: stay" in stays
+    made = in_the_middle(parse_schedule(stays))
+    assert made.schedule is None
+    assert "the hints of stage 'student' stay beside its soft targets" in made.reason_missing
 
 
 def test_the_merit_arms_replace_the_rule_by_a_placebo(chain):
