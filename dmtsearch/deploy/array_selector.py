@@ -1,7 +1,6 @@
 """The selector on plain arrays, in scikit-learn's manners: for someone with own classifiers."""
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dmtsearch.chance import derive_seed
-from dmtsearch.deploy.arrays import check_labels, check_outputs, check_params, check_reliable
-from dmtsearch.errors import BundleError, DataError, UsageError, nearest
-from dmtsearch.files import write_atomic
+from dmtsearch.deploy.arrays import (
+    check_answers,
+    check_labels,
+    check_outputs,
+    check_reliable,
+)
+from dmtsearch.deploy.selector_file import read_selector, write_selector
+from dmtsearch.deploy.selector_params import check_params
+from dmtsearch.errors import DataError, DivergedError, UsageError, nearest
 from dmtsearch.models import build_model
 from dmtsearch.schedule import Optimizer, Select
-from dmtsearch.training.build import state_from_bytes
-from dmtsearch.training.checkpoint import tensor_bytes
 from dmtsearch.training.loop import PhaseState, run_phase
 from dmtsearch.training.profile import Profile, computing
 from dmtsearch.training.progress import go_on
@@ -33,12 +35,12 @@ from dmtsearch.training.selecting import (
 from dmtsearch.training.selector import Lesson, SelectorNet, selector_phase
 from dmtsearch.training.selector_run import verdict_of
 
-FORMAT = 1
-NOTE = "dmtsearch_selector"
 TINY = 1e-12
 """Probabilities below are taken as this, so that their logarithm exists."""
 
-Arrays = Mapping[str, npt.ArrayLike]
+Arrays = Mapping[str, npt.ArrayLike | None]
+"""Class probabilities [samples, classes] by modality. Where it answers, a modality may be
+missing: None or left out, a row of NaN for single samples; then the others decide."""
 
 
 class Selector:
@@ -46,7 +48,8 @@ class Selector:
 
     It reads nothing but the classifiers' class probabilities, and learns which modality is right
     (samples on which not exactly one is right teach nothing), or which one is reliable where that
-    is known. Fit it on outputs for samples that the classifiers were not trained on.
+    is known. Fit it on outputs for samples that the classifiers were not trained on. Where it
+    answers, a modality may be missing (see `Arrays`): it is never believed then.
 
         selector = Selector(k=5).fit({"iris": P_iris, "face": P_face}, labels)
         selector.predict({"iris": Q_iris, "face": Q_face})
@@ -139,12 +142,12 @@ class Selector:
 
         Raises:
             DataError: What was given cannot be learned from; says which modality and sample.
-            UsageError: A parameter has no such value.
+            UsageError: A parameter has no such value, or `lr` is too high.
         """
         given = check_outputs(outputs)
         logits = _logits(given)
         truth = check_labels(labels, *logits.shape[::2])
-        check_params(self.inputs, self.k, self.decision, logits.shape[2])
+        check_params(self.get_params(), logits.shape[2])
         names = tuple(given)
         if reliable is not None:
             chosen = check_reliable(reliable, names, len(truth))
@@ -198,17 +201,19 @@ class Selector:
     # -- keeping ---------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted selector to one safetensors file."""
+        """Write the fitted selector to one safetensors file.
+
+        Raises:
+            BundleError: It cannot be written there.
+        """
         self._refuse_unfitted()
         facts = {
-            "format": FORMAT,
             "params": {**self.get_params(), "hidden": list(self.hidden)},
             "modalities": list(self.modalities_),
             "classes": self.n_classes_,
             "informative": self.n_informative_,
         }
-        data = tensor_bytes(self._net.state_dict(), {NOTE: json.dumps(facts)})
-        write_atomic(Path(path), data)
+        write_selector(Path(path), facts, self._net.state_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> "Selector":
@@ -217,22 +222,12 @@ class Selector:
         Raises:
             BundleError: There is no such file, or it holds no selector.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise BundleError(f"{path}: no such file; give what Selector.save wrote")
-        try:
-            with safe_open(str(path), "pt") as file:
-                note = (file.metadata() or {}).get(NOTE)
-            facts = json.loads(note) if note else None
-        except (SafetensorError, ValueError) as error:
-            raise BundleError(f"{path}: damaged, or no selector ({error})") from error
-        if facts is None or facts.get("format") != FORMAT:
-            raise BundleError(f"{path}: holds no selector of format {FORMAT}")
+        facts, state = read_selector(Path(path))
         made = cls(**{**facts["params"], "hidden": tuple(facts["params"]["hidden"])})
         made.modalities_, made.n_classes_ = tuple(facts["modalities"]), facts["classes"]
         made.n_informative_ = facts["informative"]
         made._net = made._build()
-        made._net.load_state_dict(state_from_bytes(path.read_bytes()))
+        made._net.load_state_dict(state)
         return made
 
     # -- inside ----------------------------------------------------------------------------------
@@ -244,7 +239,8 @@ class Selector:
     def _build(self) -> SelectorNet:
         (features,) = selector_features(self._spec(), self.n_classes_)
         self.n_features_in_ = features
-        model = {"family": "mlp", "hidden": list(self.hidden), "dropout": self.dropout}
+        hidden = [int(width) for width in self.hidden]
+        model = {"family": "mlp", "hidden": hidden, "dropout": float(self.dropout)}
         net = build_model(
             model,
             in_shape=(features,),
@@ -254,16 +250,16 @@ class Selector:
         return SelectorNet(net, features)
 
     def _train(self, logits: Tensor, targets: Tensor) -> None:
-        self._net = self._build()
-        spec = self._spec()
+        self.__dict__.pop("_net", None)  # a fit that fails leaves a selector that is not fitted
+        net, spec = self._build(), self._spec()
         features = selector_inputs(logits, inputs=spec.inputs, k=spec.k)
-        self._net.measure(features)
+        net.measure(features)
         taught = targets.sum(dim=1) > 0
         lesson = Lesson(features[taught], targets[taught])
         batch = min(self.batch, len(lesson.features))
         phase = selector_phase(
             "selector",
-            self._net,
+            net,
             lesson,
             Optimizer(lr=self.lr, batch=batch, drop_last=True),
             epochs=self.epochs,
@@ -272,14 +268,20 @@ class Selector:
             keep_on=None,
             should_switch=lambda values: False,
         )
-        with computing(Profile("cpu")):
-            run_phase(phase, PhaseState(), listen=go_on, after_epoch=lambda state, save: None)
-        self._net.eval()
+        try:
+            with computing(Profile("cpu")):
+                run_phase(phase, PhaseState(), listen=go_on, after_epoch=lambda state, save: None)
+        except DivergedError as error:
+            raise UsageError(
+                f"lr is {self.lr!r}, and with it the loss was {error.value} in epoch "
+                f"{error.epoch}; choose a lower one"
+            ) from error
+        self._net = net.eval()
 
     def _verdict(self, outputs: Arrays) -> Verdict:
         self._refuse_unfitted()
-        given = check_outputs(outputs, names=self.modalities_, classes=self.n_classes_)
-        return verdict_of(self._net, self._spec(), _logits(given))
+        given, present = check_answers(outputs, names=self.modalities_, classes=self.n_classes_)
+        return verdict_of(self._net, self._spec(), _logits(given), present=present)
 
     def _refuse_unfitted(self) -> None:
         if not hasattr(self, "_net"):

@@ -8,84 +8,105 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dmtsearch.errors import DataError, UsageError, nearest
+from dmtsearch.errors import DataError, nearest
 
 SUM_TOLERANCE = 1e-3
 """How far a row of class probabilities may be from a sum of 1: half-precision outputs are."""
 
-INPUTS = ("topk", "posterior", "logits", "moments")
 
-
-def check_params(inputs: str, k: int, decision: str, classes: int) -> None:
-    """Refuse parameters of a selector that do not fit outputs of so many classes.
-
-    Raises:
-        UsageError: An unknown word, or a k beyond the classes.
-    """
-    if inputs not in INPUTS:
-        raise UsageError(f"inputs is {inputs!r}{nearest(inputs, INPUTS)}")
-    if decision not in ("hard", "soft"):
-        raise UsageError(f"decision is {decision!r}; it is hard or soft")
-    if inputs == "topk" and not 1 <= k <= classes:
-        raise UsageError(
-            f"k is {k}, and there are {classes} classes; choose k from 1 to {classes}"
-        )
-
-
-def check_outputs(
-    outputs: Any, *, names: Sequence[str] | None = None, classes: int | None = None
-) -> dict[str, Tensor]:
-    """Return class probabilities by modality as float64 tensors [N, K], in a fixed order.
+def check_outputs(outputs: Any) -> dict[str, Tensor]:
+    """Return class probabilities to learn from, by modality as float64 [N, K], in order.
 
     Args:
-        outputs: A mapping from modality to an array-like.
-        names: The modalities that are wanted, in order; two or more of any name if None, in the
-            order given.
-        classes: The number of classes that is wanted.
+        outputs: A mapping from two modalities or more to an array-like each.
 
     Raises:
-        DataError: No mapping, a modality too few or unknown, another shape, unlike numbers of
+        DataError: No mapping, a modality too few, no name, another shape, unlike numbers of
             samples or classes, NaN, negative values, rows that do not sum to 1, one class only.
     """
-    if not isinstance(outputs, Mapping):
+    _refuse_no_mapping(outputs)
+    if len(outputs) < 2:
         raise DataError(
-            f"outputs is {type(outputs).__name__}; give class probabilities by modality: "
-            '{"a": P_a, "b": P_b}'
+            f"outputs has {len(outputs)} modality; a selector needs two or more to choose from"
         )
-    if names is None:
-        if len(outputs) < 2:
-            raise DataError(
-                f"outputs has {len(outputs)} modality; a selector needs two or more to choose from"
-            )
-    else:
-        _refuse_other_names(outputs, names)
-    found = {name: _check_table(name, outputs[name]) for name in names or outputs}
-    _refuse_unlike(found, classes)
+    for name in outputs:
+        if not isinstance(name, str) or not name:
+            raise DataError(f"outputs has a modality {name!r}; name each of them by a text")
+    found = {name: _check_table(name, table)[0] for name, table in outputs.items()}
+    _refuse_unlike(found, None)
     return found
 
 
-def _refuse_other_names(outputs: Mapping[str, Any], names: Sequence[str]) -> None:
+def check_answers(
+    outputs: Any, *, names: Sequence[str], classes: int
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Return class probabilities to choose between, and where there are any.
+
+    A modality may be missing: None (or left out) for all samples, a row of NaN for single ones.
+    Its probabilities are taken to be equal then, as of a classifier that knows nothing.
+
+    Args:
+        outputs: A mapping from modality to an array-like or None.
+        names: The modalities that the selector knows, in order.
+        classes: The number of classes that it knows.
+
+    Returns:
+        By modality float64 [N, K], in the order of `names`; which are present, bool [N, M].
+
+    Raises:
+        DataError: As for `check_outputs`; a modality that is not known; a sample of which every
+            modality is missing.
+    """
+    _refuse_no_mapping(outputs)
     for name in outputs:
         if name not in names:
             raise DataError(
                 f"modality {name!r} has no classifier that this selector knows"
                 f"{nearest(str(name), names)}"
             )
-    lacking = [name for name in names if name not in outputs]
-    if lacking:
-        raise DataError(f"no outputs of modality {lacking[0]!r}; the selector was fitted with it")
+    there = {
+        name: _check_table(name, outputs[name], may_lack=True)
+        for name in names
+        if outputs.get(name) is not None
+    }
+    if not there:
+        raise DataError(f"no outputs were given; give those of one of {', '.join(names)}")
+    _refuse_unlike({name: table for name, (table, _) in there.items()}, classes)
+    n = len(next(iter(there.values()))[1])
+    nothing = torch.full((n, classes), 1 / classes, dtype=torch.float64)
+    absent = (nothing, torch.zeros(n, dtype=torch.bool))
+    found = {name: there.get(name, absent) for name in names}
+    present = torch.stack([has for _, has in found.values()], dim=1)
+    if not bool(present.any(dim=1).all()):
+        lost = int((~present.any(dim=1)).int().argmax())
+        raise DataError(f"of sample {lost} every modality is missing; leave it out")
+    return {name: table for name, (table, _) in found.items()}, present
 
 
-def _check_table(name: str, value: npt.ArrayLike) -> Tensor:
+def _refuse_no_mapping(outputs: Any) -> None:
+    if not isinstance(outputs, Mapping):
+        raise DataError(
+            f"outputs is {type(outputs).__name__}; give class probabilities by modality: "
+            '{"a": P_a, "b": P_b}'
+        )
+
+
+def _check_table(
+    name: str, value: npt.ArrayLike, *, may_lack: bool = False
+) -> tuple[Tensor, Tensor]:
+    """One modality's probabilities, and which rows there are; other rows are made equal."""
     where = f"outputs[{name!r}]"
     table = _as_array(value, where)
     if table.ndim != 2 or 0 in table.shape:
         raise DataError(f"{where} has shape {table.shape}; give [samples, classes]")
     if table.shape[1] < 2:
         raise DataError(f"{where} has one class only; a classifier needs two")
-    bad = ~np.isfinite(table)
+    lost = np.isnan(table).all(axis=1) & may_lack
+    table[lost] = 1 / table.shape[1]
+    bad = ~np.isfinite(table).all(axis=1)
     if bad.any():
-        raise DataError(f"{where}: sample {int(bad.any(axis=1).argmax())} holds NaN or infinity")
+        rule = "; where it is missing, its whole row is NaN" if may_lack else ""
+        raise DataError(f"{where}: sample {int(bad.argmax())} holds NaN or infinity{rule}")
     negative = (table < 0).any(axis=1)
     if negative.any():
         raise DataError(
@@ -99,14 +120,14 @@ def _check_table(name: str, value: npt.ArrayLike) -> Tensor:
             f"{where}: the probabilities of sample {sample} sum to {table[sample].sum():.4g}, "
             "not 1; give class probabilities (a softmax of logits)"
         )
-    return torch.as_tensor(table)
+    return torch.from_numpy(table), torch.from_numpy(~lost)
 
 
 def _as_array(value: npt.ArrayLike, where: str) -> npt.NDArray[np.float64]:
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     try:
-        return np.asarray(value, dtype=np.float64)
+        return np.array(value, dtype=np.float64)  # a copy: the caller's stays theirs
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} is no table of numbers ({error})") from error
 

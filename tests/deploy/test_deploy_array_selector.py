@@ -4,31 +4,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from array_outputs import CLASSES, outputs_of
 from sklearn.base import clone
 
 from dmtsearch import Selector
 from dmtsearch.errors import BundleError, DataError, UsageError
-
-CLASSES = 6
-
-
-def softmax(logits):
-    return torch.softmax(torch.as_tensor(logits), dim=1).numpy()
-
-
-def outputs_of(n=600, seed=0, classes=CLASSES):
-    """Two classifiers, of which one is broken on each sample: near chance and unsure there."""
-    chance = np.random.default_rng(seed)
-    labels = np.arange(n) % classes
-    broken = chance.integers(0, 2, n)
-    found = {}
-    for number, name in enumerate("ab"):
-        signal = np.where(broken == number, 0.0, 3.0)
-        noise = np.where(broken == number, 0.7, 1.0)[:, None] * chance.normal(size=(n, classes))
-        found[name] = softmax(signal[:, None] * np.eye(classes)[labels] + noise)
-    return found, labels, np.where(broken == 0, "b", "a")
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +101,37 @@ def test_more_than_two_modalities_and_lists_of_lists():
     assert (made.select(three) == "c").mean() < 0.2  # it is right on one class in six
 
 
+def test_a_rate_that_is_too_high_is_said_and_leaves_no_selector():
+    outputs, labels, _ = outputs_of(n=200)
+    made = Selector(epochs=3).fit(outputs, labels)
+    with pytest.raises(
+        UsageError, match=r"lr is 1e\+30, and with it the loss was .*; choose a low"
+    ):
+        made.set_params(lr=1e30).fit(outputs, labels)
+    with pytest.raises(UsageError, match="not fitted yet"):
+        made.predict(outputs)
+
+
+def test_tables_of_pandas_and_tensors_are_read_as_arrays_are(fitted):
+    outputs, _, _ = outputs_of(n=20, seed=6)
+    frames = {name: pd.DataFrame(p) for name, p in outputs.items()}
+    tensors = {name: torch.tensor(p, requires_grad=True) for name, p in outputs.items()}
+    for given in (frames, tensors):
+        np.testing.assert_array_equal(fitted.trust(given), fitted.trust(outputs))
+
+
+def test_a_selector_made_with_numpys_numbers_is_saved(tmp_path):
+    outputs, labels, _ = outputs_of(n=60)
+    params = {"k": np.int64(3), "hidden": [np.int64(4)], "lr": np.float64(0.01)}
+    Selector(epochs=1, **params).fit(outputs, labels).save(tmp_path / "s")
+    assert Selector.load(tmp_path / "s").get_params()["hidden"] == (4,)
+
+
+def test_a_place_that_cannot_be_written_is_refused(fitted, tmp_path):
+    with pytest.raises(BundleError, match=r"cannot be written .*; name a file"):
+        fitted.save(tmp_path)
+
+
 def test_a_saved_selector_answers_the_same_in_another_process(fitted, tmp_path):
     fitted.save(tmp_path / "s.safetensors")
     outputs, _, _ = outputs_of(n=30, seed=4)
@@ -184,8 +198,11 @@ def broken(change):
         (lambda o: o.update(a=np.ones((12, 1))), r"outputs\['a'\] has one class only"),
         (lambda o: o.update(a=np.ones(12)), r"outputs\['a'\] has shape \(12,\); give \[samples"),
         (lambda o: o.update(a=[["x"] * 6] * 12), r"outputs\['a'\] is no table of numbers"),
+        (lambda o: o.update({3: o["a"]}), "outputs has a modality 3; name each of them by a text"),
+        (lambda o: o["b"].__setitem__(4, np.nan), r"\['b'\]: sample 4 holds NaN or infinity$"),
     ],
-    ids=["unpaired", "classes", "nan", "negative", "sum", "alone", "one class", "flat", "text"],
+    ids=["unpaired", "classes", "nan", "negative", "sum", "alone", "one class", "flat", "text",
+         "name", "a row"],
 )  # fmt: skip
 def test_outputs_that_are_none_are_refused(change, message):
     outputs, labels = broken(change)
@@ -212,7 +229,16 @@ def test_labels_that_do_not_fit_are_refused(labels, message):
     [
         ({"k": 7}, "k is 7, and there are 6 classes; choose k from 1 to 6"),
         ({"inputs": "top"}, "inputs is 'top'; did you mean 'topk'?"),
+        ({"k": 2.5}, "k is 2.5, and there are 6 classes; choose k from 1 to 6"),
         ({"decision": "both"}, "decision is 'both'; it is hard or soft"),
+        ({"hidden": 32}, r"hidden is 32; give the width of each hidden layer: \(32,\), or \(\)"),
+        ({"hidden": (8, 0)}, r"hidden is \(8, 0\); give the width"),
+        ({"epochs": 0}, "epochs is 0; it is a whole number from 1"),
+        ({"batch": 2.5}, "batch is 2.5; it is a whole number from 1"),
+        ({"seed": -1}, "seed is -1; it is a whole number from 0"),
+        ({"lr": float("nan")}, "lr is nan; it is a number above 0"),
+        ({"lr": "fast"}, "lr is 'fast'; it is a number above 0"),
+        ({"dropout": 1.0}, "dropout is 1.0; it is a chance from 0 to below 1"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(params, message):
@@ -234,8 +260,8 @@ def test_classifiers_that_are_right_on_the_same_samples_teach_nothing():
 
 def test_a_fitted_selector_refuses_other_modalities_and_classes(fitted):
     outputs, _, _ = outputs_of(n=12)
-    with pytest.raises(DataError, match="no outputs of modality 'b'; the selector was fitted"):
-        fitted.predict({"a": outputs["a"]})
+    with pytest.raises(DataError, match="no outputs were given; give those of one of a, b"):
+        fitted.predict({"a": None})
     with pytest.raises(DataError, match="modality 'c' has no classifier that this selector"):
         fitted.predict({**outputs, "c": outputs["a"]})
     five, _, _ = outputs_of(n=10, classes=5)
