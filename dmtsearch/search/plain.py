@@ -64,8 +64,9 @@ def describe(state: LiveState) -> str:
     words = [f"{ended}/{state.wanted} trials"]
     words += [f"{trials[name]} {name}" for name in ("pruned", "failed") if trials.get(name)]
     if any(controls.values()):
-        over = sum(controls.values()) - controls.get("running", 0)
-        words.append(f"{over}/{sum(controls.values())} control arms")
+        running = controls.get("running", 0)
+        over = f"{sum(controls.values()) - running} control arms over"
+        words.append(f"{over}, {running} running" if running else over)
     stages = f"stages: {state.stages.get('run', 0)} run"
     if state.running or state.waiting:
         stages += f", {len(state.running)} running, {len(state.waiting)} waiting"
