@@ -104,6 +104,21 @@ def mean_interval(right: Tensor) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def difference_interval(mine: Tensor, theirs: Tensor) -> tuple[float, float, float]:
+    """How far two methods' mean accuracies lie apart: (difference, low, high), each in [-1, 1].
+
+    From right [conditions, N] of each, on the same samples. Paired: a sample's own difference,
+    over all conditions, is one value; the 95 % interval is normal, from the spread of these N
+    (n - 1).
+    """
+    own = (mine.double() - theirs.double()).mean(dim=0)
+    middle = float(own.mean())
+    if len(own) < 2:
+        return middle, -1.0, 1.0
+    half = Z95 * float(own.std()) / math.sqrt(len(own))
+    return middle, max(-1.0, middle - half), min(1.0, middle + half)
+
+
 def summarise(tallies: Sequence[Tally], oracles: Sequence[Tally]) -> dict[str, Any]:
     """A method over some conditions, each of the same weight.
 
