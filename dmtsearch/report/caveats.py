@@ -45,6 +45,15 @@ def _samples(summary: Summary) -> list[str]:
     n, accuracy = best.metrics.get("n"), best.metrics.get("accuracy")
     if not n or accuracy is None:
         return []
+    conditions, low, high = (best.metrics.get(name) for name in ("conditions", "low", "high"))
+    if conditions and low is not None and high is not None:
+        # A selector's accuracy is a mean over conditions that the same samples are met in.
+        return [
+            f"Val has {n:,} samples, each met in {plural(conditions, 'condition')}: an accuracy "
+            f"of {100 * accuracy:.2f} % over all of them has a 95 % interval of {100 * low:.2f} "
+            f"to {100 * high:.2f} %, which counts samples and not conditions. All arms are "
+            "measured on the same samples, so differences between them vary less."
+        ]
     error = 100 * math.sqrt(accuracy * (1 - accuracy) / n)
     return [
         f"Val has {n:,} samples: an accuracy of {100 * accuracy:.2f} % on it has a binomial "

@@ -1,4 +1,4 @@
-"""What chance alone would show: the noise ruler, and the best of N equal trials."""
+"""What chance alone would show: the noise ruler, the best of N equal trials, intervals."""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ RULER_ARMS = ("direct", "scratch")
 """The control arms that a search runs with several seeds; the first that there is gives the
 level of an equal trial."""
 
+_Z95 = NormalDist().inv_cdf(0.975)
 _REACH = 12.0
 _STEPS = 4800
 
@@ -156,3 +157,19 @@ def expected_maximum(n: int) -> float:
     step = _REACH / _STEPS
     inner = sum((4 if index % 2 else 2) * tail(index * step) for index in range(1, _STEPS))
     return step / 3 * (tail(0.0) + inner + tail(_REACH))
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share, (low, high) in [0, 1]; (0, 1) without samples.
+
+    As `dmtsearch.training.scores.wilson` has it, which a report cannot import: that needs torch.
+
+    References:
+        E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+    """
+    if not n:
+        return 0.0, 1.0
+    share, z2 = hits / n, _Z95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,13 +1,14 @@
 """From a summary to the page and the Markdown."""
 
 import shlex
+from collections.abc import Callable
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from dmtsearch.report.answer import answer, facts
-from dmtsearch.report.document import Document
+from dmtsearch.report.document import Document, Section
 from dmtsearch.report.sections.accounting import (
     caveats_section,
     failures_section,
@@ -17,12 +18,14 @@ from dmtsearch.report.sections.accounting import (
 from dmtsearch.report.sections.best import best_section
 from dmtsearch.report.sections.comparing import arms_section, curves_section, weight_section
 from dmtsearch.report.sections.explaining import holes_section, importance_section
+from dmtsearch.report.sections.selector import selector_section
 from dmtsearch.report.summary import Summary
 from dmtsearch.report.words import plural
 from dmtsearch.search.paths import RunPaths
 
-SECTIONS = (
+SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
     best_section,
+    selector_section,
     arms_section,
     holes_section,
     importance_section,
@@ -44,7 +47,7 @@ def compose(summary: Summary) -> Document:
         facts=facts(summary),
         next_command=next_command(summary),
         state=_state(summary),
-        sections=tuple(section(summary) for section in SECTIONS),
+        sections=tuple(found for make in SECTIONS if (found := make(summary)) is not None),
     )
 
 

@@ -15,6 +15,7 @@ from dmtsearch.report.holes import HoleEffect, gather_holes
 from dmtsearch.report.importance import Importance, gather_importance
 from dmtsearch.report.pareto import Front, Point, gather_front, gather_points
 from dmtsearch.report.reading import RunRecord, Trial
+from dmtsearch.report.selector import Selector, gather_selector
 from dmtsearch.report.sharing import Sharing, gather_sharing
 
 
@@ -96,6 +97,7 @@ class Summary:
         controls: Runs of control arms by state.
         wanted: Search trials that were asked for; None where the ledger does not say.
         best: None where nothing finished.
+        selector: Of the best trial; None where it delivers none.
         test_openings: How often the test split was read: a search never reads it.
         fixed: What is the same in every trial, a sentence each.
     """
@@ -113,6 +115,7 @@ class Summary:
     steps: tuple[Step, ...]
     arms: tuple[Arm, ...]
     chain: Chain | None
+    selector: Selector | None
     holes: tuple[HoleEffect, ...]
     importance: Importance
     points: tuple[Point, ...]
@@ -149,6 +152,7 @@ def summarize(record: RunRecord) -> Summary:
         steps=_steps(finished, main, direction, ruler),
         arms=arms,
         chain=gather_chain(record, best),
+        selector=gather_selector(record, best),
         holes=gather_holes(record),
         importance=gather_importance(record),
         points=gather_points(record),

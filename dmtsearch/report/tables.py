@@ -4,11 +4,15 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from dmtsearch.report.selector import Score, Selector
 from dmtsearch.report.summary import Summary
 
 
 def csv_tables(summary: Summary) -> dict[str, str]:
-    """File name to text, a table each; values as stored, unrounded and without units."""
+    """File name to text, a table each; values as stored, unrounded and without units.
+
+    Those of a selector are left out where there is none.
+    """
     main = summary.main
     return {
         "arms.csv": _text(
@@ -59,7 +63,56 @@ def csv_tables(summary: Summary) -> dict[str, str]:
                 for c in summary.failures.causes
             ),
         ),
+        **(_selector(summary.selector) if summary.selector is not None else {}),
     }
+
+
+_SCORE = ("accuracy", "low", "high", "selection_accuracy", "decisive_accuracy", "decisive_n",
+          "regret")  # fmt: skip
+
+
+def _selector(found: Selector) -> dict[str, str]:
+    """By method and what is degraded, by method and condition, and whom it believed."""
+    return {
+        "selector_methods.csv": _text(
+            ("method", "degraded", "n", "conditions", *_SCORE,
+             "selector_minus", "minus_low", "minus_high"),
+            (
+                (name, _names(group.degraded), group.n, group.conditions, *_score(one),
+                 *(one.minus or (None, None, None)))
+                for group in found.groups
+                for name, one in group.scores.items()
+            ),
+        ),
+        "selector_sweep.csv": _text(
+            ("kind", "severity", "degraded", "seen", "n", "method", *_SCORE),
+            (
+                (one.kind, one.severity, _names(one.degraded), one.seen, one.n, name, *_score(of))
+                for one in found.conditions
+                for name, of in one.scores.items()
+            ),
+        ),
+        "selector_choices.csv": _text(
+            ("kind", "severity", "degraded", "seen", "n", "believed", "count"),
+            (
+                (one.kind, one.severity, _names(one.degraded), one.seen, one.n, name, count)
+                for one in found.conditions
+                for name, count in one.believed.items()
+            ),
+        ),
+    }  # fmt: skip
+
+
+def _names(degraded: Sequence[str] | None) -> str:
+    """`iris`, `iris+periocular`; `none`, and `any` for all conditions together."""
+    if degraded is None:
+        return "any"
+    return "+".join(degraded) or "none"
+
+
+def _score(one: Score) -> tuple[object, ...]:
+    low, high = one.interval or (None, None)
+    return one.accuracy, low, high, one.selection, one.decisive, one.decisive_n, one.regret
 
 
 def _holes(summary: Summary) -> Iterable[Sequence[object]]:

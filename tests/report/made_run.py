@@ -3,7 +3,7 @@
 import json
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -128,30 +128,36 @@ class MadeRun:
                 self.stage(stage, trial.trial, level)
         self.end(trial, "done", accuracy)
 
-    def stage(self, stage: StageRequest, trial: int, accuracy: float, status: str = "run") -> None:
-        """Write the line of a stage that ended."""
+    def stage(
+        self,
+        stage: StageRequest,
+        trial: int,
+        accuracy: float,
+        status: str = "run",
+        **more: Any,
+    ) -> None:
+        """Write the line of a stage that ended; `more` are fields of it, as given."""
         self.done.add(stage.key)
         is_run = status != "store"
-        self.write(
-            StageEnded(
-                key=stage.key,
-                name=stage.name,
-                model=stage.model,
-                params=stage.params,
-                macs=stage.macs,
-                epochs=stage.epochs,
-                hint_epochs=stage.hint_epochs,
-                seconds=stage.cost / 4e9,
-                cost=stage.cost if is_run else 0,
-                requested_by=trial,
-                status=status,
-                metrics=metrics(accuracy),
-                latency={"device": "AMD EPYC 7B13", "median_ms": 0.41, "n": 30},
-                history=tuple(history(self.rng, stage, accuracy)),
-                error=None,
-                ended=self.tick(stage.cost / 1.6e10),
-            )
+        line = StageEnded(
+            key=stage.key,
+            name=stage.name,
+            model=stage.model,
+            params=stage.params,
+            macs=stage.macs,
+            epochs=stage.epochs,
+            hint_epochs=stage.hint_epochs,
+            seconds=stage.cost / 4e9,
+            cost=stage.cost if is_run else 0,
+            requested_by=trial,
+            status=status,
+            metrics=metrics(accuracy),
+            latency={"device": "AMD EPYC 7B13", "median_ms": 0.41, "n": 30},
+            history=tuple(history(self.rng, stage, accuracy)),
+            error=None,
+            ended=self.tick(stage.cost / 1.6e10),
         )
+        self.write(replace(line, **more))
 
     def end(
         self,
@@ -162,8 +168,9 @@ class MadeRun:
         stage: str | None = None,
         reason: str | None = None,
         epochs: int = 10,
+        found: dict[str, Any] | None = None,
     ) -> None:
-        """Write the line of a trial that ended."""
+        """Write the line of a trial that ended; `found` are its metrics, if not made up here."""
         everything = {
             "val_accuracy": accuracy,
             "macs": trial.macs,
@@ -179,7 +186,7 @@ class MadeRun:
                     name: everything[name] if status == "done" else None
                     for name in self.objectives
                 },
-                metrics=metrics(accuracy) if accuracy is not None else {},
+                metrics=found or (metrics(accuracy) if accuracy is not None else {}),
                 stage=stage,
                 reason=reason,
                 epochs=epochs,
@@ -201,8 +208,10 @@ def requests(expanded: Expanded, seed: int) -> tuple[StageRequest, ...]:
         macs = 9 * params
         hint_epochs = stage.hint_phase.epochs if stage.hint_phase else 0
         sources = tuple(source.stage for source in stage.sources)
+        sources += stage.select.stages if stage.select is not None else ()
         below = [found[name].key for name in sources]
         content = repr((stage.model, stage.soft, stage.hints, stage.merit, stage.epochs, seed))
+        content += repr((stage.select, stage.modality)) if stage.select or stage.modality else ""
         names = "".join(below) + content
         found[stage.name] = StageRequest(
             name=stage.name,
