@@ -23,11 +23,19 @@ _WHOLE = re.compile(r"[+-]?\d+")
 
 
 @dataclass(frozen=True)
+class _Text:
+    """One file as it stands: the names of its columns, and its rows with their lines."""
+
+    path: Path
+    columns: Sequence[str]
+    rows: Sequence[tuple[int, Sequence[str]]]
+
+
+@dataclass(frozen=True)
 class _Csv:
     """One file: features [N, F], and the label column where it has one."""
 
     path: Path
-    columns: Sequence[str]
     values: Tensor
     labels: Sequence[str] | None
 
@@ -52,7 +60,12 @@ def read_tables(args: Mapping[str, Any], size: int | None) -> RawData:
             finite number (with file and line).
     """
     files, label, delimiter = _arguments(args)
-    tables = {name: _read(path, label, delimiter) for name, path in files.items()}
+    texts = [_read_text(path, label, delimiter) for path in files.values()]
+    if not any(label in text.columns for text in texts):
+        raise DataError(
+            f"data.args.label: no file has a column {label!r}{nearest(label, texts[0].columns)}"
+        )
+    tables = {name: _parse(text, label) for name, text in zip(files, texts, strict=True)}
     first = next(iter(tables.values()))
     for table in tables.values():
         if len(table.values) != len(first.values):
@@ -60,7 +73,7 @@ def read_tables(args: Mapping[str, Any], size: int | None) -> RawData:
                 f"{first.path} has {len(first.values)} rows, {table.path} {len(table.values)}; "
                 "row i of each file is one sample"
             )
-    labels = _common_labels(tables, label)
+    labels = _common_labels(tables)
     classes = _in_order(set(labels))
     number = {name: index for index, name in enumerate(classes)}
     y = torch.tensor([number[name] for name in labels], dtype=torch.int64)
@@ -86,7 +99,7 @@ def _arguments(args: Mapping[str, Any]) -> tuple[dict[str, Path], str, str]:
     return {name: Path(path).expanduser() for name, path in files.items()}, label, delimiter
 
 
-def _read(path: Path, label: str, delimiter: str) -> _Csv:
+def _read_text(path: Path, label: str, delimiter: str) -> _Text:
     if not path.is_file():
         raise DataMissingError(f"there is no file {path}; set data.args.csv to your tables")
     try:
@@ -101,9 +114,14 @@ def _read(path: Path, label: str, delimiter: str) -> _Csv:
         raise DataError(f"{path} cannot be read as CSV ({error})") from error
     if not rows:
         raise DataError(f"{path} has no rows below its line of column names")
+    return _Text(path, names, rows)
+
+
+def _parse(text: _Text, label: str) -> _Csv:
+    path, names = text.path, text.columns
     at_label = names.index(label) if label in names else None
     values, labels = [], []
-    for line, row in rows:
+    for line, row in text.rows:
         if len(row) != len(names):
             raise DataError(f"{path}:{line}: {len(row)} cells; there are {len(names)} columns")
         values.append(
@@ -113,7 +131,7 @@ def _read(path: Path, label: str, delimiter: str) -> _Csv:
             labels.append(row[at_label].strip())
             if not labels[-1]:
                 raise DataError(f"{path}:{line}: the label, column {label!r}, is empty")
-    return _Csv(path, names, torch.tensor(values), labels if at_label is not None else None)
+    return _Csv(path, torch.tensor(values), labels if at_label is not None else None)
 
 
 def _check_names(path: Path, names: Sequence[str], label: str) -> None:
@@ -138,11 +156,9 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     return value
 
 
-def _common_labels(tables: Mapping[str, _Csv], label: str) -> Sequence[str]:
+def _common_labels(tables: Mapping[str, _Csv]) -> Sequence[str]:
+    """The labels, which at least one table has."""
     having = [table for table in tables.values() if table.labels is not None]
-    if not having:
-        names = next(iter(tables.values())).columns
-        raise DataError(f"data.args.label: no file has a column {label!r}{nearest(label, names)}")
     first_labels = having[0].labels or ()
     for table in having[1:]:
         pairs = zip(first_labels, table.labels or (), strict=True)

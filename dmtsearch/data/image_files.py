@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import DataError
@@ -123,6 +123,10 @@ def _decode(path: Path, data: bytes, grey: bool) -> Tensor:
             array = np.array(plain.convert("L" if grey else "RGB"))
     except DataError:
         raise
+    except UnidentifiedImageError as error:  # its own text is a memory address
+        raise DataError(
+            f"{path} cannot be read as an image (its content is of no known format); remove it"
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as an image ({error}); remove it") from error
     pixels = torch.from_numpy(array)

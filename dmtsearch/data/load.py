@@ -43,8 +43,10 @@ def describe_data(
     """
     refuse_size(size)
     if name is not None and factory is None and objects is None:
-        table = _table(name, args or {})
-        return table.describe(args or {}, size)
+        facts = _table(name, args or {}).describe(args or {}, size)
+        if facts.num_classes == 1:  # before anything else complains of its consequences
+            raise DataError(f"{name}: only one class; a classifier needs two")
+        return facts
     raw, where = _read(name, factory, args or {}, size, objects)
     check_raw(raw, where)
     return raw.facts(where)

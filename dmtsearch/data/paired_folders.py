@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import DataError, nearest
 from .facts import DataFacts
 from .file_views import FileViews, describe_views, first_few, given_folder, read_views
-from .image_files import images_below, subfolders
+from .image_files import images_below, is_image_name, subfolders
 from .pool import RawData
 
 ARGS = ("root", "modalities", "grey")
@@ -34,7 +34,7 @@ def scan_paired(args: Mapping[str, Any]) -> FileViews:
     Raises:
         DataMissingError: There is no such folder.
         DataError: Less than two modalities, classes or samples that one of them lacks, two files
-            for one view.
+            for one view, an image that lies in no class's folder.
     """
     root = given_folder(args, "root", _ADVICE)
     modalities = _modalities(args, root)
@@ -76,6 +76,12 @@ def _classes(root: Path, modalities: Sequence[str]) -> tuple[str, ...]:
     for modality, names in found.items():
         if not names:
             raise DataError(f"{root / modality} has no sub-folders, one for each class")
+        stray = sorted(path.name for path in (root / modality).iterdir() if _is_image(path))
+        if stray:
+            raise DataError(
+                f"{root / modality} holds images outside of its classes: {first_few(stray)}; move "
+                "each into its class's folder, or remove it"
+            )
     for modality, names in found.items():
         for other, others in found.items():
             lacking = sorted(set(names) - set(others))
@@ -85,6 +91,10 @@ def _classes(root: Path, modalities: Sequence[str]) -> tuple[str, ...]:
                     f"{first_few(lacking)}; every class needs a folder in each modality"
                 )
     return tuple(found[modalities[0]])
+
+
+def _is_image(path: Path) -> bool:
+    return is_image_name(path.name) and path.is_file()
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

@@ -92,9 +92,17 @@ def test_a_modality_without_classes_is_refused(root):
     refused(root, r"voice has no sub-folders, one for each class")
 
 
+def test_an_image_that_lies_in_no_class_is_refused_by_name(root):
+    paint(root / "iris" / "stray.png")
+    (root / "iris" / "notes.txt").write_text("other files are left alone")
+    refused(root, r"iris holds images outside of its classes: stray.png; move each into its class")
+
+
 def test_a_single_class_is_refused(tmp_path):
     root = paint_pairs(tmp_path / "one", classes=("ann",))
     refused(root, r"paired_folders: only one class \('ann'\)")
+    with pytest.raises(DataError, match="paired_folders: only one class; a classifier needs two"):
+        describe_data(name="paired_folders", args={"root": root})
 
 
 @pytest.mark.parametrize(

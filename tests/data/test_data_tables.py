@@ -89,6 +89,11 @@ def test_a_label_column_that_no_file_has_is_refused_with_the_nearest(files):
     )
 
 
+def test_a_label_column_of_words_that_is_misspelt_is_not_taken_for_a_feature(tmp_path):
+    file = write(tmp_path / "a.csv", ["kind,x", "cat,1", "dog,2"])
+    refused({"a": file}, "no file has a column 'Kind'; did you mean 'kind'", label="Kind")
+
+
 @pytest.mark.parametrize("cell", ["?", "", "nan", "inf", "1e39", "wide"])
 def test_a_cell_that_is_no_finite_number_is_refused_with_file_and_line(files, cell):
     change(files["a"], 7, f"2,{cell},1")
@@ -138,5 +143,7 @@ def test_a_single_class_and_a_size_are_refused(files, tmp_path):
     one = write(tmp_path / "one.csv", ["kind,x", "a,1", "a,2"])
     with pytest.raises(DataError, match=r"uci_style: only one class \('a'\)"):
         load({"a": one})
+    with pytest.raises(DataError, match="uci_style: only one class; a classifier needs two"):
+        describe_data(name="uci_style", args={"csv": {"a": one}, "label": "kind"})
     with pytest.raises(DataError, match=r"data.size is 8, but modality 'a' holds 2 features"):
         load_data(name="uci_style", args={"csv": files, "label": "kind"}, size=8)
