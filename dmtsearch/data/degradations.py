@@ -87,3 +87,12 @@ DEGRADATIONS: dict[str, Degradation] = {
     ),
 }
 """By the name that schedules use."""
+
+
+def degradation_table() -> str:
+    """What severity s from 0 to 1 stands for, by kind, as a Markdown table."""
+    rows = ["| kind | of images | of features |", "| --- | --- | --- |"]
+    for kind, way in DEGRADATIONS.items():
+        images, features = (way.physical.get(form, "-") for form in ("images", "features"))
+        rows.append(f"| `{kind}` | {images} | {features} |")
+    return "\n".join(rows)

@@ -9,7 +9,7 @@ from dmtsearch.data import DataFacts, describe_data, describe_splits
 from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.errors import DataMissingError, DmtSearchError, ScheduleError
 from dmtsearch.models import describe_model
-from dmtsearch.schedule import Schedule, SourceRef, expand
+from dmtsearch.schedule import Expanded, Schedule, SourceRef, expand
 from dmtsearch.store import Store
 from dmtsearch.training.build import OBJECT
 from dmtsearch.training.jobs import make_jobs
@@ -97,6 +97,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     num_selector = sizes.get("selector") if sizes is not None else None
     plan = resolve(schedule, facts, num_train=num_train, num_selector=num_selector)
     keys: dict[str, str] = {}
+    notes += _unread(expanded, facts)
     if not facts.present:
         notes.append(f"the data is not on this machine: {facts.advice}")
     elif (facts.num_train or 0) <= EAGER_SAMPLES:
@@ -121,6 +122,20 @@ def _with_data(schedule: Schedule, plan: Plan) -> tuple[Plan, dict[str, str], tu
         raise _data_problem(schedule, error) from error
     jobs = make_jobs(plan, data, device=pick_device())
     return plan, {job.name: job.keys.key for job in jobs}, data.notes
+
+
+def _unread(expanded: Expanded, facts: DataFacts) -> list[str]:
+    """Modalities that a selector could choose between and no stage reads: allowed, but told."""
+    if not any(stage.select is not None for stage in expanded.stages):
+        return []
+    read = {stage.modality for stage in expanded.stages}
+    unread = ", ".join(repr(name) for name in facts.shapes if name not in read)
+    if not unread:
+        return []
+    return [
+        f"no stage reads {unread} of the data, so that no selector can believe it; to have it "
+        "chosen, give it a classifier (`modality: NAME`) and name that in `select`"
+    ]
 
 
 def _data_problem(schedule: Schedule, error: DmtSearchError) -> ScheduleError:

@@ -18,7 +18,8 @@ def why_new(job: StageJob, store: Store) -> str | None:
     nearest = store.closest(dict(job.keys.preimage))
     if nearest is None or not nearest.differences:
         return None
-    known = list(dict.fromkeys(_words(one) for one in nearest.differences))
+    told = [one for one in nearest.differences if _value(one.left) != _value(one.right)]
+    known = list(dict.fromkeys(_words(one) for one in told))
     if MODEL in known:
         return None  # no stage of this model is kept, so that nothing was nearly reused
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
@@ -41,5 +42,9 @@ def _words(one: Difference) -> str:
         return MODEL
     if one.path.startswith("data"):
         return "the data or its split"
-    here, there = ("none" if value in (None, "null") else value for value in (one.right, one.left))
-    return f"{one.path}: {here} here, {there} there"
+    return f"{one.path}: {_value(one.right)} here, {_value(one.left)} there"
+
+
+def _value(text: str | None) -> str:
+    """As a schedule has it: what is not given and what is switched off are both `none`."""
+    return "none" if text in (None, "null") else str(text)

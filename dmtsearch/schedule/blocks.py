@@ -248,3 +248,4 @@ class DegradeSpec(Spec):
         "block",
     ]
     severity: Annotated[tuple[Fraction, Fraction], AfterValidator(_severity)]
+    """Drawn evenly from [low, high], 0 to 1; `dmtsearch schema --degradations` gives its units."""

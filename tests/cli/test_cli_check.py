@@ -134,3 +134,11 @@ def test_a_problem_that_only_models_or_data_show_is_told_before_training(
 
 def test_a_file_that_is_not_there_is_wrong_usage(run):
     assert run("check", "nowhere.yaml").code == 2
+
+
+def test_schema_tells_what_severity_stands_for(run):
+    ran = run("schema", "--degradations")
+    assert (ran.code, ran.err) == (0, "")
+    assert "| `low_light` | 5 s stops less light" in ran.out
+    assert "The range is white minus black: 255 of 8-bit images" in ran.out
+    assert json.loads(run("schema").out)["title"] == "dmtsearch schedule or search space"

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from made_tables import table
 
 TEXT = """\
 dmtsearch: 1
@@ -55,3 +56,53 @@ def test_a_k_beyond_the_classes_is_refused_in_one_sentence(run, file):
     assert ran.code == 1
     assert "stages.selector.k: topk with k 9, and the data has 4 classes; write k: 4" in ran.err
     assert "(eyes.yaml:8)" in ran.err.replace(str(file.parent) + "/", "")
+
+
+THREE = """\
+dmtsearch: 1
+data: {name: uci_style, args: {csv: {a: a.csv, b: b.csv, c: c.csv}, label: kind}}
+defaults: {epochs: 2, optimizer: {batch: 8}}
+stages:
+  a_teacher: {modality: a, model: {family: mlp, hidden: [16]}}
+  a: {modality: a, source: a_teacher, model: {family: mlp, hidden: [4]}}
+  b: {modality: b, model: {family: mlp, hidden: [4]}}
+  c_teacher: {modality: c, model: {family: mlp, hidden: [16]}}
+  c_assistant: {modality: c, source: c_teacher, model: {family: mlp, hidden: [8]}}
+  c: {modality: c, source: c_assistant, model: {family: mlp, hidden: [4]}, merit: {rule: delta}}
+  selector:
+    select: [a, b, c]
+    degrade: [{kind: noise, severity: [0.1, 1]}]
+"""
+NET = "model: {family: mlp, hidden: [8]}"
+FORMS = {
+    "topk": ["k: 2", NET],
+    "posterior, linear": ["inputs: posterior", "model: {family: mlp, hidden: []}"],
+    "logits, deep": ["inputs: logits", "model: {family: mlp, hidden: [8, 4, 4], dropout: 0.2}"],
+    "moments, soft": ["inputs: moments", "decision: soft", NET],
+    "right": ["k: 3", "target: right", "model: {family: mlp, hidden: [8], norm: true}"],
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_form_of_selector_over_three_chains_trains_and_is_evaluated(run, tmp_path, form):
+    for number, name in enumerate("abc"):
+        lines = table(3 + number, seed=number)
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    text = THREE + "".join(f"    {line}\n" for line in form)
+    (tmp_path / "s.yaml").write_text(text)
+    ran = run("train", "s.yaml", "--out", "out")
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(run("evaluate", "out", "--json").out)
+    own = ["split", "n", "accuracy", "nll", "ece"]
+    assert list(found)[:5] == own
+    for name in ("accuracy", "nll", "ece", "selection_accuracy", "oracle_accuracy", "regret"):
+        assert isinstance(found[name], float)
+    assert {"selector", "only_a", "only_b", "only_c", "stacking", "oracle"} <= set(
+        found["methods"]
+    )
+    # Nothing; three kinds that fall on features, at four severities, on a, b, c and all of them.
+    assert len(found["sweep"]) == 1 + 3 * 4 * (3 + 1)
+    assert [row["degraded"] for row in found["sweep"][:6]] == [
+        *([], ["a"], ["b"], ["c"], ["a", "b", "c"], ["a"]),
+    ]
+    assert {row["kind"] for row in found["sweep"] if row["seen"]} == {None, "noise"}

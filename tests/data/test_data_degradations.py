@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from dmtsearch.data.degradations import DEGRADATIONS
+from dmtsearch.data.degradations import DEGRADATIONS, degradation_table
+from dmtsearch.data.degrade import degrade
 from dmtsearch.data.moments import Moments
 from dmtsearch.data.spoiling import find_levels, sample_chance
 
@@ -83,3 +84,45 @@ def test_a_block_of_features_has_the_wanted_length_around_the_end_too():
     found = spoilt("block", "features", 0.3, torch.arange(64))
     held = (found == moments.mean) & (found != x)
     assert held.sum(dim=1).tolist() == [3] * 64
+
+
+def degraded(x: torch.Tensor, kind: str, severity: float, moments: Moments) -> torch.Tensor:
+    return degrade(
+        x, kind=kind, severity=severity, seed=0, split="val", index=torch.arange(len(x)),
+        moments=moments,
+    )  # fmt: skip
+
+
+def test_noise_of_features_is_three_of_their_own_deviations():
+    moments = Moments(torch.zeros(2), torch.tensor([2.0, 0.5]))
+    found = degraded(torch.zeros(8000, 2), "noise", 0.5, moments)
+    # 3 * 0.5 * (2, 0.5) = (3, 0.75); n = 8,000: relative standard error .8 %.
+    torch.testing.assert_close(found.std(0), torch.tensor([3.0, 0.75]), rtol=0.03, atol=0)
+
+
+def test_blur_has_a_share_of_the_shorter_side_as_its_deviation():
+    point = torch.zeros(1, 1, 40, 61)
+    point[:, :, 20, 30] = 1
+    found = degraded(point, "blur", 0.5, Moments(torch.zeros(1), torch.ones(1)))
+    places = torch.arange(61) - 30.0
+    # 0.15 * 0.5 * 40 = 3 pixels, a variance of 9; the kernel is cut at 6 deviations.
+    variance = (found[0, 0].sum(0) * places.square()).sum()
+    assert float(variance) == pytest.approx(9.0, rel=0.01)
+
+
+def test_of_a_missing_image_the_last_rows_are_black():
+    x, moments = made("images")
+    found = degraded(x, "missing", 0.25, moments)
+    assert torch.equal(found[:, :, :9], x[:, :, :9])  # 12 rows less a quarter
+    assert not found[:, :, 9:].any()
+
+
+def test_the_table_of_severities_has_each_kind_and_what_it_falls_on():
+    head, line, *rows = degradation_table().splitlines()
+    assert (head, line) == ("| kind | of images | of features |", "| --- | --- | --- |")
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [kind.strip("`") for kind, _, _ in cells] == list(DEGRADATIONS)
+    for kind, images, features in cells:
+        told = {form for form, text in (("images", images), ("features", features)) if text != "-"}
+        assert told == DEGRADATIONS[kind.strip("`")].functions.keys()
+    assert cells[0][1].startswith("Gaussian noise, standard deviation 0.5 s of the range")
