@@ -105,8 +105,9 @@ class DivergedError(DmtSearchError):
     def __str__(self) -> str:
         return (
             f"stage {self.stage!r} diverged: its {self.term} loss was {self.value} in epoch "
-            f"{self.epoch} of the {self.phase} phase, step {self.step}; lower optimizer.lr, or "
-            f"the weight of the {self.term} term"
+            f"{self.epoch} of the {self.phase} phase, step {self.step}; lower optimizer.lr"
+            # A selector's loss is one term alone.
+            + ("" if self.term == "select" else f", or the weight of the {self.term} term")
         )
 
 

@@ -117,3 +117,14 @@ def test_an_object_that_is_infinite_in_the_middle_of_a_batch_breaks_the_loss(sto
     optimizer = {"name": "sgd", "batch": 16}
     with pytest.raises(DivergedError, match=r"its hard loss was (nan|inf) in epoch 1"):
         bench.run(schedule({"m": {"model": model, "optimizer": optimizer}}))
+
+
+def test_what_to_lower_is_the_rate_and_a_terms_weight_where_it_has_one():
+    said = {
+        term: str(DivergedError("s", "train", 2, 3, term, "nan")) for term in ("hint", "select")
+    }
+    assert said["hint"].endswith("; lower optimizer.lr, or the weight of the hint term")
+    assert said["select"] == (
+        "stage 's' diverged: its select loss was nan in epoch 2 of the train phase, step 3; "
+        "lower optimizer.lr"
+    )
