@@ -11,6 +11,7 @@ from .ledger import RunState
 from .live import Watching
 from .orders import TrialOrders, make_orders
 from .records import Record
+from .silence import Heard
 from .stage_book import StageBook
 from .trials import TrialOutcome, TrialPlan
 
@@ -77,6 +78,7 @@ class SearchDriver:
         self._draining = False
         self._error: BaseException | None = None
         self._last_tick = 0.0
+        self.heard = Heard()
         self.reason: str | None = None
         """Why nothing more is proposed: `time`, `interrupted`, `failed`; else the mind knows."""
 
@@ -208,6 +210,7 @@ class SearchDriver:
             return
         self._asked = None
         snapshot = ray.get(ready[0])
+        self.heard.now()
         if snapshot["life"] != self._life:
             self._greet(snapshot["life"])
         for event in snapshot["events"]:

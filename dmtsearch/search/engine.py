@@ -18,6 +18,7 @@ from .driver import Mind, SearchDriver
 from .live import Watching
 from .orders import Needs
 from .probes import ask_with_ray, refuse_oversized, refuse_unlike_nodes
+from .silence import silence_told
 from .slots import Slots
 from .stage_task import Perform, StageSetting, train_stage, warm_up
 from .tuning import PlanSearcher, PrunerScheduler, Ticker
@@ -109,7 +110,10 @@ def run_trials(
         watching=watching,
     )
     try:
-        with tempfile.TemporaryDirectory(prefix="dmtsearch-tune-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="dmtsearch-tune-") as folder,
+            silence_told(driver.heard, watching.tell, f"dmtsearch resume {watching.folder}"),
+        ):
             _tune(driver, concurrency, folder)
         driver.drained()
         driver.raise_error()

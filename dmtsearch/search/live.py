@@ -245,6 +245,11 @@ class Watching:
         self._running, self._waiting, self._state = (), (), reason
         return self._show(now=True)
 
+    @property
+    def folder(self) -> str:
+        """Of the run, as a person writes it."""
+        return str(self._paths.root)
+
     def tell(self, text: str) -> None:
         """Say something to the person who looks."""
         self._view.tell(text)

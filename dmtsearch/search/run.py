@@ -139,6 +139,11 @@ def search(
     budget = seconds_of(time_budget)
     wanted = _positive("trials", trials) or loaded.search.trials
     opened = open_store(store)
+    if opened.where.startswith("memory:"):
+        raise UsageError(
+            f"the store {opened.where} lives in one process, and stages run in others: give a "
+            "folder, or a URL that all of them reach"
+        )
     root = Path(out) if out is not None else new_folder_name(loaded)
     info = RunInfo(
         run_id=uuid.uuid4().hex[:12],

@@ -5,14 +5,17 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import mind
 import pytest
 from engine_pieces import request_of
 from typer.testing import CliRunner
 
+import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.errors import UsageError
 from dmtsearch.search import cluster
@@ -24,6 +27,7 @@ from dmtsearch.search.settings import (
     prepare_environment,
     refuse_unreachable,
 )
+from dmtsearch.search.silence import Heard, silence_told
 from dmtsearch.search.slots import Node, Slots
 from dmtsearch.search.span import seconds_of
 from dmtsearch.search.trials import TrialPlan
@@ -313,6 +317,34 @@ def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.Mo
         UsageError, match=r"2\.60\.0 .*2\.50\.0; install the same versions on both"
     ):
         cluster.ray_at("10.0.0.1:6379").__enter__()
+
+
+def test_a_cluster_that_falls_silent_is_told_once_with_how_to_go_on() -> None:
+    heard, told = Heard(), []
+    with silence_told(heard, told.append, "dmtsearch resume R", after_s=0.1, every_s=0.01):
+        until = time.monotonic() + 30
+        while not told and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert len(told) == 1
+        assert "Everything so far is kept; go on with: dmtsearch resume R" in told[0]
+        while len(told) < 2 and time.monotonic() < until:
+            heard.now()
+            time.sleep(0.005)
+        assert told[1] == "the cluster answers again"
+
+
+def test_a_cluster_that_answers_is_not_spoken_of() -> None:
+    heard, told = Heard(), []
+    with silence_told(heard, told.append, "dmtsearch resume R", after_s=60, every_s=0.01):
+        time.sleep(0.1)
+    assert told == []
+
+
+def test_a_store_in_the_memory_of_one_process_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="memory://here lives in one process, and stages run in"):
+        dmtsearch.search(mind.chain(), out=tmp_path / "r", store="memory://here")
+    assert not (tmp_path / "r").exists()
 
 
 def test_ctrl_c_and_sigterm_are_asked_for_in_the_same_way_and_given_back() -> None:
