@@ -46,6 +46,8 @@ class ScheduleView:
     @property
     def first(self) -> Stage:
         """The first stage of the path: the one that learns from labels alone."""
+        if self.last.select is not None:
+            raise CannotHaveError("the delivered stage is a selector")
         if not self.last.sources:
             raise CannotHaveError("the schedule has no source: its delivered stage is its first")
         stage = self.last
