@@ -8,6 +8,7 @@ from made_run import MadeRun
 from made_search import ONE_HOLE, SPACE, made_search
 
 import dmtsearch
+from dmtsearch.search.records import ArmMissing
 from dmtsearch.space import parse_space
 
 TITLES = (
@@ -242,3 +243,16 @@ def test_three_objectives_have_their_pareto_set(tmp_path):
     for head in ("val accuracy (max)", "MACs (min)", "cold cost (min)"):
         assert head in text
     assert "under pareto/" in text
+
+
+def test_arms_that_a_space_cannot_have_are_told_by_reason_and_nothing_is_advised(tmp_path):
+    run = made_search(tmp_path / "run", trials=2, controls=False)
+    for arm in ("scratch", "direct"):
+        run.write(ArmMissing(arm, "the delivered stage is a selector"))
+    run.write(ArmMissing("fitnet", "the schedule has no hints"))
+    dmtsearch.report(run.root, out=tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "This space can have no control arm, so none was run." in text
+    assert "Not possible here, since the delivered stage is a selector: scratch, direct." in text
+    assert "Not possible here, since the schedule has no hints: fitnet." in text
+    assert "controls: default" not in text

@@ -55,7 +55,8 @@ def draw_importance(importance: Importance) -> Drawing | None:
         size=(560, 74 + 21 * len(holes)),
         alt=f"Bars of importance by PED-ANOVA, the largest first: {shown}.",
         caption=(
-            f"n = {importance.n} finished trials. Dark lines: the range when each "
+            f"n = {importance.n} finished draws of the study (a schedule drawn again counts "
+            "again). Dark lines: the range when each "
             "fifth of the trials is left out in turn. PED-ANOVA "
             f"asks which holes set the best {100 * importance.quantile:.0f} % of them apart; "
             "fANOVA which holes explain the variance of all. The shares of each "

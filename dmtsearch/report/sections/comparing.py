@@ -22,15 +22,18 @@ def arms_section(summary: Summary) -> Section:
         meanings = tuple((arm.name, arm.meaning) for arm in summary.arms)
         blocks.append(Table(("arm", "what it is"), meanings, folded="What the arms are"))
     names = [arm.name for arm in summary.arms if arm.name != "search"]
-    if not names:
+    if not names and summary.record.missing:
+        blocks.append(Text("This space can have no control arm, so none was run."))
+    elif not names:
         blocks.append(
             Text(
                 "No control arm was run, so the search has nothing to be compared with; the line "
                 "“controls: default” in the space's search block asks for them."
             )
         )
-    for arm in summary.record.missing:
-        blocks.append(Text(f"Not possible here: {arm.arm}, since {arm.reason}."))
+    for reason in dict.fromkeys(arm.reason for arm in summary.record.missing):
+        arms = ", ".join(arm.arm for arm in summary.record.missing if arm.reason == reason)
+        blocks.append(Text(f"Not possible here, since {reason}: {arms}."))
     blocks += _best_trials(summary)
     blocks += figures([draw_progress(summary)])
     return Section("arms", "Search beside control arms", tuple(blocks))
