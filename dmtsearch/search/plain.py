@@ -8,6 +8,8 @@ from .live import Best, LiveState
 
 LINE_EVERY_S = 10.0
 """While trials end, a line at most so often; the last state always has one."""
+LINE_EVERY_SHARE = 0.02
+"""Nor more often than this share of the time so far: a night's search has some hundred lines."""
 
 
 class PlainLines:
@@ -21,10 +23,12 @@ class PlainLines:
     def __init__(self, stream: TextIO | None = None, *, every_s: float = LINE_EVERY_S) -> None:
         self._stream, self._home = stream, stream
         self._every_s, self._last = every_s, -every_s
+        self._began = time.monotonic()
         self._shown = ""
 
     def begin(self, stream: TextIO) -> None:
         """The search starts; standard output is elsewhere until it ends."""
+        self._began = time.monotonic()
         if self._home is None:
             self._stream = stream
 
@@ -36,9 +40,11 @@ class PlainLines:
         """Write a line if it is time for one and something has changed."""
         final = state.state not in ("starting", "running", "stopping")
         text = describe(state)
-        if text == self._shown or (not final and time.monotonic() - self._last < self._every_s):
+        now = time.monotonic()
+        every_s = max(self._every_s, LINE_EVERY_SHARE * (now - self._began))
+        if text == self._shown or (not final and now - self._last < every_s):
             return
-        self._last, self._shown = time.monotonic(), text
+        self._last, self._shown = now, text
         self.tell(text)
 
     def tell(self, text: str) -> None:

@@ -9,6 +9,8 @@ from .trials import SEARCH
 
 MIN_S = 3.0
 """Before so many seconds nothing is said."""
+MIN_WITHOUT_STAGE_S = 60.0
+"""Nor before so many, while no stage has ended: processes still start."""
 
 
 class TimeLeft:
@@ -52,7 +54,8 @@ class TimeLeft:
             passes = max(1, stage["epochs"] + stage["hint_epochs"])
             half_done += stage["cost"] * stage["epoch"] / passes
         computed = self._computed + half_done
-        if elapsed < MIN_S or computed <= 0 or self._proposed == 0:
+        least_s = MIN_S if self._computed else MIN_WITHOUT_STAGE_S
+        if elapsed < least_s or computed <= 0 or self._proposed == 0:
             return None
         asked = sum(self._costs.values())
         open_now = sum(cost for key, cost in self._costs.items() if key not in self._ended)

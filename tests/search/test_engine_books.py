@@ -14,6 +14,7 @@ from engine_pieces import Found, Memory, order_of, record_of, request_of
 
 from dmtsearch.errors import UsageError
 from dmtsearch.files import sha256_text
+from dmtsearch.search import plain, stage_times
 from dmtsearch.search.folder import (
     RunInfo,
     held,
@@ -322,6 +323,55 @@ def test_plain_lines_come_now_and_then_and_at_the_end() -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("50/50 trials")
+
+
+def test_a_long_search_has_lines_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(plain.time, "monotonic", lambda: clock[0])
+    stream = StringIO()
+    view = PlainLines(stream)
+    for second in range(8 * 3600):
+        clock[0] = float(second)
+        view.show(LiveState("run", "running", 10**5, {"done": second}))
+    # Every 10 s for 500 s, then every 2 % of the time: 50 + ln(28,800 / 500) / 0.02 = 253.
+    assert 230 < len(stream.getvalue().splitlines()) < 260
+
+
+def test_time_left_is_said_once_a_stage_has_ended_and_counts_what_is_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(stage_times.time, "monotonic", lambda: clock[0])
+    time_left = stage_times.TimeLeft()
+    time_left.proposed(proposed(0))
+    teacher = {"key": request_of("teacher").key, "cost": 100, "epochs": 4, "hint_epochs": 0}
+    clock[0] = 10.0
+    half = [{**teacher, "epoch": 2}]
+    assert time_left.left_s(3, half) is None
+    # Half of a teacher of 100 in 60 s. Open: half of it, a student of 100, and two more trials,
+    # each of 200 as the first: 50 + 100 + 400.
+    clock[0] = 60.0
+    assert time_left.left_s(3, half) == pytest.approx(550 * 60 / 50)
+    clock[0] = 20.0
+    time_left.stage(stage_ended("teacher", cost=100))
+    assert time_left.left_s(3, []) == pytest.approx(500 * 20 / 100)
+
+
+def stage_ended(name: str, *, cost: int) -> StageEnded:
+    key = request_of(name).key
+    counts = {"params": 10, "macs": 20, "epochs": 4, "hint_epochs": 0, "seconds": 1.0}
+    rest: dict[str, Any] = {"metrics": {}, "latency": {}, "history": (), "error": None}
+    return StageEnded(
+        key=key,
+        name=name,
+        model="",
+        cost=cost,
+        requested_by=0,
+        status="run",
+        ended="",
+        **counts,
+        **rest,
+    )
 
 
 def test_a_line_says_what_runs_and_what_is_best() -> None:
