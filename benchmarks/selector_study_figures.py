@@ -149,6 +149,12 @@ def draw_differences(study: Study, means: Sequence[Difference]) -> Drawing:
     groups = _groups(study)
     conditions = [one for one in conditions_of(study.places) if one != ONE]
     methods = [name for name in study.methods if name != OWN]
+    shown = [
+        one
+        for one in means
+        if (one.cell.kind, one.cell.severity) == (None, None) and one.cell.condition in conditions
+    ]
+    limits = _limits(shown)
 
     def paint(figure: Figure) -> None:
         grid = figure.subplots(
@@ -157,13 +163,14 @@ def draw_differences(study: Study, means: Sequence[Difference]) -> Drawing:
         for group, line in zip(groups, grid, strict=True):
             for condition, axes in zip(conditions, line, strict=True):
                 wanted = (NONE if condition == NONE else group, None, None, condition)
-                for one in means:
+                for one in shown:
                     cell = one.cell
                     if (cell.group, cell.kind, cell.severity, cell.condition) == wanted:
-                        _whiskers(axes, methods.index(one.method), one)
+                        _whiskers(axes, methods.index(one.method), one, limits)
                 axes.axvline(0, color=MUTED, linewidth=0.9)
                 axes.set_yticks(range(len(methods)), methods)
                 axes.set_ylim(len(methods) - 0.5, -0.5)
+                axes.set_xlim(limits)
                 clean = condition == NONE
                 title = "nothing degraded" if clean else f"{condition} degraded; {_WORDS[group]}"
                 axes.set_title(title, fontsize=8.5, color=INK)
@@ -177,12 +184,25 @@ def draw_differences(study: Study, means: Sequence[Difference]) -> Drawing:
         alt="The selector's accuracy minus each method's, with intervals.",
         caption="The selector minus each method, points, mean over kinds and severities; right "
         "of zero the selector is better. Thick: 95 % t interval over "
-        f"{len(study.seeds)} seeds; thin: seeds and samples resampled (n = {study.num_samples}).",
+        f"{len(study.seeds)} seeds; thin: seeds and samples resampled (n = {study.num_samples}). "
+        "A number at the right edge: the mean lies beyond it.",
     )
 
 
-def _whiskers(axes: Axes, row: int, one: Difference) -> None:
+def _limits(means: Sequence[Difference]) -> tuple[float, float]:
+    """Points between which every rule lies; a modality alone may lie far beyond."""
+    rules = [one for one in means if role_of(one.method) != "modality"]
+    ends = [end for one in rules for end in (one.mean, *(one.over_seeds or ()))]
+    low, high = 100 * min(ends), 100 * max(ends)
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+
+def _whiskers(axes: Axes, row: int, one: Difference, limits: tuple[float, float]) -> None:
     colour = _COLOURS[role_of(one.method)]
+    if 100 * one.mean > limits[1]:
+        text = f"{100 * one.mean:+.0f} \N{RIGHTWARDS ARROW}"
+        axes.text(limits[1], row, text, color=colour, fontsize=7.5, ha="right", va="center")
+        return
     for ends, width, offset in ((one.over_seeds, 2.2, -0.12), (one.over_both, 0.9, 0.18)):
         if ends is not None:
             at = [row + offset, row + offset]
