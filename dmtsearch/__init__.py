@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dmtsearch.api import check as check
     from dmtsearch.api import evaluate as evaluate
+    from dmtsearch.api import export as export
     from dmtsearch.api import load_bundle as load_bundle
     from dmtsearch.api import load_schedule as load_schedule
     from dmtsearch.api import load_space as load_space
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "check": "dmtsearch.api",
     "evaluate": "dmtsearch.api",
+    "export": "dmtsearch.api",
     "load_bundle": "dmtsearch.api",
     "load_schedule": "dmtsearch.api",
     "load_space": "dmtsearch.api",
@@ -49,6 +51,7 @@ __all__ = [
     "Space",
     "check",
     "evaluate",
+    "export",
     "load_bundle",
     "load_schedule",
     "load_space",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.bundle import Bundle
     from dmtsearch.deploy.checking import ScheduleCheck
     from dmtsearch.deploy.evaluating import Evaluation
+    from dmtsearch.deploy.exporting import Export
     from dmtsearch.deploy.selector_bundle import SelectorBundle
     from dmtsearch.deploy.training import Training, Watch
     from dmtsearch.report.writing import Report
@@ -158,6 +159,28 @@ def evaluate(folder: str | Path, *, data: Any = None, device: str | None = None)
     from dmtsearch.deploy.evaluating import evaluate_bundle
 
     return evaluate_bundle(folder, data=data, device=device)
+
+
+def export(
+    bundle: str | Path | Bundle | SelectorBundle,
+    format: str = "pt2",
+    out: str | Path | None = None,
+) -> Export:
+    """Write a bundle as one file for a device, verified against the bundle.
+
+    See `dmtsearch.deploy.exporting.export_bundle` for what the file reads and answers.
+
+    Args:
+        bundle: Its folder, or what `load_bundle` returned.
+        format: `pt2` or `onnx`.
+        out: The file; `model.pt2` or `model.onnx` in the bundle's folder, if None.
+
+    Raises:
+        DmtSearchError: It cannot be exported as asked; nothing is left behind.
+    """
+    from dmtsearch.deploy.exporting import export_bundle
+
+    return export_bundle(bundle, format, out)
 
 
 def report(run: str | Path, out: str | Path | None = None) -> Report:

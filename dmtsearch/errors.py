@@ -79,6 +79,10 @@ class BundleError(DmtSearchError):
     """A folder is not a model bundle, is damaged, or holds something else."""
 
 
+class ExportError(DmtSearchError):
+    """A bundle cannot be exported as asked, or the exported file answers otherwise than it."""
+
+
 class UsageError(DmtSearchError):
     """A command or function was asked for something that it does not do."""
 

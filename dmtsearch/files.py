@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,19 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(
+    path: Path, data: bytes | str, *, check: Callable[[Path], None] | None = None
+) -> None:
     """Write `data` beside `path`, flush it to disk, then rename: never half a file.
 
+    Args:
+        path: The file; its folder is made.
+        data: Text is written in UTF-8.
+        check: Given the file as it lies beside, before it takes its name; may raise.
+
     Raises:
-        OSError: The folder cannot be written or the disk is full; `path` is as it was.
+        OSError: The folder cannot be written or the disk is full; `path` is as it was. So it is
+            after whatever `check` raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -70,6 +78,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check(beside)
         # mkstemp makes files private (0600); results are as readable as any file of the user's.
         beside.chmod(0o666 & ~_umask())
         beside.replace(path)

@@ -43,3 +43,4 @@ def evaluate(
     if found.openings:
         times = "time" if found.openings == 1 else "times"
         say(f"The test split of this bundle has been opened {found.openings} {times}.")
+    say(f"Next: dmtsearch export {folder}")

@@ -9,6 +9,7 @@ from dmtsearch.cli import (
     checking,
     demonstrating,
     evaluating,
+    exporting,
     reporting,
     schema,
     searching,
@@ -32,6 +33,7 @@ app.command("resume")(searching.resume)
 app.command("status")(searching.status)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
+app.command("export")(exporting.export)
 app.command("report")(reporting.report)
 app.command("schema")(schema.schema)
 app.add_typer(storing.app, name="store")

@@ -1,7 +1,8 @@
 """What a selector net reads of its classifiers' outputs, and how a choice becomes an answer.
 
 All of it on logits [N, modalities, classes] in the order of the selector's stages; computed in
-float64, since probabilities near 1 differ only in their last digits.
+float64, since probabilities near 1 differ only in their last digits. A graph for a device, which
+may have no float64, asks for float32.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,9 @@ def selector_features(select: Select, num_classes: int) -> tuple[int]:
     return (each * len(select.stages),)
 
 
-def selector_inputs(logits: Tensor, *, inputs: str, k: int | None) -> Tensor:
+def selector_inputs(
+    logits: Tensor, *, inputs: str, k: int | None, dtype: torch.dtype = torch.float64
+) -> Tensor:
     """Return what a selector reads.
 
     Args:
@@ -39,11 +42,12 @@ def selector_inputs(logits: Tensor, *, inputs: str, k: int | None) -> Tensor:
             `posterior`: all softmax values, by class. `logits`: as they are. `moments`: see
             `moments_of`.
         k: For `topk`, at most K.
+        dtype: What it is computed in.
 
     Returns:
         [N, M * features], float32: the first modality's features, then the second's, ...
     """
-    return INPUTS[inputs](logits.double(), k).flatten(1).float()
+    return INPUTS[inputs](logits.to(dtype), k).flatten(1).float()
 
 
 def _topk(logits: Tensor, k: int | None) -> Tensor:
@@ -94,14 +98,25 @@ class Verdict:
     trust: Tensor | None = None
 
 
-def believe(logits: Tensor, believed: Tensor, trust: Tensor | None = None) -> Verdict:
+def believe(
+    logits: Tensor,
+    believed: Tensor,
+    trust: Tensor | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Verdict:
     """Let the modality at `believed` [N] decide each sample of `logits` [N, M, K]."""
-    rows = torch.arange(len(logits), device=logits.device)
-    return Verdict(torch.log_softmax(logits.double()[rows, believed], dim=-1), believed, trust)
+    # Not len(logits): an exported graph would hold that number for ever.
+    rows = torch.arange(logits.shape[0], device=logits.device)
+    return Verdict(torch.log_softmax(logits.to(dtype)[rows, believed], dim=-1), believed, trust)
 
 
 def decide(
-    scores: Tensor, logits: Tensor, *, decision: str, present: Tensor | None = None
+    scores: Tensor,
+    logits: Tensor,
+    *,
+    decision: str,
+    present: Tensor | None = None,
+    dtype: torch.dtype = torch.float64,
 ) -> Verdict:
     """Return a selector's verdict.
 
@@ -112,15 +127,16 @@ def decide(
             `soft`: class probabilities are mixed by the softmax of the scores.
         present: Which modalities there are, bool [N, M], at least one a sample; None for all. An
             absent one is never believed and has no share in a mixture.
+        dtype: What it is computed in, and what probabilities and trust are given in.
     """
-    scores = scores.double()
+    scores = scores.to(dtype)
     if present is not None:
         scores = scores.masked_fill(~present, float("-inf"))
     trust = torch.softmax(scores, dim=1)
     believed = scores.argmax(dim=1)
     if decision == "hard":
-        return believe(logits, believed, trust)
-    log_probs = torch.log_softmax(logits.double(), dim=-1)
+        return believe(logits, believed, trust, dtype)
+    log_probs = torch.log_softmax(logits.to(dtype), dim=-1)
     mixed = torch.logsumexp(log_probs + torch.log_softmax(scores, dim=1)[:, :, None], dim=1)
     return Verdict(mixed, believed, trust)
 

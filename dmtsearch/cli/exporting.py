@@ -1,0 +1,65 @@
+"""`dmtsearch export`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dmtsearch import api
+from dmtsearch.cli.output import print_json, say
+
+
+def export(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What `dmtsearch train --out DIR` wrote.")
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="pt2|onnx",
+            help="For torch.export.load, or for ONNX runtimes (`dmtsearch[onnx]`).",
+        ),
+    ] = "pt2",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="DIR/model.pt2 or DIR/model.onnx if none.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+) -> None:
+    """Write a model bundle as one file for a device: samples as stored in, probabilities out.
+
+    Normalisation is inside, batches have any size, and the file says its classes and units. A
+    selector reads each modality by name (NaN where it is missing), and also tells whom it
+    believed. The file is compared with the bundle before it takes its name.
+
+    Example: `dmtsearch export out/demo --format onnx`
+    """
+    found = api.export(folder, format, out)
+    if json:
+        print_json(found.as_dict())
+        return
+    say(f"Wrote {found.file}: {found.bytes:,} bytes.")
+    for label, key in (("reads", "inputs"), ("answers", "outputs")):
+        for one in found.facts[key]:
+            say(f"{label:<9} {_told(one)}")
+            label = ""
+    say(
+        f"checked   largest difference of a probability {found.parity.largest:.1g} "
+        f"(n = {found.parity.samples} samples)"
+    )
+    say(f"Next, where it is to run, in Python: {_next(found)}")
+
+
+def _told(one: dict[str, Any]) -> str:
+    sides = ", ".join(str(side) for side in one["shape"])
+    unit = f", {one['unit']}" if "unit" in one else ""
+    return f"{one['name']}: {one['dtype']} [{sides}]{unit}"
+
+
+def _next(found: Any) -> str:
+    file = repr(str(found.file))
+    if found.format == "onnx":
+        names = ", ".join(f"{one['name']!r}: x" for one in found.facts["inputs"])
+        return f"onnxruntime.InferenceSession({file}).run(None, {{{names}}})"
+    names = ", ".join(f"{one['name']!r}: x" for one in found.facts["inputs"])
+    given = f"{{{names}}}" if found.facts["modalities"] else "x"
+    return f"torch.export.load({file}).module()({given})"
