@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .dispatcher import Dispatcher, Launch, Look, Shelf
-from .entry import happens
+from .entry import Entry, happens
 from .orders import Answer, StageOrder, TrialOrders
 
 GRACE_S = 10.0
@@ -48,6 +48,7 @@ class Desk:
         self._barrier_ends: float | None = None
         self._plans: dict[int, asyncio.Future[TrialOrders]] = {}
         self._released: set[int] = set()
+        self._early: dict[tuple[int, str], Entry] = {}
         self._stages = Dispatcher(shelf, launch, look, grace_s=grace_s)
 
     # -- what coordinators ask ----------------------------------------------------------------
@@ -90,9 +91,12 @@ class Desk:
         while True:
             if self._stages.draining or trial in self._released:
                 return Answer("interrupted")
+            early = self._early.pop((trial, order.key), None)
             known = self._stages.known(order)
             if known is not None:
                 return known
+            if early is not None and early.answer.done() and not early.ended_well:
+                return early.answer.result()
             entry = self._stages.join(trial, order, watched=watched)
             answer = await asyncio.shield(entry.answer)
             # One that was running when this order joined it may lack snapshots: asked for again.
@@ -141,10 +145,23 @@ class Desk:
     # -- what the driver asks -------------------------------------------------------------------
 
     async def give(self, orders: TrialOrders) -> None:
-        """Take what a trial will ask for."""
+        """Take what a trial will ask for, and begin with what needs no other stage.
+
+        So the first stages train while the processes of the first coordinators still start.
+        """
         plan = self._plan(orders.trial)
-        if not plan.done():
-            plan.set_result(orders)
+        if plan.done():
+            return
+        plan.set_result(orders)
+        if self._stages.draining or orders.trial in self._released:
+            return
+        for order in orders.orders:
+            # One whose epochs wait for a pruner's word waits for the coordinator that brings it.
+            is_followed = orders.watched and order.request.name == orders.deliver
+            is_open = self._stages.known(order) is None
+            if is_open and not order.request.sources and not is_followed:
+                early = self._stages.join(orders.trial, order, watched=False)
+                self._early[orders.trial, order.key] = early
 
     async def release(self, trials: Iterable[int], at_once: bool) -> None:
         """These trials are over: stop waiting for them, and stop what nobody else waits for.
@@ -156,6 +173,8 @@ class Desk:
         for trial in trials:
             self._released.add(trial)
             self._plans.pop(trial, None)
+            for known in [known for known in self._early if known[0] == trial]:
+                del self._early[known]
             for entry in self._stages.entries.values():
                 entry.leave(trial, at_once=at_once)
         self._stages.wake()

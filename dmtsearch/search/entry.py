@@ -91,6 +91,11 @@ class Entry:
             return False
         return self._at_once or time.monotonic() - self._lost_since > grace_s
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether there is an answer, and it is the stage's result."""
+        return self.answer.done() and self.answer.result().status == "done"
+
     def settle(self, answer: Answer) -> None:
         """Answer all waiters."""
         if not self.answer.done():

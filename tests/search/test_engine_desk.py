@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -12,7 +13,7 @@ from engine_pieces import Found, Office, office, order_of, record_of, settle
 from dmtsearch.files import sha256_text
 from dmtsearch.search import desk as desk_module
 from dmtsearch.search import dispatcher
-from dmtsearch.search.orders import TrialOrders
+from dmtsearch.search.orders import StageOrder, TrialOrders
 
 Test = Callable[..., Coroutine[Any, Any, None]]
 
@@ -307,6 +308,66 @@ async def test_a_coordinator_gets_its_orders_whether_it_or_they_come_first() -> 
     await here.desk.give(orders)
     assert await early == orders
     assert await here.desk.orders(3) == orders
+
+
+def orders_of(trial: int, *orders: StageOrder, watched: bool = False) -> TrialOrders:
+    return TrialOrders(trial, orders, orders[-1].request.name, watched)
+
+
+def learns_from(name: str, source: str) -> StageOrder:
+    order = order_of(name)
+    return replace(order, request=replace(order.request, sources=(source,)))
+
+
+@in_loop
+async def test_first_stages_begin_before_the_coordinators_have_started() -> None:
+    here = office()
+    teacher, student = order_of("teacher"), learns_from("student", "teacher")
+    await here.desk.give(orders_of(0, teacher, student))
+    await here.desk.give(orders_of(1, teacher, student))
+    await settle()
+    assert here.tasks.started == ["teacher"]
+    here.tasks.end("teacher")
+    await settle()
+    assert here.tasks.started == ["teacher"], "a student waits for who asks for it"
+    answers = [await here.desk.obtain(trial, teacher) for trial in (0, 1)]
+    assert [answer.status for answer in answers] == ["done", "done"]
+    assert await events_of(here) == [("teacher", 0, "done")]
+
+
+@in_loop
+async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_trial() -> None:
+    here = office()
+    teacher = order_of("teacher")
+    await here.desk.give(orders_of(0, teacher, learns_from("student", "teacher")))
+    await settle()
+    here.tasks.end("teacher", "failed", reason="out of luck")
+    await settle()
+    answer = await here.desk.obtain(0, teacher)
+    assert (answer.status, answer.reason) == ("failed", "out of luck")
+    assert here.tasks.started == ["teacher"]
+
+
+@in_loop
+async def test_a_trial_released_before_its_coordinator_came_leaves_nothing_running() -> None:
+    here = office(grace_s=0.0)
+    await here.desk.give(orders_of(0, order_of("teacher"), learns_from("student", "teacher")))
+    await settle()
+    await here.desk.release([0], True)
+    attempt = here.desk._stages.entries[order_of("teacher").key].attempt
+    goes_on = await here.desk.progress(
+        order_of("teacher").key, attempt, ("train", 1, 4), ({"epoch": 1},)
+    )
+    assert not goes_on
+    assert here.desk._early == {}
+
+
+@in_loop
+async def test_a_delivered_stage_with_a_pruner_waits_for_its_coordinator() -> None:
+    here = office()
+    await here.desk.give(orders_of(0, order_of("student"), watched=True))
+    await settle()
+    assert here.tasks.started == []
 
 
 @in_loop
