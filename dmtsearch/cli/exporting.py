@@ -1,12 +1,15 @@
 """`dmtsearch export`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dmtsearch import api
 from dmtsearch.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from dmtsearch.deploy.exporting import Export
 
 
 def export(
@@ -55,11 +58,9 @@ def _told(one: dict[str, Any]) -> str:
     return f"{one['name']}: {one['dtype']} [{sides}]{unit}"
 
 
-def _next(found: Any) -> str:
-    file = repr(str(found.file))
+def _next(found: "Export") -> str:
+    file, names = repr(str(found.file)), [one["name"] for one in found.facts["inputs"]]
+    given = "{" + ", ".join(f"{name!r}: x" for name in names) + "}"
     if found.format == "onnx":
-        names = ", ".join(f"{one['name']!r}: x" for one in found.facts["inputs"])
-        return f"onnxruntime.InferenceSession({file}).run(None, {{{names}}})"
-    names = ", ".join(f"{one['name']!r}: x" for one in found.facts["inputs"])
-    given = f"{{{names}}}" if found.facts["modalities"] else "x"
-    return f"torch.export.load({file}).module()({given})"
+        return f"onnxruntime.InferenceSession({file}).run(None, {given})"
+    return f"torch.export.load({file}).module()({given if found.facts['modalities'] else 'x'})"
