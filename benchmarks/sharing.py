@@ -5,8 +5,8 @@ so that it ends today). The same 24 schedules then run as plain Ray Tune functio
 of which trains all of its stages; same slots, one thread each. Exact: every trial has the same
 value in both, and the engine ran each distinct stage once. Printed: cost run / cost asked (a
 property of the space); the same by the seconds that our stages took (on a CPU small nets take more
-seconds a MAC, so what is shared, large first models above all, is cheaper in seconds than in MACs);
-and the ratio of wall-clock times, in turn, over the rounds.
+seconds a MAC, so that what is shared, large first models above all, is cheaper in seconds than in
+MACs); and the ratio of wall-clock times, in turn, over the rounds.
 
     python benchmarks/sharing.py --rounds 3
 """
