@@ -119,14 +119,14 @@ def status(
     Example: `dmtsearch status runs/demo`
     """
     from dmtsearch.cli.search_view import stage_table
-    from dmtsearch.search.plain import describe
+    from dmtsearch.search.plain import describe, describe_state
     from dmtsearch.search.status import read_status
 
     found = read_status(run)
     if json:
         print_json(found.as_dict())
         return
-    say(f"{run}: {found.state}")
+    say(f"{run}: {describe_state(found.state)}")
     say(describe(found.live))
     if found.live.running:
         console().print(stage_table(found.live))

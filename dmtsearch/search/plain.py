@@ -59,8 +59,16 @@ ENDS = {
     "used_up": "the space is used up",
     "duplicates": "the sampler finds nothing new",
     "time": "the time is up",
+    "interrupted": "interrupted",
+    "failed": "broken off",
+    "killed": "killed",
 }
 """Why a search is over, in words."""
+
+
+def describe_state(state: str) -> str:
+    """Whether a search runs, or why it is over, in words."""
+    return ENDS.get(state, state)
 
 
 def describe(state: LiveState) -> str:
@@ -84,7 +92,7 @@ def describe(state: LiveState) -> str:
     if state.left_s is not None and state.state == "running":
         words.append(f"about {describe_span(state.left_s)} left")
     if state.state not in ("starting", "running"):
-        words.append(ENDS.get(state.state, state.state))
+        words.append(describe_state(state.state))
     return "; ".join(words)
 
 

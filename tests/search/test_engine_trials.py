@@ -203,6 +203,7 @@ def test_a_search_in_which_all_trials_fail_ends_with_the_first_cause(tmp_path: P
         result.exception
     )
     status = CliRunner().invoke(app, ["status", str(tmp_path / "run")])
+    assert status.output.startswith(f"{tmp_path / 'run'}: the space is used up\n")
     assert "failed    2 trials: stage 'student' diverged" in status.output
 
 
