@@ -255,7 +255,7 @@ def test_a_folder_is_no_file(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_says_why():
-    with pytest.raises(ScheduleError, match="cannot be read: .*embedded null"):
+    with pytest.raises(ScheduleError, match=r"cannot be read: .*embedded null"):
         read_document("a\0b")
 
 
