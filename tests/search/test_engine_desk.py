@@ -343,7 +343,7 @@ async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_tri
     await settle()
     here.tasks.end("teacher", "failed", reason="out of luck")
     await settle()
-    answer = await here.desk.obtain(0, teacher)
+    answer = await asyncio.wait_for(here.desk.obtain(0, teacher), 5)
     assert (answer.status, answer.reason) == ("failed", "out of luck")
     assert here.tasks.started == ["teacher"]
 
