@@ -3,8 +3,8 @@
 A trial of ours is proposed by the real proposer (study, ledger and tables on disk), runs as a Tune
 trial, asks the broker for two stages (a first one that all share, and one of its own), each a Ray
 task that only commits an empty object to a store on disk. Plain Tune's trial is a function
-trainable that reports one number; the same number of trials at once, half a CPU each, so that as
-many run at once as there are slots for two.
+trainable that reports one number. Both run as many trials at once: one for each of the two slots,
+then two for each, as a search does of itself; Tune's take the share of a CPU that lets them.
 
 Every measurement is a process of its own with a Ray of its own; the start of Ray is not counted,
 that of workers is. Rounds in turn, so that a change in the machine's speed meets all rows.
@@ -19,6 +19,7 @@ Growth is measured with `sampler: random`: what a sampler costs as its history g
 import argparse
 import json
 import os
+import pickle
 import statistics
 import subprocess
 import sys
@@ -27,13 +28,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nothing import do_nothing, prepare
+from nothing import Nothing, do_nothing
 
-from dmtsearch.search.records import RunStarted
+from dmtsearch.files import sha256_text
+from dmtsearch.search.records import RunStarted, StageRequest
+from dmtsearch.search.trials import Prepared
 from dmtsearch.space import parse_space
 
-SLOTS, CONCURRENCY, ROUNDS, TRIALS = 2, 4, 3, 60
+SLOTS, ROUNDS, TRIALS = 2, 3, 60
+AT_ONCE = (2, 4)
+"""Trials: one a slot, and what a search takes of itself."""
 GROWTH = (100, 300, 1000)
+Row = tuple[str, int, int]
+"""What is measured, trials in all, trials at once."""
 SPACE = """
 dmtsearch: 1
 name: nothing
@@ -58,7 +65,17 @@ class Quiet:
         """Nothing."""
 
 
-def run_ours(trials: int, sampler: str) -> float:
+def prepare(schedule: Any) -> Prepared:
+    """A schedule as two stages that do nothing."""
+    soft = schedule.stages["last"].soft
+    keys = [sha256_text("first"), sha256_text(f"{soft.temperature} {soft.weight}")]
+    first = StageRequest("first", keys[0], (), "mlp", 1, 1, 1, 0, 10)
+    last = StageRequest("last", keys[1], ("first",), "mlp", 1, 1, 1, 0, 5)
+    jobs = tuple(pickle.dumps(Nothing(key)) for key in keys)
+    return Prepared((first, last), jobs, "last", params=1, macs=1, cold_cost=15)
+
+
+def run_ours(trials: int, sampler: str, at_once: int) -> float:
     """Seconds for so many trials of our engine."""
     from dmtsearch.search.engine import EngineSetting, run_trials
     from dmtsearch.search.live import Watching
@@ -73,7 +90,7 @@ def run_ours(trials: int, sampler: str) -> float:
         mind = Proposer(space, paths, trials=trials, seed=0, prepare=prepare)
         mind.record(
             RunStarted(
-                *("run", "2000-01-01T00:00:00+00:00", False, 0, trials, CONCURRENCY),
+                *("run", "2000-01-01T00:00:00+00:00", False, 0, trials, at_once),
                 {"val_accuracy": "max"},
                 {},
                 "benchmarks/overhead.py",
@@ -86,7 +103,7 @@ def run_ours(trials: int, sampler: str) -> float:
             ),
             mind,
             open_store(str(Path(folder) / "store")),
-            concurrency=CONCURRENCY,
+            concurrency=at_once,
             watching=Watching(paths, Quiet(), lambda text: None),
             stop_asked=lambda: False,
         )
@@ -106,15 +123,15 @@ def report_one(config: dict[str, Any]) -> None:
     tune.report({"value": 1.0})
 
 
-def run_tune(trials: int) -> float:
+def run_tune(trials: int, at_once: int) -> float:
     """Seconds for so many trials of plain Tune."""
     from ray import tune
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         results = tune.Tuner(
-            tune.with_resources(report_one, {"cpu": SLOTS / CONCURRENCY}),
-            tune_config=tune.TuneConfig(num_samples=trials, max_concurrent_trials=CONCURRENCY),
+            tune.with_resources(report_one, {"cpu": SLOTS / at_once}),
+            tune_config=tune.TuneConfig(num_samples=trials, max_concurrent_trials=at_once),
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
         ).fit()
         seconds = time.perf_counter() - started
@@ -122,7 +139,7 @@ def run_tune(trials: int) -> float:
     return seconds
 
 
-def measure(what: str, trials: int) -> None:
+def measure(what: str, trials: int, at_once: int) -> None:
     """Run one measurement in this process, and print it as JSON."""
     from dmtsearch.search.cluster import ray_at
     from dmtsearch.search.redirect import output_in
@@ -137,7 +154,7 @@ def measure(what: str, trials: int) -> None:
     ):
         import ray
 
-        seconds = run_tune(trials) if what == "tune" else run_ours(trials, what)
+        seconds = run_tune(trials, at_once) if what == "tune" else run_ours(trials, what, at_once)
         logs = Path(ray._private.worker._global_node.get_logs_dir_path())
         found = {
             "seconds": seconds,
@@ -153,34 +170,37 @@ def _resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def ask(what: str, trials: int) -> dict[str, float]:
+def ask(what: str, trials: int, at_once: int) -> dict[str, float]:
     """Measure in a new process."""
+    arguments = ["--one", what, "--trials", str(trials), "--at-once", str(at_once)]
     done = subprocess.run(
-        [sys.executable, __file__, "--one", what, "--trials", str(trials)],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, __file__, *arguments], capture_output=True, text=True, check=True
     )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def print_rows(rows: list[tuple[str, int]], rounds: int) -> dict[tuple[str, int], float]:
+def print_rows(rows: list[Row], rounds: int) -> dict[Row, float]:
     """Measure all rows in turn, and print their medians; return seconds a trial."""
-    found: dict[tuple[str, int], list[dict[str, float]]] = {row: [] for row in rows}
+    found: dict[Row, list[dict[str, float]]] = {row: [] for row in rows}
     for _ in range(rounds):
         for row in rows:
             found[row].append(ask(*row))
     names = {"tune": "plain Tune", "random": "ours, random", "tpe": "ours, TPE"}
-    print(f"{'':14} trials  s/trial (median, range; n = {rounds})   workers started   driver MB")
+    print(
+        f"{'':12} at once  trials  s/trial (median, range; n = {rounds})   "
+        "processes started   driver MB"
+    )
     medians = {}
-    for (what, trials), measured in found.items():
+    for (what, trials, at_once), measured in found.items():
         each = sorted(one["seconds"] / trials for one in measured)
-        medians[what, trials] = statistics.median(each)
+        medians[what, trials, at_once] = statistics.median(each)
         workers = max(int(one["workers"]) for one in measured)
         memory = statistics.median(one["memory_mb"] for one in measured)
         spread = f"{statistics.median(each):.3f} ({each[0]:.3f} to {each[-1]:.3f})"
-        print(f"{names[what]:14} {trials:6,}  {spread:38} {workers:15} {memory:11.0f}")
+        print(
+            f"{names[what]:12} {at_once:7}  {trials:6,}  {spread:34} {workers:17} {memory:11.0f}"
+        )
     return medians
 
 
@@ -191,21 +211,31 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=ROUNDS)
     options.add_argument("--trials", type=int, default=TRIALS)
     options.add_argument("--one", choices=("tune", "random", "tpe"), help=argparse.SUPPRESS)
+    options.add_argument("--at-once", type=int, default=AT_ONCE[-1], help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.one:
-        measure(given.one, given.trials)
+        measure(given.one, given.trials, given.at_once)
         return
-    print(f"{SLOTS} slots, {CONCURRENCY} trials at once, {os.cpu_count()} CPUs")
+    print(f"{SLOTS} slots, {os.cpu_count()} CPUs")
     if given.growth:
-        rows = [("random", trials) for trials in GROWTH] + [("tpe", GROWTH[-1])]
-        medians = print_rows(rows, given.rounds)
-        ratio = medians["random", GROWTH[-1]] / medians["random", GROWTH[0]]
-        print(f"seconds a trial at {GROWTH[-1]:,} to those at {GROWTH[0]}: {ratio:.2f}")
+        _print_growth(given.rounds)
         return
-    medians = print_rows([("tpe", given.trials), ("tune", given.trials)], given.rounds)
-    ratio = medians["tune", given.trials] / medians["tpe", given.trials]
-    print(f"plain Tune to ours: {ratio:.1f}")
-    print(f"goal for workers started: at most {CONCURRENCY + SLOTS + 4}")
+    rows = [(what, given.trials, at_once) for at_once in AT_ONCE for what in ("tpe", "tune")]
+    medians = print_rows(rows, given.rounds)
+    for at_once in AT_ONCE:
+        ours, tunes = (medians[what, given.trials, at_once] for what in ("tpe", "tune"))
+        print(
+            f"{at_once} at once: plain Tune takes {tunes / ours:.1f} times as long; goal for "
+            f"processes started: at most {at_once + SLOTS + 4}"
+        )
+
+
+def _print_growth(rounds: int) -> None:
+    at_once = AT_ONCE[-1]
+    rows = [("random", trials, at_once) for trials in GROWTH] + [("tpe", GROWTH[-1], at_once)]
+    medians = print_rows(rows, rounds)
+    last, first = (medians["random", trials, at_once] for trials in (GROWTH[-1], GROWTH[0]))
+    print(f"seconds a trial at {GROWTH[-1]:,} to those at {GROWTH[0]}: {last / first:.2f}")
 
 
 if __name__ == "__main__":

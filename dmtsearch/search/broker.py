@@ -5,16 +5,18 @@ Stage tasks are its children, so that a trial that is stopped takes no shared st
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ..store import Store
 from .desk import Desk
 from .orders import NAMESPACE, Needs, StageOrder, StageOutcome
 from .slots import Node
 from .stage_task import Perform, StageSetting, run_stage
+
+if TYPE_CHECKING:  # every coordinator imports this module, and needs no store
+    from ..store import Store
 
 MAX_PENDING = 10_000
 """Calls that may wait at once: each trial has one a stage, and one that follows."""
@@ -35,7 +37,7 @@ class BrokerSetting:
     """
 
     name: str
-    store: Store
+    store: "Store"
     stage: StageSetting
     perform: Perform
     first: int

@@ -22,12 +22,24 @@ def coordinate(config: Mapping[str, Any]) -> None:
     Args:
         config: `trial`, its number, and `broker`, the actor's name.
     """
-    broker = ray.get_actor(config["broker"], namespace=NAMESPACE)
-    all_started = broker.hello.remote(os.getpid())
+    broker, all_started = _meet(config["broker"])
     orders: TrialOrders = ray.get(broker.orders.remote(config["trial"]))
     walk = _Walk(broker, orders, all_started)
     outcome = walk.run() if orders.orders else {"status": "interrupted"}
     walk.report({"outcome": outcome, "done": True})
+
+
+def _meet(name: str) -> tuple[Any, Any]:
+    """The broker, and what says that all first coordinators have met it; asked for once."""
+    if name not in _MET:
+        _MET.clear()  # one run at a time in a process
+        broker = ray.get_actor(name, namespace=NAMESPACE)
+        _MET[name] = broker, broker.hello.remote(os.getpid())
+    return _MET[name]
+
+
+_MET: dict[str, tuple[Any, Any]] = {}
+"""The broker that this process serves, from one trial to the next."""
 
 
 class _Walk:
@@ -36,10 +48,14 @@ class _Walk:
     def __init__(self, broker: Any, orders: TrialOrders, all_started: Any) -> None:
         self._broker, self._orders, self._trial = broker, orders, orders.trial
         self._all_started = all_started
-        self._waiting = {order.request.name: order for order in orders.orders}
+        self._done = set(orders.done)
+        self._waiting = {
+            order.request.name: order
+            for order in orders.orders
+            if order.request.name not in self._done
+        }
         self._asked: dict[Any, str] = {}
         self._following: Any = None
-        self._done: set[str] = set()
         self._seen = 0
 
     def run(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .dispatcher import Dispatcher, Launch, Look, Shelf
@@ -77,8 +78,14 @@ class Desk:
             self._together.set()
 
     async def orders(self, trial: int) -> TrialOrders:
-        """What a trial asks for, once the driver has given it."""
-        return await asyncio.shield(self._plan(trial))
+        """What a trial asks for, once the driver has given it, and what of it is done already."""
+        orders = await asyncio.shield(self._plan(trial))
+        done = tuple(
+            order.request.name
+            for order in orders.orders
+            if order.request.name != orders.deliver and self._stages.known(order) is not None
+        )
+        return replace(orders, done=done)
 
     async def obtain(self, trial: int, order: StageOrder, watched: bool = False) -> Answer:
         """Return a stage's result once it is there; the same whoever asks, and however often.
@@ -186,6 +193,13 @@ class Desk:
             if not plan.done():
                 plan.set_result(TrialOrders(trial, (), "", False))
         self._stages.drain()
+
+    async def settle(
+        self, trials: Iterable[int], at_once: bool, life: str, after: int
+    ) -> dict[str, Any]:
+        """`release`, and then `snapshot`, in one call."""
+        await self.release(trials, at_once)
+        return await self.snapshot(life, after)
 
     async def snapshot(self, life: str, after: int) -> dict[str, Any]:
         """What goes on, and the events after number `after` of the life that the caller knows."""

@@ -32,6 +32,7 @@ class Mind(Protocol):
     def next(self) -> TrialPlan | None: ...
     def should_prune(self, trial: int, history: Sequence[Any], epochs: int) -> bool: ...
     def end(self, trial: int, outcome: TrialOutcome) -> None: ...
+    def look(self) -> None: ...
 
 
 class SearchDriver:
@@ -134,8 +135,7 @@ class SearchDriver:
         try:
             found = self._outcome(plan, orders, outcome)
             if found is not None:
-                self._release(plan.trial, at_once=not lost)
-                self._collect()
+                self._settle(plan.trial, at_once=not lost)
                 self._book.settle(plan.trial, orders.orders)
                 self._mind.end(plan.trial, found)
                 self._watching.ended()
@@ -179,6 +179,7 @@ class SearchDriver:
                 self._draining = True
                 self._broker.drain.remote()
             self._take_answer(SOON_S)
+            self._mind.look()
         except BaseException as error:
             self._fail(error)
 
@@ -234,6 +235,14 @@ class SearchDriver:
                 self._broker.give.remote(orders)
             if self._draining:
                 self._broker.drain.remote()
+
+    def _settle(self, trial: int, *, at_once: bool) -> None:
+        """Let go of a trial, and take all that has happened up to now."""
+        self._over.append(trial)
+        if self._asked is not None:
+            self._take_answer(ANSWERED_S)
+        self._asked = self._broker.settle.remote([trial], at_once, self._life, self._after)
+        self._take_answer(ANSWERED_S)
 
     def _release(self, trial: int, *, at_once: bool) -> None:
         self._over.append(trial)

@@ -112,12 +112,14 @@ class TrialOrders:
         orders: In an order in which they can run.
         deliver: Name of the delivered stage.
         watched: Whether a pruner follows the delivered stage.
+        done: Names of stages that need not be asked for; never the delivered one.
     """
 
     trial: int
     orders: tuple[StageOrder, ...]
     deliver: str
     watched: bool
+    done: tuple[str, ...] = ()
 
     @property
     def delivered(self) -> StageOrder:

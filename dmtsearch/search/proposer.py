@@ -224,6 +224,11 @@ class Proposer:
             self._draws.end(proposed.number, end)
         self._tables.follow(self.state)
 
+    def look(self) -> None:
+        """Called a few times a second: write the tables that are behind."""
+        if self._tables.due:
+            self.write_tables()
+
     def write_tables(self) -> None:
         """Write tables, summary and best schedules, each wholly or not at all."""
         self._tables.write(self.state)

@@ -22,8 +22,8 @@ _STAGE = (
     *("key", "name", "model", "params", "macs", "epochs", "hint_epochs", "seconds"),
     *("requested_by", "hits", "status", "cost", *_METRICS, "latency_ms", "error"),
 )
-_ALWAYS = 200
 _REST = 19
+"""Between two writes, as many times as long as the first of them took."""
 _CURVE = ("key", "name", "phase", "epoch")
 
 
@@ -46,6 +46,7 @@ class Tables:
         self._columns: tuple[str, ...] = ()
         self._written: dict[Path, str] = {}
         self._not_before = 0.0
+        self._behind = False
 
     def write(self, state: RunState) -> None:
         """Write every table that has changed, each wholly or not at all."""
@@ -57,15 +58,22 @@ class Tables:
         self._put_schedules(state)
         now = monotonic()
         self._not_before = now + _REST * (now - started)
+        self._behind = False
 
     def follow(self, state: RunState) -> None:
-        """Write after a trial has ended.
+        """Write after a trial has ended, now or once it is `due`.
 
-        Every time, up to 200 trials; in longer runs, whose tables take longer to write than a
-        small trial to run, not more often than leaves nineteen twentieths of the time to them.
+        Not more often than leaves nineteen twentieths of the time to the trials: tables of a
+        thousand trials take longer to write than a small trial to run.
         """
-        if len(state.ends) <= _ALWAYS or monotonic() >= self._not_before:
+        self._behind = True
+        if self.due:
             self.write(state)
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to write that `follow` put off, and it is time for it."""
+        return self._behind and monotonic() >= self._not_before
 
     def _put(self, path: Path, text: str) -> None:
         if self._written.get(path) != text or not path.exists():

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-from dmtsearch.schedule import Schedule
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .records import StageRequest
+
+if TYPE_CHECKING:
+    from dmtsearch.schedule import Schedule
 
 SEARCH = "search"
 """The arm of all trials that a sampler proposed; other arms are controls."""
@@ -23,7 +24,7 @@ class Sized(Protocol):
     def cold_cost(self) -> int: ...
 
 
-Prepare = Callable[[Schedule], "Prepared"]
+Prepare = Callable[["Schedule"], "Prepared"]
 """Resolves a schedule; raises ScheduleError, ModelError, ShapeError or UsageError where `check`
 refuses it."""
 
@@ -116,7 +117,7 @@ class ArmLike(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def schedule(self) -> Schedule | None: ...
+    def schedule(self) -> "Schedule | None": ...
     @property
     def seed(self) -> int: ...
     @property

@@ -310,6 +310,36 @@ async def test_a_coordinator_gets_its_orders_whether_it_or_they_come_first() -> 
     assert await here.desk.orders(3) == orders
 
 
+@in_loop
+async def test_orders_say_which_stages_are_done_but_never_that_the_delivered_one_is() -> None:
+    here = office()
+    teacher, student = order_of("teacher"), learns_from("student", "teacher")
+    for order in (teacher, student):
+        call = await here.asked(0, order)
+        here.tasks.end(order.request.name)
+        await call
+    other = learns_from("other", "teacher")
+    await here.desk.give(orders_of(1, teacher, student))
+    await here.desk.give(orders_of(2, teacher, other))
+    await here.desk.give(orders_of(3, replace(teacher, snapshots=("epoch-2",)), other))
+    assert (await here.desk.orders(1)).done == ("teacher",)
+    assert (await here.desk.orders(2)).done == ("teacher",)
+    assert (await here.desk.orders(3)).done == (), "it lacks a snapshot, and is asked for"
+
+
+@in_loop
+async def test_a_trial_is_let_go_of_before_the_driver_is_told_what_happened() -> None:
+    here = office()
+    call = await here.asked(4, order_of("teacher"))
+    here.tasks.end("teacher")
+    await call
+    await here.asked(4, order_of("other"))
+    found = await here.desk.settle([4], True, "", 0)
+    assert [event.request.name for event in found["events"]] == ["teacher"]
+    assert await here.progress("other", 1) is False
+    assert (await here.desk.obtain(4, order_of("student"))).status == "interrupted"
+
+
 def orders_of(trial: int, *orders: StageOrder, watched: bool = False) -> TrialOrders:
     return TrialOrders(trial, orders, orders[-1].request.name, watched)
 
