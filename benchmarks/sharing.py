@@ -62,23 +62,15 @@ def ours(folder: Path, args: argparse.Namespace) -> tuple[float, Any]:
 
 def _widened(factor: int) -> dict[str, Any]:
     """What gives the space's nets so many times their widths, and the bound that goes with it."""
+    if factor == 1:
+        return {}
     space = load_space(SPACE)
-    stages = space.anchor().stages
-    return (
-        {
-            **{
-                f"stages.{name}.model.widths": [
-                    factor * width for width in stages[name].model.widths
-                ]
-                for name in ("teacher", "student")
-            },
-            "search.constraints": {
-                "params": {"max": factor**2 * space.search.constraints["params"].max}
-            },
-        }
-        if factor > 1
-        else {}
-    )
+    stages, largest = space.anchor().stages, space.search.constraints["params"].max
+    return {
+        "stages.teacher.model.widths": [factor * w for w in stages["teacher"].model.widths],
+        "stages.student.model.widths": [factor * w for w in stages["student"].model.widths],
+        "search.constraints": {"params": {"max": factor**2 * largest}},
+    }
 
 
 def train_all(config: dict[str, str]) -> None:

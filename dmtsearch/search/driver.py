@@ -230,6 +230,7 @@ class SearchDriver:
         again = bool(self._life)
         self._life, self._after = life, 0
         if again:
+            self._broker.expect.remote(0)  # the first coordinators have met its forerunner
             self._broker.release.remote(self._over, True)
             for _, orders in self._live.values():
                 self._broker.give.remote(orders)

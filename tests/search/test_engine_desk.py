@@ -292,6 +292,13 @@ async def test_fewer_coordinators_than_thought_are_not_waited_for() -> None:
 
 
 @in_loop
+async def test_a_coordinator_that_comes_to_a_restarted_broker_waits_for_nobody() -> None:
+    here = office(first=4)
+    await here.desk.expect(0)
+    await asyncio.wait_for(here.desk.hello(100), 1)
+
+
+@in_loop
 async def test_nobody_waits_longer_than_the_barrier_holds() -> None:
     here = office(first=2, barrier_s=0.1)
     started = time.monotonic()
