@@ -4,16 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test quick lint types contracts cover clean
+.PHONY: demo test quick slow fuzz lint types contracts cover clean
 
 demo: $(STAMP)
 	$(BIN)/dmtsearch demo
 
 test: lint types contracts
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not slow and not fuzz"
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not engine and not slow and not fuzz"
+
+# What takes more than 20 seconds a test: the README's commands in order, faults, browsers.
+slow: $(STAMP)
+	$(BIN)/python -m pytest -q -m slow
+
+# Thousands of made inputs for every reader; by hand.
+fuzz: $(STAMP)
+	$(BIN)/python -m pytest -q -m fuzz
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -26,7 +34,7 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 cover: $(STAMP)
-	$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -m "not fuzz" --cov --cov-report=term:skip-covered
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -13,7 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.engine
 
 ONE = ("--concurrency", "1")
 

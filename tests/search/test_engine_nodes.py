@@ -15,7 +15,7 @@ from dmtsearch.search.orders import Needs
 from dmtsearch.search.settings import prepare_environment
 from dmtsearch.store import open_store
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.engine
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 << 20}
 

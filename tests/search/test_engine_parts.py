@@ -110,7 +110,7 @@ def test_a_cluster_is_joined_with_a_token_where_there_is_one(
     assert bare["RAY_AUTH_MODE"] == "token"
 
 
-@pytest.mark.slow
+@pytest.mark.engine
 def test_a_private_ray_starts_where_ray_has_been_imported_before() -> None:
     notebook = """
 import os, ray

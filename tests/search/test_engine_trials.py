@@ -18,7 +18,7 @@ from dmtsearch.search.orders import Needs
 from dmtsearch.search.settings import prepare_environment
 from dmtsearch.search.slots import Slots
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.engine
 
 SLOTS = 2
 
