@@ -1,8 +1,10 @@
 """Canonical JSON, hashes, and writes that happen wholly or not at all."""
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,6 +56,27 @@ def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             yield block
+
+
+def read_regular(path: Path, *, most: int) -> bytes:
+    """Return the bytes of a regular file; a FIFO, a device or a folder is never waited for.
+
+    Args:
+        path: The file; a link is followed.
+        most: Bytes; a longer file is not read.
+
+    Raises:
+        OSError: It is not there, not readable, no regular file, or longer; `strerror` says which.
+    """
+    # Without O_NONBLOCK, opening a FIFO waits for somebody who writes to it.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", str(path))
+    return data
 
 
 def write_atomic(
