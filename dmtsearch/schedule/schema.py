@@ -5,7 +5,19 @@ from typing import Any
 from .search import SearchSpec
 from .spec import ScheduleFields
 
-_NUMBER = {"type": "number"}
+
+def _range(what: str, kind: str, most: int) -> dict[str, Any]:
+    """The schema of a hole's bounds, and of its step where it may have one."""
+    form = "[low, high] or [low, high, step]" if most == 3 else "[low, high]"
+    return {
+        "description": f"{form}: {what}.",
+        "type": "array",
+        "items": {"type": kind},
+        "minItems": 2,
+        "maxItems": most,
+    }
+
+
 _HOLE = {
     "description": "A place in which a search may put different values.",
     "type": "object",
@@ -13,15 +25,16 @@ _HOLE = {
     "maxProperties": 2,
     "properties": {
         "choice": {
+            "description": "One of a list of values, or of blocks by label.",
             "anyOf": [
                 {"type": "array", "minItems": 1},
                 {"type": "object", "minProperties": 1},
-            ]
+            ],
         },
-        "int": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3},
-        "float": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 3},
-        "log": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
-        "as": {"type": "string"},
+        "int": _range("whole numbers, both bounds included", "integer", 3),
+        "float": _range("numbers, both bounds included", "number", 3),
+        "log": _range("numbers above 0, drawn on a log scale", "number", 2),
+        "as": {"description": "All holes of this name get one value.", "type": "string"},
     },
     "anyOf": [{"required": [kind]} for kind in ("choice", "int", "float", "log")],
     "additionalProperties": False,
@@ -34,8 +47,8 @@ _REF = "#/$defs/"
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a schedule or search space.
 
-    A hole may stand wherever a stage's value may. The schema knows fields, types and ranges;
-    what goes with what (and what a hole may hold) only loading tells.
+    A hole may take the place of any value of a stage. The schema knows fields, types and ranges;
+    what goes with what (and what a hole may hold) is checked when a file is loaded.
     """
     schema = ScheduleFields.model_json_schema(mode="validation")
     search = SearchSpec.model_json_schema(mode="validation")
@@ -47,14 +60,17 @@ def json_schema() -> dict[str, Any]:
             _open_for_holes(definition)
     definitions |= {"SearchSpec": search, "Hole": _HOLE}
     schema["required"] = [name for name in schema["required"] if name != "name"]
-    schema["properties"]["search"] = {"$ref": f"{_REF}SearchSpec"}
+    schema["properties"]["search"] = {
+        "description": "Makes the file a search space: its question, and how it is searched.",
+        "$ref": f"{_REF}SearchSpec",
+    }
     stages = schema["properties"]["stages"]
     stages.pop("propertyNames", None)
     top = {key: value for key, value in schema.items() if key not in ("title", "description")}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dmtsearch schedule or search space",
-        "description": "GRAMMAR: one document for a schedule and for a schedule with holes.",
+        "description": "A schedule; with holes and a `search` block, a search space.",
         **_without_nulls(top),
         "$defs": _without_nulls(definitions),
     }
@@ -66,7 +82,10 @@ def _write_short_forms(definitions: dict[str, Any], search: dict[str, Any]) -> N
     for name in ("soft", "merit", "hint_phase", "hints"):
         stage[name]["anyOf"].append(_NONE)
     source = {"anyOf": [{"type": "string"}, {"$ref": f"{_REF}SourceSpec"}]}
-    stage["source"] = {"anyOf": [*source["anyOf"], {"type": "array", "items": source}]}
+    stage["source"] = {
+        "description": stage["source"]["description"],
+        "anyOf": [*source["anyOf"], {"type": "array", "items": source}],
+    }
     definitions["ModelSpec"]["properties"]["size"]["anyOf"].append(
         {"type": "number", "minimum": 0, "maximum": 1}
     )
@@ -79,8 +98,10 @@ def _write_short_forms(definitions: dict[str, Any], search: dict[str, Any]) -> N
 
 
 def _open_for_holes(definition: dict[str, Any]) -> None:
-    """Let a hole stand in the place of each field and each item of a list."""
+    """Let a hole take the place of each field and each item of a list."""
     for name, field in definition.get("properties", {}).items():
+        if name == "seed":
+            continue  # a seed is a replicate, never a dimension of a search
         described = {key: field.pop(key) for key in ("description", "title") if key in field}
         field.pop("default", None)
         definition["properties"][name] = {**described, "anyOf": [_opened(field), _hole()]}

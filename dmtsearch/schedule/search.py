@@ -37,13 +37,16 @@ class BoundSpec(Spec):
     """A bound known before training."""
 
     min: Real | None = None
+    """The lowest allowed value."""
     max: Real | None = None
+    """The highest allowed value."""
 
 
 class PrunerSpec(Spec):
     """Which trials are stopped early; with a single objective only."""
 
     name: Literal["halving", "hyperband", "median"]
+    """Successive halving, hyperband, or the median rule, as in Optuna."""
     min_fraction: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.25
     """Of the delivered stage's epochs, before which no trial is stopped."""
 
@@ -64,19 +67,25 @@ def _controls(value: Any) -> Any:
 
 
 class SearchSpec(Spec):
-    """What is asked of a space, and how it is searched."""
+    """The question of a search space, and how it is searched."""
 
     question: Text | None = None
+    """What the search is to answer; the report opens with it."""
     objectives: dict[Objective, Literal["max", "min"]] = Field(
         default={"val_accuracy": "max"}, min_length=1, max_length=3
     )
+    """One to three values of the delivered model, each to be raised or lowered."""
     constraints: dict[Literal["params", "macs", "cold_cost"], BoundSpec] = Field(
         default_factory=dict
     )
+    """Bounds known before training; a draw that breaks one is never trained."""
     sampler: Literal["tpe", "random", "grid", "nsga2", "gp"] = "tpe"
+    """How values are proposed, as in Optuna; `grid` tries every combination once."""
     pruner: Annotated[PrunerSpec | None, BeforeValidator(_pruner)] = None
+    """Which trials are stopped early; a name alone is `{name: ...}`, `none` stops none."""
     trials: Count = 40
+    """Search trials in all; control arms are not counted."""
     controls: Annotated[tuple[Control, ...], BeforeValidator(_controls)] = ("default",)
-    """`("default",)`, `("none",)`, or the names of control arms."""
+    """Control arms to run for comparison: `default`, `none`, or a list of names."""
     start_with: tuple[Text, ...] = ()
-    """Files of known schedules to try first."""
+    """Files of known schedules to try first, relative to the space's folder."""

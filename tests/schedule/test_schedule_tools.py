@@ -129,11 +129,24 @@ def test_the_schema_completes_the_names_of_data_sets():
     assert "synthetic_eyes" in json_schema()["$defs"]["DataFields"]["properties"]["name"]["enum"]
 
 
-def test_the_schema_explains_fields_and_is_plain_json():
+def test_the_schema_is_plain_json_and_explains_every_field():
     schema = json.loads(json.dumps(json_schema()))
-    hint_phase = schema["$defs"]["HintPhaseSpec"]["properties"]
-    assert hint_phase["then"]["description"] == "`stay` keeps the hint loss afterwards."
+    blocks = {"the file": schema, **schema["$defs"]}
+    fields = {
+        f"{block}.{name}": field
+        for block, definition in blocks.items()
+        for name, field in definition["properties"].items()
+    }
+    assert len(fields) > 100
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+    assert [name for name, block in blocks.items() if not block.get("description")] == []
     assert schema["required"] == ["dmtsearch", "data", "stages"]
+
+
+def test_the_schema_lets_no_hole_into_a_seed():
+    document = parse_document(text_with("seed: {int: [0, 3]}"), "x.yaml").plain()
+    (error,) = validator().iter_errors(document)
+    assert list(error.absolute_path) == ["stages", "student", "seed"]
 
 
 def test_a_schedule_is_described_in_plain_english():
