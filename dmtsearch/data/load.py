@@ -12,6 +12,7 @@ from .facts import DataFacts
 from .moments import Moments, Numbers, given_moments, measure_moments
 from .objects import read_objects
 from .pool import RawData, check_raw, fingerprint
+from .repeatable import read_repeatable
 from .resize import refuse_size, resize_raw
 from .splits import Amount, digest_splits, draw_splits, plan_splits
 from .tables import TABLES, Table
@@ -96,6 +97,7 @@ def load_data(
     std: Numbers = None,
     with_selector: bool = False,
     objects: Any = None,
+    verify: bool = False,
 ) -> DataSet:
     """Read a data set, draw its splits and measure train's moments; all on the CPU.
 
@@ -113,13 +115,16 @@ def load_data(
         std: Likewise.
         with_selector: Draw the selector split.
         objects: The data itself, as a factory would return it; in place of name and factory.
+        verify: Read a user's own data twice (a factory's: build it twice) and refuse it where
+            that differs; see `read_repeatable`. Known sets are files, which fingerprints cover.
 
     Raises:
-        DataError: Unknown names, data that cannot be learned from, splits that do not fit.
+        DataError: Unknown names, data that cannot be learned from, splits that do not fit, and
+            with `verify` data that is not the same again.
         DataMissingError: The files are not here and cannot be downloaded; says what to do.
     """
     refuse_size(size)
-    raw, where = _read(name, factory, args or {}, size, objects)
+    raw, where = _read(name, factory, args or {}, size, objects, verify=verify)
     check_raw(raw, where)
     own = {split: len(pool) for split, pool in raw.pools.items() if split != "train"}
     sizes = plan_splits(
@@ -154,16 +159,24 @@ def _read(
     args: Mapping[str, Any],
     size: int | None,
     objects: Any,
+    *,
+    verify: bool = False,
 ) -> tuple[RawData, str]:
-    if objects is not None:
-        return resize_raw(read_objects(objects, "objects"), size), "objects"
-    if (name is None) == (factory is None):
+    if objects is None and name is not None and factory is None:
+        return _table(name, args).read(args, size), name
+    if objects is None and (factory is None or name is not None):
         given = "both are given" if name is not None else "neither is given"
         raise DataError(f"data needs either a name or a factory; {given}")
-    if name is not None:
-        return _table(name, args).read(args, size), name
-    where = str(factory)
-    return resize_raw(read_objects(call_factory(where, args), where), size), where
+    where = "objects" if objects is not None else str(factory)
+
+    def build() -> Any:
+        return objects if objects is not None else call_factory(where, args)
+
+    if verify:
+        raw = read_repeatable(build, where, again=objects is None)
+    else:
+        raw = read_objects(build(), where)
+    return resize_raw(raw, size), where
 
 
 def _table(name: str, args: Mapping[str, Any]) -> Table:

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..errors import DataError
 from ..files import canonical_json
 from .facts import DataFacts
+from .labels import refuse_labels
 
 FORMAT = 1
 """Part of every fingerprint; raised when the same files would be read to other tensors."""
@@ -60,21 +60,7 @@ def check_raw(raw: RawData, where: str) -> None:
     num_classes = len(raw.classes)
     if num_classes == 1:
         raise DataError(f"{where}: only one class ({raw.classes[0]!r}); a classifier needs two")
-    for split, pool in raw.pools.items():
-        outside = (pool.y < 0) | (pool.y >= num_classes)
-        if bool(outside.any()):
-            index = int(outside.int().argmax())
-            raise DataError(
-                f"{where}: sample {index} of {split} has label {int(pool.y[index])}, "
-                f"but there are {num_classes} classes; labels count from 0"
-            )
-    counts = torch.bincount(raw.pools["train"].y, minlength=num_classes)
-    if bool((counts == 0).any()):
-        index = int(counts.argmin())
-        raise DataError(
-            f"{where}: class {index} ({raw.classes[index]!r}) has no sample; "
-            "give it some, or leave the class out"
-        )
+    refuse_labels({split: pool.y for split, pool in raw.pools.items()}, raw.classes, where)
 
 
 def fingerprint(raw: RawData) -> str:

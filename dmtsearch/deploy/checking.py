@@ -1,11 +1,11 @@
 """Everything about a schedule before a second of training: what would run, what it costs, what
 the store has of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dmtsearch.data import DataFacts, describe_data, describe_splits
+from dmtsearch.data import DataFacts, DataSet, describe_data, describe_splits
 from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.errors import DataMissingError, DmtSearchError, ScheduleError
 from dmtsearch.models import describe_model
@@ -81,16 +81,25 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     spec = expanded.data
     notes: list[str] = []
     selects = any(stage.select is not None for stage in expanded.stages)
+    opened: DataSet | None = None
+    sizes: Mapping[str, int] | None
     try:
-        facts = describe_data(name=spec.name, factory=spec.factory, args=spec.args, size=spec.size)
-        sizes = describe_splits(
-            facts,
-            train=spec.train,
-            val=spec.val,
-            test=spec.test,
-            selector=spec.selector,
-            with_selector=selects,
-        )
+        if spec.factory is not None and spec.name is None:
+            # Only its samples tell what a factory gives: they are read once, and some again.
+            opened = open_schedule_data(schedule, verify=True)
+            facts, sizes = opened.facts, opened.split_sizes
+        else:
+            facts = describe_data(
+                name=spec.name, factory=spec.factory, args=spec.args, size=spec.size
+            )
+            sizes = describe_splits(
+                facts,
+                train=spec.train,
+                val=spec.val,
+                test=spec.test,
+                selector=spec.selector,
+                with_selector=selects,
+            )
     except DmtSearchError as error:
         raise _data_problem(schedule, error) from error
     num_train = sizes["train"] if sizes is not None else None
@@ -100,8 +109,8 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     notes += _unread(expanded, facts)
     if not facts.present:
         notes.append(f"the data is not on this machine: {facts.advice}")
-    elif (facts.num_train or 0) <= EAGER_SAMPLES:
-        plan, keys, more = _with_data(schedule, plan)
+    elif opened is not None or (facts.num_train or 0) <= EAGER_SAMPLES:
+        plan, keys, more = _with_data(schedule, plan, opened)
         notes += more
     return ScheduleCheck(
         stages=tuple(_stage(plan, stage, keys, store) for stage in plan.stages),
@@ -112,10 +121,12 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     )
 
 
-def _with_data(schedule: Schedule, plan: Plan) -> tuple[Plan, dict[str, str], tuple[str, ...]]:
+def _with_data(
+    schedule: Schedule, plan: Plan, opened: DataSet | None
+) -> tuple[Plan, dict[str, str], tuple[str, ...]]:
     """Read the data, for problems that only its samples show, and for the stages' keys."""
     try:
-        data = open_schedule_data(schedule)
+        data = opened if opened is not None else open_schedule_data(schedule)
     except DataMissingError as error:
         return plan, {}, (str(error),)
     except DmtSearchError as error:
@@ -192,7 +203,7 @@ def _model_words(resolved: ResolvedStage) -> str:
     return describe_model(resolved.model)
 
 
-def _describe(facts: DataFacts, sizes: dict[str, int] | None) -> str:
+def _describe(facts: DataFacts, sizes: Mapping[str, int] | None) -> str:
     shapes: Sequence[str] = [
         (f"{name} " if name else "") + "x".join(str(side) for side in shape)
         for name, shape in facts.shapes.items()

@@ -107,7 +107,7 @@ def train_schedule(
     watch, models = watch or Watch(), models or {}
     device = pick_device(device)
     with claim_folder(out, schedule) as text:
-        opened = open_schedule_data(schedule, data)
+        opened = open_schedule_data(schedule, data, verify=True)
         sizes = opened.split_sizes
         plan = resolve(
             schedule,
@@ -149,8 +149,13 @@ def train_schedule(
     return training
 
 
-def open_schedule_data(schedule: Schedule, objects: Any = None) -> DataSet:
-    """Read and split the data of a schedule (or the user's own objects in its place)."""
+def open_schedule_data(
+    schedule: Schedule, objects: Any = None, *, verify: bool = False
+) -> DataSet:
+    """Read and split the data of a schedule (or the user's own objects in its place).
+
+    `verify` refuses a user's data that is not the same when it is read or built again.
+    """
     expanded = expand(schedule)
     spec = expanded.data
     selects = any(stage.select is not None for stage in expanded.stages)
@@ -168,6 +173,7 @@ def open_schedule_data(schedule: Schedule, objects: Any = None) -> DataSet:
         mean=spec.mean,
         std=spec.std,
         with_selector=selects,
+        verify=verify,
     )
 
 

@@ -82,6 +82,7 @@ def open_context(
         mean=spec.mean,
         std=spec.std,
         with_selector=any(stage.select is not None for stage in expand(schedule).stages),
+        verify=True,
     )
     return PrepareContext(opened, where, objects or {}, folder)
 

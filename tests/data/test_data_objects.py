@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from dmtsearch.data import describe_data, load_data
 from dmtsearch.errors import DataError
@@ -117,7 +117,7 @@ def with_third(item):
         ({"trian": Listed(GOOD)}, "no split 'trian'; did you mean 'train'"),
         ({"test": Listed(GOOD)}, r"gave splits \['test'\], but no 'train'"),
         (with_third(torch.zeros(2)), r"sample 2: is a Tensor; it must be a pair \(x, label\)"),
-        (with_third((torch.zeros(2), 0, 1)), "sample 2: is a tuple; it must be a pair"),
+        (with_third((torch.zeros(2), 0, 1)), "sample 2: is a tuple of 3; it must be a pair"),
         (with_third((torch.zeros(3), 0)), r"\(2,\) in sample 0 .* \(3,\) in sample 2"),
         (with_third((torch.zeros(2, dtype=torch.uint8), 0)), "torch.uint8 .* in sample 2"),
         (
@@ -156,6 +156,154 @@ def with_third(item):
 def test_data_that_cannot_be_learned_from_is_refused_by_sample(objects, message):
     with pytest.raises(DataError, match=message):
         load_data(objects=objects)
+
+
+def labelled(*labels, **settings):
+    return Listed(
+        [(torch.full((2,), float(i)), label) for i, label in enumerate(labels)] * 3, **settings
+    )
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        (
+            labelled(1, 2, 3),
+            r"class 0 \('0'\) has no .*the numbers 1 to 3, and must count from 0: gi",
+        ),
+        (labelled(1, 2, 3, classes=["x", "y", "z"]), "sample 2 of train has label 3, .* 1 to 3"),
+        (
+            labelled(3, 7, 11, 19),
+            r"label is 19 among 12 .* gaps \(3, 7, 11, 19\).*give \{3: 0, 7: 1, 11: 2, 19: 3",
+        ),
+        (labelled(0, 1, 3), r"class 2 \('2'\) has no sample; the labels have gaps \(0, 1, 3\)"),
+        (
+            labelled(0, 1, 3, classes=["a", "b", "c", "d"]),
+            r"class 2 \('c'\) has no sample; give it some, or leave the class out",
+        ),
+        (
+            labelled(0, 1, -1),
+            r"label -1, .* marks a sample without a label \(3 of them here\); lea",
+        ),
+        (labelled(0, 1, -100), "sample 2 of train has label -100, .* leave such samples out"),
+        (labelled(0, 1, -7), "label -7, but there are 2 classes; labels count from 0"),
+        (
+            labelled(torch.eye(3)[1]),
+            r"it looks one-hot: give the class's number, label.argmax\(\)",
+        ),
+        (labelled([0, 0, 1]), "it looks one-hot"),
+        (labelled(np.array([0.2, 0.7, 0.1])), "it looks like probabilities"),
+        (labelled(torch.tensor([1.0, 1.0, 0.0])), "it holds several classes at once"),
+        (labelled(torch.tensor([2])), r"give the number itself: label.item\(\)"),
+        (labelled(2.0), r"label is 2.0 \(float\); give a whole number: int\(label\)"),
+        (labelled("cat"), "the place of this name in a list of the classes' names"),
+        (labelled(None), "leave out samples that have no label"),
+        (
+            TensorDataset(torch.rand(6, 2), torch.eye(3).repeat(2, 1)),
+            r"\(6, 3\); .* looks one-hot",
+        ),
+        (
+            {"train": labelled(0, 1), "val": labelled(0, 1, 2)},
+            r"class 2 \('2'\) has no sample in train; val has it; a class is learned from samples",
+        ),
+    ],
+)
+def test_labels_are_explained_with_the_remedy(objects, message):
+    with pytest.raises(DataError, match=message):
+        load_data(objects=objects)
+
+
+def of_shape(*shape, dtype=torch.float32):
+    return listed(lambda i: torch.full(shape, i).to(dtype))
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        of_shape(16, 16, 3, dtype=torch.uint8),
+        of_shape(24, 16, 1, dtype=torch.uint8),
+        of_shape(32, 48, 3),
+        of_shape(28, 28, 1),
+        listed(lambda i: np.full((16, 16, 4), i, np.uint8)),
+    ],
+    ids=["uint8", "grey uint8", "wide floats", "square grey floats", "numpy RGBA"],
+)
+def test_channels_last_pictures_are_noticed(objects):
+    with pytest.raises(DataError, match=r"looks like \[H, W, C\], .*permute\(2, 0, 1\)"):
+        load_data(objects=objects)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(3, 16, 3), (9, 16, 16), (9, 128, 1), (16, 8, 4), (9, 16, 3), (64, 4, 4), (1, 64, 1)],
+)
+def test_other_shapes_are_not_taken_for_channels_last(shape):
+    assert load_data(objects=of_shape(*shape)).facts.shapes == {"": shape}
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (lambda i: np.array(["a", "b"]), "x is a numpy array of <U1; give floats"),
+        (lambda i: np.zeros((1, 4, 4), np.uint16), "x is torch.uint16; give floats"),
+        (
+            lambda i: torch.eye(4),
+            r"x has shape \(4, 4\); .* a grey image is \[1, H, W\]: x\[None\]",
+        ),
+        (lambda i: torch.zeros(3, 4, 4).to_sparse(), r"x is torch.sparse_coo; .* x.to_dense\(\)"),
+    ],
+)
+def test_samples_that_are_no_pictures_or_features_are_named(x, message):
+    with pytest.raises(DataError, match=message):
+        load_data(objects=listed(x))
+
+
+def test_numpy_samples_may_be_reversed_read_only_or_big_endian():
+    values = np.arange(4, dtype=">f4")
+    values.setflags(write=False)
+    train = load_data(objects=listed(lambda i: (values + i)[::-1])).split("train")
+    assert torch.equal(train.x[""][:, 0] - train.x[""][:, 3], torch.full((len(train),), 3.0))
+    assert load_data(objects=listed(lambda i: values)).split("train").x[""][0].tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        (DataLoader(Listed(GOOD)), r"got DataLoader; .* it holds one: give its `.dataset`"),
+        (
+            Listed([{"image": torch.zeros(2), "label": 1}]),
+            "is a dict with 'image', 'label'; it must",
+        ),
+        ((torch.rand(9, 2), torch.arange(9)), "sample 0: is a Tensor; it must be a pair"),
+        (
+            {"train": Listed(GOOD), "valid": Listed(GOOD), "dev": Listed(GOOD)},
+            "'valid' and 'dev' both stand for the split 'val'",
+        ),
+    ],
+)
+def test_what_is_no_data_set_is_named(objects, message):
+    with pytest.raises(DataError, match=message):
+        load_data(objects=objects)
+
+
+def test_splits_may_have_any_usual_name():
+    given = {"Training": Listed(GOOD), "valid": Listed(GOOD[:4]), "test_set": Listed(GOOD[:2])}
+    assert load_data(objects=given).split_sizes == {"test": 2, "val": 4, "train": 10}
+
+
+class Huge(Listed):
+    def __len__(self):
+        return 10**13
+
+
+def test_data_that_does_not_fit_into_memory_is_refused_before_it_is_read():
+    with pytest.raises(DataError, match=r"samples take 80,000.0 GB in memory, and .* GB are free"):
+        load_data(objects=Huge(GOOD))
 
 
 class Failing(Listed):
