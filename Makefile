@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Over the cores; each process takes about 0.8 GB.
+SPREAD := -n auto --maxprocesses 8 --dist loadgroup
 
 .PHONY: demo test quick slow fuzz lint types contracts cover clean
 
@@ -10,10 +12,10 @@ demo: $(STAMP)
 	$(BIN)/dmtsearch demo
 
 test: lint types contracts
-	$(BIN)/python -m pytest -q -m "not slow and not fuzz"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not fuzz"
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not engine and not slow and not fuzz"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not engine and not slow and not fuzz"
 
 # What takes more than 20 seconds a test: the README's commands in order, faults, browsers.
 slow: $(STAMP)
