@@ -32,6 +32,22 @@ class ProblemsError(DmtSearchError):
         return "\n".join([head, *(f"  {problem}" for problem in self.problems)])
 
 
+class FileError(DmtSearchError, ValueError):
+    """A file that a user named, or that a file names, cannot be read as one.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it and what to do, as in "x.yaml: is a folder; ...".
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
 class ScheduleError(ProblemsError, ValueError):
     """A schedule or search space cannot run as written. Carries every problem, not the first."""
 

@@ -11,7 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from ..errors import ScheduleError
+from ..errors import FileError, ScheduleError
+from ..reading import read_bytes
 from .builder import Builder, Refused
 from .node import Node
 
@@ -20,17 +21,10 @@ MAX_BYTES = 1 << 20
 
 def read_document(path: str | Path) -> Node:
     """Return the document in the file at `path`; see `parse_document`."""
-    file = Path(path)
     try:
-        size = file.stat().st_size
-        data = file.read_bytes() if size <= MAX_BYTES else b" " * (MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise ScheduleError(str(path), ["no such file; look at the path and its folder"]) from None
-    except IsADirectoryError:
-        raise ScheduleError(str(path), ["is a folder; name the file in it"]) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ScheduleError(str(path), [f"cannot be read: {reason}"]) from None
+        data = read_bytes(path, limit=MAX_BYTES)
+    except FileError as error:
+        raise ScheduleError(str(path), [error.reason]) from None
     return parse_document(data, str(path))
 
 
