@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dmtsearch.errors import DmtSearchError, ProblemsError
+from dmtsearch.printable import printable
 
 
 def console() -> Console:
@@ -21,8 +22,8 @@ def console() -> Console:
 
 
 def say(text: str = "") -> None:
-    """Print a line as it is: no markup, no wrapping."""
-    Console(highlight=False, markup=False, soft_wrap=True).print(text)
+    """Print a line as it is: no markup, no wrapping, no control characters."""
+    Console(highlight=False, markup=False, soft_wrap=True).print(printable(text))
 
 
 def print_json(value: Any) -> None:
@@ -35,11 +36,12 @@ def refuse(error: DmtSearchError) -> None:
     out = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     if isinstance(error, ProblemsError):
         count = len(error.problems)
-        out.print(Text(f"{error.where}: {count} problem{'' if count == 1 else 's'}", "bold red"))
+        head = f"{error.where}: {count} problem{'' if count == 1 else 's'}"
+        out.print(Text(printable(head), "bold red"))
         for problem in error.problems:
-            out.print(Text("  - ", "red") + Text(problem))
+            out.print(Text("  - ", "red") + Text(printable(problem)))
         return
-    out.print(Text("error: ", "bold red") + Text(str(error)))
+    out.print(Text("error: ", "bold red") + Text(printable(str(error))))
 
 
 def table(
@@ -51,7 +53,7 @@ def table(
         right = column in numbers
         found.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        found.add_row(*(Text(cell) for cell in row))
+        found.add_row(*(Text(printable(cell)) for cell in row))
     return found
 
 

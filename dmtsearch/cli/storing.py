@@ -1,12 +1,13 @@
 """`dmtsearch store ls|verify|explain|gc`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from dmtsearch.cli.output import console, print_json, say, table
-from dmtsearch.store import open_store
+from dmtsearch.store import Skipped, open_store
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and tidy kept stages.")
 
@@ -27,7 +28,9 @@ def list_objects(
     if json:
         print_json([asdict(info) for info in found])
         return
+    odd = opened.skipped()
     if not found:
+        _say_skipped(odd)
         say(f"{opened.where}: nothing is kept yet")
         return
     rows = [
@@ -44,6 +47,7 @@ def list_objects(
     console().print(
         table(("key", "kind", "status", "name", "size", "since"), rows, numbers=("size",))
     )
+    _say_skipped(odd)
     say(f"{opened.where}: {len(found)} objects, {size(sum(info.size for info in found))}")
 
 
@@ -69,6 +73,7 @@ def verify(
             say(f"  {damaged.key[:12]}: {damaged.reason}")
         for place in report.set_aside:
             say(f"  set aside: {place}")
+        _say_skipped(report.skipped)
         if report.leftovers:
             spare = size(sum(leftover.size for leftover in report.leftovers))
             say(f"{len(report.leftovers)} leftovers, {spare}; dmtsearch store gc removes old ones")
@@ -129,11 +134,17 @@ def gc(
         return
     for removed in report.removed:
         say(f"  {removed.what:11s} {size(removed.size):>10s}  {removed.path}")
+    _say_skipped(report.skipped)
     verb = "would free" if dry_run else "freed"
     say(
         f"{opened.where}: {verb} {size(report.freed_bytes)}; {report.kept} objects stay, "
         f"{size(report.kept_bytes)}"
     )
+
+
+def _say_skipped(odd: Sequence[Skipped]) -> None:
+    for item in odd:
+        say(f"  passed over: {item.path}: {item.reason}")
 
 
 def size(num_bytes: float) -> str:

@@ -12,12 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import DataError, DataMissingError, nearest
+from ..errors import DataError, DataMissingError, FileError, nearest
+from ..reading import MIB, refuse_odd_file
 from .facts import DataFacts
 from .pool import Pool, RawData
 from .resize import resize_raw
 
 ARGS = ("csv", "label", "delimiter")
+MAX_CSV_BYTES = 1024 * MIB
+"""Its cells take some ten times as much memory while it is read."""
 _LARGEST = torch.finfo(torch.float32).max
 _WHOLE = re.compile(r"[+-]?\d+")
 
@@ -100,9 +103,11 @@ def _arguments(args: Mapping[str, Any]) -> tuple[dict[str, Path], str, str]:
 
 
 def _read_text(path: Path, label: str, delimiter: str) -> _Text:
-    if not path.is_file():
+    if not path.exists():
         raise DataMissingError(f"there is no file {path}; set data.args.csv to your tables")
     try:
+        if refuse_odd_file(path) > MAX_CSV_BYTES:
+            raise FileError(str(path), f"is larger than {MAX_CSV_BYTES // MIB} MiB; split it")
         # The signature that spreadsheets write in front is no part of a column's name.
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = csv.reader(file, delimiter=delimiter)
@@ -110,6 +115,8 @@ def _read_text(path: Path, label: str, delimiter: str) -> _Text:
             _check_names(path, names, label)
             # As the file has them: a quoted cell may hold several lines.
             rows = [(lines.line_num, row) for row in lines if row]
+    except FileError as error:
+        raise DataError(f"data.args.csv: {error}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV ({error})") from error
     if not rows:

@@ -12,12 +12,14 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, FileError
+from ..reading import MIB, read_bytes
 from .resize import resize_images
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 )
+MAX_IMAGE_BYTES = 256 * MIB
 _WIDE_MODES = ("I", "F")
 """PIL's modes of more than eight bits a channel start so; converting them would cut values off."""
 
@@ -103,7 +105,10 @@ def image_shape(path: Path, size: int | None, *, grey: bool = False) -> tuple[in
 
 
 def _read_image(path: Path, size: int | None, grey: bool) -> tuple[Tensor, bytes]:
-    data = path.read_bytes()
+    try:
+        data = read_bytes(path, limit=MAX_IMAGE_BYTES)
+    except FileError as error:
+        raise DataError(f"{error.path} cannot be read as an image ({error.reason})") from error
     image = _decode(path, data, grey)
     if size is not None:
         image = resize_images(image[None], size)[0]

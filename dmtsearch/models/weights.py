@@ -7,7 +7,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from ..errors import ModelError, nearest
+from ..errors import FileError, ModelError, nearest
+from ..reading import refuse_odd_file
 
 _SHOWN = 6
 """Tensors named in an error before the rest is only counted."""
@@ -50,7 +51,11 @@ def _read(weights: Path | str | bytes) -> dict[str, Tensor]:
     try:
         if isinstance(weights, bytes):
             return safetensors.torch.load(weights)
+        if Path(weights).exists():
+            refuse_odd_file(weights)  # a pipe is waited for without end
         return safetensors.torch.load_file(weights)
+    except FileError as reason:
+        raise ModelError(f"weights {reason}") from reason
     except FileNotFoundError as reason:
         beside = sorted(path.name for path in Path(weights).parent.glob("*.safetensors"))  # type: ignore[arg-type]  # bytes raise no such error
         raise ModelError(

@@ -9,11 +9,13 @@ from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk
 from dmtsearch.store.inventory import (
     Leftover,
+    Skipped,
     entries,
     is_live,
     last_used,
     leftovers,
     live_keys,
+    skipped,
 )
 from dmtsearch.store.objects import StoredObject, find_object
 
@@ -37,12 +39,14 @@ class GcReport:
         kept: Number of objects that stay.
         kept_bytes: Their payload.
         dry_run: True when nothing was touched.
+        skipped: What it does not understand, and so left alone.
     """
 
     removed: tuple[Removed, ...]
     kept: int
     kept_bytes: int
     dry_run: bool
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def freed_bytes(self) -> int:
@@ -96,7 +100,8 @@ def collect(disk: Disk, rule: Rule, *, dry_run: bool) -> GcReport:
     removed += [Removed(item.path, item.key, item.what, item.size) for item in wreckage]
     gone = {found.key for found in going}
     kept = [used.found for used in objects if used.found.key not in gone]
-    return GcReport(tuple(removed), len(kept), sum(found.size for found in kept), dry_run)
+    size = sum(found.size for found in kept)
+    return GcReport(tuple(removed), len(kept), size, dry_run, skipped(disk))
 
 
 def _objects(disk: Disk) -> list[_Used]:

@@ -1,5 +1,6 @@
 """What a store asks of a file system."""
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,16 +16,42 @@ class FileFact:
     modified: float | None
 
 
+class OddFileError(OSError):
+    """A name in the store leads to a link, a device or a pipe, which dmtsearch never puts there.
+
+    Args:
+        reason: What it is.
+        path: The odd one itself, below the store's root: the file, or a folder above it.
+    """
+
+    def __init__(self, reason: str, path: str) -> None:
+        super().__init__(errno.ELOOP, reason, path)
+        self.reason, self.path = reason, path
+
+    def __str__(self) -> str:
+        return f"{self.path} is {self.reason}"
+
+    def __reduce__(self) -> tuple[type["OddFileError"], tuple[str, str]]:
+        return OddFileError, (self.reason, self.path)
+
+
 class Disk(Protocol):
-    """A file system below one root. Paths are relative, with `/`; errors are OSErrors."""
+    """A file system below one root. Paths are relative, with `/`; errors are OSErrors.
+
+    A link below one of the store's areas is never followed: whoever put it there would have
+    dmtsearch read, move or remove what lies elsewhere.
+    """
 
     @property
     def where(self) -> str:
         """The root, as a user would write it."""
         ...
 
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes; FileNotFoundError where there is none."""
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        """Return a file's bytes, where it can of a larger file only the first `limit`.
+
+        FileNotFoundError where there is none, OddFileError for no regular file.
+        """
         ...
 
     def add_all(self, folder: str, files: Mapping[str, bytes]) -> None:

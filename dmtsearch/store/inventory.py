@@ -1,16 +1,17 @@
 """What lies in a store, read in one pass: the ground for ls, verify and gc."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+from dmtsearch.printable import printable_line
 from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk, FileFact
-from dmtsearch.store.lease import read_holder
-from dmtsearch.store.manifest import BadManifestError
-from dmtsearch.store.objects import Damaged, StoredObject, find_object
+from dmtsearch.store.lease import bad_lease, read_holder
+from dmtsearch.store.manifest import BadManifestError, NewerFormatError
+from dmtsearch.store.objects import Damaged, Newer, StoredObject, find_object
 from dmtsearch.store.progress import KEPT, decode_slot
 
 
@@ -21,7 +22,8 @@ class ObjectInfo:
     Args:
         key: The key.
         kind: `stage`, `hint_phase`, `snapshot`; `progress` for a stage that is not finished.
-        status: `unfinished` has at most checkpoints; `damaged` cannot be read as committed.
+        status: `unfinished` has at most checkpoints; `damaged` cannot be read as committed;
+            `newer` only a newer dmtsearch can read.
         size: Bytes of payload, for `unfinished` of all its checkpoints.
         created: Commit (or last checkpoint), UTC, ISO 8601; "" where unknown.
         name: The record's `name`, or "".
@@ -30,7 +32,7 @@ class ObjectInfo:
 
     key: str
     kind: str
-    status: Literal["done", "failed", "unfinished", "damaged"]
+    status: Literal["done", "failed", "unfinished", "damaged", "newer"]
     size: int
     created: str
     name: str
@@ -56,6 +58,19 @@ class Leftover:
     what: Literal["attempt", "temporary", "checkpoint", "unfinished", "quarantine", "lease"]
     size: int
     age_s: float
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something in the store that is passed over: it blocks nothing, and `gc` never removes it.
+
+    Args:
+        path: The file or folder, below the store's root.
+        reason: Why, as in "PATH: ...".
+    """
+
+    path: str
+    reason: str
 
 
 @dataclass
@@ -110,12 +125,49 @@ def list_objects(disk: Disk) -> tuple[ObjectInfo, ...]:
     return tuple(sorted(lines, key=lambda line: (line.created, line.key)))
 
 
-def _line(key: str, found: StoredObject | Damaged, entry: Entry, running: bool) -> ObjectInfo:
-    if isinstance(found, Damaged):
+def skipped(disk: Disk) -> tuple[Skipped, ...]:
+    """Return what every look at the store passes over, by path."""
+    found = []
+    for key, entry in entries(disk, paths.OBJECTS).items():
+        there = find_object(disk, key) if entry.manifest is not None else None
+        if isinstance(there, Newer):
+            found.append(Skipped(paths.object_manifest(key), there.reason))
+    for key, entry in entries(disk, paths.PROGRESS).items():
+        for folder in entry.folders:
+            if (reason := _newer_slot(disk, key, folder)) is not None:
+                found.append(Skipped(folder, reason))
+    for key, entry in entries(disk, paths.QUARANTINE).items():
+        for folder in entry.folders:
+            if (reason := _newer_slot(disk, key, folder)) is not None:
+                found.append(Skipped(folder, reason))
+    for key in entries(disk, paths.LEASES):
+        if key and (reason := bad_lease(disk, key)) is not None:
+            found.append(Skipped(paths.lease(key), reason))
+    return tuple(sorted(found, key=lambda item: item.path))
+
+
+def _newer_slot(disk: Disk, key: str, folder: str) -> str | None:
+    """Return what is newer in a folder with a manifest, or None."""
+    try:
+        decode_slot(disk, key, folder)
+    except NewerFormatError as error:
+        return str(error)
+    except (FileNotFoundError, BadManifestError):
+        pass
+    return None
+
+
+def _line(
+    key: str, found: StoredObject | Damaged | Newer, entry: Entry, running: bool
+) -> ObjectInfo:
+    if isinstance(found, Damaged | Newer):
         size = sum(fact.size for facts in entry.folders.values() for fact in facts)
-        return ObjectInfo(key, "", "damaged", size, "", "", running)
+        status_odd: Literal["damaged", "newer"] = (
+            "newer" if isinstance(found, Newer) else "damaged"
+        )
+        return ObjectInfo(key, "", status_odd, size, "", "", running)
     status: Literal["done", "failed"] = "failed" if found.failed else "done"
-    name = str(found.record.get("name", ""))
+    name = _name(found.record)
     return ObjectInfo(key, found.kind, status, found.size, found.created, name, running)
 
 
@@ -124,11 +176,15 @@ def _unfinished(disk: Disk, key: str, entry: Entry, running: bool) -> ObjectInfo
     for folder in sorted(entry.folders, reverse=True):
         try:
             slot = decode_slot(disk, key, folder)
-        except (FileNotFoundError, BadManifestError):
+        except (FileNotFoundError, BadManifestError, NewerFormatError):
             continue
-        name = str(slot.record.get("name", ""))
+        name = _name(slot.record)
         return ObjectInfo(key, "progress", "unfinished", size, slot.created, name, running)
     return ObjectInfo(key, "progress", "unfinished", size, "", "", running)
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    return printable_line(str(record.get("name", "")))
 
 
 def last_used(found: StoredObject, fact: FileFact) -> float:
@@ -141,11 +197,18 @@ def leftovers(disk: Disk) -> Iterator[Leftover]:
     """Yield all that no object needs, whatever its age and whoever may still write it."""
     now = time.time()
     finished = set()
+    quarantined = entries(disk, paths.QUARANTINE)
+    newer = {
+        key: {folder for folder in entry.folders if _newer_slot(disk, key, folder) is not None}
+        for key, entry in quarantined.items()
+    }
     for key, entry in entries(disk, paths.OBJECTS).items():
         found = find_object(disk, key) if entry.manifest is not None else None
         if isinstance(found, StoredObject):
             finished.add(key)
-        if not isinstance(found, Damaged):  # first `verify` must set it aside, whole
+        # A damaged object must first be set aside, whole; which folders belong to one of a newer
+        # dmtsearch only that one knows.
+        if not isinstance(found, Damaged | Newer) and not newer.get(key):
             needed = f"{paths.object_folder(key)}/{found.attempt}" if found else ""
             for folder, facts in entry.folders.items():
                 if folder != needed:
@@ -154,17 +217,20 @@ def leftovers(disk: Disk) -> Iterator[Leftover]:
     for key, entry in entries(disk, paths.PROGRESS).items():
         of_use = _newest_slots(entry) if key not in finished else []
         for folder, facts in entry.folders.items():
+            if _newer_slot(disk, key, folder) is not None:
+                continue
             what: Literal["unfinished", "checkpoint"] = (
                 "unfinished" if folder in of_use else "checkpoint"
             )
             yield _leftover(folder, key, what, facts, now)
         yield from _temporary(key, entry, now)
-    for key, entry in entries(disk, paths.QUARANTINE).items():
+    for key, entry in quarantined.items():
         for folder, facts in entry.folders.items():
-            yield _leftover(folder, key, "quarantine", facts, now)
+            if folder not in newer[key]:
+                yield _leftover(folder, key, "quarantine", facts, now)
     for key, entry in entries(disk, paths.LEASES).items():
         yield from _temporary(key, entry, now)
-        if key and not is_live(disk, key):
+        if key and bad_lease(disk, key) is None and not is_live(disk, key):
             yield Leftover(paths.lease(key), key, "lease", 0, 0.0)
 
 

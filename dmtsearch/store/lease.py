@@ -12,10 +12,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 
+from pydantic import BaseModel, Field, ValidationError
+
 from dmtsearch.errors import UsageError
 from dmtsearch.store import paths
-from dmtsearch.store.disk import Disk
+from dmtsearch.store.disk import Disk, OddFileError
 from dmtsearch.store.process import Process, is_dead, this_process
+from dmtsearch.store.strict import STRICT, first_problem
+
+MAX_TTL_S = 7 * 24 * 3600.0
+"""A lease for longer is none: work done twice is better than work that nobody may do."""
+_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -44,15 +51,61 @@ class Holder:
         return abs(time.time() - self.renewed) <= self.ttl_s and not is_dead(self.process)
 
 
+class _ProcessFields(BaseModel):
+    model_config = STRICT
+
+    host: str
+    machine: str
+    pid: int = Field(ge=1)
+    started: int
+
+
+class _Fields(BaseModel):
+    """The fields of a lease file, with the type of each; fields are only ever added."""
+
+    model_config = STRICT
+
+    process: _ProcessFields
+    token: str
+    renewed: float
+    ttl_s: float = Field(gt=0, le=MAX_TTL_S)
+
+
+class BadLeaseError(ValueError):
+    """A lease file says nothing that can be used; the text says why."""
+
+
 def read_holder(disk: Disk, key: str) -> Holder | None:
     """Return what the lease file of `key` says, or None where there is none that can be read."""
     try:
-        body = json.loads(disk.read(paths.lease(paths.check_key(key))))
-        return Holder(Process(**body.pop("process")), **body)
+        return decode_holder(disk.read(paths.lease(paths.check_key(key)), limit=_MAX_BYTES))
+    except (FileNotFoundError, OddFileError, BadLeaseError):
+        return None  # half a file: its writer was stopped, or its file system is not atomic
+
+
+def decode_holder(data: bytes) -> Holder:
+    """Return what the bytes of a lease file say.
+
+    Raises:
+        BadLeaseError: They are no lease; the text names the field.
+    """
+    try:
+        fields = _Fields.model_validate_json(data)
+    except ValidationError as error:
+        raise BadLeaseError(f"it is no lease: {first_problem(error)}") from None
+    process = Process(**dict(fields.process))
+    return Holder(process, fields.token, fields.renewed, fields.ttl_s)
+
+
+def bad_lease(disk: Disk, key: str) -> str | None:
+    """Return why the lease file of `key` cannot be read, or None where it can or there is none."""
+    try:
+        decode_holder(disk.read(paths.lease(paths.check_key(key)), limit=_MAX_BYTES))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None  # half a file: its writer was stopped, or its file system is not atomic
+    except (OddFileError, BadLeaseError) as error:
+        return str(error)
+    return None
 
 
 def _encode(holder: Holder) -> bytes:
@@ -130,12 +183,14 @@ def take_lease(disk: Disk, key: str, *, ttl_s: float, heartbeat_s: float) -> Lea
     """Return a lease on `key`, or None while another process (or thread) holds a live one.
 
     Raises:
-        UsageError: The heartbeat is not shorter than the ttl.
+        UsageError: The heartbeat is not shorter than the ttl, or the ttl longer than a week.
     """
     if not 0 < heartbeat_s < ttl_s:
         raise UsageError(
             f"a lease needs 0 < heartbeat_s < ttl_s, got heartbeat {heartbeat_s}, ttl {ttl_s}"
         )
+    if ttl_s > MAX_TTL_S:
+        raise UsageError(f"a lease ends after at most {MAX_TTL_S:.0f} s, got ttl {ttl_s}")
     path = paths.lease(paths.check_key(key))
     holder = Holder(this_process(), secrets.token_hex(8), time.time(), ttl_s)
     with disk.guard(paths.GUARD):

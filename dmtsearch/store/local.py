@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
-from dmtsearch.store.disk import FileFact
+from dmtsearch.store.disk import FileFact, OddFileError
 from dmtsearch.store.paths import TEMPORARY
 
 if sys.platform != "win32":
@@ -34,13 +35,42 @@ class LocalDisk:
         """The folder."""
         return str(self.root)
 
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes."""
-        return (self.root / path).read_bytes()
+    def _in(self, path: str, *, whole: bool = True) -> Path:
+        """Return where `path` lies, or refuse what is no folder on the way to it.
+
+        The root and the areas may be links: whoever has the store may spread it over disks.
+
+        Args:
+            path: Below the root.
+            whole: Look at its last part too, not only at the folders above.
+        """
+        parts = path.split("/")
+        for end in range(2, len(parts) + whole):
+            here = "/".join(parts[:end])
+            try:
+                mode = (self.root / here).lstat().st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                break
+            if stat.S_ISLNK(mode):
+                raise OddFileError("a symbolic link", here)
+            if end < len(parts) and not stat.S_ISDIR(mode):
+                raise OddFileError("no folder", here)
+        return self.root / path
+
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        """Return a file's bytes, of a larger one only the first `limit`."""
+        file = self._in(path)
+        mode = file.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+        if not stat.S_ISREG(mode):
+            raise OddFileError("no regular file", path)
+        with file.open("rb") as opened:
+            return opened.read() if limit is None else opened.read(limit)
 
     def add_all(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Write new files and flush them and their folders."""
-        targets = {self.root / folder / name: data for name, data in files.items()}
+        targets = {self._in(f"{folder}/{name}"): data for name, data in files.items()}
         for target, data in targets.items():
             _write_new(target, data, durable=True)
         for parent in {target.parent for target in targets}:
@@ -48,7 +78,7 @@ class LocalDisk:
 
     def create(self, path: str, data: bytes, *, durable: bool = True) -> None:
         """Write beside, then give the file its name by a hard link, which fails if it is taken."""
-        target = self.root / path
+        target = self._in(path, whole=False)
         beside = _beside(target)
         try:
             _write_new(beside, data, durable=durable)
@@ -67,7 +97,7 @@ class LocalDisk:
 
     def replace(self, path: str, data: bytes) -> None:
         """Write beside, then rename. Not flushed: a crash of the machine may undo it."""
-        target = self.root / path
+        target = self._in(path, whole=False)
         beside = _beside(target)
         try:
             _write_new(beside, data, durable=False)
@@ -78,10 +108,14 @@ class LocalDisk:
     def touch(self, path: str) -> None:
         """Set the file's time of change to now; a store that one may only read stays as it is."""
         with suppress(OSError):
-            os.utime(self.root / path)
+            os.utime(self._in(path))
 
     def files(self, folder: str) -> Iterator[FileFact]:
-        """Yield every file below `folder`, which may be "" for all."""
+        """Yield every file below `folder`, which may be "" for all; a link is one, as it lies."""
+        try:
+            self._in(folder)
+        except OddFileError:
+            return
         waiting = [folder]
         while waiting:
             here = waiting.pop()
@@ -95,24 +129,26 @@ class LocalDisk:
                     waiting.append(path)
                     continue
                 with suppress(FileNotFoundError):
-                    facts = entry.stat()
+                    facts = entry.stat(follow_symlinks=False)
                     yield FileFact(path, facts.st_size, facts.st_mtime)
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file or folder."""
-        goal = self.root / target
+        """Rename a file or folder; a link itself, never what it leads to."""
+        goal = self._in(target, whole=False)
         _make_folder(goal.parent)
-        (self.root / source).rename(goal)
+        self._in(source, whole=False).rename(goal)
 
     def remove(self, path: str) -> None:
         """Remove a file and the folders that it leaves empty."""
-        target = self.root / path
+        target = self._in(path, whole=False)
         target.unlink(missing_ok=True)
         self._remove_empty(target.parent)
 
     def remove_tree(self, folder: str) -> None:
         """Remove a folder and the folders above that it leaves empty."""
-        target = self.root / folder
+        target = self._in(folder, whole=False)
+        if target.is_symlink():
+            target.unlink(missing_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         if target.exists():
             # Say what stood in the way; only another process that also removes is no trouble.
@@ -140,7 +176,7 @@ class LocalDisk:
         Gives up after some seconds, since a paused process may hold it: then two may be inside,
         which costs work and never results.
         """
-        target = self.root / path
+        target = self._in(path)
         with _open(target, exclusive=False) as file:
             if sys.platform != "win32":
                 give_up = time.monotonic() + _GUARD_S

@@ -7,11 +7,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
+from pydantic import BaseModel, Field, ValidationError
+
 from dmtsearch.errors import StoreError, nearest
 from dmtsearch.files import canonical_json, sha256_bytes, sha256_text
+from dmtsearch.printable import printable_line
 from dmtsearch.store import paths
+from dmtsearch.store.strict import STRICT, first_problem
 
 FORMAT = 1
+MAX_BYTES = 64 << 20
+"""Of a manifest: a long history is some hundred KiB."""
 ObjectKind = Literal["stage", "hint_phase", "snapshot"]
 Kind = ObjectKind | Literal["progress"]
 _KINDS = (*get_args(ObjectKind), "progress")
@@ -65,6 +71,45 @@ class Manifest:
 
 class BadManifestError(ValueError):
     """A manifest's bytes are not what was written; the text says why."""
+
+
+class NewerFormatError(ValueError):
+    """A newer dmtsearch wrote it: nothing is wrong with it, but only that one can read it.
+
+    Args:
+        reason: What is new in it.
+        body: The manifest, of which only its payload's folder is looked at.
+    """
+
+    def __init__(self, reason: str, body: Mapping[str, Any]) -> None:
+        super().__init__(reason)
+        attempt = body.get("attempt")
+        known = isinstance(attempt, str) and paths.is_folder_name(attempt)
+        self.attempt: str = attempt if isinstance(attempt, str) and known else ""
+
+
+class _FileEntry(BaseModel):
+    model_config = STRICT
+
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    path: str
+
+
+class _Body(BaseModel):
+    """The fields of a `manifest.json`, with the type of each; fields are only ever added."""
+
+    model_config = STRICT
+
+    key: str
+    kind: str
+    status: str
+    created: str
+    host: str
+    attempt: str
+    files: dict[str, _FileEntry]
+    record: dict[str, Any]
+    preimage: dict[str, Any] | None
 
 
 def key_of(preimage: Mapping[str, Any]) -> str:
@@ -136,47 +181,89 @@ def encode(manifest: Manifest) -> bytes:
 def decode(data: bytes, key: str) -> Manifest:
     """Return the manifest that `encode` wrote for `key`.
 
+    Whoever may write to the store can write a manifest with a right hash, so every name in it is
+    checked: what follows from it (a file read, a folder moved or removed) stays in the object's
+    own folder.
+
     Raises:
-        BadManifestError: The bytes were truncated or altered, or belong to another key.
-        StoreError: A newer dmtsearch wrote them.
+        BadManifestError: The bytes were truncated or altered, belong to another key, or hold a
+            name, type or value that no manifest has; the text names the field.
+        NewerFormatError: A newer dmtsearch wrote them.
     """
     body = _body(data)
     try:
-        manifest = Manifest(
-            key=body["key"],
-            kind=body["kind"],
-            status=body["status"],
-            created=body["created"],
-            host=body["host"],
-            attempt=body["attempt"],
-            files={name: FileEntry(**entry) for name, entry in body["files"].items()},
-            record=body["record"],
-            preimage=body["preimage"],
+        checked = _Body.model_validate(body)
+    except ValidationError as error:
+        raise BadManifestError(f"its manifest has a wrong field: {first_problem(error)}") from None
+    manifest = Manifest(
+        **{name: getattr(checked, name) for name in _Body.model_fields if name != "files"},
+        files={name: FileEntry(**dict(entry)) for name, entry in checked.files.items()},
+    )
+    if manifest.kind not in _KINDS or manifest.status not in get_args(Status):
+        raise NewerFormatError(
+            f"an object of kind {_shown(manifest.kind)} and status {_shown(manifest.status)}, "
+            "which this dmtsearch does not know; a newer one may",
+            body,
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadManifestError(f"its manifest lacks a field ({error})") from error
     if manifest.key != key:
-        raise BadManifestError(f"its manifest is that of {manifest.key[:12]}")
-    if not all(paths.is_name(entry.path) for entry in manifest.files.values()):
-        raise BadManifestError("its manifest names a file outside its folder")
+        raise BadManifestError(f"its manifest is that of {printable_line(manifest.key)[:12]}")
+    _check_names(manifest)
+    _check_time(manifest.created)
     if manifest.preimage is not None and key_of(manifest.preimage) != key:
         raise BadManifestError("its pre-image has another hash than its key")
     return manifest
+
+
+def _check_names(manifest: Manifest) -> None:
+    if not paths.is_folder_name(manifest.attempt):
+        raise BadManifestError(
+            f"its manifest gives {_shown(manifest.attempt)} as its payload's folder, which is no "
+            "name of a folder in its own"
+        )
+    for name, entry in manifest.files.items():
+        if not paths.is_name(name) or entry.path != f"{manifest.attempt}/{name}":
+            raise BadManifestError(
+                f"its manifest names a file outside its folder: {_shown(entry.path)} for "
+                f"{_shown(name)}"
+            )
+
+
+def _check_time(created: str) -> None:
+    try:
+        moment = datetime.fromisoformat(created)
+        if moment.tzinfo is None:
+            raise ValueError("without a time zone")
+        moment.timestamp()
+    except (ValueError, OverflowError) as error:
+        raise BadManifestError(
+            f"its manifest gives {_shown(created)} as its time, which is none in ISO 8601"
+        ) from error
+
+
+def _shown(text: str) -> str:
+    return repr(printable_line(text)[:80])
 
 
 def _body(data: bytes) -> dict[str, Any]:
     try:
         body = json.loads(data)
         found, check = body["format"], body.pop("check")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadManifestError(
             f"its manifest is truncated or no manifest ({len(data)} bytes)"
         ) from error
-    if isinstance(found, int) and found > FORMAT:
-        raise StoreError(
-            f"the store was written by a newer dmtsearch (manifest format {found}, known "
-            f"{FORMAT}); update dmtsearch, or name another store"
+    if type(found) is not int or found < 1:
+        raise BadManifestError(f"its manifest has {_shown(str(found))} as its format, not 1")
+    if found > FORMAT:
+        raise NewerFormatError(
+            f"written by a newer dmtsearch (manifest format {_shown(str(found))}, known "
+            f"{FORMAT}); update dmtsearch to use it",
+            body,
         )
-    if sha256_text(canonical_json(body)) != check:
+    try:
+        altered = sha256_text(canonical_json(body)) != check
+    except (ValueError, TypeError, RecursionError):  # NaN, or half a pair of UTF-16
+        altered = True
+    if altered:
         raise BadManifestError("its manifest was altered")
     return dict(body)

@@ -10,8 +10,8 @@ from dmtsearch.errors import DamagedError, StoreError
 from dmtsearch.files import sha256_bytes
 from dmtsearch.store import manifest as manifests
 from dmtsearch.store import paths
-from dmtsearch.store.disk import Disk
-from dmtsearch.store.manifest import BadManifestError, Manifest
+from dmtsearch.store.disk import Disk, OddFileError
+from dmtsearch.store.manifest import BadManifestError, Manifest, NewerFormatError
 from dmtsearch.store.trouble import telling
 
 _TRIES = 5
@@ -122,6 +122,26 @@ class Damaged:
         key: The object's key.
         reason: What is wrong, as in "is damaged: ...".
         attempt: The folder of its payload, or "" where the manifest cannot tell.
+        seen: Hash of the manifest's bytes as they were read; "" where they were not.
+        link: What stands in the place of the manifest (or of a folder above it) and is none: a
+            link, a pipe. A path in the store, or "".
+    """
+
+    key: str
+    reason: str
+    attempt: str
+    seen: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Newer:
+    """An object that only a newer dmtsearch can read; it is passed over and never removed.
+
+    Args:
+        key: The object's key.
+        reason: What it is, as in "stored object ... is ...".
+        attempt: The folder of its payload, or "" where the manifest gives none.
         seen: Hash of the manifest's bytes as they were read.
     """
 
@@ -135,30 +155,43 @@ def read_payload(disk: Disk, folder: str, manifest: Manifest, name: str) -> byte
     """Return the verified bytes of payload `name` below `folder`, or raise DamagedError."""
     entry = manifest.files[name]
     try:
-        data = disk.read(f"{folder}/{entry.path}")
+        data = disk.read(f"{folder}/{entry.path}", limit=entry.size + 1)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise DamagedError(manifest.key, f"its file {name} is missing") from error
+    except OddFileError as error:
+        raise DamagedError(manifest.key, f"its file {name}: {error}") from error
     if len(data) != entry.size:
+        more = len(data) > entry.size
         raise DamagedError(
-            manifest.key, f"its file {name} has {len(data)} bytes in place of {entry.size}"
+            manifest.key,
+            f"its file {name} has {'more than ' if more else ''}{min(len(data), entry.size)} "
+            f"bytes{'' if more else f' in place of {entry.size}'}",
         )
     if sha256_bytes(data) != entry.sha256:
         raise DamagedError(manifest.key, f"its file {name} was altered (sha256 differs)")
     return data
 
 
-def find_object(disk: Disk, key: str, *, verify: bool = False) -> StoredObject | Damaged | None:
+def find_object(
+    disk: Disk, key: str, *, verify: bool = False
+) -> StoredObject | Damaged | Newer | None:
     """Return the object of `key`: one read, or with `verify` one of every payload file too."""
     folder = paths.object_folder(paths.check_key(key))
     try:
-        data = disk.read(paths.object_manifest(key))
+        data = disk.read(paths.object_manifest(key), limit=manifests.MAX_BYTES)
     except FileNotFoundError:
         return None
+    except IsADirectoryError:
+        return Damaged(key, "its manifest is a folder", "", "", paths.object_manifest(key))
+    except OddFileError as error:
+        return Damaged(key, f"its manifest cannot be read: {error}", "", "", error.path)
     seen = sha256_bytes(data)
     try:
         found = StoredObject(manifests.decode(data, key), disk, folder, seen)
     except BadManifestError as error:
         return Damaged(key, str(error), "", seen)
+    except NewerFormatError as error:
+        return Newer(key, str(error), error.attempt, seen)
     reason = found.damage() if verify else None
     return found if reason is None else Damaged(key, reason, found.attempt, seen)
 
@@ -166,7 +199,8 @@ def find_object(disk: Disk, key: str, *, verify: bool = False) -> StoredObject |
 def put_object(disk: Disk, files: Mapping[str, bytes], draft: Manifest) -> StoredObject:
     """Commit `draft` with its payload, or return the object that was there first.
 
-    A damaged object that stands in the way is set aside.
+    A damaged object that stands in the way is set aside, and one that only a newer dmtsearch can
+    read: there it lies whole, and `gc` leaves it alone.
     """
     for _ in range(_TRIES):
         there = find_object(disk, draft.key, verify=True)
@@ -219,18 +253,22 @@ def _stands(disk: Disk, mine: StoredObject) -> bool | None:
         return None
 
 
-def set_aside(disk: Disk, what: Damaged | StoredObject) -> str:
+def set_aside(disk: Disk, what: Damaged | Newer | StoredObject) -> str:
     """Move an object to the quarantine and return where it lies, or "" where it had gone.
 
     The manifest goes first: from then on the key is free.
     """
     source = paths.object_manifest(what.key)
     target = paths.quarantine(what.key, paths.new_identity())
+    link = what.link if isinstance(what, Damaged) else ""
     try:
+        if link:
+            disk.move(link, f"{target}/{link.rpartition('/')[2]}")
+            return f"{disk.where}/{target}"
         if sha256_bytes(disk.read(source)) != what.seen:
             return ""  # somebody set it aside and a new one stands there
         disk.move(source, f"{target}/{paths.MANIFEST}")
-    except FileNotFoundError:
+    except (FileNotFoundError, OddFileError):
         return ""
     if what.attempt:
         with suppress(FileNotFoundError):

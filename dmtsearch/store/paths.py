@@ -9,6 +9,7 @@ from dmtsearch.errors import StoreError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+_LONGEST = 200  # characters; file systems take 255 bytes
 _ID_TIME = "%Y%m%dT%H%M%S.%fZ"
 
 MANIFEST = "manifest.json"
@@ -45,7 +46,12 @@ def check_name(name: str) -> str:
 
 def is_name(name: str) -> bool:
     """Tell whether `name` is a relative path that stays inside its folder."""
-    return _NAME.fullmatch(name) is not None
+    return _NAME.fullmatch(name) is not None and len(name) <= _LONGEST
+
+
+def is_folder_name(name: str) -> bool:
+    """Tell whether `name` is one folder in the folder that it is looked up in."""
+    return is_name(name) and "/" not in name and name != MANIFEST
 
 
 def object_folder(key: str) -> str:
@@ -116,6 +122,8 @@ class Place:
 def place_of(path: str) -> Place | None:
     """Return what `path` belongs to, or None where it is no path of a store."""
     parts = path.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):
+        return None  # keys of an object store may hold these; no path of ours does
     temporary = parts[-1].startswith(".") and parts[-1].endswith(TEMPORARY)
     area = parts[0]
     if area in (OBJECTS, PROGRESS) and len(parts) >= 4 and _KEY.fullmatch(parts[2]):

@@ -1,5 +1,6 @@
 """In-stage checkpoints: the last whole one is found, whenever the writer was killed."""
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,11 +9,12 @@ from typing import Any
 from dmtsearch.errors import DamagedError
 from dmtsearch.store import manifest as manifests
 from dmtsearch.store import paths
-from dmtsearch.store.disk import Disk
-from dmtsearch.store.manifest import BadManifestError, Manifest, new_manifest
+from dmtsearch.store.disk import Disk, OddFileError
+from dmtsearch.store.manifest import BadManifestError, Manifest, NewerFormatError, new_manifest
 from dmtsearch.store.objects import read_payload
 
 KEPT = 2
+_NUMBER = re.compile("[0-9]{8,12}")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,10 @@ def load_progress(
             }
         except FileNotFoundError:
             continue  # removed meanwhile by a newer save
+        except NewerFormatError as error:
+            if on_damage is not None:
+                on_damage(f"a checkpoint of {key[:12]} is passed over: {error}")
+            continue
         except (BadManifestError, DamagedError) as error:
             reason = error.reason if isinstance(error, DamagedError) else str(error)
             where = _set_aside(disk, key, slot.folder)
@@ -101,8 +107,18 @@ def _set_aside(disk: Disk, key: str, folder: str) -> str:
 
 
 def decode_slot(disk: Disk, key: str, folder: str) -> Manifest:
-    """Return the manifest of the slot in `folder`."""
-    return manifests.decode(disk.read(f"{folder}/{paths.MANIFEST}"), key)
+    """Return the manifest of the slot in `folder`.
+
+    Raises:
+        FileNotFoundError: It has none (any more).
+        BadManifestError: What lies there is none.
+        NewerFormatError: A newer dmtsearch wrote it.
+    """
+    try:
+        data = disk.read(f"{folder}/{paths.MANIFEST}", limit=manifests.MAX_BYTES)
+    except (OddFileError, IsADirectoryError) as error:
+        raise BadManifestError(f"its manifest cannot be read: {error}") from error
+    return manifests.decode(data, key)
 
 
 def drop_progress(disk: Disk, key: str) -> None:
@@ -121,6 +137,6 @@ def _slots(disk: Disk, key: str) -> list[_Slot]:
     slots = [
         _Slot(int(number), folder, whole)
         for folder, whole in complete.items()
-        if (number := folder.rpartition("/")[2].partition("-")[0]).isdecimal()
+        if _NUMBER.fullmatch(number := folder.rpartition("/")[2].partition("-")[0])
     ]
     return sorted(slots, key=lambda slot: (slot.number, slot.folder), reverse=True)

@@ -50,8 +50,8 @@ class RemoteDisk:
             if info["type"] == "file":
                 raise NotADirectoryError(errno.ENOTDIR, "a file stands there", self.url)
 
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes."""
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        """Return a file's bytes, whole: an object store holds no more than was put into it."""
         with _as_os_error():
             return bytes(self.fs.cat_file(self._path(path)))
 

@@ -10,10 +10,10 @@ from dmtsearch.store import collect, explain, inventory, lease, objects, progres
 from dmtsearch.store.collect import GcReport
 from dmtsearch.store.disk import Disk
 from dmtsearch.store.explain import Closest, Difference
-from dmtsearch.store.inventory import ObjectInfo
+from dmtsearch.store.inventory import ObjectInfo, Skipped
 from dmtsearch.store.lease import Holder, Lease
 from dmtsearch.store.manifest import ObjectKind, new_manifest
-from dmtsearch.store.objects import Damaged, StoredObject
+from dmtsearch.store.objects import Damaged, Newer, StoredObject
 from dmtsearch.store.progress import Progress
 from dmtsearch.store.trouble import telling
 from dmtsearch.store.verify import VerifyReport, verify_store
@@ -52,7 +52,7 @@ class Store:
 
     # Objects
 
-    def find(self, key: str, *, verify: bool = False) -> StoredObject | Damaged | None:
+    def find(self, key: str, *, verify: bool = False) -> StoredObject | Damaged | Newer | None:
         """Return what stands at `key`: one read, or with `verify` one of each payload file too."""
         with self._telling(f"read object {key[:12]}"):
             return objects.find_object(self._disk, key, verify=verify)
@@ -70,7 +70,8 @@ class Store:
             key: 64 hex digits.
             verify: Read and compare every payload file now, not only when it is asked for.
             on_damage: What to do with a damaged object: with a listener it is set aside, the
-                listener gets one sentence saying so, and None is returned.
+                listener gets one sentence saying so, and None is returned. One that only a newer
+                dmtsearch can read stays, the listener hears of it, and None is returned.
 
         Raises:
             DamagedError: The object is damaged and there is no listener.
@@ -79,7 +80,13 @@ class Store:
         if isinstance(found, StoredObject):
             self._disk.touch(f"{found.folder}/manifest.json")
             return found
-        if found is not None:
+        if isinstance(found, Newer):
+            if on_damage is not None:
+                on_damage(
+                    f"stored object {key[:12]} is not used: {found.reason} (it goes to the "
+                    "quarantine, whole, once the stage is trained again here)"
+                )
+        elif found is not None:
             if on_damage is None:
                 raise DamagedError(key, found.reason)
             where = self.set_aside(found)
@@ -128,7 +135,7 @@ class Store:
         with self._telling(f"commit the failure of {key[:12]}"):
             return objects.put_object(self._disk, {}, draft)
 
-    def set_aside(self, what: Damaged | StoredObject) -> str:
+    def set_aside(self, what: Damaged | Newer | StoredObject) -> str:
         """Move an object to the quarantine, so that its key is free.
 
         Returns:
@@ -199,7 +206,7 @@ class Store:
             if mine is not None:
                 # It may have been finished between the look and the lease.
                 try:
-                    if self.find(key) is None:
+                    if not isinstance(self.find(key), StoredObject):
                         return mine
                 except BaseException:
                     mine.release()
@@ -239,6 +246,11 @@ class Store:
         """Return a line for each object and each unfinished stage, oldest first."""
         with self._telling("list it"):
             return inventory.list_objects(self._disk)
+
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Return what is passed over: objects of a newer dmtsearch, leases that are none."""
+        with self._telling("list it"):
+            return inventory.skipped(self._disk)
 
     def verify(self, *, repair: bool = False) -> VerifyReport:
         """Read every byte and say what is whole; with `repair`, set damaged objects aside."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk
-from dmtsearch.store.inventory import Leftover, entries, leftovers
-from dmtsearch.store.objects import Damaged, find_object, set_aside
+from dmtsearch.store.inventory import Leftover, Skipped, entries, leftovers, skipped
+from dmtsearch.store.objects import Damaged, StoredObject, find_object, set_aside
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,14 @@ class VerifyReport:
         damaged: The others.
         set_aside: Where the damaged ones lie now, with `repair`.
         leftovers: What no object needs; `gc` removes it.
+        skipped: What is passed over: an object of a newer dmtsearch, a lease that is none.
     """
 
     whole: int
     damaged: tuple[Damaged, ...]
     set_aside: tuple[str, ...]
     leftovers: tuple[Leftover, ...]
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -39,7 +41,7 @@ def verify_store(disk: Disk, *, repair: bool) -> VerifyReport:
             damaged.append(found)
             if repair:
                 moved.append(set_aside(disk, found))
-        elif found is not None:
+        elif isinstance(found, StoredObject):
             whole += 1
     rest = tuple(sorted(leftovers(disk), key=lambda leftover: leftover.path))
-    return VerifyReport(whole, tuple(damaged), tuple(moved), rest)
+    return VerifyReport(whole, tuple(damaged), tuple(moved), rest, skipped(disk))

@@ -16,6 +16,7 @@ from torch import nn
 
 from dmtsearch.files import canonical_json, sha256_bytes, sha256_file, sha256_text
 from dmtsearch.models import canonical_model
+from dmtsearch.reading import refuse_odd_file
 from dmtsearch.schedule import Optimizer, Soft, Stage
 from dmtsearch.training.batch import View
 from dmtsearch.training.build import OBJECT
@@ -203,6 +204,7 @@ def model_identity(
     identity = dict(canonical_model(model))
     weights = model.get("weights")
     if isinstance(weights, str) and weights.endswith(".safetensors"):
+        refuse_odd_file(folder / weights)  # the bytes of a device have no end
         identity["weights"] = {"sha256": sha256_file(folder / weights)}
     if "factory" in model:
         identity["source"] = source_hash(model["factory"])

@@ -154,7 +154,7 @@ def test_a_disk_that_is_away_costs_no_heartbeat_its_life(store, monkeypatch):
     lease = store.lease(KEY, ttl_s=600, heartbeat_s=500)
     disk = type(store._disk)
 
-    def away(self, path):
+    def away(self, path, **kwargs):
         raise OSError("away")
 
     with monkeypatch.context() as patch:

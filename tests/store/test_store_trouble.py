@@ -106,10 +106,10 @@ def test_a_commit_of_unknown_outcome_removes_nothing(store, monkeypatch):
         gone.append(path)
         raise ConnectionResetError
 
-    def no_answer(self, path):
+    def no_answer(self, path, **kwargs):
         if gone:
             raise ConnectionResetError
-        return read(self, path)
+        return read(self, path, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(disk, "create", cut_off)
@@ -138,10 +138,10 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_passed_over(store, monkeypat
     disk = type(store._disk)
     read = disk.read
 
-    def vanishing(self, path):
+    def vanishing(self, path, **kwargs):
         if "/00000002-" in path:
             raise FileNotFoundError(path)
-        return read(self, path)
+        return read(self, path, **kwargs)
 
     monkeypatch.setattr(disk, "read", vanishing)
     assert store.load_progress(KEY, on_damage=pytest.fail).files == {"w": b"older"}
