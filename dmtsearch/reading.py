@@ -26,11 +26,15 @@ def refuse_odd_file(path: str | Path) -> int:
             a socket.
     """
     try:
-        return _size(path, os.stat(path))
+        facts = os.stat(path)
     except OSError as error:
         raise _refusal(path, error) from None
     except ValueError as error:  # a NUL byte, or a name that the file system cannot encode
         raise FileError(str(path), f"cannot be read: {error}") from None
+    for is_kind, reason in _KINDS:
+        if is_kind(facts.st_mode):
+            raise FileError(str(path), reason)
+    return facts.st_size
 
 
 def read_bytes(path: str | Path, *, limit: int) -> bytes:
@@ -62,13 +66,6 @@ def read_text(path: str | Path, *, limit: int) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise FileError(str(path), f"is not UTF-8 (line {line}); save it as UTF-8") from None
-
-
-def _size(path: str | Path, facts: os.stat_result) -> int:
-    for is_kind, reason in _KINDS:
-        if is_kind(facts.st_mode):
-            raise FileError(str(path), reason)
-    return facts.st_size
 
 
 def _too_large(path: str | Path, limit: int) -> FileError:

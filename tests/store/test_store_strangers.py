@@ -10,7 +10,7 @@ from store_pieces import OLD, all_paths
 
 from dmtsearch.errors import DmtSearchError, StoreError
 from dmtsearch.files import canonical_json, sha256_text
-from dmtsearch.store import Damaged, Newer, open_store, paths
+from dmtsearch.store import Newer, open_store, paths
 
 KEY = "ab" * 32
 OTHER = "cd" * 32
