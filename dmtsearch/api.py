@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmtsearch.errors import ScheduleError
+from dmtsearch.notebook import counted, html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule, override
 from dmtsearch.schedule import load_schedule as load_schedule
-from dmtsearch.space import Space, is_space
+from dmtsearch.space import Space, is_space, override_space
 from dmtsearch.space import load_space as load_space
 from dmtsearch.store import Store, open_store
 
@@ -53,6 +54,23 @@ class CheckReport:
     holes: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        if not self.ok:
+            return short_repr(self, counted(len(self.problems), "problem"), *self.problems[:1])
+        stages = shown_names(stage.name for stage in self.schedule.stages) if self.schedule else ""
+        return short_repr(self, "ok", f"stages: {stages}", counted(len(self.holes), "hole"))
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (stage.name, stage.model, f"{stage.params:,}", f"{stage.macs:,}", stage.epochs)
+            for stage in (self.schedule.stages if self.schedule else ())
+        ]
+        facts = {f"problem {number}": text for number, text in enumerate(self.problems, start=1)}
+        facts |= {f"note {number}": text for number, text in enumerate(self.notes, start=1)}
+        columns = ("stage", "model", "params", "MACs", "epochs")
+        title = "Can run" if self.ok else "Cannot run"
+        return html_view(title, facts, columns=columns, rows=rows)
+
     def as_dict(self) -> dict[str, Any]:
         """As `dmtsearch check --json` prints it."""
         found = self.schedule
@@ -68,17 +86,27 @@ class CheckReport:
         }
 
 
-def check(file: str | Path | Schedule | Space, *, store: str | None = None) -> CheckReport:
+def check(
+    file: str | Path | Schedule | Space,
+    *,
+    store: str | None = None,
+    set: Mapping[str, Any] | None = None,
+) -> CheckReport:
     """Check a schedule or a search space: everything wrong at once. Trains nothing.
 
     Args:
         file: A file, or what was loaded from one.
         store: URL of the store whose finished stages are looked up.
+        set: Other values, by document path: `{"stages.student.epochs": 5}`.
     """
     from dmtsearch.deploy.checking import check_schedule
 
     try:
         loaded = _load(file)
+        if set:
+            loaded = (
+                override_space(loaded, set) if isinstance(loaded, Space) else override(loaded, set)
+            )
         schedule = loaded.anchor() if isinstance(loaded, Space) else loaded
         found = check_schedule(schedule, open_store(store, read_only=True))
     except ScheduleError as error:
@@ -154,8 +182,19 @@ def load_bundle(
     return load(folder, model=model, models=models, device=device)
 
 
-def evaluate(folder: str | Path, *, data: Any = None, device: str | None = None) -> Evaluation:
-    """Score a bundle on its test split, or on other data; each opening is written down."""
+def evaluate(
+    folder: str | Path | Bundle | SelectorBundle,
+    *,
+    data: Any = None,
+    device: str | None = None,
+) -> Evaluation:
+    """Score a bundle on its test split, or on other data; each opening is written down.
+
+    Args:
+        folder: Of a bundle, or what `load_bundle` returned.
+        data: Other data; see `dmtsearch.deploy.evaluating.evaluate_bundle`.
+        device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
+    """
     from dmtsearch.deploy.evaluating import evaluate_bundle
 
     return evaluate_bundle(folder, data=data, device=device)

@@ -1,12 +1,14 @@
 """`dmtsearch check`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import console, count, print_json, refuse, say, table
+from dmtsearch.cli.output import console, count, print_json, refuse, say, say_command, table
+from dmtsearch.cli.settings import Settings, read_settings
 from dmtsearch.errors import ScheduleError
 
 
@@ -14,6 +16,7 @@ def check(
     file: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help="A schedule or a search space.")
     ],
+    set: Settings = None,
     json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
     store: Annotated[
         str | None, typer.Option(help="Store whose finished stages are looked up.")
@@ -23,18 +26,18 @@ def check(
 
     Example: `dmtsearch check search_spaces/fashion_mnist_chain.yaml`
     """
-    report = api.check(file, store=store)
+    report = api.check(file, store=store, set=read_settings(set))
     if json:
         print_json(report.as_dict())
     elif report.ok:
-        _print(file, report)
+        _print(file, report, [word for pair in set or [] for word in ("--set", pair)])
     else:
         refuse(ScheduleError(str(file), report.problems))
     if not report.ok:
         raise typer.Exit(1)
 
 
-def _print(file: Path, report: api.CheckReport) -> None:
+def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
     found = report.schedule
     assert found is not None, "a report that is ok has a schedule"
     out = console()
@@ -70,8 +73,9 @@ def _print(file: Path, report: api.CheckReport) -> None:
     say()
     if report.holes:
         say("The table shows the middle of each range and the first of each choice.")
+        say_command("Next: ", "search", file, "--out", f"runs/{file.stem}", *given)
     else:
-        say(f"Next: dmtsearch train {file} --out out/{file.stem}")
+        say_command("Next: ", "train", file, "--out", f"out/{file.stem}", *given)
 
 
 def _row(stage: Any) -> tuple[str, ...]:

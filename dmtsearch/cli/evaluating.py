@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import percent, print_json, say
+from dmtsearch.cli.output import percent, print_json, say, say_command
 from dmtsearch.cli.selecting import tell_selector
 
 
@@ -43,4 +43,4 @@ def evaluate(
     if found.openings:
         times = "time" if found.openings == 1 else "times"
         say(f"The test split of this bundle has been opened {found.openings} {times}.")
-    say(f"Next: dmtsearch export {folder}")
+    say_command("Next: ", "export", folder)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import print_json, say
+from dmtsearch.cli.output import print_json, print_whole, say
 
 if TYPE_CHECKING:
     from dmtsearch.deploy.exporting import Export
@@ -49,7 +49,7 @@ def export(
         f"checked   largest difference of a probability {found.parity.largest:.1g} "
         f"(n = {found.parity.samples} samples)"
     )
-    say(f"Next, where it is to run, in Python: {_next(found)}")
+    print_whole(f"Next, where it is to run, in Python: {_next(found)}")
 
 
 def _told(one: dict[str, Any]) -> str:

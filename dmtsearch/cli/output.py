@@ -1,20 +1,24 @@
 """Printing: facts to standard output, refusals to standard error."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from dmtsearch.cli.fitted import FittedTable, wrap_words
+from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError, ProblemsError
 from dmtsearch.printable import printable
 
+_LABEL = re.compile(r" *(?:\S+ {2,}|- )")
+MOST_HANG = 20
+
 
 def console() -> Console:
-    """The terminal, or plain text of at least 100 columns elsewhere."""
+    """The terminal, or plain text of at least 120 columns elsewhere."""
     out = Console(highlight=False, soft_wrap=False)
     if not out.is_terminal and out.width < 120:
         out = Console(highlight=False, width=120)
@@ -22,13 +26,37 @@ def console() -> Console:
 
 
 def say(text: str = "") -> None:
-    """Print a line as it is: no markup, no wrapping, no control characters."""
+    """Print text: no markup, no control characters; on a terminal, lines break between words."""
+    _print(Console(highlight=False, markup=False, soft_wrap=True), text)
+
+
+def say_command(label: str, *words: object) -> None:
+    """Print a `dmtsearch` command, quoted so that a shell takes it as it is."""
+    print_whole(label + command_line(*words))
+
+
+def print_whole(text: str) -> None:
+    """Print a line that is there to be copied: no break is put into it."""
     Console(highlight=False, markup=False, soft_wrap=True).print(printable(text))
+
+
+def _print(out: Console, text: str, style: str = "") -> None:
+    lines = printable(text).split("\n")
+    if out.is_terminal:
+        lines = [part for line in lines for part in wrap_words(line, out.width, _hang(line))]
+    out.print(Text("\n".join(lines), style))
+
+
+def _hang(line: str) -> int:
+    """Where a line goes on: below its text where that stands after a label or a dash."""
+    label = _LABEL.match(line)
+    return label.end() if label is not None and label.end() <= MOST_HANG else 2
 
 
 def print_json(value: Any) -> None:
     """Print facts for another program."""
-    say(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    print_whole(text)
 
 
 def refuse(error: DmtSearchError) -> None:
@@ -37,24 +65,19 @@ def refuse(error: DmtSearchError) -> None:
     if isinstance(error, ProblemsError):
         count = len(error.problems)
         head = f"{error.where}: {count} problem{'' if count == 1 else 's'}"
-        out.print(Text(printable(head), "bold red"))
+        _print(out, head, "bold red")
         for problem in error.problems:
-            out.print(Text("  - ", "red") + Text(printable(problem)))
+            _print(out, f"  - {problem}")
         return
-    out.print(Text("error: ", "bold red") + Text(printable(str(error))))
+    _print(out, f"error: {error}")
 
 
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str]
-) -> Table:
-    """A table without vertical lines; columns named in `numbers` are right-aligned."""
-    found = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        right = column in numbers
-        found.add_column(column, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        found.add_row(*(Text(printable(cell)) for cell in row))
-    return found
+) -> FittedTable:
+    """A table for terminals of any width; columns named in `numbers` are right-aligned."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    return FittedTable(columns, cells, numbers)
 
 
 def count(value: float | None) -> str:

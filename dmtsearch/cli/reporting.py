@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import say
+from dmtsearch.cli.output import print_whole, say
 
 
 def report(
@@ -31,4 +31,4 @@ def report(
     say()
     say(f"Wrote {written.page} (and {written.markdown.name}, CSV and SVG files beside it).")
     if written.next_command is not None:
-        say(f"Next: {written.next_command}")
+        print_whole(f"Next: {written.next_command}")

@@ -4,9 +4,9 @@ from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from dmtsearch.cli.fitted import FittedTable
 from dmtsearch.cli.output import table
 from dmtsearch.search.live import LiveState, View
 from dmtsearch.search.plain import PlainLines, describe
@@ -51,7 +51,7 @@ class LiveSearch:
             self._live = None
 
 
-def stage_table(state: LiveState) -> Table:
+def stage_table(state: LiveState) -> FittedTable:
     """The stages that train now, and how far they are."""
     rows = [
         (

@@ -1,14 +1,14 @@
 """`dmtsearch search`, `resume` and `status`."""
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dmtsearch.cli.output import console, percent, print_json, say, table
-from dmtsearch.cli.training import read_settings
+from dmtsearch.cli.output import console, percent, print_json, say, say_command, table
+from dmtsearch.cli.settings import Settings, read_settings
+from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError
 
 Trials = Annotated[int | None, typer.Option(help="Search trials in all.")]
@@ -43,14 +43,7 @@ def search(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of proposals and of the trials' schedules.")] = 0,
-    set: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Another value: stages.student.epochs=5. Repeat it.",
-        ),
-    ] = None,
+    set: Settings = None,
 ) -> None:
     """Search a space of switching schedules on Ray, and keep the best.
 
@@ -70,7 +63,7 @@ def search(
         concurrency=concurrency,
         store=store,
         seed=seed,
-        set=read_settings(set or []),
+        set=read_settings(set),
         view=make_view(),
         command=_typed(),
         leave=True,
@@ -134,11 +127,11 @@ def status(
         trials = "trial" if failure["count"] == 1 else "trials"
         say(f"failed    {failure['count']} {trials}: {failure['reason']}")
     if not found.alive:
-        say(f"Next: {_next(run, found.state)}")
+        say_command("Next: ", *_next(run, found.state))
 
 
 def _typed() -> str:
-    return shlex.join(["dmtsearch", *sys.argv[1:]])
+    return command_line(*sys.argv[1:])
 
 
 def _finish(run: Any) -> None:
@@ -146,7 +139,7 @@ def _finish(run: Any) -> None:
     summary = run.summary
     if run.ended == "interrupted":
         say(f"Stopped; everything so far is kept in {run.folder}.")
-        say(f"Go on with: dmtsearch resume {run.folder}")
+        say_command("Go on with: ", "resume", run.folder)
         raise typer.Exit(130)
     counts = summary["trials"]
     if counts["failed"] and not counts["done"] and not counts["pruned"]:
@@ -169,10 +162,10 @@ def _finish(run: Any) -> None:
         console().print(table(("", "arm", *numbers), rows, numbers=numbers))
     say(f"{describe_end(run.ended)} One seed each: the report says what that can show.")
     say(f"Wrote {run.folder}.")
-    say(f"Next: {_next(run.folder, run.ended)}")
+    say_command("Next: ", *_next(run.folder, run.ended))
     if summary["best"] is not None:
         best = run.folder / "best_schedule.yaml"
-        say(f"      dmtsearch train {best} --out out/{run.folder.name}")
+        say_command("      ", "train", best, "--out", f"out/{run.folder.name}")
 
 
 def _row(title: str, best: dict[str, Any] | None) -> tuple[str, ...] | None:
@@ -204,7 +197,7 @@ def describe_end(reason: str | None) -> str:
     return ENDS.get(reason or "", "The search has ended.")
 
 
-def _next(run: Path, state: str) -> str:
+def _next(run: Path, state: str) -> tuple[object, ...]:
     if state in ("interrupted", "killed", "failed", "time"):
-        return f"dmtsearch resume {run}"
-    return f"dmtsearch report {run}"
+        return ("resume", run)
+    return ("report", run)

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import console, count, duration, percent, say, table
-from dmtsearch.errors import UsageError
+from dmtsearch.cli.output import console, count, duration, percent, say, say_command, table
+from dmtsearch.cli.settings import Settings, read_settings
 
 
 def train(
@@ -20,14 +20,7 @@ def train(
         Path, typer.Option(help="Folder of the model bundle: new, empty, or this schedule's.")
     ],
     seed: Annotated[int | None, typer.Option(help="In place of the schedule's own.")] = None,
-    set: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help="Another value: stages.student.epochs=5. Repeat it.",
-        ),
-    ] = None,
+    set: Settings = None,
     store: Annotated[
         str | None,
         typer.Option(
@@ -51,7 +44,7 @@ def train(
             schedule,
             out,
             seed=seed,
-            set=read_settings(set or []),
+            set=read_settings(set),
             store=store,
             device=device,
             watch=view.watch,
@@ -81,18 +74,7 @@ def train(
         )
     )
     say(f"Wrote {out}: the model of stage {training.deliver}.")
-    say(f"Next: dmtsearch evaluate {out}")
-
-
-def read_settings(pairs: list[str]) -> dict[str, str]:
-    """What `--set PATH=VALUE` said, by path."""
-    found = {}
-    for pair in pairs:
-        path, equals, value = pair.partition("=")
-        if not equals or not path:
-            raise UsageError(f"--set {pair}: write PATH=VALUE, like stages.student.epochs=5")
-        found[path] = value
-    return found
+    say_command("Next: ", "evaluate", out)
 
 
 @contextmanager

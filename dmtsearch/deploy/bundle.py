@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dmtsearch.commands import command_line
+from dmtsearch.deploy.describing import bundle_html, bundle_repr
 from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.selector_bundle import SelectorBundle, load_selector_bundle
 from dmtsearch.errors import BundleError
@@ -59,6 +61,12 @@ class Bundle:
     model: nn.Module
     info: Mapping[str, Any]
     profile: Profile
+
+    def __repr__(self) -> str:
+        return bundle_repr(self, self.info)
+
+    def _repr_html_(self) -> str:
+        return bundle_html(self, self.info)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -137,7 +145,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         if (folder / SCHEDULE).is_file():
             raise BundleError(
                 f"{folder}: this training has not ended; go on with: "
-                f"dmtsearch train {folder / SCHEDULE} --out {folder}"
+                f"{command_line('train', folder / SCHEDULE, '--out', folder)}"
             )
         raise BundleError(
             f"{folder}: no {INFO} there, so this is no model bundle; give the folder that "

@@ -14,12 +14,14 @@ from dmtsearch.data import TABLES, DataSet, Split, load_data
 from dmtsearch.deploy.bundle import OPENINGS, SCHEDULE, Bundle, load_bundle
 from dmtsearch.deploy.scoring import score_selector
 from dmtsearch.deploy.selector_bundle import SelectorBundle
+from dmtsearch.deploy.stored import as_stored
 from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
+from dmtsearch.notebook import html_view, short_repr
 from dmtsearch.schedule import load_schedule
 from dmtsearch.training.batch import in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
-from dmtsearch.training.profile import pick_device
+from dmtsearch.training.profile import Profile, pick_device
 
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -41,6 +43,18 @@ class Evaluation:
     openings: int
     selector: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        found = self.metrics
+        accuracy = f"accuracy {100 * found.accuracy:.2f} %"
+        return short_repr(self, repr(self.split), accuracy, f"n = {found.n:,}")
+
+    def _repr_html_(self) -> str:
+        facts = {**self.metrics.as_dict(), "openings": self.openings}
+        methods = self.selector.get("methods", {})
+        rows = [(name, f"{100 * one['accuracy']:.2f} %") for name, one in methods.items()]
+        columns = ("method", "accuracy")
+        return html_view(f"Evaluation on {self.split}", facts, columns=columns, rows=rows)
+
     def as_dict(self) -> dict[str, Any]:
         """`{"split", "n", "accuracy", "nll", "ece"}`, what a selector has more, and openings."""
         own = {"split": self.split, **self.metrics.as_dict(), **self.selector}
@@ -48,12 +62,17 @@ class Evaluation:
 
 
 def evaluate_bundle(
-    folder: str | Path, *, data: Any = None, device: str | None = None, reason: str = "evaluate"
+    folder: str | Path | Bundle | SelectorBundle,
+    *,
+    data: Any = None,
+    device: str | None = None,
+    reason: str = "evaluate",
 ) -> Evaluation:
     """Score a bundle; one of a selector over the whole sweep (see `score_selector`).
 
     Args:
-        folder: What `dmtsearch train` wrote.
+        folder: What `dmtsearch train` wrote: its folder, or the bundle loaded (as it must be
+            where a module was given from Python). The weights that the folder holds are scored.
         data: None for the test split of the bundle's own data. Else other data: a folder of
             images by class, a table name, a factory `package.module:function`, or the data sets
             themselves. Of such, the test split that they bring is used, else all samples.
@@ -64,7 +83,7 @@ def evaluate_bundle(
         BundleError: No bundle, or its data is not what it was trained on.
         DataError: The data cannot be read, or has other shapes or classes.
     """
-    bundle = load_bundle(folder, device=pick_device(device))
+    bundle = _loaded(folder, pick_device(device))
     if data is None:
         return _on_test(bundle, reason)
     opened = _other_data(bundle, data)
@@ -73,6 +92,16 @@ def evaluate_bundle(
     if isinstance(bundle, SelectorBundle):
         return _evaluation(name, score_selector(bundle, split, _own_data(bundle)), openings=0)
     return Evaluation(name, _score(bundle, split), openings=0)
+
+
+def _loaded(given: str | Path | Bundle | SelectorBundle, device: str) -> Bundle | SelectorBundle:
+    """A bundle as its folder has it, on a device; what was given stays as it is."""
+    if isinstance(given, str | Path):
+        return load_bundle(given, device=device)
+    stored = as_stored(given)
+    profile = Profile(device=device)
+    model: Any = profile.place(stored.model).eval()
+    return replace(stored, model=model, profile=profile)
 
 
 def _evaluation(split: str, found: Mapping[str, Any], *, openings: int) -> Evaluation:

@@ -1,9 +1,8 @@
 """A bundle as one file for a device: no Python of ours, nothing of the bundle, needed there."""
 
-import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from dmtsearch.deploy.export_check import Parity, compare
 from dmtsearch.deploy.export_formats import FORMATS, Format, choose_format
 from dmtsearch.deploy.export_graph import Graph, first_line, make_graph
 from dmtsearch.deploy.selector_bundle import SelectorBundle
-from dmtsearch.errors import BundleError, DmtSearchError, ExportError, UsageError
-from dmtsearch.files import canonical_json, sha256_bytes, write_atomic
-from dmtsearch.training.build import state_from_bytes
-from dmtsearch.training.profile import Profile
+from dmtsearch.deploy.stored import as_stored
+from dmtsearch.errors import DmtSearchError, ExportError, UsageError
+from dmtsearch.files import canonical_json, write_atomic
+from dmtsearch.notebook import html_view, short_repr
 
 FORMAT = 1
 """Of the note in an exported file."""
@@ -42,6 +41,19 @@ class Export:
     bytes: int
     parity: Parity
     facts: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return short_repr(self, repr(str(self.file)), self.format, f"{self.bytes:,} bytes")
+
+    def _repr_html_(self) -> str:
+        facts = {"format": self.format, "bytes": f"{self.bytes:,}"}
+        rows = [
+            (which, one["name"], one["dtype"], one["shape"])
+            for which, key in (("reads", "inputs"), ("answers", "outputs"))
+            for one in self.facts[key]
+        ]
+        columns = ("", "name", "type", "shape")
+        return html_view(f"Export {self.file}", facts, columns=columns, rows=rows)
 
     def as_dict(self) -> dict[str, Any]:
         """As `dmtsearch export --json` prints it."""
@@ -99,7 +111,7 @@ def export_bundle(
     loaded = load_bundle(bundle) if isinstance(bundle, str | Path) else bundle
     file = loaded.folder / f"model{chosen.suffix}" if out is None else Path(out)
     _refuse_name(file, format)
-    fresh = _as_stored(loaded)
+    fresh = as_stored(loaded)
     graph = make_graph(fresh)
     facts = _facts(fresh, graph)
     _refuse_other(file, chosen, facts)
@@ -136,21 +148,6 @@ def _verify(path: Path, chosen: Format, bundle: Bundle | SelectorBundle, graph: 
     except Exception as error:  # whatever the other runtime raises
         raise ExportError(f"the exported file does not load again: {first_line(error)}") from error
     return compare(bundle, graph, run)
-
-
-def _as_stored(bundle: Bundle | SelectorBundle) -> Bundle | SelectorBundle:
-    """The bundle on the CPU, with the weights of its folder; what was given stays as it is."""
-    path = bundle.folder / MODEL
-    if not path.is_file():
-        raise BundleError(f"{path}: no such file; give a bundle whose folder is still there")
-    weights = path.read_bytes()
-    if sha256_bytes(weights) != bundle.info["checksums"][MODEL]:
-        raise BundleError(f"{path}: altered since the bundle was loaded; load it again")
-    profile = Profile("cpu")
-    model: Any = copy.deepcopy(bundle.model).to(profile.torch_device)
-    model.load_state_dict(state_from_bytes(weights))
-    model.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
-    return replace(bundle, model=model, profile=profile)
 
 
 def _facts(bundle: Bundle | SelectorBundle, graph: Graph) -> dict[str, Any]:

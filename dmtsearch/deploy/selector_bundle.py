@@ -13,9 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dmtsearch.deploy.describing import bundle_html, bundle_repr
 from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.whole import Whole, select_from, view_from
 from dmtsearch.errors import BundleError, nearest
+from dmtsearch.notebook import counted, html_view, short_repr, shown_names
 from dmtsearch.training.batch import NO_VIEW, Viewer
 from dmtsearch.training.build import OBJECT, build_unloaded, state_from_bytes
 from dmtsearch.training.evaluate import EVALUATION_BATCH
@@ -46,6 +48,20 @@ class Answers:
     believed: tuple[str, ...]
     trust: Tensor
 
+    def __repr__(self) -> str:
+        n, classes = self.probabilities.shape
+        names = shown_names(sorted(set(self.believed)))
+        return short_repr(self, counted(n, "sample"), f"{classes} classes", f"believed: {names}")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (index, label, f"{sure:.4f}", name)
+            for index, (label, sure, name) in enumerate(
+                zip(self.labels.tolist(), self.sure.tolist(), self.believed, strict=True)
+            )
+        ]
+        return html_view("Answers", columns=("sample", "label", "sure", "believed"), rows=rows)
+
     @property
     def sure(self) -> Tensor:
         """Probability of the answered class, float32 [N]."""
@@ -67,6 +83,12 @@ class SelectorBundle:
     model: Whole
     info: Mapping[str, Any]
     profile: Profile
+
+    def __repr__(self) -> str:
+        return bundle_repr(self, self.info)
+
+    def _repr_html_(self) -> str:
+        return bundle_html(self, self.info)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.deploy.reasons import why_new
 from dmtsearch.deploy.whole import selector_info, whole_bytes
 from dmtsearch.errors import BundleError
+from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.store import Store
 from dmtsearch.training.job import StageJob
@@ -66,6 +67,26 @@ class Training:
     stages: tuple[StageResult, ...]
     deliver: str
     stopped: str | None = None
+
+    def __repr__(self) -> str:
+        names = shown_names(stage.name for stage in self.stages)
+        end = f"stopped in {self.stopped!r}" if self.stopped else f"delivers {self.deliver!r}"
+        return short_repr(self, repr(str(self.folder)), f"stages: {names}", end)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                stage.name,
+                f"{stage.record['params']:,}",
+                f"{100 * stage.record['metrics']['val']['accuracy']:.2f} %",
+                f"{stage.record['metrics']['val']['n']:,}",
+                "reused" if stage.reused else "trained",
+            )
+            for stage in self.stages
+        ]
+        columns = ("stage", "params", "val accuracy", "n", "")
+        facts = {"delivers": self.deliver, "stopped in": self.stopped or "-"}
+        return html_view(f"Training {self.folder}", facts, columns=columns, rows=rows)
 
     @property
     def delivered(self) -> StageResult:

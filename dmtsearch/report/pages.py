@@ -1,12 +1,12 @@
 """From a summary to the page and the Markdown."""
 
-import shlex
 from collections.abc import Callable
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from dmtsearch.commands import command_line
 from dmtsearch.report.answer import answer, facts
 from dmtsearch.report.document import Document, Section
 from dmtsearch.report.sections.accounting import (
@@ -55,9 +55,9 @@ def next_command(summary: Summary) -> str | None:
     """The command that trains the best schedule; None where there is none."""
     if summary.best is None:
         return None
-    schedule = shlex.quote(str(RunPaths(summary.record.root).best_schedule))
-    out = shlex.quote(f"out/{summary.record.root.resolve().name}")
-    return f"dmtsearch train {schedule} --out {out}"
+    root = summary.record.root
+    out = f"out/{root.resolve().name}"
+    return command_line("train", RunPaths(root).best_schedule, "--out", out)
 
 
 def _state(summary: Summary) -> str:

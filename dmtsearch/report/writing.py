@@ -5,6 +5,8 @@ from pathlib import Path
 
 from dmtsearch.errors import UsageError
 from dmtsearch.files import write_atomic
+from dmtsearch.notebook import counted, html_view, short_repr
+from dmtsearch.report.answer import answer
 from dmtsearch.report.pages import compose, next_command, render_markdown, render_page
 from dmtsearch.report.reading import read_run
 from dmtsearch.report.summary import Summary, summarize
@@ -30,6 +32,13 @@ class Report:
     tables: tuple[Path, ...]
     summary: Summary
     next_command: str | None
+
+    def __repr__(self) -> str:
+        return short_repr(self, repr(str(self.page)), counted(len(self.tables), "table"))
+
+    def _repr_html_(self) -> str:
+        facts = {"page": self.page, "answer": answer(self.summary), "next": self.next_command}
+        return html_view(f"Report {self.folder}", facts)
 
 
 def write_report(run: str | Path, out: str | Path | None = None) -> Report:

@@ -7,9 +7,12 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
+from ..notebook import html_view, short_repr, shown_names
+from .emit import flow
 from .node import Node
 from .problems import NOT_GIVEN, Origin
 from .spec import ScheduleFields
+from .written import written
 
 
 class Schedule(ScheduleFields):
@@ -63,5 +66,17 @@ class Schedule(ScheduleFields):
         if not isinstance(other, Schedule):
             return NotImplemented
         return list(self.stages) == list(other.stages) and self.__dict__ == other.__dict__
+
+    def __repr__(self) -> str:
+        stages = shown_names(self.stages)
+        return short_repr(self, repr(self.name), f"stages: {stages}", f"seed {self.seed}")
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        facts = {"from": self.where, "seed": self.seed, "delivers": self.deliver or "the last"}
+        rows = [(name, flow(written(spec))) for name, spec in self.stages.items()]
+        title = f"Schedule {self.name}"
+        return html_view(title, facts, columns=("stage", "as written"), rows=rows)
 
     __hash__ = None  # type: ignore[assignment]  # holds dicts

@@ -1,12 +1,13 @@
 """Connect to Ray: a private one on this machine, or a cluster that stands."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..errors import UsageError
-from .settings import LOCAL, connected
+from .settings import LOCAL, advise_own_ray, connected
 
 STARTS = 2
 """A private Ray that does not come up on a busy machine is started once more."""
@@ -82,6 +83,5 @@ def _advice(address: str, error: Exception) -> str:
         )
     return (
         f"no Ray cluster can be joined at {address}: {first}; run the search on a machine of the "
-        "cluster, look at `ray status` there, or leave --address out for a Ray of this machine's "
-        "own"
+        f"cluster, look at `ray status` there, {advise_own_ray(address, os.environ)}"
     )

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from ..commands import command_line
 from ..errors import DmtSearchError
 from ..store import Store
 from .broker import BrokerSetting, look_at_nodes, start_broker
@@ -112,7 +113,7 @@ def run_trials(
     try:
         with (
             tempfile.TemporaryDirectory(prefix="dmtsearch-tune-") as folder,
-            silence_told(driver.heard, watching.tell, f"dmtsearch resume {watching.folder}"),
+            silence_told(driver.heard, watching.tell, command_line("resume", watching.folder)),
         ):
             _tune(driver, concurrency, folder)
         driver.drained()

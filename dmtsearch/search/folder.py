@@ -15,6 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from ..commands import command_line
 from ..errors import UsageError
 from ..files import write_atomic, write_json
 from ..space import Space, dump_space, load_space
@@ -79,7 +80,7 @@ def new_run(root: Path) -> Iterator[RunPaths]:
     except FileExistsError:
         raise UsageError(
             f"{root} exists, and a run is never overwritten: give a new folder with --out, or go "
-            f"on with it by `dmtsearch resume {root}`"
+            f"on with it by `{command_line('resume', root)}`"
         ) from None
     except OSError as error:
         raise UsageError(f"{root} cannot be made: {error.strerror or error}") from error
@@ -113,7 +114,7 @@ def held(paths: RunPaths) -> Iterator[None]:
             file.seek(0)
             raise UsageError(
                 f"{paths.root}: another process ({file.read().strip() or 'unknown'}) searches in "
-                f"this folder; look at it with `dmtsearch status {paths.root}`"
+                f"this folder; look at it with `{command_line('status', paths.root)}`"
             ) from None
         file.truncate(0)
         file.write(f"pid {os.getpid()} on {platform.node()}")
@@ -153,6 +154,18 @@ def _opening(space: Space) -> str:
     return "".join(f"{line}\n" for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
+def refuse_other_folder(paths: RunPaths) -> None:
+    """Refuse what is no run folder.
+
+    Raises:
+        UsageError: There is no such folder, or no `run.json` in it.
+    """
+    root = paths.root
+    if not paths.run.is_file():
+        what = "no such folder" if not root.exists() else "no run folder: it has no run.json"
+        raise UsageError(f"{root}: {what}; a run is made by `dmtsearch search SPACE --out RUN`")
+
+
 def read_run(root: Path) -> tuple[RunPaths, RunInfo, Space]:
     """Read a run folder.
 
@@ -160,9 +173,7 @@ def read_run(root: Path) -> tuple[RunPaths, RunInfo, Space]:
         UsageError: It is no run folder, or its `run.json` is damaged.
     """
     paths = RunPaths(root)
-    if not paths.run.is_file():
-        what = "no such folder" if not root.exists() else "no run folder: it has no run.json"
-        raise UsageError(f"{root}: {what}; a run is made by `dmtsearch search SPACE --out RUN`")
+    refuse_other_folder(paths)
     try:
         found = json.loads(paths.run.read_text())
         known = {name: found[name] for name in RunInfo.__annotations__ if name in found}

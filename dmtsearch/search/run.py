@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..commands import command_line
 from ..errors import UsageError
+from ..notebook import html_view, short_repr
 from ..schedule import Schedule, load_schedule
 from ..space import Space, load_space, override_space
 from ..store import open_store
@@ -16,9 +18,11 @@ from .folder import (
     describe_hardware,
     find_commit,
     held,
+    is_held,
     new_folder_name,
     new_run,
     read_run,
+    refuse_other_folder,
     write_space,
 )
 from .live import View
@@ -38,14 +42,50 @@ if TYPE_CHECKING:
 class Run:
     """A run folder, as it stands when it is looked at.
 
+        run = Run("runs/demo")
+        run.trials, run.stages, run.best
+
     Attributes:
-        folder: Where it lies.
+        folder: Where it lies; a text becomes a path.
         ended: Why its last driver stopped: `trials`, `used_up`, `duplicates`, `time`,
-            `interrupted` or `failed`; None while one runs, or where it was killed.
+            `interrupted` or `failed`; None while one runs, or where it was killed. Read from the
+            folder where it is not given.
+
+    Raises:
+        UsageError: `folder` is no run folder.
     """
 
     folder: Path
     ended: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+        refuse_other_folder(self.paths)
+        if self.ended is None and not is_held(self.paths):
+            object.__setattr__(self, "ended", self.summary.get("ended"))
+
+    def __repr__(self) -> str:
+        return short_repr(self, repr(str(self.folder)), f"ended={self.ended!r}")
+
+    def _repr_html_(self) -> str:
+        summary = self.summary
+        counts = summary.get("trials", {})
+        kinds = ("done", "pruned", "failed", "unfinished")
+        facts = {
+            "trials": ", ".join(f"{counts[kind]} {kind}" for kind in kinds if counts.get(kind)),
+            "ended": self.ended or "not yet",
+        }
+        rows = [
+            (title, best["trial"], best["arm"], f"{name} {value:.4g}", best["n"], best["params"])
+            for title, best in (
+                ("best of the search", summary.get("best")),
+                ("best control arm", summary.get("best_control")),
+            )
+            if best is not None
+            for name, value in best["objectives"].items()
+        ]
+        columns = ("", "trial", "arm", "objective", "n", "params")
+        return html_view(f"Run {self.folder}", facts, columns=columns, rows=rows)
 
     @property
     def paths(self) -> RunPaths:
@@ -134,7 +174,7 @@ def search(
     if not loaded.holes:
         raise UsageError(
             f"{loaded.where}: there is nothing to search in a schedule without holes; train it: "
-            f"dmtsearch train {loaded.where} --out DIR"
+            f"{command_line('train', loaded.where, '--out', 'DIR')}"
         )
     budget = seconds_of(time_budget)
     wanted = _positive("trials", trials) or loaded.search.trials

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ..errors import UsageError
 
+VARIABLE = "RAY_ADDRESS"
 LOCAL = "local"
 """A private Ray on this machine, for this run."""
 
@@ -33,14 +34,31 @@ def choose_address(given: str | None, environment: Mapping[str, str]) -> str:
     Raises:
         UsageError: A `ray://` address.
     """
-    address = given or environment.get("RAY_ADDRESS") or LOCAL
+    address = given or environment.get(VARIABLE) or LOCAL
     if "://" in address:
         raise UsageError(
-            f"the address {address} is one of Ray Client, through which a search cannot run: "
-            "start it on a machine of the cluster with --address auto, or give host:port of the "
-            "head (usually port 6379)"
+            f"the address {address}{_origin(given, address, environment)} is one of Ray Client, "
+            "through which a search cannot run: start it on a machine of the cluster with "
+            "--address auto, or give host:port of the head (usually port 6379)"
         )
     return address
+
+
+def _origin(given: str | None, address: str, environment: Mapping[str, str]) -> str:
+    return f" (from {VARIABLE})" if not given and environment.get(VARIABLE) == address else ""
+
+
+def advise_own_ray(address: str, environment: Mapping[str, str]) -> str:
+    """How to search on a Ray of this machine's own instead of the cluster at `address`.
+
+    Where RAY_ADDRESS names the cluster, leaving --address out would lead there again.
+    """
+    if environment.get(VARIABLE) != address:
+        return "or leave --address out for a Ray of this machine's own"
+    return (
+        f"or, as this address stands in the environment variable {VARIABLE}, `unset {VARIABLE}` "
+        "(or give --address local) for a Ray of this machine's own"
+    )
 
 
 def prepare_environment(address: str, environment: MutableMapping[str, str]) -> None:
@@ -75,13 +93,16 @@ def refuse_unreachable(address: str) -> None:
     except ValueError:
         host, port = None, None
     if host is None or port is None:
-        raise UsageError(f"the address {address!r} is none; give host:port, `auto`, or `local`")
+        raise UsageError(
+            f"the address {address!r}{_origin(None, address, os.environ)} is none; give "
+            "host:port, `auto`, or `local`"
+        )
     try:
         socket.create_connection((host, port), timeout=REACH_S).close()
     except OSError as error:
         raise UsageError(
             f"no Ray cluster answers at {address} ({error.strerror or error}): look at `ray "
-            "status` on its head, or leave --address out for a Ray of this machine's own"
+            f"status` on its head, {advise_own_ray(address, os.environ)}"
         ) from error
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ScheduleError
+from ..notebook import counted, html_view, short_repr, shown_names
 from ..schedule import SearchSpec, expand
 from ..schedule.document import parse_document, read_document
 from ..schedule.holes import find_holes
@@ -45,6 +46,17 @@ class Space:
     notes: tuple[str, ...]
     start_with: tuple[Mapping[str, Value], ...]
     _template: Template = field(repr=False)
+
+    def __repr__(self) -> str:
+        names = shown_names(hole.name for hole in self.holes)
+        return short_repr(self, repr(self.name), f"{counted(len(self.holes), 'hole')}: {names}")
+
+    def _repr_html_(self) -> str:
+        shown = [hole.as_dict() for hole in self.holes]
+        rows = [(one["name"], one["kind"], one["values"], one["when"] or "") for one in shown]
+        facts = {"from": self.where, "question": self.search.question or ""}
+        columns = ("hole", "kind", "values", "when")
+        return html_view(f"Space {self.name}", facts, columns=columns, rows=rows)
 
     @property
     def holes(self) -> tuple[Hole, ...]:

@@ -9,6 +9,7 @@ from torch import nn
 
 from dmtsearch.data import Split
 from dmtsearch.errors import DivergedError
+from dmtsearch.notebook import short_repr
 from dmtsearch.training.build import build_stage_model, build_trained, state_from_bytes
 from dmtsearch.training.checkpoint import epochs_done, state_bytes
 from dmtsearch.training.job import StageJob, TrainedModel
@@ -70,6 +71,10 @@ class StageResult:
     record: Mapping[str, Any]
     reused: bool
     hints_reused: bool = False
+
+    def __repr__(self) -> str:
+        how = "reused" if self.reused else "trained"
+        return short_repr(self, repr(self.name), f"key {self.key[:12]}", how)
 
 
 @dataclass(frozen=True)

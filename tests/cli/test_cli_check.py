@@ -142,3 +142,19 @@ def test_schema_tells_what_severity_stands_for(run):
     assert "| `low_light` | 5 s stops less light" in ran.out
     assert "The range is white minus black: 255 of 8-bit images" in ran.out
     assert json.loads(run("schema").out)["title"] == "dmtsearch schedule or search space"
+
+
+def test_other_values_are_checked_as_train_and_search_would_take_them(run, small):
+    ran = run("check", small, "--set", "stages.student.epochs=7", "--json")
+    assert [stage["epochs"] for stage in json.loads(ran.out)["stages"]] == [1, 7]
+    wrong = run("check", small, "--set", "stages.student.epoch=7")
+    assert (wrong.code, wrong.out) == (1, "")
+    assert "stages.student.epoch: no field 'epoch' here; did you mean 'epochs'?" in wrong.err
+
+
+def test_other_values_of_a_space_may_be_holes_and_are_named_in_the_next_command(run):
+    file = next(file for file in SPACES if file.stem == "demo")
+    setting = "stages.student.epochs={int: [3, 5]}"
+    ran = run("check", file, "--set", setting)
+    assert "student.epochs" in ran.out
+    assert f"--set '{setting}'" in ran.out.splitlines()[-1]

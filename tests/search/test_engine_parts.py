@@ -75,13 +75,30 @@ def test_the_address_given_comes_before_the_environment_and_local_is_last() -> N
 
 
 def test_an_address_of_ray_client_is_refused_wherever_it_comes_from() -> None:
-    with pytest.raises(UsageError, match=r"ray://head:10001 is one of Ray Client.*--address auto"):
+    with pytest.raises(
+        UsageError, match=r"head:10001 \(from RAY_ADDRESS\) is one of Ray Client.*--address auto"
+    ):
         choose_address(None, {"RAY_ADDRESS": "ray://head:10001"})
 
 
 def test_a_head_that_does_not_answer_is_refused_within_seconds() -> None:
     with pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 .*ray status"):
         refuse_unreachable("127.0.0.1:1")
+
+
+def test_a_dead_cluster_of_the_environment_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UsageError, match="or leave --address out for a Ray of this machine's own"):
+        refuse_unreachable("127.0.0.1:1")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UsageError, match="`unset RAY_ADDRESS`") as caught:
+        refuse_unreachable(choose_address(None, os.environ))
+    assert "leave --address out" not in str(caught.value)
+    monkeypatch.setenv("RAY_ADDRESS", "head")
+    with pytest.raises(UsageError, match=r"'head' \(from RAY_ADDRESS\) is none"):
+        refuse_unreachable(choose_address(None, os.environ))
 
 
 @pytest.mark.parametrize("address", ["head", "head:port", "[::"])

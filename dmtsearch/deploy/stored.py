@@ -1,0 +1,33 @@
+"""A loaded bundle as its folder has it, whatever was done to the loaded model since."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from dmtsearch.deploy.bundle import MODEL, Bundle
+from dmtsearch.deploy.selector_bundle import SelectorBundle
+from dmtsearch.errors import BundleError
+from dmtsearch.files import sha256_bytes
+from dmtsearch.training.build import state_from_bytes
+from dmtsearch.training.profile import Profile
+
+
+def as_stored(bundle: Bundle | SelectorBundle) -> Bundle | SelectorBundle:
+    """The bundle on the CPU, with the weights of its folder; what was given stays as it is.
+
+    Raises:
+        BundleError: The weights are gone, or no longer those that were loaded.
+    """
+    path = bundle.folder / MODEL
+    if not path.is_file():
+        raise BundleError(f"{path}: no such file; give a bundle whose folder is still there")
+    weights = path.read_bytes()
+    if sha256_bytes(weights) != bundle.info["checksums"][MODEL]:
+        raise BundleError(f"{path}: altered since the bundle was loaded; load it again")
+    profile = Profile("cpu")
+    model: Any = copy.deepcopy(bundle.model).to(profile.torch_device)
+    model.load_state_dict(state_from_bytes(weights))
+    model.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
+    return replace(bundle, model=model, profile=profile)
