@@ -27,3 +27,5 @@ class DataFacts:
     """Whether it can be read on this machine now, without a download."""
     advice: str
     """How to get it where it is not present; empty where there is nothing to get."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, where they are known without reading the samples."""

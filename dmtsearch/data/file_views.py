@@ -36,7 +36,8 @@ def describe_views(name: str, found: FileViews, size: int | None) -> DataFacts:
         for modality, files in found.files.items()
     }
     count = len(found.labels)
-    return DataFacts(name, shapes, len(found.classes), "uint8", count, None, None, True, "")
+    classes = tuple(found.classes)
+    return DataFacts(name, shapes, len(classes), "uint8", count, None, None, True, "", classes)
 
 
 def read_views(found: FileViews, size: int | None) -> RawData:

@@ -12,10 +12,9 @@ import torch
 from ..errors import DataError, DataMissingError
 from ..files import sha256_text
 from .facts import DataFacts
+from .folder_layout import split_places
 from .image_files import image_shape, images_below, read_images, subfolders
 from .pool import Pool, RawData
-
-_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ def describe_folder(args: Mapping[str, Any], size: int | None) -> DataFacts:
         counts.get("test"),
         True,
         "",
+        found.classes,
     )
 
 
@@ -81,12 +81,10 @@ def read_folder(args: Mapping[str, Any], size: int | None) -> RawData:
 def scan_folder(root: Path, declared: int | None = None) -> ImageFolder:
     """List the images under `root` by class, sorted by name.
 
-    `root/CLASS/...` is one pool; where the sub-folders are `train` and any of `val` and `test`,
-    and nothing else, each is such a folder and a split of its own.
+    `root/CLASS/...` is one pool, `root/SPLIT/CLASS/...` has splits of its own (see
+    `split_places`).
     """
-    names = subfolders(root)
-    has_splits = "train" in names and set(names) <= set(_SPLITS)
-    places = {name: root / name for name in names} if has_splits else {"train": root}
+    places = split_places(root, declared)
     classes = subfolders(places["train"])
     if declared is not None and declared != len(classes):
         raise DataError(

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +20,8 @@ EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 )
 MAX_IMAGE_BYTES = 256 * MIB
+_OTHER_FORMATS = frozenset((".avif", ".heic", ".heif", ".jp2", ".jxl", ".dng", ".cr2", ".nef"))
+"""Pictures, too, that are not read: to leave them out without a word would lose samples."""
 _WIDE_MODES = ("I", "F")
 """PIL's modes of more than eight bits a channel start so; converting them would cut values off."""
 
@@ -37,20 +39,46 @@ def images_below(folder: Path, *, required: bool) -> list[Path]:
     """Return all images in a class's folder and below it, sorted by path.
 
     Raises:
-        DataError: There is none, and some are required.
+        DataError: There is none, and some are required; or a picture of a format that is not read.
     """
-    found = [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if is_image_name(name)
-    ]
+    found = []
+    for parent, names in _walk(folder):
+        for name in names:
+            if is_image_name(name):
+                found.append(Path(parent, name))
+            elif Path(name).suffix.lower() in _OTHER_FORMATS and not name.startswith("."):
+                raise DataError(
+                    f"{Path(parent, name)} is a picture of a format that is not read; convert it "
+                    "to PNG or JPEG, or remove it"
+                )
     if required and not found:
         raise DataError(
             f"class folder {folder} holds no images; add some ({', '.join(sorted(EXTENSIONS))}), "
             "or remove the folder"
         )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below and its files; links are followed, except back to where they came from."""
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        yield parent, names
+        here = os.path.realpath(parent)
+        folders[:] = [name for name in folders if not _is_above(Path(parent, name), here)]
+
+
+def _is_above(folder: Path, here: str) -> bool:
+    return folder.is_symlink() and Path(here).is_relative_to(os.path.realpath(folder))
+
+
+def holds_images(folder: Path, *, deep: bool = True) -> bool:
+    """Whether there is an image in a folder, or (`deep`) anywhere below it."""
+    for _, names in _walk(folder):
+        if any(is_image_name(name) for name in names):
+            return True
+        if not deep:
+            break
+    return False
 
 
 def is_image_name(name: str) -> bool:

@@ -85,6 +85,7 @@ def refuse_labels(labels: Mapping[str, Tensor], classes: tuple[str, ...], where:
     """
     num_classes = len(classes)
     numbered = classes == tuple(str(number) for number in range(num_classes))
+    _refuse_foreign_class(labels, numbered, where)
     advice = _numbering(labels)
     for split, y in labels.items():
         outside = (y < 0) | (y >= num_classes)
@@ -99,16 +100,26 @@ def refuse_labels(labels: Mapping[str, Tensor], classes: tuple[str, ...], where:
     counts = torch.bincount(labels["train"], minlength=num_classes)
     if bool((counts == 0).any()):
         index = int(counts.argmin())
-        elsewhere = [split for split, y in labels.items() if bool((y == index).any())]
-        if elsewhere:
-            advice = f"{elsewhere[0]} has it; a class is learned from samples of train"
-        elif not numbered and index > 0:
+        if not numbered and index > 0:
             advice = None  # the names say that there is such a class
         raise DataError(
-            f"{where}: class {index} ({classes[index]!r}) has no sample"
-            f"{' in train' if elsewhere else ''}; "
+            f"{where}: class {index} ({classes[index]!r}) has no sample; "
             f"{advice or 'give it some, or leave the class out'}"
         )
+
+
+def _refuse_foreign_class(labels: Mapping[str, Tensor], numbered: bool, where: str) -> None:
+    """Refuse a label of another split where those of train are 0 to k, and it is none of them."""
+    known = torch.unique(labels["train"])
+    if not numbered or int(known[0]) != 0 or int(known[-1]) != len(known) - 1:
+        return
+    for split, y in labels.items():
+        if bool((y >= len(known)).any()):
+            index = int((y >= len(known)).int().argmax())
+            raise DataError(
+                f"{where}: sample {index} of {split} has label {int(y[index])}, and train has the "
+                f"classes 0 to {len(known) - 1}; a class is learned from samples of train"
+            )
 
 
 def explain_highest(labels: Mapping[str, Tensor], where: str) -> None:

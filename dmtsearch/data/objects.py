@@ -163,7 +163,8 @@ def _tensor(value: Any, at: str) -> Tensor:
     if value.layout is not torch.strided:
         raise DataError(f"{at}: x is {value.layout}; give a dense tensor: x.to_dense()")
     if value.ndim not in (1, 3) or 0 in value.shape:
-        grey = "; a grey image is [1, H, W]: x[None]" if value.ndim == 2 else ""
+        grey = "; a grey image is [1, H, W]: x[None]; a signal is features: x.flatten()"
+        grey = grey if value.ndim == 2 else ""
         raise DataError(
             f"{at}: x has shape {tuple(value.shape)}; give [C, H, W] or [features]{grey}"
         )

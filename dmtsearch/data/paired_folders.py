@@ -7,7 +7,8 @@ from typing import Any
 from ..errors import DataError, nearest
 from .facts import DataFacts
 from .file_views import FileViews, describe_views, first_few, given_folder, read_views
-from .image_files import images_below, is_image_name, subfolders
+from .folder_layout import refuse_split_names
+from .image_files import holds_images, images_below, is_image_name, subfolders
 from .pool import RawData
 
 ARGS = ("root", "modalities", "grey")
@@ -55,6 +56,7 @@ def _modalities(args: Mapping[str, Any], root: Path) -> list[str]:
     there = subfolders(root)
     wanted = args.get("modalities")
     if wanted is None:
+        refuse_split_names(root, there, "modalities")
         wanted = there
     elif not _are_names(wanted):
         raise DataError(f"data.args.modalities is {wanted!r}; it must be a list of names")
@@ -66,9 +68,19 @@ def _modalities(args: Mapping[str, Any], root: Path) -> list[str]:
     if len(set(wanted)) < 2:
         raise DataError(
             f"{root} gives {len(set(wanted))} modality (sub-folders: {', '.join(there) or 'none'})"
-            "; paired_folders needs at least 2, image_folder reads one"
+            f"; paired_folders needs at least 2, image_folder reads one{_lower(root, there)}"
         )
     return list(dict.fromkeys(wanted))
+
+
+def _lower(root: Path, there: Sequence[str]) -> str:
+    """Words that name the folder to give where a user's is one level too high."""
+    below = subfolders(root / there[0]) if len(there) == 1 else []
+    if len(below) < 2 or holds_images(root / there[0] / below[0], deep=False):
+        return ""
+    return (
+        f"; {root / there[0]} holds {first_few(below)}: give that folder if these are modalities"
+    )
 
 
 def _classes(root: Path, modalities: Sequence[str]) -> tuple[str, ...]:
@@ -76,6 +88,7 @@ def _classes(root: Path, modalities: Sequence[str]) -> tuple[str, ...]:
     for modality, names in found.items():
         if not names:
             raise DataError(f"{root / modality} has no sub-folders, one for each class")
+        refuse_split_names(root / modality, names, "classes")
         stray = sorted(path.name for path in (root / modality).iterdir() if _is_image(path))
         if stray:
             raise DataError(
@@ -90,7 +103,18 @@ def _classes(root: Path, modalities: Sequence[str]) -> tuple[str, ...]:
                     f"modality {other!r} lacks classes that {modality!r} has: "
                     f"{first_few(lacking)}; every class needs a folder in each modality"
                 )
-    return tuple(found[modalities[0]])
+    first = modalities[0]
+    names = found[first]
+    if not any(holds_images(root / first / name, deep=False) for name in names):
+        deeper = [name for name in names if holds_images(root / first / name)]
+        if deeper:
+            raise DataError(
+                f"{root} may be above the modalities: {root / first / deeper[0]} holds no images "
+                f"itself, but the folders {first_few(subfolders(root / first / deeper[0]))}; give "
+                f"the folder whose sub-folders are the modalities, such as {root / first}, or put "
+                "a class's images into its folder"
+            )
+    return tuple(names)
 
 
 def _is_image(path: Path) -> bool:

@@ -52,6 +52,7 @@ class RawData:
             num_test=len(self.pools["test"]) if "test" in self.pools else None,
             present=True,
             advice=advice,
+            classes=self.classes,
         )
 
 

@@ -209,9 +209,18 @@ def _describe(facts: DataFacts, sizes: Mapping[str, int] | None) -> str:
         for name, shape in facts.shapes.items()
     ]
     words = f"{facts.name}: {', '.join(shapes)}, {facts.num_classes} classes"
-    if sizes is None:
-        return words
-    return f"{words}; " + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    words += _class_names(facts.classes)
+    if sizes is not None:
+        words += "; " + ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    return words if facts.present else f"{words}; not on this machine"
+
+
+def _class_names(classes: Sequence[str], limit: int = 10) -> str:
+    """The names in brackets, so that folders taken for classes are seen; numbers say nothing."""
+    if all(name == str(number) for number, name in enumerate(classes)):
+        return ""
+    more = f", ... {classes[-1]}" if len(classes) > limit else ""
+    return f" ({', '.join(classes[:limit])}{more})"
 
 
 def _total(plan: Plan) -> int | None:

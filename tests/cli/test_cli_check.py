@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 
@@ -58,6 +59,66 @@ def test_it_prints_a_table_and_the_next_command(run, small):
     assert ran.code == 0
     assert "teacher.block1 [8, 4, 4] to student.block1 [4, 4, 4]" in ran.out
     assert f"Next: dmtsearch train {small} --out out/small" in ran.out
+
+
+def test_the_data_line_names_the_classes_and_says_what_is_not_on_this_machine(
+    run, small, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DMTSEARCH_DATA", str(tmp_path / "no data here"))
+    text = small.read_text()
+    small.write_text(text.replace("name: digits, train: 256, val: 128", "name: cifar10"))
+    shown = run("check", small).out
+    assert "data      cifar10: 3x32x32, 10 classes; test 10,000, val " in shown
+    assert "; not on this machine\n" in shown
+    small.write_text(
+        text.replace("epochs: 1,", "epochs: {choice: [1, 2]},").replace("digits", "cifar10")
+    )
+    shown = run("check", small).out
+    assert "; not on this machine\n" in shown
+    for name in ("cat", "dog"):
+        for number in range(10):
+            paint(tmp_path / "pets" / "Train" / name / f"{number}.png", number)
+    small.write_text(
+        text.replace("batch: 64", "batch: 8").replace(
+            "name: digits, train: 256, val: 128", "name: image_folder, args: {root: pets}"
+        )
+    )
+    assert "image_folder: 3x8x8, 2 classes (cat, dog); test 3, val 3" in run("check", small).out
+
+
+def paint(path, red):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), (red, 0, 0)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("factory", "expected"),
+    [
+        ("split", "seed your split (generator=torch.Generator().manual_seed(0))"),
+        ("items", "random transforms belong into `data.augment`"),
+    ],
+)
+def test_data_that_is_drawn_anew_is_refused_by_check_and_train(
+    run, small, tmp_path, factory, expected
+):
+    (tmp_path / "drawn.py").write_text(
+        "import torch\n"
+        "from torch.utils.data import TensorDataset, random_split\n"
+        "x, y = torch.rand(90, 1, 8, 8), torch.arange(90) % 3\n"
+        "def split():\n"
+        "    return dict(zip(('train', 'val'), random_split(TensorDataset(x, y), [60, 30])))\n"
+        "class Items(TensorDataset):\n"
+        "    def __getitem__(self, i):\n"
+        "        return x[i] + torch.rand(()), y[i]\n"
+        "def items():\n"
+        "    return Items(x, y)\n"
+    )
+    text = small.read_text()
+    data = f"data: {{factory: 'drawn:{factory}'}}"
+    small.write_text(text.replace("data: {name: digits, train: 256, val: 128}", data))
+    for command in (("check", small), ("train", small, "--out", "out")):
+        ran = run(*command)
+        assert (ran.code, expected in " ".join(ran.err.split())) == (1, True)
 
 
 def test_all_problems_come_at_once_with_line_and_nearest_name(run, small):

@@ -162,6 +162,68 @@ def test_own_splits_are_described_with_their_counts(split_root):
     assert facts.present
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("Train", "VALID", "testing"),
+        ("training", "dev", "Test"),
+        ("train2017", "val2017", "test_set"),
+    ],
+)
+def test_splits_are_recognised_by_any_usual_name_and_case(split_root, train, val, test):
+    for name, other in (("train", train), ("val", val), ("test", test)):
+        (split_root / name).rename(split_root / f"{other}.new")
+        (split_root / f"{other}.new").rename(split_root / other)
+    (split_root / "__pycache__").mkdir()  # a folder without images is no class beside splits
+    assert load(split_root).split_sizes == {"test": 6, "val": 6, "train": 20}
+    assert load(split_root).classes == ("cat", "dog")
+
+
+def test_folders_that_only_look_like_classes_are_refused_with_the_folder_to_give(root, split_root):
+    def refused(folder, message, **args):
+        with pytest.raises(DataError, match=message):
+            load_data(name="image_folder", args={"root": folder, **args})
+
+    above = split_root.parent
+    refused(above, r"is above the data: .*später holds .*test, train and val; give that folder")
+    (split_root / "valid").mkdir()
+    refused(split_root, "'val' and 'valid' both stand for the split 'val'")
+    (split_root / "valid").rmdir()
+    paint(split_root / "unsorted" / "0.png")
+    refused(split_root, r"holds test, train and val, .* names of splits, beside 'unsorted'; move")
+    (split_root / "unsorted" / "0.png").unlink()
+    (split_root / "train").rename(split_root / "wherever")
+    (split_root / "wherever").rename(above / "wherever")
+    refused(split_root, r"names of splits, but none for training; give .*classes: .*/test")
+    refused(above, r"are the classes, such as .*; where .* say so: data.args.classes: 2")
+    load_data(name="image_folder", args={"root": above, "classes": 2})
+
+
+def test_splits_without_folders_of_classes_are_refused(tmp_path):
+    for split in ("train", "valid"):
+        for number in range(5):
+            paint(tmp_path / split / f"{number}.png", colour=(number, 0, 0))
+    message = r"train is called like a split and holds images itself; .*train/CLASS/IMAGE"
+    with pytest.raises(DataError, match=message):
+        describe_data(name="image_folder", args={"root": tmp_path})
+
+
+def test_a_folder_above_the_classes_is_refused_with_the_folder_to_give(root):
+    with pytest.raises(DataError, match=r"is above the classes: .* cat and dog; give .*später"):
+        load(root.parent)
+
+
+def test_a_link_back_to_its_own_folder_gives_no_sample_twice(root):
+    (root / "cat" / "again").symlink_to(root / "cat", target_is_directory=True)
+    assert load(root).facts.num_train == 20
+
+
+def test_a_picture_of_a_format_that_is_not_read_is_refused_by_name(root):
+    (root / "dog" / "phone.HEIC").write_bytes(b"ftyp")
+    with pytest.raises(DataError, match=r"phone.HEIC is a picture of a format that is not r"):
+        load(root)
+
+
 def test_a_class_called_train_is_a_class_where_others_stand_beside_it(tmp_path):
     for name in ("bus", "train"):
         for number in range(4):

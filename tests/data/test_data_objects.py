@@ -204,7 +204,7 @@ def labelled(*labels, **settings):
         ),
         (
             {"train": labelled(0, 1), "val": labelled(0, 1, 2)},
-            r"class 2 \('2'\) has no sample in train; val has it; a class is learned from samples",
+            "sample 2 of val has label 2, and train has the classes 0 to 1; a class is learned fr",
         ),
     ],
 )

@@ -136,3 +136,21 @@ def test_the_fingerprint_is_of_content_and_of_how_it_is_read(root, tmp_path):
     assert load(moved, grey=True).fingerprint != before.fingerprint
     paint(moved / "periocular" / "bob" / "0.png", size=(8, 4), colour=9)
     assert load(moved).fingerprint != before.fingerprint
+
+
+def test_folders_of_splits_are_not_taken_for_modalities_or_classes(tmp_path):
+    for split in ("train", "Valid"):
+        paint_pairs(tmp_path / "above" / split, count=2)
+        for modality in ("iris", "periocular"):
+            paint_pairs(tmp_path / "within" / modality, modalities=(split,), count=2)
+    message = r"holds Valid and train, which are names of splits, where {} are expected"
+    refused(tmp_path / "above", message.format("modalities"))
+    refused(tmp_path / "within", message.format("classes"))
+
+
+def test_a_folder_above_the_modalities_is_refused_with_the_folder_to_give(tmp_path):
+    paint_pairs(tmp_path / "one" / "pairs", count=2)
+    refused(tmp_path / "one", r"needs at least 2, .*one/pairs holds iris, periocular: .*give")
+    paint_pairs(tmp_path / "two" / "left", count=2)
+    paint_pairs(tmp_path / "two" / "right", count=2)
+    refused(tmp_path / "two", r"may be above the modalities: .*left/iris holds no images itself")
