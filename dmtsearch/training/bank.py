@@ -76,6 +76,8 @@ class Bank:
         """Mean square of each tapped map over `batch`, with its source's name and path."""
         found: list[dict[str, float | str]] = []
         for source, who in enumerate(self._sources):
+            if not self._shapes(source):
+                continue  # it teaches by its logits alone
             maps = self._live(source, logits=False, maps=True)(batch).maps
             for path, value in maps.items():
                 unit = float(tap_mean_square(value))

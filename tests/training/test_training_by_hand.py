@@ -175,6 +175,46 @@ def test_hints_in_the_loss_are_a_weighted_mean_square(bench, scale):
 
 
 @pytest.mark.parametrize(
+    ("hinting", "phase", "more"),
+    [
+        pytest.param(0, None, {}, id="hints from the first source beside its soft targets"),
+        pytest.param(1, None, {"soft": {"drop": 0.6}}, id="hints from the second, DGKD"),
+        pytest.param(1, {"epochs": 2, "keep": "last"}, {}, id="a hint phase of the second alone"),
+    ],
+)
+def test_of_two_sources_one_may_give_hints(bench, hinting, phase, more):
+    hint = {**HINT, "source": f"teacher{hinting}.block1"}
+    fields = {"hints": [hint], **({"hint_phase": phase} if phase else {})}
+    arm = hand.Arm(bench, {**fields, **more}, sources=2)
+    module, teacher = hand.adapter(3, 4), arm.teachers[hinting]
+
+    def hint_loss(at):
+        x = arm.train.x[at]
+        return hint_of(arm, module, x, hand.outputs(teacher.block1, x))
+
+    if phase:
+        hand.fit(
+            [arm.model, module],
+            arm.train,
+            lambda at, *_: hint_loss(at),
+            clock=lambda epoch: -1 - epoch,
+        )
+
+    def loss(at, epoch, step):
+        z, y = arm.model(arm.train.x[at]), arm.train.y[at]
+        soft = [hand.kl(z, arm.logits(at, number), 4) for number in (0, 1)]
+        stays = hand.drop_stays(0.6, 2, epoch, step) if "soft" in more else [True, True]
+        kept = torch.stack([one for one, stay in zip(soft, stays, strict=True) if stay])
+        whole = (0.5 * hand.cross_entropy(z, y) + 0.5 * kept.mean(dim=0)).mean()
+        return whole if phase else whole + hint_loss(at)
+
+    hand.fit([arm.model, module], arm.train, loss)
+    arm.check()
+    [unit] = arm.results["student"].record["tap_mean_squares"]
+    assert unit["source"] == f"teacher{hinting}"
+
+
+@pytest.mark.parametrize(
     ("keep", "then", "dropout"),
     [
         ("best", "stop", 0),
