@@ -10,13 +10,17 @@ from torch import nn
 from ..errors import ModelError
 from .chance import seeded
 from .mlp import Mlp
+from .output import check_output
 from .outside import build_factory, build_timm, build_torchvision, named_weights
 from .plain import PlainNet, PlainShape
 from .points import last_layer
-from .probe import output_shape
 from .resnet import ResNet, ResNetShape
+from .screening import refuse_non_finite, refuse_other_precision, refuse_wrapper
 from .spec import form_of, new_head, shape_of
-from .weights import load_weights
+from .weights import load_weights, refuse_pickled
+
+OUTSIDE = ("factory", "timm", "torchvision")
+"""Forms whose nets are built by other people's code."""
 
 
 def build_model(
@@ -58,7 +62,9 @@ def build_model(
     file = _weights_file(spec)
     if file is not None:
         load_weights(model, (base_dir or Path()) / file, new=head)
-    _check_output(model, in_shape, num_classes)
+    if file is not None or form_of(spec) in OUTSIDE:
+        refuse_non_finite(model)
+    check_output(model, in_shape, num_classes)
     return model.train()
 
 
@@ -93,10 +99,13 @@ def check_weights(
     in_shape: Sequence[int],
     num_classes: int,
     base_dir: Path | None = None,
-) -> None:
+) -> nn.Module | None:
     """Refuse weights that do not fit their model or its classes; downloads nothing.
 
     Arguments as for `build_model`.
+
+    Returns:
+        The model with the weights of its file; None where it has none.
 
     Raises:
         ModelError: A file is missing, damaged or of another shape; torchvision has no weights of
@@ -104,23 +113,25 @@ def check_weights(
     """
     weights = spec.get("weights")
     if weights is None:
-        return
+        return None
     if _weights_file(spec) is not None:
-        build_model(spec, in_shape=in_shape, num_classes=num_classes, seed=0, base_dir=base_dir)
-        return
+        return build_model(
+            spec, in_shape=in_shape, num_classes=num_classes, seed=0, base_dir=base_dir
+        )
     trained_for = len(named_weights(spec["torchvision"], weights).meta["categories"])
     if trained_for != num_classes and not new_head(spec):
         raise ModelError(
             f"the weights {weights} are for {trained_for} classes, the data has {num_classes}; "
             "set `head: new`"
         )
+    return None
 
 
 def _finish(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     model = _construct(spec, in_shape, num_classes)
     if new_head(spec):
         renew_head(model, in_shape, num_classes)
-    _check_output(model, in_shape, num_classes)
+    check_output(model, in_shape, num_classes)
     return model.train()
 
 
@@ -136,6 +147,15 @@ def _construct(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: 
     args = spec.get("args", {})
     if not isinstance(args, Mapping):
         raise ModelError(f"args is {args!r}; it takes names with values, like {{width_mult: 0.5}}")
+    model = _outside(spec, form, args, num_classes)
+    refuse_wrapper(model)
+    refuse_other_precision(model)
+    return model
+
+
+def _outside(
+    spec: Mapping[str, Any], form: str, args: Mapping[str, Any], num_classes: int
+) -> nn.Module:
     if form == "factory":
         return build_factory(spec["factory"], args)
     if form == "timm":
@@ -148,6 +168,7 @@ def _weights_file(spec: Mapping[str, Any]) -> str | None:
     weights = spec.get("weights")
     if weights is None or str(weights).endswith(".safetensors"):
         return None if weights is None else str(weights)
+    refuse_pickled(str(weights))
     if "torchvision" not in spec:
         raise ModelError(
             f"weights is {weights!r}; give a file that ends in .safetensors (only torchvision "
@@ -179,17 +200,3 @@ def renew_head(model: nn.Module, in_shape: Sequence[int], num_classes: int) -> s
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, new)
     return path
-
-
-def _check_output(model: nn.Module, in_shape: Sequence[int], num_classes: int) -> None:
-    # Both modes: some nets add outputs in training only.
-    for training in (False, True):
-        shape = output_shape(model, in_shape, training=training)
-        if shape == (2, num_classes):
-            continue
-        mode = "train" if training else "eval"
-        given = f"[N, {', '.join(map(str, shape[1:]))}]" if isinstance(shape, tuple) else shape
-        raise ModelError(
-            f"the model gives {given} in {mode} mode, the data needs [N, {num_classes}]; set "
-            "`head: new`, or its args so that it gives one tensor with a logit for each class"
-        )

@@ -52,12 +52,43 @@ def look(
             raise _refusal(in_shape, reason) from reason
 
 
+def look_at_values(
+    model: nn.Module, in_shape: Sequence[int], see: Callable[[Callable[..., Any]], T]
+) -> T:
+    """Return `see(model)`, run for real in eval mode; what that moved is put back.
+
+    Args:
+        model: With its weights; anywhere but on the meta device.
+        in_shape: Its input without the batch, for the text of an error.
+        see: Gets the model to call.
+
+    Raises:
+        ModelError: The model cannot run; the text has its own reason.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with _mode(model, training=False), torch.no_grad(), _undone(model, device):
+        try:
+            return see(lambda x: model(x.to(device)))
+        except ModelError:
+            raise
+        except Exception as reason:
+            raise _refusal(in_shape, reason) from reason
+
+
 def _refusal(in_shape: Sequence[int], reason: Exception) -> ModelError:
     text = str(reason).strip().splitlines()
+    advice = (
+        "give it inputs that it can read "
+        "(input.size or data.size for a larger image, args for another number of channels)"
+    )
+    if isinstance(reason, TypeError) and "argument" in str(reason):
+        advice = (
+            "a stage's model is called with the samples alone; give other arguments a default, "
+            "or wrap it in a module whose forward(x) fills them in"
+        )
     return ModelError(
         f"the model does not run on an input of shape {tuple(in_shape)}: "
-        f"{text[0] if text else type(reason).__name__}; give it inputs that it can read "
-        "(input.size or data.size for a larger image, args for another number of channels)"
+        f"{text[0] if text else type(reason).__name__}; {advice}"
     )
 
 
@@ -96,16 +127,6 @@ def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
         for buffer, value in was:
             buffer.copy_(value)
-
-
-def output_shape(model: nn.Module, in_shape: Sequence[int], *, training: bool) -> object:
-    """Return the shape of the output for a batch of 2, or a word for what is no tensor."""
-
-    def see(forward: Callable[..., Any], x: Tensor) -> object:
-        output = forward(x)
-        return tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-
-    return look(model, in_shape, see, training=training)
 
 
 def tap_shapes(

@@ -65,6 +65,12 @@ class Taps:
         self._running = False
         self._seen: dict[str, tuple[Tensor, int]] = {}
         self._untouched: dict[bool, set[str]] = {}
+        for path, module in self._modules.items():
+            if isinstance(module, torch.jit.ScriptModule):
+                raise ModelError(
+                    f"inside TorchScript no module can be tapped, {path!r} neither; give the "
+                    "torch.nn.Module that it was made from"
+                )
         if stop and not self._modules:
             raise ModelError("a forward pass that stops after its last tap needs a tap")
 

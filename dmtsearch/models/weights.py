@@ -38,11 +38,13 @@ def load_weights(
     problems = _differences(own, given)
     if problems:
         where = "the given bytes" if isinstance(weights, bytes) else str(weights)
+        renamed = _prefix_problem(where, own, given)
+        if renamed is not None:
+            raise ModelError(renamed)
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise ModelError(
             "\n  ".join([f"weights from {where} do not fit the model:", *problems[:_SHOWN], *more])
-            + "\ngive the model that these weights belong to, or `head: new` where only the "
-            "number of classes differs"
+            + f"\n{_remedy(own, given)}"
         )
     module.load_state_dict(given)
 
@@ -67,6 +69,103 @@ def _read(weights: Path | str | bytes) -> dict[str, Tensor]:
             f"{where} cannot be read as safetensors ({reason}); write the weights again with "
             "safetensors.torch.save_file(model.state_dict(), ...)"
         ) from reason
+
+
+_PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".pickle", ".th")
+
+
+def refuse_pickled(weights: str) -> None:
+    """Refuse a checkpoint that torch.save wrote: reading it can run any code.
+
+    Raises:
+        ModelError: The name ends like one; the text has the command that converts it.
+    """
+    if not weights.endswith(_PICKLED):
+        return
+    stem = weights
+    while stem.endswith(_PICKLED):
+        stem = stem.rpartition(".")[0]
+    raise ModelError(
+        f"weights is {weights!r}, a file of torch.save, which can run code when it is read; write "
+        f"its tensors as safetensors once and give `weights: {stem}.safetensors`:\n"
+        '  python -c "import torch, safetensors.torch as s; '
+        f"d = torch.load('{weights}', map_location='cpu', weights_only=True); "
+        "d = d.get('state_dict', d); s.save_file({k: v.clone().contiguous() for k, v in "
+        f"d.items() if isinstance(v, torch.Tensor)}}, '{stem}.safetensors')\"\n"
+        "where that finds no tensors, load the model in your own code and save "
+        "model.state_dict() so"
+    )
+
+
+_WRAPPERS = {
+    "module.": "torch.nn.DataParallel",
+    "_orig_mod.": "torch.compile",
+    "model.": "a Lightning or similar module",
+}
+"""What puts a prefix before the names of a net's tensors."""
+
+
+def _prefix_problem(
+    where: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]
+) -> str | None:
+    """What to do where the names differ by one prefix alone; None where they do not."""
+    prefix = _prefix(own, given)
+    if prefix:
+        by = f" (by {_WRAPPERS[prefix]})" if prefix in _WRAPPERS else ""
+        change = f"{{k.removeprefix('{prefix}'): v for k, v in d.items()}}"
+        what = f"begin with {prefix!r}{by}, those of the model do not; write them again without it"
+    else:
+        prefix = _prefix(given, own)
+        if not prefix:
+            return None
+        change = f"{{'{prefix}' + k: v for k, v in d.items()}}"
+        what = f"lack the {prefix!r} with which those of the model begin; write them again with it"
+    # Into another file: the tensors read may still lie in the one that they came from.
+    renamed = f"{where.removesuffix('.safetensors')}.renamed.safetensors"
+    return (
+        f"weights from {where} do not fit the model: their names {what}, and give the new file:\n"
+        f"  python -c \"import safetensors.torch as s; d = s.load_file('{where}'); "
+        f"s.save_file({change}, '{renamed}')\""
+    )
+
+
+def _prefix(short: Mapping[str, Tensor], long: Mapping[str, Tensor]) -> str:
+    """What stands before most names of `short` in `long`; empty where nothing does."""
+    name = next((name for name in short if name not in long), None)
+    if name is None:
+        return ""
+    found = ""
+    for candidate in (other.removesuffix(name) for other in long if other.endswith(f".{name}")):
+        matched = sum(
+            f"{candidate}{one}" in long and long[f"{candidate}{one}"].shape == tensor.shape
+            for one, tensor in short.items()
+        )
+        if 2 * matched > len(short):
+            found = candidate
+    return found
+
+
+def _remedy(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """What helps: `head: new` does only where the last layer alone has another number of rows."""
+    unlike = [name for name in own if name not in given or own[name].shape != given[name].shape]
+    layers = {name.rpartition(".")[0] for name in unlike}
+    of_head = all(
+        name in given and given[name].shape[1:] == own[name].shape[1:] for name in unlike
+    )
+    extra = {name.rpartition(".")[0] for name in given if name not in own}
+    if len(layers) == 1 and of_head and not extra:
+        return (
+            "give the model that these weights belong to, or `head: new` where only the "
+            "number of classes differs"
+        )
+    counters = [name for name in unlike if name.endswith("num_batches_tracked")]
+    if counters == unlike and not extra:
+        return (
+            "these count batches and change no answer; write the file again with them: "
+            "load_state_dict(d, strict=False) into the model, then "
+            "safetensors.torch.save_file(model.state_dict(), ...)"
+        )
+    return "give the model that these weights belong to: its args, its width or another class"
 
 
 def _differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

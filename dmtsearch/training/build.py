@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
@@ -86,7 +87,8 @@ def _build(
                 f"stage {name!r} was trained on a module given from Python; give it again: "
                 f"models={{{name!r}: ...}}"
             )
-        return copy.deepcopy(objects[name])
+        with torch.no_grad():  # a copy of TorchScript else has parameters that are no leaves
+            return copy.deepcopy(objects[name])
     return build_model(
         description,
         in_shape=in_shape,

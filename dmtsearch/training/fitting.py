@@ -1,13 +1,20 @@
 """What must fit: hints and their models, a user's module and the data, a start and its stage."""
 
+import copy
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import nn
 
 from dmtsearch.errors import DmtSearchError, ModelError
 from dmtsearch.models import find_path, make_adapter, tap_shapes
-from dmtsearch.models.probe import output_shape
-from dmtsearch.schedule import Hint
+from dmtsearch.models.output import check_output, kind_of
+from dmtsearch.models.screening import (
+    refuse_non_finite,
+    refuse_other_precision,
+    refuse_wrapper,
+)
+from dmtsearch.schedule import Hint, Stage
 from dmtsearch.training.plan import ResolvedHint
 
 Owner = tuple[nn.Module, tuple[int, ...]]
@@ -53,13 +60,63 @@ def resolve_hint(
     return ResolvedHint(hint, paths[0], paths[1], source_shape, at_shape, words)
 
 
-def check_given(module: nn.Module, in_shape: tuple[int, ...], classes: int) -> None:
-    """Refuse a user's module that does not read the data or gives other than a logit a class."""
-    for training in (False, True):
-        shape = output_shape(module, in_shape, training=training)
-        if shape != (2, classes):
-            given = f"[N, {', '.join(map(str, shape[1:]))}]" if isinstance(shape, tuple) else shape
-            raise ModelError(f"the given module gives {given}; the data needs [N, {classes}]")
+def ambiguous_hint(stage: Stage, hint: Hint) -> str | None:
+    """Why a hint does not say which of its stage's sources it means; None where it does."""
+    epochs = dict.fromkeys(ref.epoch for ref in stage.sources if ref.stage == hint.stage)
+    if len(epochs) < 2:
+        return None
+    shown = ", ".join("its end" if epoch is None else f"epoch {epoch}" for epoch in epochs)
+    return (
+        f"stage {hint.stage!r} is a source more than once ({shown}), and a hint cannot say which "
+        "is meant; keep one of them, or drop the hint"
+    )
+
+
+def check_given(module: object, in_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Return a user's module, if it can be a stage's model.
+
+    Raises:
+        ModelError: It is no module, is wrapped, cannot be copied, has weights of another format
+            or broken ones, does not read the data, or gives other than a logit for each class.
+    """
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"models: {_no_module(module)}")
+    refuse_wrapper(module)
+    refuse_other_precision(module)
+    refuse_non_finite(module)
+    check_output(module, in_shape, classes, resize=f"give its last layer {classes} outputs")
+    try:
+        copy.deepcopy(module)
+    except Exception as reason:  # whatever a module holds may refuse to be copied
+        raise ModelError(
+            "the given module cannot be copied, and a stage trains a copy of it: copy.deepcopy "
+            f"says {type(reason).__name__}: {reason}; keep no lock, file, generator or computed "
+            "tensor as its attribute (torch.nn.utils.parametrizations.weight_norm in place of the "
+            "older weight_norm), or let a `factory` build it"
+        ) from reason
+    return module
+
+
+def _no_module(given: object) -> str:
+    """What was given in place of a module, and what to give."""
+    advice, name = "give a torch.nn.Module", kind_of(given)
+    if isinstance(given, type):
+        return f"{given.__name__} is a class; {advice}: {given.__name__}(...)"
+    if isinstance(given, Mapping):
+        return (
+            f"{name} of {len(given)} entries (a state dict?) is no module; build the net, call "
+            "net.load_state_dict(...), and give the net"
+        )
+    if isinstance(given, str | Path):
+        return (
+            f"{str(given)!r} is a path; {advice}: build the net, load the file into it "
+            "(net.load_state_dict(torch.load(FILE, weights_only=True))), and give the net"
+        )
+    if callable(given):
+        return (
+            f"a {type(given).__name__} is no module; {advice}: call it, and give what it returns"
+        )
+    return f"a {type(given).__name__} is no module; {advice}"
 
 
 def describe_adapter(hint: Hint, source_shape: tuple[int, ...], at_shape: tuple[int, ...]) -> str:

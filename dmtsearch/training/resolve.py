@@ -22,7 +22,12 @@ from dmtsearch.models import (
 )
 from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
 from dmtsearch.training.build import OBJECT
-from dmtsearch.training.fitting import check_given, first_unlike, resolve_hint
+from dmtsearch.training.fitting import (
+    ambiguous_hint,
+    check_given,
+    first_unlike,
+    resolve_hint,
+)
 from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
 from dmtsearch.training.sample_rules import (
     Samples,
@@ -31,6 +36,7 @@ from dmtsearch.training.sample_rules import (
     lone_sample_problem,
     modality_problem,
 )
+from dmtsearch.training.screen import new_head_problem, screen
 from dmtsearch.training.select_rules import select_problems
 from dmtsearch.training.selecting import selector_features
 
@@ -75,7 +81,7 @@ def resolve(
         stages=tuple(stage for stage in stages if stage.name in needed),
         deliver=work.expanded.deliver,
         num_train=num_train,
-        warnings=tuple(schedule.warnings),
+        warnings=(*schedule.warnings, *dict.fromkeys(work.notes)),
     )
 
 
@@ -94,6 +100,7 @@ class _Resolver:
         self.samples = samples
         self.expanded: Expanded = expand(schedule)
         self.problems: list[str] = []
+        self.notes: list[str] = []
         self.models: dict[str, dict[str, Any]] = {}
         self.skeletons: dict[str, nn.Module] = {}
         self.in_shapes: dict[str, tuple[int, ...]] = {}
@@ -105,6 +112,7 @@ class _Resolver:
         stages = self.expanded.stages
         for stage in stages:
             self._told(stage, "optimizer.batch", batch_problem(stage, self.samples))
+            self._told(stage, "model.head", new_head_problem(stage, stages))
             self._find_in_shape(stage)
         # A relative size needs both ends of its chain, of which one comes later.
         for relative in (False, True):
@@ -211,19 +219,29 @@ class _Resolver:
         shape, classes = self.in_shapes[name], self._classes(stage)
         try:
             if name in self.objects:
-                built = self.objects[name]
-                check_given(built, shape, classes)
+                built = check_given(self.objects[name], shape, classes)
+                self._screen(stage, built, None)
             else:
-                built = build_skeleton(self.models[name], in_shape=shape, num_classes=classes)
-                check_weights(
-                    self.models[name], in_shape=shape, num_classes=classes, base_dir=self.folder
+                spec = self.models[name]
+                built = build_skeleton(spec, in_shape=shape, num_classes=classes)
+                loaded = check_weights(
+                    spec, in_shape=shape, num_classes=classes, base_dir=self.folder
                 )
+                if "factory" in spec:
+                    self._screen(stage, loaded or built, spec)
         except DmtSearchError as error:
             del self.models[name]
             self._problem(stage, "model", error)
             return None
         self.skeletons[name] = built
         return built
+
+    def _screen(self, stage: Stage, model: nn.Module, spec: Mapping[str, Any] | None) -> None:
+        """Refuse a model of other people's code that cannot serve; gather what is to be noted."""
+        shape = self.in_shapes[stage.name]
+        note = screen(stage, model, spec=spec, in_shape=shape, folder=self.folder)
+        if note is not None:
+            self.notes.append(self.schedule.problem(path=f"{stage.path}.model", rule=note))
 
     # -- hints, start, cost -----------------------------------------------------------------
 
@@ -270,6 +288,10 @@ class _Resolver:
 
     def _hint(self, stage: Stage, hint: Hint, number: int) -> ResolvedHint | None:
         if hint.stage not in self.skeletons:
+            return None
+        ambiguous = ambiguous_hint(stage, hint)
+        if ambiguous is not None:
+            self._problem(stage, f"hints[{number}].source", ambiguous)
             return None
         owners = {
             name: (self.skeletons[name], self.in_shapes[name]) for name in (hint.stage, stage.name)

@@ -68,7 +68,9 @@ class Source:
 
 def freeze(model: nn.Module) -> nn.Module:
     """Put `model` in eval mode for good and stop gradients into it."""
-    return model.eval().requires_grad_(False)
+    for parameter in model.parameters():  # TorchScript has no requires_grad_ of its own
+        parameter.requires_grad_(False)
+    return model.eval()
 
 
 class LiveOutputs:

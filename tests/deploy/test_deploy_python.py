@@ -150,7 +150,7 @@ def test_a_factory_with_a_weights_file_teaches_too(store, tmp_path, monkeypatch)
     )
     assert left == right
     save_file(nn.Linear(6, 3).state_dict(), tmp_path / "teacher.safetensors")
-    with pytest.raises(ScheduleError, match="head: new"):
+    with pytest.raises(ScheduleError, match="give the model that these weights belong to"):
         dmtsearch.train(schedule, tmp_path / "c", store=store, data=made_data())
 
 

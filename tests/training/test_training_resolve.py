@@ -153,7 +153,7 @@ def test_a_module_that_does_not_fit_the_data_is_told_as_its_stage_s_problem(benc
     [problem] = problems_of(bench, pair({}), objects={"teacher": torch.nn.Linear(3, 10)})
     assert problem.startswith("stages.teacher.model: the model does not run on an input of shape")
     [problem] = problems_of(bench, pair({}), objects={"teacher": wide})
-    assert "the given module gives [N, 7]; the data needs [N, 10]" in problem
+    assert "gives [N, 7] in eval mode, the data needs [N, 10]; give its last layer 10" in problem
 
 
 def test_data_of_one_view_has_no_modalities(bench):

@@ -1,0 +1,194 @@
+"""Whether a net from outside can serve as a stage's model, seen before anything is trained.
+
+What cannot train or teach is refused by name, with the remedy. Our own families pass unseen.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..errors import ModelError
+from .probe import look_at_values
+
+TOLERANCE = 1e-3
+"""Answers to one sample may differ by this share of the largest logit: far above the rounding of
+float32 (about 1e-6), far below what dropout or a batch's statistics do (over 1e-2)."""
+_SUM_TOLERANCE = 1e-4
+_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a net's answers to random samples show.
+
+    Attributes:
+        probabilities: They are not negative and sum to 1: the net ends in a softmax.
+    """
+
+    probabilities: bool
+
+
+def refuse_wrapper(model: nn.Module) -> None:
+    """Refuse modules whose real net is inside, and exported programs, which have no modes.
+
+    Raises:
+        ModelError: It is one of these; the text says what to give in its place.
+    """
+    if isinstance(model, nn.DataParallel | DistributedDataParallel):
+        raise ModelError(
+            f"the model is wrapped in {type(model).__name__}, and a stage trains on one device; "
+            "give the net inside: model.module"
+        )
+    if hasattr(model, "_orig_mod"):
+        raise ModelError(
+            "the model is wrapped by torch.compile; give the net inside (model._orig_mod) and "
+            "set `compile: true` on the stage"
+        )
+    if isinstance(model, torch.fx.GraphModule) and not _has_modes(model):
+        raise ModelError(
+            "the model is an exported program (torch.export), which knows no train and eval mode; "
+            "give the torch.nn.Module that it was made from"
+        )
+
+
+def _has_modes(model: nn.Module) -> bool:
+    try:
+        model.train(model.training)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def refuse_untrainable(model: nn.Module, epochs: str) -> None:
+    """Refuse a net whose stage has epochs, and which no epoch could change.
+
+    Args:
+        model: The stage's model.
+        epochs: The field that asks for training, such as `epochs: 20`, for the text.
+
+    Raises:
+        ModelError: It is TorchScript, or has no parameter that requires a gradient.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            f"the model is TorchScript, which can teach but not be trained, and the stage has "
+            f"{epochs}; set `epochs: 0` to use it as it is, or give the torch.nn.Module that it "
+            "was made from"
+        )
+    parameters = list(model.parameters())
+    if any(parameter.requires_grad for parameter in parameters):
+        return
+    what = f"each of its {len(parameters)} parameters has requires_grad=False"
+    raise ModelError(
+        f"nothing in the model can be trained ({what if parameters else 'it has no parameters'}), "
+        f"and the stage has {epochs}; set `epochs: 0` to use it as it is, or call "
+        "model.requires_grad_(True) where it is made"
+    )
+
+
+def refuse_other_precision(model: nn.Module) -> None:
+    """Refuse weights that are not float32: half precision, or double.
+
+    Raises:
+        ModelError: Names the first such tensor and its format.
+    """
+    for name, tensor in model.named_parameters():  # buffers may be anything
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ModelError(
+                f"the model's weights are {kind} ({name!r} is), stages compute in float32; call "
+                "model.float() where it is made (`amp: true` on the stage gives bfloat16 forward "
+                "passes on a GPU)"
+            )
+
+
+def refuse_non_finite(model: nn.Module) -> None:
+    """Refuse weights that hold NaN or infinity.
+
+    Buffers may hold infinity (attention masks do), but for the statistics of a normalisation.
+
+    Raises:
+        ModelError: Names the first such tensor.
+    """
+    trained = {id(parameter) for parameter in model.parameters()}
+    statistics = {
+        id(buffer)
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase)
+        for buffer in module.buffers(recurse=False)
+    }
+    for name, tensor in _state(model):
+        if not tensor.is_floating_point() or tensor.is_meta:
+            continue
+        strict = id(tensor) in trained or id(tensor) in statistics
+        bad = ~torch.isfinite(tensor) if strict else torch.isnan(tensor)
+        count = int(bad.sum())
+        if count:
+            value = tensor.detach()[bad][0].item()
+            raise ModelError(
+                f"the model's weights are broken: {name!r} holds {value} in {count} of "
+                f"{tensor.numel():,} values; give weights that are finite (of a training that "
+                "diverged, an earlier checkpoint)"
+            )
+
+
+def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for tensors in (model.named_parameters(), model.named_buffers()):
+        for name, tensor in tensors:
+            if not isinstance(tensor, nn.UninitializedParameter | nn.UninitializedBuffer):
+                yield name, tensor
+
+
+def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
+    """Run a net with its weights on a few random samples, in eval mode; nothing in it moves.
+
+    Args:
+        model: With its weights, on any device but meta.
+        in_shape: Its input without the batch.
+
+    Raises:
+        ModelError: An answer is not finite, two passes differ, or a sample's answer depends on
+            the others in its batch.
+    """
+    chance = torch.Generator().manual_seed(0)
+    x = torch.randn((_SAMPLES, *in_shape), generator=chance)
+
+    def see(forward: Callable[..., Any]) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        awake = [name for name, module in model.named_modules() if name and module.training]
+        whole, again, fewer = forward(x), forward(x), forward(x[: _SAMPLES - 1])
+        return whole, again, fewer, awake
+
+    whole, again, fewer, awake = look_at_values(model, in_shape, see)
+    if not bool(torch.isfinite(whole).all()):
+        raise ModelError(
+            "the model's answers to normalised samples are not finite, though its weights are; "
+            "they are too large to learn from: give another checkpoint, or scale the model down"
+        )
+    allowed = TOLERANCE * float(whole.abs().max()) + 1e-6
+    apart = float((whole - again).abs().max())
+    if apart > allowed:
+        raise ModelError(
+            f"the model does not obey eval(): two passes over the same samples differ by "
+            f"{apart:.2g} in a logit ({allowed:.2g} is allowed); {_awake(awake)}give dropout and "
+            "other draws `training=self.training`"
+        )
+    apart = float((whole[: _SAMPLES - 1] - fewer).abs().max())
+    if apart > allowed:
+        raise ModelError(
+            f"the model does not obey eval(): a sample's logits differ by {apart:.2g} with the "
+            f"number of samples beside it ({allowed:.2g} is allowed); {_awake(awake)}in eval mode "
+            "let normalisations use their running statistics, not the batch's"
+        )
+    sums = whole.sum(dim=1)
+    summed = bool(((sums - 1).abs() < _SUM_TOLERANCE).all())
+    return Answers(probabilities=summed and bool((whole >= 0).all()))
+
+
+def _awake(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return f"after eval() {len(names)} of its modules are in train mode ({names[0]!r}, ...); "
