@@ -58,12 +58,13 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def read_regular(path: Path, *, most: int) -> bytes:
+def read_regular(path: Path, *, most: int, start: int = 0) -> bytes:
     """Return the bytes of a regular file; a FIFO, a device or a folder is never waited for.
 
     Args:
         path: The file; a link is followed.
         most: Bytes; a longer file is not read.
+        start: Bytes at its begin that are passed over.
 
     Raises:
         OSError: It is not there, not readable, no regular file, or longer; `strerror` says which.
@@ -73,6 +74,7 @@ def read_regular(path: Path, *, most: int) -> bytes:
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        file.seek(start)
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", str(path))

@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmtsearch.files import read_regular
+
+MOST_BYTES = 1 << 24
 _FIELDS = ("question", "scientific", "nuisance", "fixed", "budget")
 _FIELD = re.compile(rf"^({'|'.join(_FIELDS)})\s*:\s*(.*)$", re.IGNORECASE)
 
@@ -30,7 +33,7 @@ class Heading:
 def read_heading(path: Path) -> Heading:
     """Return the opening comment of the file at `path`; an empty heading where there is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, most=MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError):
         return Heading()
     return parse_heading(text)

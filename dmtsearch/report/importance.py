@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmtsearch.files import read_regular
 from dmtsearch.report.reading import RunRecord
 from dmtsearch.report.words import plural
 from dmtsearch.search.paths import RunPaths
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 MIN_TRIALS = 20
 """Under so many finished trials an importance is mostly noise, and is not shown."""
 
+MOST_BYTES = 1 << 30
+"""Of the study's journal."""
 PARTS = 5
 """Importances are computed again with each of so many parts of the trials left out."""
 
@@ -76,7 +79,10 @@ def gather_importance(record: RunRecord) -> Importance:
     missing, trials = _find_trials(record, names.index(objective))
     if missing is not None:
         return Importance(objective, (), 0, 0.0, missing)
-    return _compute(trials, objective, record.objectives[objective])
+    try:
+        return _compute(trials, objective, record.objectives[objective])
+    except Exception as error:
+        return Importance(objective, (), 0, 0.0, _unreadable(error))
 
 
 def _find_trials(record: RunRecord, objective: int) -> "tuple[str | None, list[FrozenTrial]]":
@@ -93,10 +99,18 @@ def _find_trials(record: RunRecord, objective: int) -> "tuple[str | None, list[F
         return f"the run folder has no {journal.name}, from which it is computed", []
     if not _has_optuna():
         return "optuna is not installed on this machine; `pip install optuna` adds it", []
-    trials = _read_trials(journal, objective)
+    try:
+        trials = _read_trials(journal, objective)
+    except Exception as error:
+        return _unreadable(error), []
     if len(trials) < MIN_TRIALS:
         return f"the study's journal holds only {plural(len(trials), 'finished trial')}", []
     return None, trials
+
+
+def _unreadable(error: Exception) -> str:
+    """Why a journal that somebody changed yields nothing: it may break Optuna by any error."""
+    return f"study.journal cannot be read ({type(error).__name__}: {error})"
 
 
 def _has_optuna() -> bool:
@@ -118,7 +132,7 @@ def _read_trials(journal: Path, objective: int) -> "list[FrozenTrial]":
     from optuna.study import get_all_study_names, load_study
     from optuna.trial import TrialState, create_trial
 
-    data = journal.read_bytes()
+    data = read_regular(journal, most=MOST_BYTES)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / journal.name
         copy.write_bytes(data[: data.rfind(b"\n") + 1])

@@ -1,13 +1,14 @@
 """A run folder as one frozen value. Nothing in it is written or locked."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dmtsearch.errors import DmtSearchError, UsageError
+from dmtsearch.files import read_regular
 from dmtsearch.report.heading import Heading, read_heading
+from dmtsearch.search.fields import Checked, Object
 from dmtsearch.search.ledger import read_state
 from dmtsearch.search.paths import RunPaths
 from dmtsearch.search.records import (
@@ -20,6 +21,9 @@ from dmtsearch.search.records import (
     TrialProposed,
 )
 from dmtsearch.space import Space, load_space
+
+MOST_BYTES = 1 << 24
+"""Of `run.json`."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ def read_run(run: str | Path) -> RunRecord:
             f"{run}: not a run folder: it holds no {paths.ledger.name}; give what "
             "`dmtsearch search SPACE --out RUN` wrote"
         )
+    paths.refuse_odd_files()
     state = read_state(paths.ledger)
     return RunRecord(
         root=paths.root,
@@ -159,12 +164,19 @@ def read_run(run: str | Path) -> RunRecord:
     )
 
 
+@dataclass(frozen=True)
+class Facts:
+    """`run.json` as a report shows it: any facts, of any version."""
+
+    facts: Object
+
+
 def _facts(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = Checked(Facts).read(b'{"facts":' + read_regular(path, most=MOST_BYTES) + b"}")
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found.facts
 
 
 def _space(path: Path) -> Space | None:

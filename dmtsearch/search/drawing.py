@@ -51,6 +51,19 @@ def _suggest(trial: optuna.Trial, hole: Hole) -> Value:
     return trial.suggest_float(hole.name, low, high, log=hole.kind == "log")
 
 
+def distribution_of(hole: Hole) -> optuna.distributions.BaseDistribution:
+    """What `suggest` draws a hole from."""
+    if hole.kind == "choice":
+        return optuna.distributions.CategoricalDistribution(hole.choices)
+    low, high = bounds(hole)
+    if hole.kind == "int":
+        return optuna.distributions.IntDistribution(int(low), int(high), step=int(hole.step or 1))
+    step = None if hole.step is None else float(hole.step)
+    return optuna.distributions.FloatDistribution(
+        float(low), float(high), log=hole.kind == "log" and step is None, step=step
+    )
+
+
 def bounds(hole: Hole) -> tuple[int | float, int | float]:
     """Lowest and highest value of a range."""
     if hole.low is None or hole.high is None:

@@ -84,10 +84,10 @@ class Draws:
             self.num_trials += 1
             self._note(proposed.trial, proposed.schedule, proposed.key)
             self._combinations.see(proposed.values)
-            if proposed.number is None or not self._study.has(proposed.number):
+            if proposed.number is None:
                 raise DmtSearchError(
-                    f"trial {proposed.trial} of the ledger is not in study.journal; a run needs "
-                    "both files as they were: start a new run (finished stages are in the store)"
+                    f"trial {proposed.trial} of the ledger has no number in the study, and is no "
+                    "control arm: the ledger is damaged; put it back from a copy"
                 )
             known.add(proposed.number)
             end = state.ends.get(proposed.trial)

@@ -1,7 +1,6 @@
 """A run's folder: made new, never overwritten, held by one driver at a time."""
 
 import fcntl
-import json
 import os
 import platform
 import re
@@ -11,14 +10,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from ..commands import command_line
 from ..errors import UsageError
-from ..files import write_atomic, write_json
+from ..files import read_regular, write_atomic, write_json
 from ..space import Space, dump_space, load_space
+from .fields import Checked, Count, Int, Object, Objectives, PathText
 from .paths import RunPaths
 
 STARTS = "start_with"
@@ -50,15 +51,15 @@ class RunInfo:
     name: str
     space_file: str
     question: str | None
-    objectives: Mapping[str, str]
-    trials: int
-    seed: int
-    concurrency: int | None
-    store: str
-    folder: str
+    objectives: Objectives
+    trials: Count
+    seed: Int
+    concurrency: Count | None
+    store: PathText
+    folder: PathText
     command: str
     versions: Mapping[str, str]
-    hardware: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Object = field(default_factory=dict)
     commit: str | None = None
 
 
@@ -174,13 +175,22 @@ def read_run(root: Path) -> tuple[RunPaths, RunInfo, Space]:
     """
     paths = RunPaths(root)
     refuse_other_folder(paths)
+    paths.refuse_odd_files()
     try:
-        found = json.loads(paths.run.read_text())
-        known = {name: found[name] for name in RunInfo.__annotations__ if name in found}
-        info = RunInfo(**known)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{paths.run}: damaged ({error})") from error
+        info = _reader().read(read_regular(paths.run, most=MOST_BYTES))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{paths.run}: damaged ({reason}); put it back from a copy") from error
     return paths, info, load_space(paths.space)
+
+
+MOST_BYTES = 1 << 24
+"""Of `run.json`."""
+
+
+@cache
+def _reader() -> Checked[RunInfo]:
+    return Checked(RunInfo)
 
 
 def write_run(paths: RunPaths, info: RunInfo) -> None:

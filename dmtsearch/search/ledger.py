@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dmtsearch.errors import DmtSearchError
+from dmtsearch.files import read_regular
 
 from .mending import cut_torn_line
 from .records import (
@@ -22,6 +23,13 @@ from .records import (
     to_line,
 )
 from .trials import SEARCH
+
+MOST_BYTES = 1 << 30
+"""A longer ledger is not one: a trial has some 10 KB."""
+REMEDY = (
+    "put the file back from a copy, or start a new run with --out: finished stages are in the "
+    "store, and are not trained again"
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,18 @@ class Fold:
         else:
             self._ended = record
 
+    def lost_before(self, record: Record) -> str | None:
+        """What `record` shows to be missing before it; None where it follows well.
+
+        Trials are numbered in the order in which they begin, and end after they began.
+        """
+        begun = len(self._trials)
+        if isinstance(record, TrialProposed) and record.trial > begun:
+            return f"trial {record.trial} begins, and the line of trial {begun} is missing before"
+        if isinstance(record, TrialEnded) and record.trial not in self._trials:
+            return f"trial {record.trial} ends, and the line with which it began is missing before"
+        return None
+
     def state(self) -> RunState:
         """What the records so far amount to; later ones do not change it."""
         return RunState(
@@ -128,30 +148,71 @@ def fold(records: Iterable[Record]) -> RunState:
     return Fold(records).state()
 
 
+class Lines:
+    """The lines of a ledger, each read once, also while a driver appends to it.
+
+    A half-written last line is passed over: it may yet be written.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._at, self._number = 0, 0
+
+    def read(self) -> Iterator[tuple[int, Record]]:
+        """Yield each line that is new since the last call: its number, from 1, and its record.
+
+        Lines of a later version's events are counted and passed over.
+
+        Raises:
+            DmtSearchError: There is no such file, or a line is no record; with file and line.
+        """
+        try:
+            text = read_regular(self.path, most=MOST_BYTES, start=self._at)
+        except OSError as error:
+            raise DmtSearchError(
+                f"{self.path}: cannot be read ({error.strerror or error})"
+            ) from error
+        whole = text[: text.rfind(b"\n") + 1]
+        self._at += len(whole)
+        for line in whole.split(b"\n")[:-1]:
+            self._number += 1
+            try:
+                record = from_line(line)
+            except DmtSearchError as error:
+                raise DmtSearchError(f"{self.path}:{self._number}: {error}; {REMEDY}") from error
+            if record is not None:
+                yield self._number, record
+
+
 def read_ledger(path: Path) -> tuple[Record, ...]:
-    """Return a ledger's records. A half-written last line is passed over: it may yet be written.
+    """Return a ledger's records, whatever they say of one another.
 
     Raises:
         DmtSearchError: There is no such file, or a line within it is no record.
     """
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise DmtSearchError(f"{path}: cannot be read ({error.strerror or error})") from error
-    records = []
-    for number, line in enumerate(text.split(b"\n")[:-1], start=1):
-        try:
-            record = from_line(line.decode())
-        except (DmtSearchError, UnicodeDecodeError) as error:
-            raise DmtSearchError(f"{path}:{number}: {error}") from error
-        if record is not None:
-            records.append(record)
-    return tuple(records)
+    return tuple(record for _, record in Lines(path).read())
 
 
 def read_state(path: Path) -> RunState:
-    """Return the state of a run, from its ledger; safe while a driver writes it."""
-    return fold(read_ledger(path))
+    """Return the state of a run, from its ledger; safe while a driver writes it.
+
+    Raises:
+        DmtSearchError: There is no such file, a line is no record, or one before it was lost.
+    """
+    return _fold_file(path).state()
+
+
+def _fold_file(path: Path) -> "Fold":
+    found = Fold()
+    for number, record in Lines(path).read():
+        lost = found.lost_before(record)
+        if lost is not None:
+            raise DmtSearchError(f"{path}:{number}: {lost}; {REMEDY}")
+        found.add(record)
+    return found
 
 
 class Ledger:
@@ -164,7 +225,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         cut_torn_line(path)
         self._path = path
-        self._fold = Fold(read_ledger(path) if path.exists() else ())
+        self._fold = _fold_file(path) if path.exists() else Fold()
 
     @property
     def redraws(self) -> int:

@@ -1,16 +1,19 @@
 """What goes on right now: counted from the ledger, written to `live.json`, shown to a person."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from ..files import write_json
+from ..errors import DmtSearchError
+from ..files import read_regular, write_json
+from .fields import Checked, Count, Number, RunningStage
+from .ledger import Lines
 from .paths import RunPaths
-from .records import RunStarted, StageEnded, TrialEnded, TrialProposed, from_line
+from .records import RunStarted, StageEnded, TrialEnded, TrialProposed
 from .stage_times import TimeLeft
 from .trials import SEARCH
 
@@ -28,11 +31,11 @@ class Best:
         n: Samples that the value was measured on, where it was measured on any.
     """
 
-    trial: int
+    trial: Count
     arm: str
     objective: str
-    value: float
-    n: int | None
+    value: Number
+    n: Count | None
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,20 @@ class LiveState:
 
     name: str
     state: str = "starting"
-    wanted: int = 0
-    trials: Mapping[str, int] = field(default_factory=dict)
-    controls: Mapping[str, int] = field(default_factory=dict)
-    running: tuple[Mapping[str, Any], ...] = ()
+    wanted: Count = 0
+    trials: Mapping[str, Count] = field(default_factory=dict)
+    controls: Mapping[str, Count] = field(default_factory=dict)
+    running: tuple[RunningStage, ...] = ()
     waiting: tuple[str, ...] = ()
-    stages: Mapping[str, int] = field(default_factory=dict)
-    requested: int = 0
-    distinct: int = 0
+    stages: Mapping[str, Count] = field(default_factory=dict)
+    requested: Count = 0
+    distinct: Count = 0
     best: Best | None = None
     best_control: Best | None = None
-    seconds: float = 0.0
-    left_s: float | None = None
-    pid: int = 0
-    written: float = 0.0
+    seconds: Number = 0.0
+    left_s: Number | None = None
+    pid: Count = 0
+    written: Number = 0.0
 
     @property
     def shared(self) -> int:
@@ -78,17 +81,27 @@ class LiveState:
         return self.requested - self.distinct + self.stages.get("store", 0)
 
 
+MOST_LIVE_BYTES = 1 << 24
+
+
 def read_live(path: Path) -> LiveState | None:
-    """What a driver wrote last; None where there is nothing readable yet."""
+    """What a driver wrote last; None where it has not yet.
+
+    Raises:
+        DmtSearchError: The file is none that a driver wrote.
+    """
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return _reader().read(read_regular(path, most=MOST_LIVE_BYTES))
+    except FileNotFoundError:
         return None
-    for name in ("best", "best_control"):
-        if found.get(name) is not None:
-            found[name] = Best(**found[name])
-    known = {key: value for key, value in found.items() if key in LiveState.__annotations__}
-    return LiveState(**known)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DmtSearchError(f"{path}: not a driver's last word ({reason})") from error
+
+
+@cache
+def _reader() -> Checked[LiveState]:
+    return Checked(LiveState)
 
 
 class View(Protocol):
@@ -108,7 +121,7 @@ class Tally:
     """Counts a run from its ledger's lines, as they are written. Reads each line once."""
 
     def __init__(self, ledger: Path) -> None:
-        self._ledger, self._at = ledger, 0
+        self._lines = Lines(ledger)
         self._arms: dict[int, str] = {}
         self._ended: dict[int, str] = {}
         self.wanted = 0
@@ -122,16 +135,9 @@ class Tally:
 
     def read(self) -> None:
         """Take the lines that were written since the last call."""
-        try:
-            with self._ledger.open("rb") as file:
-                file.seek(self._at)
-                text = file.read()
-        except OSError:
+        if not self._lines.path.exists():
             return
-        whole = text[: text.rfind(b"\n") + 1]
-        self._at += len(whole)
-        for line in whole.splitlines():
-            record = from_line(line.decode())
+        for _, record in self._lines.read():
             if isinstance(record, RunStarted):
                 self.wanted = record.trials
                 self._objectives = list(record.objectives.items())
@@ -151,7 +157,7 @@ class Tally:
             self.time.proposed(record)
 
     def _end(self, record: TrialEnded) -> None:
-        if record.trial in self._ended:
+        if record.trial in self._ended or record.trial not in self._arms:
             return
         self._ended[record.trial] = record.status
         arm = self._arms[record.trial]

@@ -1,12 +1,15 @@
 """Where everything of a run lies: one object knows all paths of a run folder."""
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from dmtsearch.errors import UsageError
 
 
 @dataclass(frozen=True)
 class RunPaths:
-    """A run folder (DESIGN.md section 7).
+    """A run folder.
 
     Who may write what: the driver that holds `lock` writes everything; `ledger.jsonl` is only
     appended to, all other files are written beside and renamed. Everybody may read at any time.
@@ -78,3 +81,30 @@ class RunPaths:
     def lock(self) -> Path:
         """Held (flock) by the one driver of the run."""
         return self.root / ".lock"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that is read or written by its own name."""
+        return (
+            *(self.space, self.run, self.ledger, self.journal, self.trials, self.stages),
+            *(self.curves, self.summary, self.best_schedule, self.live, self.driver_log),
+            self.lock,
+        )
+
+    def refuse_odd_files(self) -> None:
+        """Refuse a FIFO, a device or a folder where a file belongs: opening one may wait for ever.
+
+        Raises:
+            UsageError: Names it. Also where the folder may not be looked into.
+        """
+        for path in self.files:
+            try:
+                mode = path.stat().st_mode
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+            if not stat.S_ISREG(mode):
+                raise UsageError(
+                    f"{path}: is no regular file; remove it, or put the run's own back"
+                )

@@ -15,6 +15,7 @@ from .ledger import Ledger, RunState
 from .mending import mend
 from .objectives import check_objectives, measure_objectives, val_metrics
 from .paths import RunPaths
+from .reconciling import compare_tables, reconcile
 from .records import ArmMissing, Record, SearchEnded, TrialEnded, TrialProposed
 from .study import StudyBook
 from .tables import Tables
@@ -55,6 +56,7 @@ class Proposer:
         mend(paths)
         self._ledger = Ledger(paths.ledger)
         state = self._ledger.state()
+        notes = compare_tables(paths, state)
         if not state.trials:
             names = [hole.name for hole in space.holes]
             check_objectives(spec, space.anchor(), space.where, holes=names)
@@ -62,6 +64,8 @@ class Proposer:
         self._space, self._spec, self._seed = space, spec, seed
         self._trials, self._prepare = trials, prepare
         self._study = StudyBook(paths, space, spec)
+        self.notes = (*notes, *reconcile(paths, state, self._study, space))
+        """What an earlier driver's files lacked, and what is done about it: for people."""
         self._draws = Draws(space, spec, seed, self._ledger, self._study, prepare)
         self._unfinished = deque(state.unfinished)
         begun = {(trial.arm, trial.seed) for trial in state.of_controls()}

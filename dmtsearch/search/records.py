@@ -1,15 +1,38 @@
 """The lines of a run's ledger: plain frozen facts, one JSON object a line.
 
-Fields are only ever added. Reading needs neither torch nor ray.
+Fields are only ever added. Reading needs neither torch nor ray. What is read has the types that
+are declared here; `fields.py` says how strictly.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Annotated, Any, ClassVar, cast
+
+from pydantic import Field
+from pydantic_core import from_json
 
 from dmtsearch.errors import DmtSearchError
+from dmtsearch.printable import printable_line
+
+from .fields import (
+    Checked,
+    Count,
+    Int,
+    Latency,
+    Metrics,
+    Number,
+    Objectives,
+    Positive,
+    Row,
+    Sweep,
+    Values,
+)
+
+TrialStatus = Annotated[str, Field(pattern="^(done|pruned|failed)$")]
+StageStatus = Annotated[str, Field(pattern="^(run|store|stopped|failed)$")]
 
 
 @dataclass(frozen=True)
@@ -30,11 +53,11 @@ class StageRequest:
     key: str
     sources: tuple[str, ...]
     model: str
-    params: int
-    macs: int
-    epochs: int
-    hint_epochs: int
-    cost: int
+    params: Count
+    macs: Count
+    epochs: Count
+    hint_epochs: Count
+    cost: Count
 
 
 @dataclass(frozen=True)
@@ -61,10 +84,10 @@ class RunStarted:
     run_id: str
     started: str
     resumed: bool
-    seed: int
-    trials: int
-    concurrency: int
-    objectives: Mapping[str, str]
+    seed: Int
+    trials: Count
+    concurrency: Count
+    objectives: Objectives
     versions: Mapping[str, str]
     command: str
     space: str = ""
@@ -91,17 +114,17 @@ class TrialProposed:
     """
 
     event: ClassVar[str] = "trial"
-    trial: int
+    trial: Count
     arm: str
-    seed: int
-    number: int | None
-    values: Mapping[str, Any]
+    seed: Int
+    number: Count | None
+    values: Values
     schedule: str
     stages: tuple[StageRequest, ...]
     deliver: str
-    params: int
-    macs: int
-    cold_cost: int
+    params: Count
+    macs: Count
+    cold_cost: Count
 
     @property
     def key(self) -> str:
@@ -124,13 +147,13 @@ class TrialEnded:
     """
 
     event: ClassVar[str] = "end"
-    trial: int
-    status: str
-    objectives: Mapping[str, float | None]
-    metrics: Mapping[str, Any]
+    trial: Count
+    status: TrialStatus
+    objectives: Mapping[str, Number | None]
+    metrics: Metrics
     stage: str | None
     reason: str | None
-    epochs: int
+    epochs: Count
     ended: str
 
 
@@ -157,20 +180,20 @@ class StageEnded:
     key: str
     name: str
     model: str
-    params: int
-    macs: int
-    epochs: int
-    hint_epochs: int
-    seconds: float
-    cost: int
-    requested_by: int
-    status: str
-    metrics: Mapping[str, Any]
-    latency: Mapping[str, Any]
-    history: tuple[Mapping[str, Any], ...]
+    params: Count
+    macs: Count
+    epochs: Count
+    hint_epochs: Count
+    seconds: Positive
+    cost: Count
+    requested_by: Count
+    status: StageStatus
+    metrics: Metrics
+    latency: Latency
+    history: tuple[Row, ...]
     error: str | None
     ended: str
-    val_sweep: Mapping[str, Any] = field(default_factory=dict)
+    val_sweep: Sweep = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,10 +210,10 @@ class Redrawn:
 
     event: ClassVar[str] = "redrawn"
     reason: str
-    values: Mapping[str, Any]
+    values: Values
     detail: str
-    number: int | None = None
-    duplicate_of: int | None = None
+    number: Count | None = None
+    duplicate_of: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -249,28 +272,50 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def from_line(line: str) -> Record | None:
+def from_line(line: str | bytes) -> Record | None:
     """The record of a line; None for an event of a later version.
 
     Raises:
-        DmtSearchError: The line is no record.
+        DmtSearchError: The line is no record, or a field of it has another type; says which.
     """
     try:
-        found = json.loads(line)
-        kind = RECORDS.get(found.pop("event"))
-        if kind is None:
+        event = _event(line)
+        if event not in RECORDS:
             return None
-        known = {field.name for field in fields(kind)}
-        values = {name: value for name, value in found.items() if name in known}
-        for name in ("stages", "history", "holes"):
-            if name in values:
-                values[name] = tuple(values[name])
-        if kind is TrialProposed:
-            values["stages"] = tuple(
-                StageRequest(**{**stage, "sources": tuple(stage["sources"])})
-                for stage in values["stages"]
-            )
-        record: Record = kind(**values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DmtSearchError(f"not a line of a ledger: {line[:80]!r} ({error})") from error
-    return record
+        record = cast(Record, _reader(event).read(line))
+        if isinstance(record, TrialProposed):
+            _check_stages(record)
+        return record
+    except ValueError as error:
+        shown = line if isinstance(line, str) else line.decode(errors="replace")
+        shown = printable_line(shown[:80])
+        raise DmtSearchError(f"not a line of a ledger: {shown!r} ({error})") from error
+
+
+def _check_stages(trial: TrialProposed) -> None:
+    """Refuse a trial whose stages do not fit one another."""
+    known: set[str] = set()
+    for stage in trial.stages:
+        if stage.name in known:
+            raise ValueError(f"stages: two are called {printable_line(stage.name)!r}")
+        known.add(stage.name)
+    if trial.deliver not in known:
+        raise ValueError(f"deliver: no stage is called {printable_line(trial.deliver)!r}")
+
+
+@cache
+def _reader(event: str) -> Checked[Any]:
+    return Checked(RECORDS[event])
+
+
+def _event(line: str | bytes) -> str:
+    try:
+        found = from_json(line, allow_inf_nan=True)
+    except ValueError as error:
+        raise ValueError(f"no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    event = found.get("event")
+    if not isinstance(event, str):
+        raise ValueError("event: says no kind of record")
+    return event

@@ -107,6 +107,8 @@ class Session:
         wants = {stage.name: stage_needs(stage.resources) for stage in expand(anchor).needed()}
         with output_in(self._paths.driver_log) as (person, log), shown(self._view, person):
             self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
+            for note in mind.notes:
+                self._view.tell(note)
             with ray_at(address):
                 from .engine import EngineSetting, choose_concurrency, probe_cluster, run_trials
 

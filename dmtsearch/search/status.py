@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import DmtSearchError
 from .folder import is_held, read_run
 from .ledger import read_state
 from .live import LiveState, Tally, read_live
@@ -19,12 +20,14 @@ class Status:
         alive: Whether a driver works in it now.
         live: The driver's last word; counted from the ledger where there is none.
         summary: As `summary.json`, up to the ledger's last line.
+        notes: What could not be read, and what is shown in its place.
     """
 
     folder: Path
     alive: bool
     live: LiveState
     summary: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -42,6 +45,7 @@ class Status:
             "state": self.state,
             "alive": self.alive,
             "live": live,
+            "notes": list(self.notes),
             **self.summary,
         }
 
@@ -50,15 +54,21 @@ def read_status(folder: str | Path) -> Status:
     """Read the status of a run; asks nothing of Ray.
 
     Raises:
-        UsageError: It is no run folder.
+        UsageError: It is no run folder, or its `run.json` is damaged.
+        DmtSearchError: A line of its ledger is no record, or one was lost.
     """
     root = Path(folder)
     paths, _, _ = read_run(root)
     alive = is_held(paths)
-    live = read_live(paths.live) if alive else None
+    live, notes = None, []
+    if alive:
+        try:
+            live = read_live(paths.live)
+        except DmtSearchError as error:
+            notes.append(f"{error}; counted from the ledger in its place")
     if live is None:
         tally = Tally(paths.ledger)
         tally.read()
         live = tally.state(root.name)
     summary = summarise(read_state(paths.ledger)) if paths.ledger.is_file() else {}
-    return Status(root, alive, live, summary)
+    return Status(root, alive, live, summary, tuple(notes))

@@ -9,11 +9,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dmtsearch.errors import DmtSearchError
+from dmtsearch.printable import printable_line
 from dmtsearch.schedule import SearchSpec
 from dmtsearch.space import Space
 from dmtsearch.space.hole import Value
 
-from .drawing import exact, suggest
+from .drawing import distribution_of, exact, suggest
+from .fields import MOST
 from .journal import Journal
 from .paths import RunPaths
 from .pruning import make_pruner, measured_steps, wake
@@ -21,6 +23,9 @@ from .samplers import make_sampler
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 _STOPPED_AT = "stopped_at"
+MOVE_AWAY = (
+    "move it away, and give the same command again: the study is made anew from ledger.jsonl"
+)
 
 
 class StudyBook:
@@ -39,13 +44,17 @@ class StudyBook:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._spec = space, spec
         self._objective = next(iter(spec.objectives))
+        self._where = paths.journal
         self._journal = Journal(paths.journal)
         try:
             self._study = self._open()
-        except (ValueError, KeyError, AssertionError) as error:
+        except DmtSearchError:
+            raise
+        except Exception as error:
+            # A journal that somebody changed breaks Optuna's reader anywhere, by any error.
             raise DmtSearchError(
-                f"{paths.journal}: is not the journal of an Optuna study ({error}); move it "
-                "away, and start a new run into another folder"
+                f"{paths.journal}: is not the journal of an Optuna study "
+                f"({printable_line(str(error))[:200] or type(error).__name__}); {MOVE_AWAY}"
             ) from error
         if self._study.directions != self._directions():
             raise DmtSearchError(
@@ -59,15 +68,30 @@ class StudyBook:
 
     def _open(self) -> optuna.Study:
         storage = JournalStorage(self._journal)
-        with self._journal.together():
-            return optuna.create_study(
-                storage=storage,
-                study_name=self._space.name,
-                directions=self._directions(),
-                sampler=make_sampler("random", 0),
-                pruner=make_pruner(self._spec.pruner),
-                load_if_exists=True,
+        names = [study.study_name for study in storage.get_all_studies()]
+        if names and names != [self._space.name]:
+            shown = printable_line(", ".join(names))[:80]
+            raise DmtSearchError(
+                f"{self._where}: holds the study {shown!r}, and this run's is "
+                f"{self._space.name!r}; {MOVE_AWAY}"
             )
+        sampler, pruner = make_sampler("random", 0), make_pruner(self._spec.pruner)
+        if names:
+            study = optuna.load_study(
+                study_name=self._space.name, storage=storage, sampler=sampler, pruner=pruner
+            )
+        else:
+            with self._journal.together():
+                study = optuna.create_study(
+                    study_name=self._space.name,
+                    storage=storage,
+                    directions=self._directions(),
+                    sampler=sampler,
+                    pruner=pruner,
+                )
+        for trial in study.get_trials(deepcopy=False):
+            _check_types(trial)
+        return study
 
     def ask(
         self, seed: int, fixed: Mapping[str, Value] | None = None
@@ -89,9 +113,58 @@ class StudyBook:
         """Numbers of the trials that have not been told."""
         return tuple(trial.number for trial in self._trials((TrialState.RUNNING,)))
 
-    def has(self, number: int) -> bool:
-        """Whether there is a trial of this number."""
-        return 0 <= number < len(self._trials(None))
+    def finished(self) -> tuple[int, ...]:
+        """Numbers of the trials that have been told."""
+        running = set(self.running())
+        return tuple(t.number for t in self._trials(None) if t.number not in running)
+
+    def __len__(self) -> int:
+        return len(self._trials(None))
+
+    def restore(
+        self, values: Mapping[str, Value], reports: Mapping[int, float], stopped_at: int | None
+    ) -> None:
+        """Add a trial that the journal has lost, as it was before its end was told.
+
+        Args:
+            values: That it had drawn.
+            reports: Value by step, as its pruner was shown them.
+            stopped_at: The step at which its pruner stopped it.
+        """
+        holes = {hole.name: hole for hole in self._space.holes}
+        with self._journal.together():
+            self._study.add_trial(
+                optuna.trial.create_trial(
+                    state=TrialState.RUNNING,
+                    params=dict(values),
+                    distributions={name: distribution_of(holes[name]) for name in values},
+                    intermediate_values=dict(reports),
+                    user_attrs={} if stopped_at is None else {_STOPPED_AT: stopped_at},
+                )
+            )
+
+    def complete(self, number: int, reports: Mapping[int, float]) -> None:
+        """Report steps that the journal has lost, of a trial whose end it does not know."""
+        frozen = self._frozen(number)
+        missing = {
+            step: value
+            for step, value in reports.items()
+            if step not in frozen.intermediate_values
+        }
+        if missing and not frozen.state.is_finished():
+            with self._journal.together():
+                for step, value in missing.items():
+                    self._trial(number).report(value, step)
+
+    def reports(self, history: Sequence[Mapping[str, Any]], epochs: int) -> dict[int, float]:
+        """Value by step that a pruner is shown of a delivered stage; none without a pruner."""
+        if self._spec.pruner is None or epochs < 1:
+            return {}
+        return {
+            step: value
+            for _, steps, value in measured_steps(history, epochs, self._objective)
+            for step in steps
+        }
 
     def values(self, number: int) -> dict[str, Value]:
         """The values that a trial drew, none but those that are holes of the space."""
@@ -190,3 +263,17 @@ class StudyBook:
             if stop:
                 trial.set_user_attr(_STOPPED_AT, steps[-1])
         return stop
+
+
+def _check_types(trial: FrozenTrial) -> None:
+    """Refuse what Optuna reads without a look at it, and reckons with later.
+
+    Raises:
+        ValueError: A step is no number, or a value is no finite one.
+    """
+    values = [*(trial.values or ()), *trial.intermediate_values.values()]
+    numbers = [*trial.intermediate_values, *values]
+    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in numbers):
+        raise ValueError(f"trial {trial.number}: a step or a value is no number")
+    if any(not abs(value) <= MOST for value in numbers):
+        raise ValueError(f"trial {trial.number}: a step or a value is not finite")

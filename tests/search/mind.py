@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +190,8 @@ class Driver:
         for epoch in range(1, plan.epochs + 1):
             self.asked.append((plan.trial, epoch))
             if self.proposer.should_prune(plan.trial, curve[:epoch], plan.epochs):
+                line = stage_ended(request, plan.trial, "stopped")
+                self.proposer.record(replace(line, epochs=epoch, history=tuple(curve[:epoch])))
                 return TrialOutcome("pruned", stage=plan.deliver, reason="pruned", epochs=epoch)
             self.step("epoch")
         self.proposer.record(stage_ended(request, plan.trial))

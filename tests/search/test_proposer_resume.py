@@ -200,13 +200,6 @@ def test_a_trial_taken_up_on_another_device_stands_with_its_new_keys(tmp_path: P
     assert len(second.proposer.state.trials) == 2
 
 
-def test_a_lost_journal_is_told_and_not_made_up(tmp_path: Path) -> None:
-    Driver(tmp_path, chain(SOFT), trials=3).run()
-    RunPaths(tmp_path).journal.unlink()
-    with pytest.raises(DmtSearchError, match=r"trial 0 of the ledger is not in study\.journal"):
-        Driver(tmp_path, chain(SOFT), trials=4)
-
-
 def test_a_run_with_other_objectives_is_refused(tmp_path: Path) -> None:
     Driver(tmp_path, chain(SOFT), trials=2).run()
     with pytest.raises(DmtSearchError, match=r"a study with other objectives; .* --out DIR"):

@@ -28,7 +28,7 @@ from dmtsearch.search.records import (
 
 REQUEST = StageRequest("student", "ab" * 32, ("teacher",), "plain 2-4", 60, 600, 10, 5, 18000)
 PROPOSED = TrialProposed(
-    trial=3,
+    trial=0,
     arm="search",
     seed=1,
     number=2,
@@ -40,7 +40,7 @@ PROPOSED = TrialProposed(
     macs=600,
     cold_cost=18000,
 )
-ENDED = TrialEnded(3, "done", {"val_accuracy": 0.9}, {"n": 10}, None, None, 10, "2026-01-01")
+ENDED = TrialEnded(0, "done", {"val_accuracy": 0.9}, {"n": 10}, None, None, 10, "2026-01-01")
 RUN = RunStarted(
     *("r", "2026-01-01", False, 0, 4, 1, {"val_accuracy": "max"}, {"python": "3"}, "cmd"),
     space="chain",
@@ -52,8 +52,8 @@ RECORDS: list[Record] = [
     RUN,
     PROPOSED,
     ENDED,
-    stage_ended(REQUEST, 3),
-    Redrawn("duplicate", {"a": 1}, "the schedule of trial 3", 4, 3),
+    stage_ended(REQUEST, 0),
+    Redrawn("duplicate", {"a": 1}, "the schedule of trial 0", 4, 0),
     ArmMissing("fitnet", "no hints"),
     SearchEnded("trials", "2026-01-01"),
 ]
@@ -135,6 +135,31 @@ def test_a_broken_line_within_the_ledger_is_told_with_its_number(tmp_path: Path)
         read_ledger(path)
 
 
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        pytest.param(b'{"event":"end","trial": "3"}', "trial: .* integer, got '3'", id="text"),
+        pytest.param(b'{"event": "stop", "x": "\xff"}', "no JSON: invalid unicode", id="UTF-8"),
+        pytest.param(to_line(ENDED).replace("0.9", "NaN").encode(), "val_accuracy: ", id="NaN"),
+        pytest.param(to_line(ENDED).replace("10,", "1e999,").encode(), "epochs: ", id="huge"),
+        pytest.param(b'{"event": "x", "y": ' + b"[" * 9000, "no JSON: recursion", id="deep"),
+        pytest.param(to_line(PROPOSED).replace('"deliver": "student"', '"deliver": "s"').encode(),
+                     "deliver: no stage is called 's'", id="no such stage"),
+        pytest.param(to_line(PROPOSED).replace('"trial": 0', '"trial": 1').encode(),
+                     "trial 1 begins, and the line of trial 0 is missing", id="lost line"),
+        pytest.param(to_line(ENDED).encode(), "trial 0 ends, and the line with which it began",
+                     id="lost begin"),
+    ],
+)  # fmt: skip
+def test_a_line_that_cannot_be_is_refused_with_file_line_field_and_remedy(
+    odd: bytes, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(to_line(RUN).encode() + b"\n" + odd + b"\n")
+    with pytest.raises(DmtSearchError, match=rf"ledger\.jsonl:2: .*{words}.*; put the file back"):
+        read_state(path)
+
+
 def test_a_ledger_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DmtSearchError, match="cannot be read"):
         read_ledger(tmp_path / "ledger.jsonl")
@@ -184,8 +209,8 @@ def test_mending_drops_dead_locks_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_trials_first_end_stands() -> None:
-    state = fold([PROPOSED, ENDED, TrialEnded(3, "failed", {}, {}, None, "late", 0, "")])
-    assert state.ends[3] == ENDED
+    state = fold([PROPOSED, ENDED, TrialEnded(0, "failed", {}, {}, None, "late", 0, "")])
+    assert state.ends[0] == ENDED
 
 
 def test_a_run_that_is_taken_up_again_has_not_ended() -> None:

@@ -1,0 +1,209 @@
+"""Types of the fields of a run folder's files, and the one way to check them.
+
+A record is declared once, as a frozen dataclass whose fields have these types; what is read is
+checked against the declaration, strictly: no text where a number belongs, no NaN, no number that
+cannot be reckoned with. What a driver writes is not checked again.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from dmtsearch.printable import printable_line
+
+MOST = 1e100
+"""No count, cost or loss is larger; sums and squares of such numbers are still finite."""
+DEEPEST = 24
+"""Lists and objects within one another."""
+SHOWN_PROBLEMS = 3
+
+T = TypeVar("T")
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Refuse what cannot be reckoned with or written again, however deep it lies."""
+    if depth > DEEPEST:
+        raise ValueError(f"lists and objects lie more than {DEEPEST} deep in one another")
+    if isinstance(value, int | float) and not abs(value) <= MOST:
+        raise ValueError("a number is not finite, or larger than any that is measured")
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _plain(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _plain(item, depth + 1)
+    return value
+
+
+def _path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a path has no NUL character")
+    return text
+
+
+Int = Annotated[int, Field(ge=-(10**18), le=10**18)]
+Count = Annotated[int, Field(ge=0, le=10**30)]
+Number = (
+    Annotated[int, Field(ge=-(10**100), le=10**100)]
+    | Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
+)
+Positive = Annotated[Number, Field(ge=0)]
+PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_path)]
+Direction = Annotated[str, Field(pattern="^(max|min)$")]
+Plain = Annotated[Any, AfterValidator(_plain)]
+"""Any JSON, within bounds."""
+
+if TYPE_CHECKING:
+    Metrics = Mapping[str, Any]
+    Latency = Mapping[str, Any]
+    Row = Mapping[str, Any]
+    Sweep = Mapping[str, Any]
+    RunningStage = Mapping[str, Any]
+    Object = Mapping[str, Any]
+    Values = Mapping[str, Any]
+    Objectives = Mapping[str, str]
+else:
+    Object = Annotated[dict[str, Any], AfterValidator(_plain)]
+    Values = dict[str, bool | Number | str]
+    Objectives = Annotated[dict[str, Direction], Field(min_length=1)]
+    _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    _MORE = ConfigDict(extra="allow", strict=True)
+
+    class _Metrics(TypedDict, total=False):
+        __pydantic_config__ = _MORE
+        n: Annotated[int, Field(ge=1, le=10**15)]
+        accuracy: _Share | None
+        nll: Number | None
+        ece: Number | None
+        regret: Number | None
+        selection_accuracy: _Share | None
+        conditions: Annotated[int, Field(ge=1, le=10**9)] | None
+        low: Number | None
+        high: Number | None
+
+    class _Latency(TypedDict, total=False):
+        __pydantic_config__ = _MORE
+        device: str
+        median_ms: Number | None
+        n: Count
+
+    class _RowNeeds(TypedDict):
+        __pydantic_config__ = _MORE
+        phase: str
+        epoch: Annotated[int, Field(ge=1, le=10**9)]
+
+    class _Row(_RowNeeds, total=False):
+        val_accuracy: Number | None
+        val_nll: Number | None
+
+    class _Score(TypedDict):
+        __pydantic_config__ = _MORE
+        accuracy: _Share
+        selection_accuracy: _Share | None
+        decisive_accuracy: _Share | None
+        decisive_n: Annotated[int, Field(ge=0, le=10**15)] | None
+
+    class _Condition(_Score):
+        kind: str | None
+        severity: Number | None
+        degraded: list[str]
+        seen: bool
+        n: Annotated[int, Field(ge=1, le=10**15)]
+        oracle_accuracy: _Share
+        methods: dict[str, _Score]
+        believed: dict[str, Annotated[int, Field(ge=0, le=10**15)]]
+
+    class _Intervals(TypedDict, total=False):
+        __pydantic_config__ = _MORE
+        low: Number
+        high: Number
+        selector_minus: Number
+        minus_low: Number
+        minus_high: Number
+
+    class _Group(TypedDict):
+        __pydantic_config__ = _MORE
+        degraded: list[str] | None
+        methods: dict[str, _Intervals]
+
+    class _Sweep(TypedDict, total=False):
+        __pydantic_config__ = _MORE
+        sweep: list[_Condition]
+        groups: list[_Group]
+        methods: dict[str, _Intervals]
+        missing: dict[str, str]
+
+    class _RunningStage(TypedDict):
+        __pydantic_config__ = _MORE
+        name: str
+        model: str
+        trial: Int
+        waiters: Int
+        phase: str
+        epoch: Int
+        epochs: Int
+
+    def _intervals_whole(methods):
+        for name, one in methods.items():
+            for first, others in (("low", ("high",)), ("selector_minus", _MINUS)):
+                if first in one and any(other not in one for other in others):
+                    raise ValueError(f"methods.{name}: {first} without {' and '.join(others)}")
+
+    _MINUS = ("minus_low", "minus_high")
+
+    def _one_sweep(found):
+        """All conditions have the same methods and modalities: means are taken over them."""
+        kinds = {(tuple(one["methods"]), tuple(one["believed"])) for one in found.get("sweep", ())}
+        if len(kinds) > 1:
+            raise ValueError("its conditions differ in methods or modalities")
+        for one in (found, *found.get("groups", ())):
+            _intervals_whole(one.get("methods", {}))
+        return found
+
+    Metrics = Annotated[_Metrics, AfterValidator(_plain)]
+    Latency = Annotated[_Latency, AfterValidator(_plain)]
+    Row = Annotated[_Row, AfterValidator(_plain)]
+    Sweep = Annotated[_Sweep, AfterValidator(_plain), AfterValidator(_one_sweep)]
+    RunningStage = Annotated[_RunningStage, AfterValidator(_plain)]
+
+
+class Checked(Generic[T]):
+    """Reads JSON as one kind of record.
+
+    Args:
+        kind: The record's class: a dataclass whose fields have types of this module.
+    """
+
+    def __init__(self, kind: type[T]) -> None:
+        self._adapter = TypeAdapter(kind)
+
+    def read(self, text: bytes | str) -> T:
+        """Return the record that `text` is; unknown fields are passed over.
+
+        Raises:
+            ValueError: It is no JSON, or a field is missing or of another type; says which.
+        """
+        try:
+            return self._adapter.validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ValueError(describe_problems(error)) from error
+
+
+_TAGS = re.compile(r"^(constrained-\w+|function-\w+|int|float)(\[.*\])?$")
+
+
+def describe_problems(error: ValidationError) -> str:
+    """The first problems with their place in the document, in one line."""
+    words: dict[str, None] = {}
+    for problem in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"] if not _TAGS.match(str(part)))
+        given = printable_line(repr(problem["input"])[:60])
+        message = problem["msg"].removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
+        got = "" if problem["type"] in ("missing", "json_invalid") else f", got {given}"
+        words[f"{place}: {message}{got}" if place else f"{message}{got}"] = None
+    more = len(words) - SHOWN_PROBLEMS
+    return "; ".join([*list(words)[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
