@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from engine_pieces import Found, Memory, order_of, record_of, request_of
 
-from dmtsearch.errors import UsageError
+from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import sha256_text
 from dmtsearch.search import plain, stage_times
 from dmtsearch.search.folder import (
@@ -412,7 +412,9 @@ def test_the_status_of_a_killed_run_is_read_from_its_ledger(tmp_path: Path) -> N
 
 def test_the_status_of_a_running_search_is_its_drivers_last_word(tmp_path: Path) -> None:
     paths = run_folder(tmp_path / "run", proposed(0))
-    word = {"name": "run", "state": "running", "running": [{"name": "teacher"}], "later_field": 1}
+    teacher = {"name": "teacher", "model": "plain", "trial": 0, "waiters": 1, "phase": "train"}
+    stages = [{**teacher, "epoch": 1, "epochs": 4}]
+    word = {"name": "run", "state": "running", "running": stages, "later_field": 1}
     paths.live.write_text(json.dumps(word))
     with held(paths):
         status = read_status(tmp_path / "run")
@@ -421,7 +423,10 @@ def test_the_status_of_a_running_search_is_its_drivers_last_word(tmp_path: Path)
 
 def test_half_a_moment_is_no_moment(tmp_path: Path) -> None:
     (tmp_path / "live.json").write_text('{"name": ')
-    assert read_live(tmp_path / "live.json") is None
+    with pytest.raises(
+        DmtSearchError, match=r"live\.json: not a driver's last word \(invalid JSON"
+    ):
+        read_live(tmp_path / "live.json")
     assert read_live(tmp_path / "nowhere") is None
 
 
