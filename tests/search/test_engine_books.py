@@ -423,9 +423,7 @@ def test_the_status_of_a_running_search_is_its_drivers_last_word(tmp_path: Path)
 
 def test_half_a_moment_is_no_moment(tmp_path: Path) -> None:
     (tmp_path / "live.json").write_text('{"name": ')
-    with pytest.raises(
-        DmtSearchError, match=r"live\.json: not a driver's last word \(invalid JSON"
-    ):
+    with pytest.raises(DmtSearchError, match=r"live\.json: not a driver's last word \(inv"):
         read_live(tmp_path / "live.json")
     assert read_live(tmp_path / "nowhere") is None
 
