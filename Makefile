@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+DOCS_STAMP := $(VENV)/.docs-ready
 # Over the cores; each process takes about 0.8 GB.
 SPREAD := -n auto --maxprocesses 8 --dist loadgroup
 
-.PHONY: demo test quick slow fuzz lint types contracts cover clean
+.PHONY: demo test quick slow fuzz lint types contracts cover docs clean
 
 demo: $(STAMP)
 	$(BIN)/dmtsearch demo
@@ -37,6 +38,15 @@ contracts: $(STAMP)
 
 cover: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not fuzz" --cov --cov-report=term:skip-covered
+
+# Pages in build/docs, from docs/; warnings are errors.
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "Wrote build/docs/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $(DOCS_STAMP)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
