@@ -16,6 +16,7 @@ from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.plan import Plan, ResolvedStage
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.resolve import resolve
+from dmtsearch.training.screen import relu_notes
 
 EAGER_SAMPLES = 100_000
 """Data of at most so many samples is read by a check, so that it can say what the store has."""
@@ -106,6 +107,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     num_selector = sizes.get("selector") if sizes is not None else None
     plan = resolve(schedule, facts, num_train=num_train, num_selector=num_selector)
     keys: dict[str, str] = {}
+    notes += relu_notes(plan, {})
     notes += _unread(expanded, facts)
     if not facts.present:
         notes.append(f"the data is not on this machine: {facts.advice}")

@@ -14,6 +14,7 @@ from dmtsearch.data import DataSet, load_data
 from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
 from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.deploy.reasons import why_new
+from dmtsearch.deploy.teaching import notes_after, notes_before
 from dmtsearch.deploy.whole import selector_info, whole_bytes
 from dmtsearch.errors import BundleError
 from dmtsearch.notebook import html_view, short_repr, shown_names
@@ -149,6 +150,8 @@ def train_schedule(
             save_every_s,
             selector=placed.split("selector") if "selector" in sizes else None,
         )
+        for note in notes_before(plan, models):
+            watch.tell(f"note: {note}")
         watch.begin(plan, jobs)
         started = time.time()
         results: list[StageResult] = []
@@ -164,6 +167,8 @@ def train_schedule(
             results.append(result)
             watch.end(job, result)
         training = Training(out, tuple(results), plan.deliver)
+        for note in notes_after(plan, results):
+            watch.tell(f"note: {note}")
         if finished is None:
             info = _info(training, plan, jobs, opened, device, started)
             _write(out, text, training, jobs, store, info)

@@ -7,6 +7,9 @@ from .build import build_skeleton as build_skeleton
 from .build import check_weights as check_weights
 from .canonical import canonical_model as canonical_model
 from .describe import describe_model as describe_model
+from .layouts import Tap as Tap
+from .layouts import channels_first as channels_first
+from .layouts import find_tap as find_tap
 from .points import find_path as find_path
 from .points import list_points as list_points
 from .presets import PRESETS as PRESETS

@@ -59,8 +59,8 @@ def make_adapter(
 
 
 def _check_joinable(student: tuple[int, ...], source: tuple[int, ...]) -> None:
-    kinds = {1: "features", 3: "a map"}
-    if len(student) in kinds and len(student) == len(source):
+    kinds = {1: "features", 2: "tokens [T, C]", 3: "a map"}
+    if len(student) in (1, 3) and len(student) == len(source):
         return
     told = [
         f"{who} gives {kinds.get(len(shape), 'an activation')} of shape {shape}"

@@ -130,7 +130,7 @@ def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def tap_shapes(
-    model: nn.Module, in_shape: Sequence[int], paths: Sequence[str]
+    model: nn.Module, in_shape: Sequence[int], paths: Sequence[str], *, stop: bool = False
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tapped activation, without the batch, by a probe forward.
 
@@ -138,15 +138,25 @@ def tap_shapes(
         model: Any net, on any device; nothing in it moves.
         in_shape: Its input without the batch, [C, H, W] or [features].
         paths: Module paths, as `find_path` gives them.
+        stop: Layers after the last tap do not run; a module that runs again there goes unseen.
 
     Raises:
-        ModelError: A path does not exist, or its module cannot be tapped (see `Taps`).
+        ModelError: A path does not exist, its module cannot be tapped (see `Taps`), or the first
+            axis of what it gives is not the samples.
     """
 
     def see(forward: Callable[..., Any], x: Tensor) -> dict[str, tuple[int, ...]]:
-        with Taps(model, paths, forward=forward) as taps:
+        with Taps(model, paths, stop=stop, forward=forward) as taps:
             taps(x)
-        return {path: tuple(tensor.shape[1:]) for path, tensor in taps.maps.items()}
+        shapes = {path: tuple(tensor.shape) for path, tensor in taps.maps.items()}
+        for path, shape in shapes.items():
+            if not shape or shape[0] != len(x):
+                raise ModelError(
+                    f"module {path!r} gives {list(shape)} for a batch of {len(x)}: its first axis "
+                    "is not the samples (tokens or windows first, or samples folded together); "
+                    "tap the module that holds it"
+                )
+        return {path: shape[1:] for path, shape in shapes.items()}
 
     return look(model, in_shape, see)
 

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import ModelError
 from .probe import look_at_values
+from .taps import Taps
 
 TOLERANCE = 1e-3
 """Answers to one sample may differ by this share of the largest logit: far above the rounding of
@@ -154,8 +155,7 @@ def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
         ModelError: An answer is not finite, two passes differ, or a sample's answer depends on
             the others in its batch.
     """
-    chance = torch.Generator().manual_seed(0)
-    x = torch.randn((_SAMPLES, *in_shape), generator=chance)
+    x = _samples(in_shape)
 
     def see(forward: Callable[..., Any]) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         awake = [name for name, module in model.named_modules() if name and module.training]
@@ -186,6 +186,30 @@ def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
     sums = whole.sum(dim=1)
     summed = bool(((sums - 1).abs() < _SUM_TOLERANCE).all())
     return Answers(probabilities=summed and bool((whole >= 0).all()))
+
+
+def lowest_value(model: nn.Module, in_shape: Sequence[int], path: str) -> float:
+    """Return the lowest value of a tapped activation on a few random samples, in eval mode.
+
+    Args:
+        model: With weights, on any device but meta; nothing in it moves.
+        in_shape: Its input without the batch.
+        path: Module path, as `find_path` gives it.
+
+    Raises:
+        ModelError: The model cannot run, or the module cannot be tapped.
+    """
+
+    def see(forward: Callable[..., Any]) -> float:
+        with Taps(model, [path], stop=True, forward=forward) as taps:
+            taps(_samples(in_shape))
+        return float(taps.maps[path].min())
+
+    return look_at_values(model, in_shape, see)
+
+
+def _samples(in_shape: Sequence[int]) -> Tensor:
+    return torch.randn((_SAMPLES, *in_shape), generator=torch.Generator().manual_seed(0))
 
 
 def _awake(names: Sequence[str]) -> str:

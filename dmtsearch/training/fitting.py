@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from dmtsearch.errors import DmtSearchError, ModelError
-from dmtsearch.models import find_path, make_adapter, tap_shapes
+from dmtsearch.models import Tap, find_path, find_tap, make_adapter
 from dmtsearch.models.output import check_output, kind_of
 from dmtsearch.models.screening import (
     refuse_non_finite,
@@ -17,8 +17,11 @@ from dmtsearch.models.screening import (
 from dmtsearch.schedule import Hint, Stage
 from dmtsearch.training.plan import ResolvedHint
 
-Owner = tuple[nn.Module, tuple[int, ...]]
-"""A stage's model without weights, and the shape that it reads."""
+Owner = tuple[nn.Module, tuple[int, ...], str | None]
+"""A stage's model without weights, the shape that it reads, and its description as text, by which
+its taps are known again in a process; None of a module that the user gave."""
+
+_known: dict[tuple[str, str], Tap] = {}
 
 
 def resolve_hint(
@@ -33,22 +36,22 @@ def resolve_hint(
     """
     problems: list[tuple[str, str]] = []
     paths: list[str] = []
-    shapes: list[tuple[int, ...]] = []
+    taps: list[Tap] = []
     for field, owner, point in (("source", hint.stage, hint.source), ("at", stage, hint.at)):
-        model, in_shape = owners[owner]
+        model = owners[owner][0]
         try:
             path = find_path(model, point)
-            shapes.append(tap_shapes(model, in_shape, [path])[path])
+            taps.append(_tap(owners[owner], path))
             paths.append(path)
         except DmtSearchError as error:
             problems.append((f".{field}", f"stage {owner!r}: {error}"))
     if problems:
         return problems
-    (source_shape, at_shape), adapter = shapes, hint.adapter
+    (source_tap, at_tap), adapter = taps, hint.adapter
     try:
         make_adapter(
-            at_shape,
-            source_shape,
+            at_tap.shape,
+            source_tap.shape,
             kernel=adapter.kernel,
             norm=adapter.norm,
             relu=adapter.relu,
@@ -56,8 +59,25 @@ def resolve_hint(
         )
     except DmtSearchError as error:
         return [("", str(error))]
-    words = describe_adapter(hint, source_shape, at_shape)
-    return ResolvedHint(hint, paths[0], paths[1], source_shape, at_shape, words)
+    return ResolvedHint(
+        hint,
+        paths[0],
+        paths[1],
+        source_tap.shape,
+        at_tap.shape,
+        describe_adapter(hint, source_tap, at_tap),
+        source_last=source_tap.channels_last,
+        at_last=at_tap.channels_last,
+    )
+
+
+def _tap(owner: Owner, path: str) -> Tap:
+    model, in_shape, description = owner
+    if description is None:
+        return find_tap(model, in_shape, path)
+    if (description, path) not in _known:
+        _known[description, path] = find_tap(model, in_shape, path)
+    return _known[description, path]
 
 
 def ambiguous_hint(stage: Stage, hint: Hint) -> str | None:
@@ -119,8 +139,9 @@ def _no_module(given: object) -> str:
     return f"a {type(given).__name__} is no module; {advice}"
 
 
-def describe_adapter(hint: Hint, source_shape: tuple[int, ...], at_shape: tuple[int, ...]) -> str:
-    """How a hint's two maps meet, for a person: "conv3x3 8 to 16, norm, relu"."""
+def describe_adapter(hint: Hint, source: Tap, at: Tap) -> str:
+    """How a hint's two maps meet, in words: "conv3x3 8 to 16, norm, relu"."""
+    source_shape, at_shape = source.shape, at.shape
     kernel, features = hint.adapter.kernel, len(at_shape) == 1
     words = ["linear" if features else f"conv{kernel}x{kernel}"]
     words[0] += f" {at_shape[0]} to {source_shape[0]}"
@@ -129,6 +150,8 @@ def describe_adapter(hint: Hint, source_shape: tuple[int, ...], at_shape: tuple[
     if at_shape[1:] != source_shape[1:]:
         sides = [min(a, b) for a, b in zip(at_shape[1:], source_shape[1:], strict=True)]
         words.append("pooled to " + "x".join(str(side) for side in sides))
+    turned = [name for name, tap in (("source", source), ("student", at)) if tap.channels_last]
+    words += [f"{' and '.join(turned)} held as [H, W, C]"] if turned else []
     return ", ".join(words)
 
 

@@ -177,6 +177,9 @@ def _hints(resolved: ResolvedStage, source_keys: list[str]) -> dict[str, Any]:
                 "weight": found.hint.weight,
                 "adapter": asdict(found.hint.adapter),
                 "scale": found.hint.scale,
+                # Only where a map is turned, so that all other keys are as ever.
+                **({"source_layout": "hwc"} if found.source_last else {}),
+                **({"at_layout": "hwc"} if found.at_last else {}),
             }
             for found in resolved.hints
         ]

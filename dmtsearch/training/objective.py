@@ -23,7 +23,7 @@ from dmtsearch.losses import (
     soft_loss,
     standardise,
 )
-from dmtsearch.models import Taps, match_maps
+from dmtsearch.models import Taps, channels_first, match_maps
 from dmtsearch.schedule import Hard, Merit, Soft
 from dmtsearch.training.batch import Batch, Viewer, batches_in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH
@@ -41,6 +41,7 @@ class HintPair:
         adapter: Trained with the student, dropped afterwards.
         weight: v in the loss.
         scale: `none`, or `unit` (divide by the mean square of the source's tap).
+        source_last, at_last: Whether the source's and the student's maps come as [N, H, W, C].
     """
 
     source: int
@@ -49,6 +50,8 @@ class HintPair:
     adapter: nn.Module
     weight: float
     scale: str
+    source_last: bool = False
+    at_last: bool = False
 
 
 def hints_of(
@@ -62,9 +65,12 @@ def hints_of(
     for pair in pairs:
         source = outputs[pair.source]
         assert source is not None, "a source with hints is always asked"
+        here, there = maps[pair.at], source.maps[pair.source_path]
         with autocast():  # the student's maps come in its format
-            adapted = pair.adapter(maps[pair.at])
-        student, target = match_maps(adapted.float(), source.maps[pair.source_path])
+            adapted = pair.adapter(channels_first(here) if pair.at_last else here)
+        student, target = match_maps(
+            adapted.float(), channels_first(there) if pair.source_last else there
+        )
         losses.append(pair.weight * hint_loss(student, target, scale=pair.scale))
     return torch.stack(losses).sum(dim=0)
 

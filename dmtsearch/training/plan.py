@@ -21,8 +21,9 @@ class ResolvedHint:
     Attributes:
         hint: As the schedule has it.
         source_path, at_path: Module paths in the source's and in the student's model.
-        source_shape, at_shape: Shapes of the two taps, without the batch.
+        source_shape, at_shape: Shapes of the two taps, without the batch; maps as [C, H, W].
         adapter: What joins them, in words.
+        source_last, at_last: Whether the model holds this map as [H, W, C].
     """
 
     hint: Hint
@@ -31,6 +32,8 @@ class ResolvedHint:
     source_shape: tuple[int, ...]
     at_shape: tuple[int, ...]
     adapter: str
+    source_last: bool = False
+    at_last: bool = False
 
 
 @dataclass(frozen=True)

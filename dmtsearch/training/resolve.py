@@ -13,6 +13,7 @@ from torch import nn
 
 from dmtsearch.data import DataFacts
 from dmtsearch.errors import DmtSearchError, ScheduleError, nearest
+from dmtsearch.files import canonical_json
 from dmtsearch.models import (
     build_skeleton,
     check_weights,
@@ -23,6 +24,7 @@ from dmtsearch.models import (
 from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
 from dmtsearch.training.build import OBJECT
 from dmtsearch.training.fitting import (
+    Owner,
     ambiguous_hint,
     check_given,
     first_unlike,
@@ -156,6 +158,9 @@ class _Resolver:
         sources = [self.in_shapes.get(ref.stage, shape) for ref in stage.sources]
         self._told(stage, "augment", augment_problem(stage, shape, sources))
         self.in_shapes[stage.name] = shape if size is None else (shape[0], size, size)
+
+    def _classes_of(self, name: str) -> int:
+        return self._classes(self.expanded.stage(name))
 
     def _classes(self, stage: Stage) -> int:
         return len(stage.select.stages) if stage.select is not None else self.facts.num_classes
@@ -293,15 +298,18 @@ class _Resolver:
         if ambiguous is not None:
             self._problem(stage, f"hints[{number}].source", ambiguous)
             return None
-        owners = {
-            name: (self.skeletons[name], self.in_shapes[name]) for name in (hint.stage, stage.name)
-        }
+        owners = {name: self._owner(name) for name in (hint.stage, stage.name)}
         found = resolve_hint(hint, stage.name, owners)
         if isinstance(found, ResolvedHint):
             return found
         for field, rule in found:
             self._problem(stage, f"hints[{number}]{field}", rule)
         return None
+
+    def _owner(self, name: str) -> Owner:
+        shape, spec = self.in_shapes[name], self.models[name]
+        text = None if OBJECT in spec else canonical_json([spec, shape, self._classes_of(name)])
+        return self.skeletons[name], shape, text
 
     def _check_init(self, stage: Stage) -> None:
         if stage.init is None or stage.init not in self.models:

@@ -1,4 +1,4 @@
-"""A stage's model before anything is trained: can it be trained, can it teach, is it one?
+"""A stage's model before anything is trained: can it be trained, and can it teach?
 
 Only nets that other people's code builds are run; what passed once is not run again in a process.
 """
@@ -10,8 +10,11 @@ from typing import Any
 from torch import nn
 
 from dmtsearch.files import canonical_json
-from dmtsearch.models.screening import Answers, refuse_untrainable, see_answers
+from dmtsearch.models import build_model
+from dmtsearch.models.screening import Answers, lowest_value, refuse_untrainable, see_answers
 from dmtsearch.schedule import Stage
+from dmtsearch.training.build import OBJECT
+from dmtsearch.training.plan import Plan, ResolvedStage
 
 _seen: dict[str, Answers] = {}
 
@@ -90,3 +93,46 @@ def new_head_problem(stage: Stage, readers: Sequence[Stage]) -> str | None:
         f"a new head that no epoch trains gives random logits, and stage {reading[0]!r} learns "
         "from them; give this stage epochs, or weights whose head fits the data's classes"
     )
+
+
+def relu_notes(plan: Plan, objects: Mapping[str, nn.Module]) -> list[str]:
+    """Return a note for each hint whose adapter cannot give what the source's tap holds.
+
+    The source is run as it starts, on random samples; points that our own families list come
+    after a ReLU and are not looked at.
+
+    Args:
+        plan: Whose hints to look at.
+        objects: The user's own modules by stage.
+    """
+    notes = []
+    for resolved in plan.stages:
+        for number, found in enumerate(resolved.hints):
+            source = plan.stage(found.hint.stage)
+            if not found.hint.adapter.relu or _is_listed(source, found.source_path):
+                continue
+            lowest = _lowest(source, found.source_path, objects)
+            if lowest < 0:
+                rule = (
+                    f"the adapter ends in a ReLU and gives no negative number, the source's tap "
+                    f"{found.source_path!r} does ({lowest:.2g} on random samples); set "
+                    "`adapter: {relu: false}` on this hint, or tap after an activation"
+                )
+                path = f"{resolved.stage.path}.hints[{number}]"
+                notes.append(plan.schedule.problem(path=path, rule=rule))
+    return list(dict.fromkeys(notes))
+
+
+def _is_listed(source: ResolvedStage, path: str) -> bool:
+    own = {"family", "preset"} & source.model.keys()
+    return bool(own) and path.startswith("block") and "." not in path
+
+
+def _lowest(source: ResolvedStage, path: str, objects: Mapping[str, nn.Module]) -> float:
+    """The lowest value of a tap on random samples."""
+    if OBJECT in source.model:
+        model = objects[source.name]
+    else:
+        bare = {field: value for field, value in source.model.items() if field != "weights"}
+        model = build_model(bare, in_shape=source.in_shape, num_classes=source.num_classes, seed=0)
+    return lowest_value(model, source.in_shape, path)

@@ -100,6 +100,8 @@ class StageRun:
                 ),
                 weight=found.hint.weight,
                 scale=found.hint.scale,
+                source_last=found.source_last,
+                at_last=found.at_last,
             )
             for number, found in enumerate(self.resolved.hints)
         )

@@ -5,9 +5,10 @@ import threading
 import foreign_nets as nets
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import dmtsearch
+from dmtsearch.deploy.training import Watch
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.store import open_store
@@ -245,3 +246,63 @@ def test_a_hint_from_a_stage_that_is_a_source_twice_is_refused(point):
         "epoch 2), and a hint cannot say which is meant"
     )
     assert problem.endswith("(s.yaml:8)")
+
+
+def holding(last, point, adapter="{}"):
+    """A schedule whose hint goes from a factory's map to that of a net like it."""
+    net = f'{{factory: "foreign_nets:holding", args: {{last: {str(last).lower()}}}}}'
+    hint = f"{{source: {point}, at: {point}, adapter: {adapter}}}"
+    student = f"""{{source: teacher, model: {net},
+            hints: [{hint}], hint_phase: {{epochs: 2}}}}"""
+    return made(f"{{model: {net}}}", student)
+
+
+def test_maps_held_channels_last_give_the_hints_of_the_same_maps_channels_first(tmp_path):
+    weights = {}
+    for last in (True, False):
+        schedule = holding(last, "held", "{norm: false, relu: false}")
+        [hint] = dmtsearch.check(schedule).schedule.stages[1].hints
+        assert hint["source_shape"] == [8, 8, 8]
+        told = "source and student held as [H, W, C]" in hint["adapter"]
+        assert told == last
+        folder = train(schedule, tmp_path / str(last)).folder
+        weights[last] = load_file(folder / "model.safetensors")
+    torch.testing.assert_close(weights[True], weights[False], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("point", "adapter", "noted"),
+    [("held", "{}", True), ("held", "{relu: false}", False), ("act", "{}", False)],
+)
+def test_a_relu_adapter_onto_a_tap_with_negative_values_is_noted(point, adapter, noted):
+    found = dmtsearch.check(holding(False, point, adapter))
+    [note] = [note for note in found.notes if "ends in a ReLU" in note] or [None]
+    assert (note is not None) == noted
+    if note:
+        assert note.startswith("stages.student.hints[0]: ")
+        assert "'held' does (-" in note
+        assert note.endswith("(s.yaml:8)")
+
+
+def test_a_source_no_better_than_what_learns_from_it_is_noted_at_the_end(tmp_path):
+    untrained = "{model: {family: plain, widths: [3, 4]}, epochs: 0}"
+    student = STUDENT.replace("}}", "}, epochs: 8, soft: {until: 0.1}}")
+    told = []
+    stages = train(made(untrained, student), tmp_path, watch=Watch(tell=told.append)).stages
+    teacher, pupil = (stage.record["metrics"]["val"]["accuracy"] for stage in stages)
+    assert teacher < pupil
+    assert told[-1] == (
+        f"note: teacher is no better than student, which learned from it: val accuracy "
+        f"{teacher:.2%} and {pupil:.2%} (n = 12); a better source, or none, may do more"
+    )
+
+
+def test_a_training_tells_what_check_notes_of_given_modules(tmp_path):
+    told = []
+    train(
+        made(),
+        tmp_path,
+        models={"teacher": nets.Softmaxed()},
+        watch=Watch(tell=told.append),
+    )
+    assert any(one.startswith("note: stages.teacher.model: its outputs are prob") for one in told)

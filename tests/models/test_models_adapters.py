@@ -49,7 +49,7 @@ def test_feature_adapter_is_linear():
             (16, 1, 1),
             r"features of shape \(8,\), the source gives a map of shape \(16, 1, 1",
         ),
-        ((5, 8), (5, 8), r"an activation of shape \(5, 8\).*tap two maps \[C, H, W\]"),
+        ((5, 8), (5, 8), r"tokens \[T, C\] of shape \(5, 8\).*tap two maps \[C, H, W\]"),
     ],
 )
 def test_shapes_that_no_adapter_joins_are_refused_with_both(student, source, message):
