@@ -6,7 +6,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dmtsearch.cli.fitted import FittedTable
+from dmtsearch.cli.fitted import FittedTable, wrap_words
 from dmtsearch.cli.output import table
 from dmtsearch.search.live import LiveState, View
 from dmtsearch.search.plain import PlainLines, describe
@@ -37,12 +37,14 @@ class LiveSearch:
     def show(self, state: LiveState) -> None:
         """Draw a moment of the search."""
         if self._live is not None:
-            self._live.update(Group(stage_table(state), Text(describe(state))), refresh=True)
+            out = self._live.console
+            self._live.update(Group(stage_table(state), _foot(state, out.width)), refresh=True)
 
     def tell(self, text: str) -> None:
         """Print a line above the table."""
-        if self._live is not None:
-            self._live.console.print(Text(text))
+        out = self._live.console if self._live is not None else Console(highlight=False)
+        for line in wrap_words(text, out.width, 2):
+            out.print(Text(line), soft_wrap=True)
 
     def end(self) -> None:
         """The search has ended; the table goes."""
@@ -71,6 +73,10 @@ def stage_table(state: LiveState) -> FittedTable:
         rows,
         numbers=("trial", "waiting for it"),
     )
+
+
+def _foot(state: LiveState, room: int) -> Text:
+    return Text("\n".join(wrap_words(describe(state), room, 2)))
 
 
 def make_view() -> View:

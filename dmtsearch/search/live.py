@@ -217,10 +217,18 @@ class Watching:
         paths: The run folder.
         view: Who is shown it.
         log: Takes text for `driver.log`.
+        arms_left: Number of control arms that have not begun.
     """
 
-    def __init__(self, paths: RunPaths, view: View, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        paths: RunPaths,
+        view: View,
+        log: Callable[[str], None],
+        arms_left: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._paths, self._view, self.log = paths, view, log
+        self._arms_left = arms_left
         self._tally = Tally(paths.ledger)
         self._tally.read()
         self._tally.time.begin()
@@ -271,7 +279,7 @@ class Watching:
             running=self._running,
             waiting=self._waiting,
             seconds=time.monotonic() - self._started,
-            left_s=self._tally.time.left_s(self._tally.wanted, self._running),
+            left_s=self._tally.time.left_s(self._tally.wanted, self._running, self._arms_left()),
             pid=os.getpid(),
             written=time.time(),
         )

@@ -82,6 +82,11 @@ class Proposer:
         return self._search_over() if done else None
 
     @property
+    def arms_left(self) -> int:
+        """Number of control arms that have not begun."""
+        return len(self._arms)
+
+    @property
     def state(self) -> RunState:
         """All that is known of the run."""
         return self._ledger.state()

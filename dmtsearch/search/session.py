@@ -20,7 +20,13 @@ from .probes import own_versions
 from .proposer import Proposer
 from .records import RunStarted
 from .redirect import output_in
-from .settings import choose_address, prepare_environment, refuse_unreachable
+from .settings import (
+    LOCAL,
+    choose_address,
+    connected,
+    prepare_environment,
+    refuse_unreachable,
+)
 from .stage_book import now
 from .stage_task import StageSetting
 from .trials import Prepare
@@ -68,7 +74,9 @@ class Session:
         refuse_unreachable(where)
         if self._info.folder not in sys.path:
             sys.path.insert(0, self._info.folder)  # factories are found from there
+        self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
         anchor = self._space.anchor().with_seed(self._info.seed)
+        self._view.tell("reading the data ...")
         mind = self._mind(anchor)
         reason = self._search(mind, anchor, where, resumed, time_budget_s, command, leave=leave)
         mind.stop(reason)
@@ -106,9 +114,9 @@ class Session:
     ) -> str | None:
         wants = {stage.name: stage_needs(stage.resources) for stage in expand(anchor).needed()}
         with output_in(self._paths.driver_log) as (person, log), shown(self._view, person):
-            self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
             for note in mind.notes:
                 self._view.tell(note)
+            self._view.tell(_joining(address))
             with ray_at(address):
                 from .engine import EngineSetting, choose_concurrency, probe_cluster, run_trials
 
@@ -118,7 +126,9 @@ class Session:
                 )
                 write_run(self._paths, self._info)
                 mind.record(self._started(resumed, concurrency, command))
-                watching = Watching(self._paths, self._view, lambda text: _log(log, text))
+                watching = Watching(
+                    self._paths, self._view, lambda text: _log(log, text), lambda: mind.arms_left
+                )
                 setting = EngineSetting(
                     run=self._info.run_id,
                     stage=self._stage_setting(anchor),
@@ -126,6 +136,7 @@ class Session:
                     watched=self._is_pruned(),
                     warm=min(concurrency, slots.count(wants[expand(anchor).deliver]), MOST_WARM),
                 )
+                self._view.tell(f"starting worker processes for {concurrency} trials at once ...")
                 # Ray has set handlers of its own by now; ours come last.
                 with interrupts(lambda: self._view.tell("stopping ..."), leave=leave) as stop:
                     reason = run_trials(
@@ -170,6 +181,13 @@ class Session:
             holes=tuple(hole.name for hole in self._space.holes),
             store=info.store,
         )
+
+
+def _joining(address: str) -> str:
+    if connected():
+        return "using the Ray that this process is connected to ..."
+    where = "on this machine" if address == LOCAL else f"at {address}"
+    return f"{'starting' if address == LOCAL else 'joining'} Ray {where} ..."
 
 
 @contextmanager

@@ -1,63 +1,106 @@
-"""Time left, from the compute that trials still ask for and the speed so far."""
+"""Time left: how long stages still take, by those that have ended, and how many run at once."""
 
 import time
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from .records import StageEnded, TrialProposed
 from .trials import SEARCH
 
-MIN_S = 3.0
-"""Before so many seconds nothing is said."""
-MIN_WITHOUT_STAGE_S = 60.0
-"""Nor before so many, while no stage has ended: processes still start."""
+MIN_ENDED = 4
+"""Stages that this driver must have trained before anything is said."""
+MIN_SHARE = 0.05
+"""Of the cost that trials have asked for, so much must have been trained before: a few small
+stages say little about a large one."""
 
 
 class TimeLeft:
-    """An estimate: trials to come cost, on average, what trials so far had to run.
+    """An estimate of the seconds that a search still takes; None before there is evidence.
 
-    Counts sample-MACs (cold cost), since a large first model weighs more than a small last one.
+    A stage takes `a + b * cost` seconds, fitted to the stages that have ended: small stages cost
+    time beside their sample-MACs. A trial to come is taken to add what trials so far added beyond
+    the stages that others had asked for (the first one left out, which pays for all that is
+    shared). All of it is divided by how many stages ran at once so far, waits counted.
     """
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
         self._costs: dict[str, int] = {}
         self._ended: set[str] = set()
-        self._computed = 0
-        self._proposed = 0
+        self._trained: list[tuple[int, float]] = []
+        self._since = 0
+        self._first: float | None = None
+        self._added: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
 
     def proposed(self, record: TrialProposed) -> None:
         """A trial asks for its stages."""
-        self._proposed += record.arm == SEARCH
-        for stage in record.stages:
-            self._costs.setdefault(stage.key, stage.cost)
+        new = {stage.key: stage.cost for stage in record.stages if stage.key not in self._costs}
+        self._costs |= new
+        self._added[record.arm == SEARCH].append((len(new), sum(new.values())))
 
     def stage(self, record: StageEnded) -> None:
         """A stage ended."""
         self._ended.add(record.key)
-        self._computed += record.cost
+        if record.status == "run":
+            self._trained.append((record.cost, record.seconds))
+            if self._first is None:
+                self._first = time.monotonic() - record.seconds
 
     def begin(self) -> None:
         """What comes now is this driver's work; what came before was another's."""
-        self._started, self._computed = time.monotonic(), 0
+        self._since, self._first = len(self._trained), None
 
-    def left_s(self, wanted: int, running: Sequence[Mapping[str, Any]]) -> float | None:
+    def left_s(
+        self, wanted: int, running: Sequence[Mapping[str, Any]], arms_left: int = 0
+    ) -> float | None:
         """Seconds left, or None before that can be said.
 
         Args:
             wanted: Search trials in all.
             running: Stages that train now, each with `key`, `cost`, `epoch` and `epochs`.
+            arms_left: Control arms that have not begun.
         """
-        elapsed = time.monotonic() - self._started
-        half_done = 0.0
-        for stage in running:
-            passes = max(1, stage["epochs"] + stage["hint_epochs"])
-            half_done += stage["cost"] * stage["epoch"] / passes
-        computed = self._computed + half_done
-        least_s = MIN_S if self._computed else MIN_WITHOUT_STAGE_S
-        if elapsed < least_s or computed <= 0 or self._proposed == 0:
+        now = time.monotonic()
+        if running and self._first is None:
+            self._first = now
+        ended = self._trained[self._since :]
+        done = sum(cost for cost, _ in ended)
+        if len(ended) < MIN_ENDED or done < MIN_SHARE * sum(self._costs.values()):
             return None
-        asked = sum(self._costs.values())
-        open_now = sum(cost for key, cost in self._costs.items() if key not in self._ended)
-        to_come = max(0, wanted - self._proposed) * asked / self._proposed
-        return (open_now - half_done + to_come) * elapsed / computed
+        base, slope = fit_seconds(self._trained)
+        half_done = sum(_share(stage) * (base + slope * stage["cost"]) for stage in running)
+        still = [cost for key, cost in self._costs.items() if key not in self._ended]
+        work = sum(base + slope * cost for cost in still) - half_done
+        searched, arms = self._added[True], self._added[False]
+        for to_come, added in ((wanted - len(searched), searched), (arms_left, arms)):
+            stages, cost = _usual(added or searched)
+            work += max(0, to_come) * (base * stages + slope * cost)
+        elapsed = now - self._first if self._first is not None else 0.0
+        at_once = (sum(seconds for _, seconds in ended) + half_done) / max(elapsed, 1e-9)
+        return max(0.0, work) / max(at_once, 1e-9)
+
+
+def fit_seconds(trained: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Least squares of seconds over cost, neither part below 0: (seconds, seconds per cost)."""
+    costs, seconds = [cost for cost, _ in trained], [taken for _, taken in trained]
+    mean_cost, mean_seconds = fmean(costs), fmean(seconds)
+    spread = sum((cost - mean_cost) ** 2 for cost in costs)
+    both = sum((c - mean_cost) * (s - mean_seconds) for c, s in trained)
+    slope = max(0.0, both / spread) if spread else 0.0
+    base = mean_seconds - slope * mean_cost
+    if base < 0 or not spread:
+        return 0.0, mean_seconds / mean_cost if mean_cost else 0.0
+    return base, slope
+
+
+def _usual(added: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Stages and cost that one more trial adds, by those after the first."""
+    later = added[1:] or added
+    if not later:
+        return 0.0, 0.0
+    return fmean(stages for stages, _ in later), fmean(cost for _, cost in later)
+
+
+def _share(stage: Mapping[str, Any]) -> float:
+    """How much of a running stage is behind it, by its epochs."""
+    return float(min(1.0, stage["epoch"] / max(1, stage["epochs"] + stage["hint_epochs"])))

@@ -343,23 +343,55 @@ def test_time_left_is_said_once_a_stage_has_ended_and_counts_what_is_to_come(
     clock = [0.0]
     monkeypatch.setattr(stage_times.time, "monotonic", lambda: clock[0])
     time_left = stage_times.TimeLeft()
-    time_left.proposed(proposed(0))
-    teacher = {"key": request_of("teacher").key, "cost": 100, "epochs": 4, "hint_epochs": 0}
-    clock[0] = 10.0
-    half = [{**teacher, "epoch": 2}]
-    assert time_left.left_s(3, half) is None
-    # Half of a teacher of 100 in 60 s. Open: half of it, a student of 100, and two more trials,
-    # each of 200 as the first: 50 + 100 + 400.
-    clock[0] = 60.0
-    assert time_left.left_s(3, half) == pytest.approx(550 * 60 / 50)
-    clock[0] = 20.0
-    time_left.stage(stage_ended("teacher", cost=100))
-    assert time_left.left_s(3, []) == pytest.approx(500 * 20 / 100)
+    # A teacher of 900 that all share, and a student of 100 for each of ten trials.
+    for trial in range(4):
+        asked = (request_of("teacher", cost=900), request_of(f"student{trial}"))
+        time_left.proposed(replace(proposed(trial), stages=asked))
+    clock[0] = 100.0  # Ray, imports, data: none of it is a stage's
+    teacher = {"key": request_of("teacher").key, "cost": 900, "epochs": 4, "hint_epochs": 0}
+    assert time_left.left_s(10, [{**teacher, "epoch": 2}]) is None
+    clock[0] = 190.0
+    time_left.stage(stage_ended("teacher", cost=900, seconds=90.0))
+    assert time_left.left_s(10, []) is None  # one stage is no evidence
+    for trial, now in enumerate((200.0, 210.0, 220.0)):
+        clock[0] = now
+        time_left.stage(stage_ended(f"student{trial}", cost=100, seconds=10.0))
+    # One stage at a time. Open: one student, and one more for each of six trials: 7 x 10 s.
+    assert time_left.left_s(10, []) == pytest.approx(70.0)
+    # A control arm to come is taken for a trial, until one has been seen.
+    assert time_left.left_s(10, [], arms_left=2) == pytest.approx(90.0)
 
 
-def stage_ended(name: str, *, cost: int) -> StageEnded:
+def test_the_first_time_left_is_not_many_times_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search as `demo` is: a shared teacher, small stages that cost seconds beside their MACs."""
+    clock = [0.0]
+    monkeypatch.setattr(stage_times.time, "monotonic", lambda: clock[0])
+    time_left = stage_times.TimeLeft()
+    total, said = 8, []
+    seconds_of = {"teacher": 12.0} | {f"student{trial}": 3.0 for trial in range(total)}
+    costs = {name: 5000 if name == "teacher" else 60 for name in seconds_of}
+    clock[0] = 25.0
+    ended = 0.0
+    for trial in range(total):
+        asked = tuple(
+            request_of(name, cost=costs[name]) for name in ("teacher", f"student{trial}")
+        )
+        time_left.proposed(replace(proposed(trial), stages=asked))
+        for name in ("teacher", f"student{trial}") if not trial else (f"student{trial}",):
+            clock[0] += seconds_of[name]
+            time_left.stage(stage_ended(name, cost=costs[name], seconds=seconds_of[name]))
+            left = 25.0 + sum(seconds_of.values()) - clock[0]
+            guess = time_left.left_s(total, [])
+            if guess is not None and left > 0:
+                said.append(guess / left)
+    assert said
+    assert 0.5 < said[0] < 2
+    assert all(0.5 < ratio < 2 for ratio in said)
+
+
+def stage_ended(name: str, *, cost: int, seconds: float = 1.0) -> StageEnded:
     key = request_of(name).key
-    counts = {"params": 10, "macs": 20, "epochs": 4, "hint_epochs": 0, "seconds": 1.0}
+    counts = {"params": 10, "macs": 20, "epochs": 4, "hint_epochs": 0, "seconds": seconds}
     rest: dict[str, Any] = {"metrics": {}, "latency": {}, "history": (), "error": None}
     return StageEnded(
         key=key,
