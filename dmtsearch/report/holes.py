@@ -50,12 +50,12 @@ class HoleEffect:
 def gather_holes(record: RunRecord) -> tuple[HoleEffect, ...]:
     """One effect a hole, in the space's order; holes that no finished trial has come with n 0."""
     finished = [
-        (trial.asked.values, value, trial.asked.trial)
+        (trial.asked.read_values, value, trial.asked.trial)
         for trial in record.search_trials("done")
         if (value := trial.value(record.main)) is not None
     ]
     known = {hole.name: hole for hole in record.space.holes} if record.space else {}
-    seen = [name for trial in record.search_trials() for name in trial.asked.values]
+    seen = [name for trial in record.search_trials() for name in trial.asked.read_values]
     names = list(dict.fromkeys([*known, *seen]))
     found = []
     for name in names:

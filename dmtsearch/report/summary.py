@@ -192,7 +192,7 @@ def _describe_best(record: RunRecord, trial: Trial) -> Best:
         value=value,
         objectives=ended.objectives,
         metrics=ended.metrics,
-        values=trial.asked.values,
+        values=trial.asked.read_values,
         params=trial.asked.params,
         macs=trial.asked.macs,
         cold_cost=trial.asked.cold_cost,

@@ -57,6 +57,19 @@ class StageCheck:
         else:
             self.report.add(node, f"has no effect: {why}; drop the field")
 
+    def _idle_unless_off(self, field: str, why: str, because: Iterable[Node | None]) -> None:
+        node = self.stage.written(field)
+        if node is not None and _switched_off(node):
+            self._off(field)
+        else:
+            self.idle((field,), why, because)
+
+    def _off(self, field: str) -> None:
+        """A field that switches off what is not there: allowed, and a drawn one is noted."""
+        node = self.stage.written(field)
+        if node is not None and _switched_off(node) and node.drawn:
+            self.report.off.append((self.stage.name, field))
+
     def _select(self) -> None:
         for field in NOT_IN_SELECT:
             self.idle(
@@ -78,9 +91,7 @@ class StageCheck:
             return  # the second copy learns from the first
         source = self.stage.get("source")
         for field in NEED_SOURCE:
-            node = self.stage.written(field)
-            if node is not None and not _switched_off(node):
-                self.idle((field,), "the stage has no source", [source])
+            self._idle_unless_off(field, "the stage has no source", [source])
 
     def _soft(self) -> None:
         if not self.knows("soft", "source", "repeat"):
@@ -99,7 +110,9 @@ class StageCheck:
             )
 
     def _merit(self) -> None:
-        merit = self.stage.block("merit")
+        merit, soft = self.stage.block("merit"), self.stage.get("soft")
+        if merit is None and soft is not None and soft.value == "none":
+            self._off("merit")
         if merit is None or not self.knows("merit"):
             return
         rule = merit.get("rule")
@@ -112,7 +125,6 @@ class StageCheck:
             self.report.add(
                 merit, f"cannot stand together with hard.weight ({hard.value}); drop one of them"
             )
-        soft = self.stage.get("soft")
         if soft is not None and soft.value == "none":
             self.idle(("merit",), "it moves the soft weight, and soft is none", [soft])
         elif rule is not None and rule.value == "delta" and self.knows("soft"):
@@ -137,9 +149,7 @@ class StageCheck:
         if not self.knows("hints", "source"):
             return
         if not self.stage.hints and self.stage.sources:
-            node = self.stage.written("hint_phase")
-            if node is not None and not _switched_off(node):
-                self.idle(("hint_phase",), "there are no hints", [self.stage.get("hints")])
+            self._idle_unless_off("hint_phase", "there are no hints", [self.stage.get("hints")])
         for hint in self.stage.hints:
             kernel = hint.get("adapter", "kernel")
             if kernel is not None and isinstance(kernel.value, int) and kernel.value % 2 == 0:

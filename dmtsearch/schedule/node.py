@@ -22,12 +22,14 @@ class Node:
         path: Where it stands: `stages.student.hints[0].at`; empty for the whole document.
         line: Line in the file, from 1; None where no file is behind it.
         drawn: Whether it was filled into a hole, rather than written there by a person.
+        hole: Name of that hole, where it has one.
     """
 
     value: Scalar | list[Node] | dict[str, Node]
     path: str = ""
     line: int | None = None
     drawn: bool = False
+    hole: str | None = None
 
     @property
     def fields(self) -> dict[str, Node]:

@@ -110,6 +110,8 @@ class Report:
     Attributes:
         where: The file's path.
         problems, warnings: Finished sentences.
+        off: Drawn fields that switch off what is not there (`merit: none` without a soft loss), as
+            (stage, field): they are left as they stand.
         dropped: Fields made idle by what a hole was filled with, as (stage, field, ...): they
             are not wrong, and are left out of the filled schedule.
     """
@@ -118,6 +120,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     dropped: list[tuple[str, ...]] = field(default_factory=list)
+    off: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(
         self,

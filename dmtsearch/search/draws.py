@@ -33,6 +33,7 @@ class Draw:
         values: By hole name, as filled.
         schedule, text: The filled schedule.
         prepared: The same, resolved.
+        unread: Holes whose values the schedule does not read.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Draw:
     schedule: Schedule
     text: str
     prepared: Prepared
+    unread: tuple[str, ...] = ()
 
 
 class Draws:
@@ -172,7 +174,8 @@ class Draws:
         values = self._space.settle(drawn)
         self._combinations.see(values)
         try:
-            schedule = self._space.fill(values).with_seed(self._seed)
+            filled, unread = self._space.fill_tracked(values)
+            schedule = filled.with_seed(self._seed)
             prepared = self._prepare(schedule)
         except REFUSALS as error:
             self._redraw(Redrawn("refused", values, first_problem(error), number))
@@ -187,7 +190,7 @@ class Draws:
             detail = f"the schedule of trial {known}"
             self._redraw(Redrawn("duplicate", values, detail, number, known))
             return None
-        return Draw(number, values, schedule, text, prepared)
+        return Draw(number, values, schedule, text, prepared, tuple(sorted(unread)))
 
     def _redraw(self, redrawn: Redrawn, prepared: Prepared | None = None) -> None:
         self._ledger.append(redrawn)

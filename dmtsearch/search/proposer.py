@@ -164,6 +164,7 @@ class Proposer:
                 number=proposed.number,
                 values=proposed.values,
                 schedule=proposed.schedule,
+                unread=proposed.unread,
             )
             self._ledger.append(proposed)
         return _plan(proposed, prepared, again=True)
@@ -179,6 +180,7 @@ class Proposer:
             number=draw.number if draw else None,
             values=dict(draw.values) if draw else {},
             schedule=text,
+            unread=draw.unread if draw else (),
         )
         self._ledger.append(proposed)
         return _plan(proposed, prepared)
@@ -262,6 +264,7 @@ def _proposed(
     number: int | None,
     values: Mapping[str, Any],
     schedule: str,
+    unread: tuple[str, ...],
 ) -> TrialProposed:
     return TrialProposed(
         trial=trial,
@@ -275,6 +278,7 @@ def _proposed(
         params=prepared.params,
         macs=prepared.macs,
         cold_cost=prepared.cold_cost,
+        unread=unread,
     )
 
 

@@ -111,6 +111,7 @@ class TrialProposed:
         deliver: Name of the delivered stage.
         params, macs: Of the delivered stage.
         cold_cost: Of the whole path, in sample-MACs.
+        unread: Holes whose values the schedule does not read: `k` where a selector reads logits.
     """
 
     event: ClassVar[str] = "trial"
@@ -125,6 +126,12 @@ class TrialProposed:
     params: Count
     macs: Count
     cold_cost: Count
+    unread: tuple[str, ...] = ()
+
+    @property
+    def read_values(self) -> dict[str, Any]:
+        """The values that have an effect on this trial."""
+        return {name: value for name, value in self.values.items() if name not in self.unread}
 
     @property
     def key(self) -> str:

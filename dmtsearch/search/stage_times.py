@@ -77,7 +77,7 @@ class TimeLeft:
             work += max(0, to_come) * (base * stages + slope * cost)
         elapsed = now - self._first if self._first is not None else 0.0
         at_once = (sum(seconds for _, seconds in ended) + half_done) / max(elapsed, 1e-9)
-        return max(0.0, work) / max(at_once, 1e-9)
+        return float(max(0.0, work) / max(at_once, 1e-9))
 
 
 def fit_seconds(trained: Sequence[tuple[int, float]]) -> tuple[float, float]:

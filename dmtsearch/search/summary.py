@@ -97,7 +97,7 @@ def _told(state: RunState, trial: TrialProposed) -> dict[str, Any]:
         "params": trial.params,
         "macs": trial.macs,
         "cold_cost": trial.cold_cost,
-        "values": dict(trial.values),
+        "values": trial.read_values,
     }
 
 

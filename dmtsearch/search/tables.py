@@ -88,7 +88,8 @@ class Tables:
             if number not in self._trials and number in state.trials:
                 row = _trial_row(state, state.trials[number])
                 cells = [row.get(column) for column in header[: -len(self._holes) or None]]
-                cells += [state.trials[number].values.get(hole) for hole in self._holes]
+                read = state.trials[number].read_values
+                cells += [read.get(hole) for hole in self._holes]
                 self._trials[number] = _text([cells])
         rows = (self._trials[number] for number in sorted(self._trials))
         return _text([header]) + "".join(rows)

@@ -11,7 +11,7 @@ from ..notebook import counted, html_view, short_repr, shown_names
 from ..schedule import SearchSpec, expand
 from ..schedule.document import parse_document, read_document
 from ..schedule.holes import find_holes
-from ..schedule.load import build, load_schedule, strip_dropped
+from ..schedule.load import build, load_schedule, strip_dropped, without
 from ..schedule.node import Node, to_node
 from ..schedule.problems import Report
 from ..schedule.schedule import Schedule
@@ -89,12 +89,20 @@ class Space:
             ScheduleError: A value is missing, unknown or out of range, or the schedule cannot
                 run: values that are well alone need not go together.
         """
+        return self.fill_tracked(values)[0]
+
+    def fill_tracked(self, values: Mapping[str, Value]) -> tuple[Schedule, frozenset[str]]:
+        """Return the schedule with `values` in the holes, and the holes that it does not read.
+
+        A hole is not read where its field has no effect (`k` where a selector reads logits) or
+        where nothing learns from its stage. Arguments and errors as for `fill`.
+        """
         report = Report(self.where)
-        schedule = fill_template(self._template, values, report)
+        schedule, document, left_out = _fill(self._template, values, report)
         report.finish()
         if schedule is None:
             raise AssertionError("a document without problems makes a schedule")
-        return schedule
+        return schedule, frozenset(left_out | _idle_holes(document, schedule))
 
     def settle(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return `values` as a fill takes them: without idle ones, sorted copies sorted.
@@ -175,17 +183,47 @@ def fill_template(
     template: Template, values: Mapping[str, Value], report: Report
 ) -> Schedule | None:
     """Fill and check; fields that a value has made idle are dropped until none is left."""
+    return _fill(template, values, report)[0]
+
+
+def _fill(
+    template: Template, values: Mapping[str, Value], report: Report
+) -> tuple[Schedule | None, Node, set[str]]:
+    """The schedule, its document, and the holes that stand in fields without effect alone."""
     document = template.fill(values, report.where)
+    left_out: set[str] = set()
     while True:
         inner = Report(report.where)
         schedule = build(document, inner, template.broken)
         if not inner.dropped:
             break
+        for steps in inner.dropped:
+            idle = document.get("stages", *steps)
+            left_out |= _holes_in(idle) if idle is not None else set()
         document = strip_dropped(document, inner.dropped)
     for problem in inner.problems:
         if problem not in report.problems:
             report.problems.append(problem)
-    return schedule
+    read = document
+    for steps in inner.off:
+        read = without(read, ("stages", *steps))
+    left_out |= _holes_in(document)
+    return schedule, document, left_out - _holes_in(read)
+
+
+def _holes_in(document: Node) -> set[str]:
+    return {node.hole for node in document.walk() if node.hole is not None}
+
+
+def _idle_holes(document: Node, schedule: Schedule) -> set[str]:
+    """Holes that stand in nothing but stages which the delivered one does not rest on."""
+    needed = {stage.name for stage in expand(schedule).needed()}
+    stages = document.get("stages")
+    idle = [name for name in (stages.fields if stages is not None else {}) if name not in needed]
+    rest = document
+    for name in idle:
+        rest = without(rest, ("stages", name))
+    return _holes_in(document) - _holes_in(rest)
 
 
 def read_space(document: Node, where: str) -> Space:

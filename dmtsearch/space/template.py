@@ -174,6 +174,7 @@ class _Filler:
         value = self.values[known]
         if slot.kind != "choice":
             line = node.line
-            return Node(float(value) if slot.kind != "int" else value, path, line, drawn=True)
+            number = float(value) if slot.kind != "int" else value
+            return Node(number, path, line, drawn=True, hole=known)
         inner = self.node(slot.alternative(value), f"{name}[{value}]", f"{path}[{value}]", free)
-        return replace(inner, drawn=True)
+        return replace(inner, drawn=True, hole=known)

@@ -363,7 +363,7 @@ def test_time_left_is_said_once_a_stage_has_ended_and_counts_what_is_to_come(
 
 
 def test_the_first_time_left_is_not_many_times_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search as `demo` is: a shared teacher, small stages that cost seconds beside their MACs."""
+    """As `demo` is: a shared teacher, and small stages that cost seconds beside their MACs."""
     clock = [0.0]
     monkeypatch.setattr(stage_times.time, "monotonic", lambda: clock[0])
     time_left = stage_times.TimeLeft()
@@ -371,13 +371,11 @@ def test_the_first_time_left_is_not_many_times_too_long(monkeypatch: pytest.Monk
     seconds_of = {"teacher": 12.0} | {f"student{trial}": 3.0 for trial in range(total)}
     costs = {name: 5000 if name == "teacher" else 60 for name in seconds_of}
     clock[0] = 25.0
-    ended = 0.0
     for trial in range(total):
-        asked = tuple(
-            request_of(name, cost=costs[name]) for name in ("teacher", f"student{trial}")
-        )
+        names = ("teacher", f"student{trial}")
+        asked = tuple(request_of(name, cost=costs[name]) for name in names)
         time_left.proposed(replace(proposed(trial), stages=asked))
-        for name in ("teacher", f"student{trial}") if not trial else (f"student{trial}",):
+        for name in names if trial == 0 else names[1:]:
             clock[0] += seconds_of[name]
             time_left.stage(stage_ended(name, cost=costs[name], seconds=seconds_of[name]))
             left = 25.0 + sum(seconds_of.values()) - clock[0]

@@ -1,5 +1,6 @@
 """Which schedules a search tries: each once, within bounds, reproducibly, until none is left."""
 
+import csv
 from collections import Counter
 from pathlib import Path
 
@@ -79,6 +80,23 @@ def test_holes_that_are_not_asked_for_have_no_value(tmp_path: Path) -> None:
         seen.add(merit)
         assert ("student.merit[delta].increment" in trial.values) == (merit == "delta")
     assert seen == {"none", "delta", "soft"}
+
+
+def test_values_that_a_schedule_does_not_read_stand_in_no_table(tmp_path: Path) -> None:
+    merit = "merit: {choice: {delta: {rule: delta, increment: 0.1}, none: none}}"
+    space = chain(f"soft: {{choice: {{none: none, some: {{weight: 0.5}}}}}}\n    {merit}")
+    driver = Driver(tmp_path, space, trials=9).run()
+    with driver.paths.trials.open(newline="") as file:
+        rows = {row["student.soft"]: row for row in csv.DictReader(file)}
+    # Without a soft loss merit moves nothing: one schedule, whatever merit was drawn.
+    assert rows["none"]["student.merit"] == ""
+    assert rows["some"]["student.merit"] in ("delta", "none")
+    alone = [t for t in driver.proposer.state.of_search() if t.values["student.soft"] == "none"]
+    assert len(alone) == 1
+    assert "student.merit" in alone[0].values  # the study goes on from what was drawn
+    assert alone[0].read_values == {"student.soft": "none"}
+    assert read_state(driver.paths.ledger).trials[alone[0].trial] == alone[0]
+    assert "delta" not in alone[0].schedule
 
 
 def test_the_study_holds_labels_and_never_the_blocks_behind(tmp_path: Path) -> None:

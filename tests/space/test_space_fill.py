@@ -229,3 +229,52 @@ def test_a_later_problem_of_a_filled_schedule_names_the_alternative():
     assert schedule.problem("stages.assistant_1.hints[0].at", "no point 'block2'") == (
         "stages.assistant.hints[middle][0].at: no point 'block2'  (x.yaml:13)"
     )
+
+
+SELECT = """dmtsearch: 1
+name: eyes
+data: {name: synthetic_eyes}
+stages:
+  iris: {modality: iris, model: {family: mlp, hidden: [{choice: [2, 4]}]}, epochs: 1}
+  eye: {modality: periocular, model: {family: mlp, hidden: [2]}, epochs: 1}
+  selector:
+    select: [iris, eye]
+    inputs: {choice: [topk, logits]}
+    k: {choice: [3, 5]}
+    model: {family: mlp, hidden: [4]}
+    epochs: 1
+"""
+
+
+def test_a_filled_file_holds_what_is_read_and_says_which_holes_are_not():
+    space = parse_space(SELECT)
+    values = {**space.anchor_values(), "selector.k": 5}
+    filled, unread = space.fill_tracked(values)
+    assert unread == frozenset()
+    assert "k: 5" in dump_schedule(filled)
+    filled, unread = space.fill_tracked({**values, "selector.inputs": "logits"})
+    assert unread == {"selector.k"}
+    text = dump_schedule(filled)
+    assert "k:" not in text
+    assert parse_schedule(text) == filled  # read as a file, nothing in it is refused
+
+
+def test_holes_of_a_stage_that_nothing_learns_from_are_not_read():
+    hidden = "{choice: [[2], [4]], as: width}"
+    space = parse_space(
+        HEAD
+        + f"""
+stages:
+  teacher: {{model: {{family: mlp, hidden: {hidden}}}, epochs: {{int: [1, 3]}}}}
+  student:
+    source: teacher
+    model: {{family: mlp, hidden: {hidden}}}
+    epochs: 1
+    soft: {{choice: {{none: none, some: {{weight: 0.5}}}}}}
+    merit: {{choice: {{delta: {{rule: delta, increment: 0.1}}, none: none}}}}
+"""
+    )
+    alone = {**space.anchor_values(), "student.soft": "none"}
+    # The tied width is the student's too; merit moves the weight of a soft loss that is not there.
+    assert space.fill_tracked(alone)[1] == {"teacher.epochs", "student.merit"}
+    assert space.fill_tracked({**alone, "student.soft": "some"})[1] == frozenset()

@@ -95,7 +95,7 @@ def _best_trials(summary: Summary) -> list[Block]:
             show(summary.main, trial.value(summary.main)),
             f"{trial.asked.params:,}",
             amount(trial.asked.cold_cost),
-            ", ".join(f"{name} {short(value)}" for name, value in trial.asked.values.items()),
+            ", ".join(f"{name} {short(value)}" for name, value in trial.asked.read_values.items()),
         )
         for _, trial in finished[:NUM_BEST]
     )
