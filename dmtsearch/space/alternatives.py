@@ -14,6 +14,8 @@ from .template import Template
 
 Fill = Callable[[Template, Mapping[str, Value], Report], Schedule | None]
 OTHER_TRIES = 20
+ALL_TRIES = 2_000
+"""Of all alternatives together, so that a long choice is checked in seconds."""
 
 
 def check_alternatives(template: Template, report: Report, fill: Fill) -> None:
@@ -24,6 +26,8 @@ def check_alternatives(template: Template, report: Report, fill: Fill) -> None:
     """
     _try(template, anchor_values(template), report, fill)
     anchored = list(report.problems)
+    num_values = sum(len(_extremes(hole)) for hole in template.holes.values())
+    tries = max(1, min(OTHER_TRIES, ALL_TRIES // max(1, num_values)))
     for hole in template.holes.values():
         for value in _extremes(hole):
             found = Report(report.where)
@@ -31,7 +35,7 @@ def check_alternatives(template: Template, report: Report, fill: Fill) -> None:
             new = [problem for problem in found.problems if problem not in anchored]
             if not new:
                 continue
-            if not anchored and _goes_with_others(template, hole, value, report, fill):
+            if not anchored and _goes_with_others(template, hole, value, report, fill, tries):
                 at = Node(None, hole.path, hole.line)
                 report.warn(
                     at,
@@ -73,10 +77,10 @@ def _above(template: Template, hole: Hole) -> dict[str, Value]:
 
 
 def _goes_with_others(
-    template: Template, hole: Hole, value: Value, report: Report, fill: Fill
+    template: Template, hole: Hole, value: Value, report: Report, fill: Fill, tries: int
 ) -> bool:
     needed = {**_above(template, hole), hole.name: value}
-    for seed in range(OTHER_TRIES):
+    for seed in range(tries):
         drawn = draw_values(template, seed)
         found = Report(report.where)
         _try(template, complete(template, {**drawn, **needed}), found, fill)

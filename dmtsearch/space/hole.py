@@ -138,3 +138,9 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return isinstance(one, str) and isinstance(other, str) and one == other
     return one == other
+
+
+def identity(value: Value) -> tuple[str, Value]:
+    """What is equal for values that are `same`, for sets."""
+    kind = "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+    return kind, value

@@ -154,7 +154,9 @@ class _Reader:
             self.template.broken.append(place.field)
             return
         known = slot.tie or place.name
-        self._add(slot, known, place)
+        if not self._add(slot, known, place):
+            self.template.broken.append(place.field)
+            return
         for value, inner in zip(slot.choices, slot.alternatives, strict=True):
             self.node(inner, place.within(known, value))
 
@@ -183,7 +185,8 @@ class _Reader:
             return number
         return 0
 
-    def _add(self, slot: Slot, name: str, place: _Place) -> None:
+    def _add(self, slot: Slot, name: str, place: _Place) -> bool:
+        """Write a hole down; False where it is tied to one that holds something else."""
         holes, when = self.template.holes, place.when
         first = self.ties.get(name)
         if slot.tie and first is not None and first.shape() != slot.shape():
@@ -193,13 +196,13 @@ class _Reader:
                 f"{first.node.line}, is {show(first.node)}",
                 slot.node,
             )
-            return
+            return False
         other = holes.get(name)
         if other is not None:
             # Asked for wherever one of the tied holes is; always, if one of them always is.
             both = other.conditions and when and tuple(dict.fromkeys((*other.conditions, *when)))
             holes[name] = replace(other, conditions=both or ())
-            return
+            return True
         if slot.tie:
             self.ties[name] = slot
         made = Hole(
@@ -214,6 +217,7 @@ class _Reader:
             line=slot.node.line,
         )
         holes[name] = replace(made, default=default_of(made))
+        return True
 
     def _order(self, stage: Node, name: str, most: int) -> None:
         order = stage.get("order")

@@ -10,10 +10,12 @@ from ..schedule.holes import HOLE_KINDS, is_hole
 from ..schedule.node import Node
 from ..schedule.problems import Report
 from ..schedule.values import is_stage_name
-from .hole import Value, same
+from .hole import Value, identity, same
 from .ranges import num_steps
 
 MAX_VALUES = 10_000
+MAX_ALTERNATIVES = 1_000
+"""Each is tried in its place before a search begins; the values of a range are not."""
 _MAX_LABEL = 40
 
 
@@ -37,12 +39,20 @@ class Slot:
 
     def shape(self) -> tuple[Any, ...]:
         """What tied holes must have in common."""
-        return (self.kind, self.choices, self.low, self.high, self.step)
+        choices = tuple(identity(choice) for choice in self.choices)
+        return (self.kind, choices, self.low, self.high, self.step)
 
 
 def read_slot(node: Node, report: Report) -> Slot | None:
     """Return the hole that stands at `node`; None, and problems in `report`, if malformed."""
-    before = len(report.problems)
+    # Gathered apart: of a stage with copies the same problem is met, and reported, only once.
+    found = Report(report.where)
+    slot = _read(node, found)
+    report.problems += [p for p in found.problems if p not in report.problems]
+    return slot if not found.problems else None
+
+
+def _read(node: Node, report: Report) -> Slot | None:
     kinds = [field for field in node.fields if field in HOLE_KINDS]
     if len(kinds) > 1:
         report.add(node, f"must be one kind of hole, got {' and '.join(kinds)}")
@@ -58,7 +68,7 @@ def read_slot(node: Node, report: Report) -> Slot | None:
     slot = _choice(node, value, report) if kinds[0] == "choice" else None
     if kinds[0] != "choice":
         slot = _range(node, kinds[0], value, report)
-    if slot is None or len(report.problems) > before:
+    if slot is None:
         return None
     return replace(slot, tie=str(tie.value) if tie is not None else None)
 
@@ -75,15 +85,24 @@ def _choice(node: Node, value: Node, report: Report) -> Slot | None:
     if not isinstance(value.value, dict | list) or not value.value:
         report.add(value, "must be a list of alternatives, or alternatives by label", value)
         return None
+    if len(value.value) > MAX_ALTERNATIVES:
+        report.add(
+            value,
+            f"has {len(value.value):,} alternatives; at most {MAX_ALTERNATIVES:,}: write a range "
+            "(int, float or log), or fewer",
+        )
+        return None
     if isinstance(value.value, dict):
         return Slot("choice", node, None, tuple(value.fields), tuple(value.fields.values()))
     labels: list[Value] = []
+    known = set()
     for index, item in enumerate(value.items, start=1):
         label = _label(item, index)
         if item.value is None:
             report.add(item, "is empty; write a value, or `none` to switch a block off")
-        elif any(same(label, other) for other in labels):
+        elif identity(label) in known:
             report.add(item, "stands twice among the alternatives; keep one", item)
+        known.add(identity(label))
         labels.append(label)
     return Slot("choice", node, None, tuple(labels), tuple(value.items))
 

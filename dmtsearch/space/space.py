@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,7 +195,7 @@ def _fill(
     left_out: set[str] = set()
     while True:
         inner = Report(report.where)
-        schedule = build(document, inner, template.broken)
+        schedule = build(document, inner, _broken(template, document))
         if not inner.dropped:
             break
         for steps in inner.dropped:
@@ -224,6 +225,18 @@ def _idle_holes(document: Node, schedule: Schedule) -> set[str]:
     for name in idle:
         rest = without(rest, ("stages", name))
     return _holes_in(document) - _holes_in(rest)
+
+
+def _broken(template: Template, document: Node) -> list[tuple[str, ...]]:
+    """The fields that are left out since they are malformed, of a stage's copies too."""
+    stages = document.get("stages")
+    names = list(stages.fields) if stages is not None else []
+    found = list(template.broken)
+    for steps in template.broken:
+        if len(steps) > 1 and steps[0] == "stages":
+            copy = re.compile(re.escape(steps[1]) + r"_\d+")
+            found += [("stages", name, *steps[2:]) for name in names if copy.fullmatch(name)]
+    return found
 
 
 def read_space(document: Node, where: str) -> Space:

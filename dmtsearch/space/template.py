@@ -13,7 +13,7 @@ from ..schedule.problems import Report, show
 from ..schedule.spec import MAX_COPIES
 from ..schedule.unroll import unroll
 from .hole import Condition, Hole, Value, same
-from .slot import read_slot
+from .slot import Slot, read_slot
 
 SHARED = ("source", "init", "modality", "repeat", "order")
 """Fields that the copies of a repeated stage have in common: a hole in them is one value."""
@@ -46,6 +46,8 @@ class Template:
     holes: dict[str, Hole] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
     broken: list[tuple[str, ...]] = field(default_factory=list)
+    _slots: dict[int, tuple[Node, Slot | None]] = field(default_factory=dict, repr=False)
+    """Holes read before, by the id of their node, which is kept with them."""
 
     def is_active(self, name: str, values: Mapping[str, Value]) -> bool:
         """Whether a hole is asked for, given the values of those that it depends on."""
@@ -65,7 +67,7 @@ class Template:
                 `order` wants unlike ones.
         """
         chosen = self._checked(values, where)
-        filler = _Filler(chosen)
+        filler = _Filler(chosen, self._slots)
         document, copies = filler.document(self.document)
         return unroll(document, copies).document if document.get("stages") else document
 
@@ -109,8 +111,11 @@ def _at(hole: Hole, where: str) -> str:
 class _Filler:
     """Puts values into holes. Nodes get readable paths and keep the lines of what was chosen."""
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(
+        self, values: Mapping[str, Value], slots: dict[int, tuple[Node, Slot | None]]
+    ) -> None:
         self.values = values
+        self.slots = slots
 
     def document(self, document: Node) -> tuple[Node, dict[str, list[Node]]]:
         fields: dict[str, Node | None] = {}
@@ -167,7 +172,9 @@ class _Filler:
         return replace(node, value=value, path=path)
 
     def hole(self, node: Node, name: str, path: str, free: bool) -> Node:
-        slot = read_slot(node, Report(""))
+        if id(node) not in self.slots:
+            self.slots[id(node)] = (node, read_slot(node, Report("")))
+        slot = self.slots[id(node)][1]
         known = (slot.tie if slot is not None else None) or name
         if slot is None or known not in self.values:
             return node  # malformed in a way that has been told
