@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import DataError, FileError
 from ..reading import MIB, read_bytes
-from .resize import resize_images
+from .resize import refuse_too_much, resize_images
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -119,6 +119,7 @@ def read_images(
                     f"{_by(image.shape)} pixels; set data.size to resize them all"
                 )
             if images is None:
+                refuse_too_much(len(paths), len(image), size or max(image.shape[1:]), 1)
                 images = torch.empty((len(paths), *image.shape), dtype=torch.uint8)
             images[number] = image
             digest.update(content)

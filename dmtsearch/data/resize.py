@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from ..machine import physical_memory
 from .pool import Pool, RawData
 
+MAX_SIZE = 16_384
 _CHUNK = 1024
 """Images resized at once; bounds the memory beside the result."""
 
@@ -50,13 +52,36 @@ def _resized(modality: str, values: Tensor, size: int) -> Tensor:
             f"data.size is {size}, but {of} holds {values.shape[1]} features a sample, not "
             "images; leave data.size out"
         )
+    refuse_too_much(len(values), values.shape[1], size, values.element_size())
     return resize_images(values, size)
 
 
+def refuse_too_much(num: int, channels: int, size: int, item_bytes: int) -> None:
+    """Refuse a `data.size` with which the images take more memory than this machine has.
+
+    Args:
+        num: Images.
+        channels: Of each.
+        size: Pixels a side.
+        item_bytes: Bytes of a value.
+
+    Raises:
+        DataError: They do; names both amounts.
+    """
+    needed, there = num * channels * size * size * item_bytes, physical_memory()
+    if there is not None and needed > there:
+        raise DataError(
+            f"data.size is {size}: {num:,} images of {size}x{size} take {needed / 1e9:,.0f} GB, "
+            f"and this machine has {there / 1e9:,.0f} GB of memory; give a smaller size"
+        )
+
+
 def refuse_size(size: object) -> None:
-    """Raise `DataError` unless `size` is None or a whole number of pixels of at least 1."""
+    """Raise `DataError` unless `size` is None or a whole number of pixels, 1 to 16,384."""
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise DataError(f"data.size is {size!r}; it must be a whole number of pixels, at least 1")
+    if size is not None and size > MAX_SIZE:
+        raise DataError(f"data.size is {str(size)[:20]}; at most {MAX_SIZE:,} pixels a side")
 
 
 def resized_shape(shape: tuple[int, ...], size: int | None) -> tuple[int, ...]:

@@ -8,7 +8,9 @@ from typing import Any
 from dmtsearch.data import DataFacts, DataSet, describe_data, describe_splits
 from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.errors import DataMissingError, DmtSearchError, ScheduleError
+from dmtsearch.machine import physical_memory
 from dmtsearch.models import describe_model
+from dmtsearch.models.limits import BYTES_PER_PARAM
 from dmtsearch.schedule import Expanded, Schedule, SourceRef, expand
 from dmtsearch.store import Store
 from dmtsearch.training.build import OBJECT
@@ -109,6 +111,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     keys: dict[str, str] = {}
     notes += relu_notes(plan, {})
     notes += _unread(expanded, facts)
+    notes += _too_large(plan, physical_memory())
     if not facts.present:
         notes.append(f"the data is not on this machine: {facts.advice}")
     elif opened is not None or (facts.num_train or 0) <= EAGER_SAMPLES:
@@ -148,6 +151,19 @@ def _unread(expanded: Expanded, facts: DataFacts) -> list[str]:
     return [
         f"no stage reads {unread} of the data, so that no selector can believe it; to have it "
         "chosen, give it a classifier (`modality: NAME`) and name that in `select`"
+    ]
+
+
+def _too_large(plan: Plan, memory: int | None) -> list[str]:
+    """Stages that this machine cannot train, though a larger one may."""
+    if memory is None:
+        return []
+    return [
+        f"stage {stage.name!r} has {stage.params:,} parameters, which take "
+        f"{stage.params * BYTES_PER_PARAM / 1e9:,.0f} GB to train; this machine has "
+        f"{memory / 1e9:,.0f} GB of memory"
+        for stage in plan.stages
+        if stage.params * BYTES_PER_PARAM > memory
     ]
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from ..errors import ModelError
 from .chance import seeded
+from .limits import refuse_huge
 from .mlp import Mlp
 from .output import check_output
 from .outside import build_factory, build_timm, build_torchvision, named_weights
@@ -16,7 +17,7 @@ from .plain import PlainNet, PlainShape
 from .points import last_layer
 from .resnet import ResNet, ResNetShape
 from .screening import refuse_non_finite, refuse_other_precision, refuse_wrapper
-from .spec import form_of, new_head, shape_of
+from .spec import count_shape, form_of, new_head, shape_of
 from .weights import load_weights, refuse_pickled
 
 OUTSIDE = ("factory", "timm", "torchvision")
@@ -85,11 +86,14 @@ def build_skeleton(
     if form != "factory":
         try:
             with torch.device("meta"):
-                return _finish(bare, in_shape, num_classes)
+                built = _finish(bare, in_shape, num_classes)
         except Exception:
             # Of our own nets the error is the user's. Others may need values while they are made.
             if form in ("family", "preset"):
                 raise
+        else:
+            refuse_huge(sum(weight.numel() for weight in built.parameters()))
+            return built
     return build_model(bare, in_shape=in_shape, num_classes=num_classes, seed=0)
 
 
@@ -138,6 +142,8 @@ def _finish(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int
 def _construct(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int) -> nn.Module:
     form = form_of(spec)
     shape = shape_of(spec)
+    if shape is not None:
+        refuse_huge(count_shape(shape, in_shape, num_classes))
     if isinstance(shape, PlainShape):
         return PlainNet(shape, in_shape, num_classes)
     if isinstance(shape, ResNetShape):

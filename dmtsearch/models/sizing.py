@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ModelError
 from .build import build_skeleton
+from .limits import refuse_huge
 from .plain import PlainShape
 from .probe import count_params
 from .resnet import ResNetShape
@@ -68,6 +69,7 @@ def resolve_size(
         params = _between(at, first, last)
     if isinstance(params, bool) or not isinstance(params, int) or params < 1:
         raise ModelError(f"size.params is {params!r}; it takes a whole number of at least 1")
+    refuse_huge(params)
     base = _unscaled(spec, None if start is None else _shape(start))
     shape = _nearest(base, params, in_shape, num_classes)
     fields = {"blocks": list(shape.blocks)} if isinstance(shape, ResNetShape) else {}

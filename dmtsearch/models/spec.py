@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ModelError, nearest
+from .limits import MAX_DOUBLINGS, MAX_NUMBER, refuse_deep, short
 from .mlp import MlpShape, count_mlp
 from .plain import PlainShape, count_plain
 from .presets import PRESETS
@@ -96,6 +97,8 @@ def _read_plain(spec: Mapping[str, Any]) -> PlainShape:
         widths = doubling(_int(spec, "base"), _int(spec, "blocks", 4))
     else:
         raise ModelError("a plain net needs `widths`, `base` or `size`")
+    refuse_deep(sum(convs_of(spec, len(widths))), "convs")
+    refuse_deep(len(hidden_head(spec)), "head")
     return PlainShape(
         widths=widths,
         convs=convs_of(spec, len(widths)),
@@ -111,6 +114,7 @@ def _read_resnet(spec: Mapping[str, Any]) -> ResNetShape:
     if "blocks" not in spec:
         raise ModelError("a resnet needs `blocks`: residual blocks in each group, like [3, 3, 3]")
     blocks = _ints(spec, "blocks")
+    refuse_deep(sum(blocks), "blocks")
     bottleneck = _bool(spec, "bottleneck", False)
     if "widths" in spec:
         _refuse(spec, "widths", "base")
@@ -126,11 +130,21 @@ def _read_mlp(spec: Mapping[str, Any]) -> MlpShape:
     if "hidden" not in spec:
         raise ModelError("an mlp needs `hidden`: features of each hidden layer, like [64, 32]")
     hidden = _ints(spec, "hidden", empty=True)
+    refuse_deep(len(hidden), "hidden")
     return MlpShape(hidden, _chance(spec, "dropout"), _bool(spec, "norm", False))
 
 
 def doubling(base: int, count: int) -> tuple[int, ...]:
-    """Return `base` times 1, 2, 4, 8, ..."""
+    """Return `base` times 1, 2, 4, 8, ...
+
+    Raises:
+        ModelError: More than 40 numbers: no net of such widths fits into any memory.
+    """
+    if count > MAX_DOUBLINGS:
+        raise ModelError(
+            f"{short(count)} blocks, each of twice the width of the one before; at most "
+            f"{MAX_DOUBLINGS}, or give `widths`"
+        )
     return tuple(base * 2**index for index in range(count))
 
 
@@ -191,6 +205,8 @@ def positive(field: str, value: object) -> int:
     """Return `value` if it is a whole number of at least 1, else refuse it by its field."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ModelError(f"{field} has {value!r}; it takes whole numbers of at least 1")
+    if value > MAX_NUMBER:
+        raise ModelError(f"{field} has {short(value)}; at most {short(MAX_NUMBER)}")
     return value
 
 
