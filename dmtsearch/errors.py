@@ -68,6 +68,13 @@ class DataMissingError(DataError):
     """A data set is known but its files are not on this machine; the text says how to get them."""
 
 
+class DataChangedError(DataError):
+    """The data at hand is not what a search, a stage's key or a run was made for.
+
+    Never an answer about a schedule: with the right data the same stage can run.
+    """
+
+
 class StoreError(DmtSearchError):
     """The store cannot be read or written: read-only, full, altered, unreachable."""
 

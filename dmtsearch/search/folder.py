@@ -44,6 +44,7 @@ class RunInfo:
         folder: Current folder at the start; relative paths and factories start from it.
         command: As typed, or the function's name.
         versions, hardware, commit: What it was made with.
+        data: Fingerprint and split digests of its data; None in runs of older versions.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class RunInfo:
     versions: Mapping[str, str]
     hardware: Object = field(default_factory=dict)
     commit: str | None = None
+    data: Mapping[str, str] | None = None
 
 
 def new_folder_name(space: Space) -> Path:

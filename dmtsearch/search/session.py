@@ -54,6 +54,7 @@ class Session:
     ) -> None:
         self._paths, self._info, self._space = paths, info, space
         self._store, self._view = store, view
+        self._notes: list[str] = []
 
     def run(
         self,
@@ -77,19 +78,28 @@ class Session:
         self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
         anchor = self._space.anchor().with_seed(self._info.seed)
         self._view.tell("reading the data ...")
-        mind = self._mind(anchor)
+        mind = self._mind(anchor, resumed)
         reason = self._search(mind, anchor, where, resumed, time_budget_s, command, leave=leave)
         mind.stop(reason)
         over = mind.state.ended
         return over.reason if over is not None else "failed"
 
-    def _mind(self, anchor: Schedule) -> Proposer:
+    def _mind(self, anchor: Schedule, resumed: bool) -> Proposer:
+        from ..training.data_facts import data_facts
         from .controls import arms_of
         from .prepare import open_context, preparer
+        from .run_data import keep_data
 
         asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
         context = open_context(
             anchor, device="cuda" if asks_for_gpu else None, folder=Path(self._info.folder)
+        )
+        self._info = keep_data(
+            self._info,
+            data_facts(context.data),
+            self._paths.root,
+            resumed=resumed,
+            tell=self._notes.append,
         )
         prepare: Prepare = preparer(context)
         return Proposer(
@@ -114,7 +124,7 @@ class Session:
     ) -> str | None:
         wants = {stage.name: stage_needs(stage.resources) for stage in expand(anchor).needed()}
         with output_in(self._paths.driver_log) as (person, log), shown(self._view, person):
-            for note in mind.notes:
+            for note in (*self._notes, *mind.notes):
                 self._view.tell(note)
             self._view.tell(_joining(address))
             with ray_at(address):

@@ -5,6 +5,7 @@ The process is used for one stage after the other; it keeps the data it has read
 
 import os
 import pickle
+import platform
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DivergedError, DmtSearchError
+from ..errors import DataChangedError, DataError, DivergedError, DmtSearchError
 from .orders import StageOrder, StageOutcome
 
 if TYPE_CHECKING:
@@ -118,16 +119,72 @@ def warm_up(setting: StageSetting, device: str) -> None:
 
 
 def bench_of(job: Any, setting: StageSetting) -> "Bench":
-    """The run's data on the job's device; read once in each process."""
-    return _bench(setting, job.profile.device)
+    """The run's data on the job's device; read once in each process.
+
+    A node may hold other files than the driver's, files may change in mid-search, and a process
+    may have read them for a run before: what was read must be what the job's key says.
+
+    Raises:
+        DataChangedError: It is not, or cannot be read; names this machine. No answer about the
+            job's schedule.
+    """
+    device = job.profile.device
+    expected = job.keys.preimage["data"]
+    kept = _mark(setting, device) in _BENCHES
+    bench = _bench(setting, device)
+    changed = _difference(expected, bench)
+    if changed and kept:  # read when the files, or the factory's code, were others
+        _BENCHES.clear()
+        _forget_factory(setting)
+        bench = _bench(setting, device)
+        changed = _difference(expected, bench)
+    if changed:
+        _BENCHES.clear()
+        raise DataChangedError(
+            f"{platform.node()}: the data that stage {job.name!r} would learn from here is not "
+            f"what this search began with: {changed}. {_advice(setting)}"
+        )
+    return bench
+
+
+def _difference(expected: Mapping[str, str], bench: "Bench") -> str | None:
+    from ..training.data_facts import data_difference
+
+    return data_difference(expected, bench.facts) if bench.facts is not None else None
+
+
+def _advice(setting: StageSetting) -> str:
+    words = (
+        "Every node must read the same: put the same files at the same place on each, or where "
+        "all reach them; if they were changed on purpose, search anew into a new folder"
+    )
+    if setting.data is not None and setting.data.factory is not None:
+        words += (
+            ". A factory must not draw when it is imported, or go by the order of a set or of "
+            "os.listdir: these differ from process to process"
+        )
+    return words
+
+
+def _forget_factory(setting: StageSetting) -> None:
+    """Let a factory's module, and those of its package, be imported anew."""
+    factory = setting.data.factory if setting.data is not None else None
+    root = (factory or "").partition(":")[0].partition(".")[0]
+    for name in [name for name in sys.modules if root and name.partition(".")[0] == root]:
+        if "site-packages" not in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
 
 
 def _bench(setting: StageSetting, device: str) -> "Bench":
-    mark = f"{setting} on {device}"
+    mark = _mark(setting, device)
     if mark not in _BENCHES:
         _BENCHES.clear()  # one run at a time in a process; a Ray that outlives it may serve others
         _BENCHES[mark] = _read_bench(setting, device)
     return _BENCHES[mark]
+
+
+def _mark(setting: StageSetting, device: str) -> str:
+    return f"{setting} on {device}"
 
 
 _BENCHES: "dict[str, Bench]" = {}
@@ -136,24 +193,30 @@ _BENCHES: "dict[str, Bench]" = {}
 
 def _read_bench(setting: StageSetting, device: str) -> "Bench":
     from ..data import load_data
+    from ..training.data_facts import data_facts
     from ..training.obtain import Bench
 
     spec = setting.data
     assert spec is not None, "a run of real stages has data"
-    data = load_data(
-        name=spec.name,
-        factory=spec.factory,
-        args=spec.args,
-        train=spec.train,
-        val=spec.val,
-        test=spec.test,
-        selector=spec.selector,
-        split_seed=spec.split_seed,
-        size=spec.size,
-        mean=spec.mean,
-        std=spec.std,
-        with_selector=setting.with_selector,
-    ).to(device)
+    try:
+        data = load_data(
+            name=spec.name,
+            factory=spec.factory,
+            args=spec.args,
+            train=spec.train,
+            val=spec.val,
+            test=spec.test,
+            selector=spec.selector,
+            split_seed=spec.split_seed,
+            size=spec.size,
+            mean=spec.mean,
+            std=spec.std,
+            with_selector=setting.with_selector,
+        ).to(device)
+    except DataError as error:  # the driver has read it
+        raise DataChangedError(
+            f"{platform.node()} cannot read the data that this search began with: {error}"
+        ) from error
     return Bench(
         data.split("train"),
         data.split("val"),
@@ -161,6 +224,7 @@ def _read_bench(setting: StageSetting, device: str) -> "Bench":
         setting.save_every_s,
         run=setting.run,
         selector=data.split("selector") if setting.with_selector else None,
+        facts=data_facts(data),
     )
 
 

@@ -45,6 +45,8 @@ class Bench:
         run: The search that trains here, written into the records of what it trains: after any
             interruption it can tell its own work from what it found.
         selector: The split that selectors learn from; None where the schedule has none.
+        facts: Fingerprint and split digests (`data_facts`), to compare with a job's; None where
+            jobs and bench are made of one data set.
     """
 
     train: Split
@@ -53,6 +55,7 @@ class Bench:
     save_every_s: float = SAVE_EVERY_S
     run: str | None = None
     selector: Split | None = None
+    facts: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
