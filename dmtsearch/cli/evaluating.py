@@ -40,6 +40,8 @@ def evaluate(
     say(f"ECE       {percent(metrics.ece)} (15 bins)")
     if found.selector:
         tell_selector(found.selector)
+    for note in found.notes:
+        say(f"note      {note}")
     if found.openings:
         times = "time" if found.openings == 1 else "times"
         say(f"The test split of this bundle has been opened {found.openings} {times}.")

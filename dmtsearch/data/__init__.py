@@ -13,4 +13,5 @@ from .load import describe_splits as describe_splits
 from .load import load_data as load_data
 from .moments import Moments as Moments
 from .moments import given_moments as given_moments
+from .sample_digests import sample_digests as sample_digests
 from .tables import TABLES as TABLES

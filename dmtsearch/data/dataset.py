@@ -1,7 +1,7 @@
 """A data set ready to learn from: its splits as tensors on a device, the test split sealed."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import DataError, nearest
 from .facts import DataFacts
 from .moments import Moments
+from .sample_digests import sample_digests
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,17 @@ class DataSet:
         if not reason.strip():
             raise DataError("opening the test split needs a reason, which is written down")
         self._openings.append(reason)
+
+    def sample_digests(self, modalities: Sequence[str]) -> dict[str, Tensor]:
+        """Return, by split, a hash of each sample's content (see `sample_digests`), int64 [N].
+
+        Of the sealed test split too: like the fingerprint they tell which samples these are, and
+        nothing that could be chosen by.
+        """
+        return {
+            name: sample_digests({each: split.x[each] for each in modalities}, modalities)
+            for name, split in self._stored.items()
+        }
 
     @property
     def openings(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A model bundle: the delivered model with everything that using it needs, in one folder.
 
-`model.safetensors`, `schedule.yaml`, `bundle.json`, `history.csv`. `bundle.json` is written last:
+`model.safetensors`, `schedule.yaml`, `bundle.json`, `history.csv`, and `samples.safetensors`,
+which says what samples the model was trained on. `bundle.json` is written last:
 a folder without it is a training that has not ended.
 """
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from dmtsearch.commands import command_line
 from dmtsearch.deploy.describing import bundle_html, bundle_repr
 from dmtsearch.deploy.samples import check_samples, finite_samples
+from dmtsearch.deploy.seen_samples import SAMPLES
 from dmtsearch.deploy.selector_bundle import SelectorBundle, load_selector_bundle
 from dmtsearch.errors import BundleError
 from dmtsearch.files import sha256_bytes, sha256_file, write_atomic, write_json
@@ -110,16 +112,19 @@ def write_bundle(
     schedule: str,
     info: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
+    samples: bytes,
 ) -> None:
     """Write a bundle's files, `bundle.json` last."""
     table = history_table(history)
     write_atomic(folder / MODEL, model)
     write_atomic(folder / SCHEDULE, schedule)
     write_atomic(folder / HISTORY, table)
+    write_atomic(folder / SAMPLES, samples)
     checksums = {
         MODEL: sha256_bytes(model),
         SCHEDULE: sha256_bytes(schedule.encode()),
         HISTORY: sha256_bytes(table.encode()),
+        SAMPLES: sha256_bytes(samples),
     }
     write_json(folder / INFO, {"format": FORMAT, **info, "checksums": checksums})
 

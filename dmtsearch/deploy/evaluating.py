@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,9 +16,10 @@ from dmtsearch.deploy.scoring import score_selector
 from dmtsearch.deploy.selector_bundle import SelectorBundle
 from dmtsearch.deploy.stored import as_stored
 from dmtsearch.deploy.training import open_schedule_data
+from dmtsearch.deploy.unseen import unseen_part
 from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
 from dmtsearch.notebook import html_view, short_repr
-from dmtsearch.schedule import load_schedule
+from dmtsearch.schedule import expand, load_schedule
 from dmtsearch.training.batch import in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
 from dmtsearch.training.profile import Profile, pick_device
@@ -36,12 +37,16 @@ class Evaluation:
         openings: How often this bundle's test split has been opened, this time included; 0 for
             other data.
         selector: Of a selector: what else `score_selector` found.
+        excluded: Samples of other data that are left out, since they trained or chose the model.
+        notes: What a reader of the score should know.
     """
 
     split: str
     metrics: Metrics
     openings: int
     selector: Mapping[str, Any] = field(default_factory=dict)
+    excluded: int = 0
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         found = self.metrics
@@ -56,9 +61,11 @@ class Evaluation:
         return html_view(f"Evaluation on {self.split}", facts, columns=columns, rows=rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"split", "n", "accuracy", "nll", "ece"}`, what a selector has more, and openings."""
+        """`{"split", "n", "accuracy", "nll", "ece"}`, what a selector has more, openings,
+        excluded and notes."""
         own = {"split": self.split, **self.metrics.as_dict(), **self.selector}
-        return {**own, "openings": self.openings}
+        more = {"openings": self.openings, "excluded": self.excluded, "notes": list(self.notes)}
+        return {**own, **more}
 
 
 def evaluate_bundle(
@@ -75,7 +82,8 @@ def evaluate_bundle(
             where a module was given from Python). The weights that the folder holds are scored.
         data: None for the test split of the bundle's own data. Else other data: a folder of
             images by class, a table name, a factory `package.module:function`, or the data sets
-            themselves. Of such, the test split that they bring is used, else all samples.
+            themselves. Of such, the test split that they bring is used, else all samples, and
+            of these only what the model was neither trained on nor chosen by.
         device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
         reason: Written down with the opening of the test split.
 
@@ -87,11 +95,36 @@ def evaluate_bundle(
     if data is None:
         return _on_test(bundle, reason)
     opened = _other_data(bundle, data)
-    split = _relabelled(bundle, opened, _all_of(opened))
     name = data if isinstance(data, str) else "given data"
+    modalities = (
+        bundle.modalities if isinstance(bundle, SelectorBundle) else [bundle.view.modality]
+    )
+    split = _relabelled(bundle, opened, _all_of(opened))
+    _refuse_lacking(modalities, split)
+    unseen = unseen_part(
+        bundle.folder,
+        bundle.info,
+        split,
+        modalities,
+        fingerprint=opened.fingerprint,
+        name=name,
+    )
     if isinstance(bundle, SelectorBundle):
-        return _evaluation(name, score_selector(bundle, split, _own_data(bundle)), openings=0)
-    return Evaluation(name, _score(bundle, split), openings=0)
+        scores = score_selector(bundle, unseen.split, _own_data(bundle))
+        found = _evaluation(name, scores, openings=0)
+    else:
+        found = Evaluation(name, _score(bundle, unseen.split), openings=0)
+    if unseen.of_test:
+        found = _written_down(bundle, found, reason, opened.fingerprint)
+    return replace(found, excluded=unseen.excluded, notes=unseen.notes)
+
+
+def _refuse_lacking(modalities: Sequence[str], split: Split) -> None:
+    for name in modalities:
+        if name not in split.x:
+            raise BundleError(
+                f"the model reads modality {name!r}; the data has {', '.join(split.x)}"
+            )
 
 
 def _loaded(given: str | Path | Bundle | SelectorBundle, device: str) -> Bundle | SelectorBundle:
@@ -126,7 +159,15 @@ def _on_test(bundle: Bundle | SelectorBundle, reason: str) -> Evaluation:
     if opened.fingerprint != trained_on:
         raise BundleError(
             f"{bundle.folder}: the data has changed since this model was trained (fingerprint "
-            f"{opened.fingerprint[:12]}, not {trained_on[:12]}); score it as other data: --data"
+            f"{opened.fingerprint[:12]}, not {trained_on[:12]}), or was given from Python; score "
+            "it as other data with --data: what the model was trained on is left out then"
+        )
+    digests = bundle.info["data"].get("split_digests")
+    if digests is not None and digests["test"] != opened.split_digests["test"]:
+        raise BundleError(
+            f"{bundle.folder}: the data is the same, but its test split has other samples than "
+            "when this model was trained; score it as other data with --data: what the model was "
+            "trained on is left out then"
         )
     opened.open_test(reason=reason)
     if isinstance(bundle, SelectorBundle):
@@ -134,13 +175,21 @@ def _on_test(bundle: Bundle | SelectorBundle, reason: str) -> Evaluation:
         found = _evaluation("test", scores, openings=0)
     else:
         found = Evaluation("test", _score(bundle, opened.split("test")), openings=0)
+    return _written_down(bundle, found, reason, opened.fingerprint)
+
+
+def _written_down(
+    bundle: Bundle | SelectorBundle, found: Evaluation, reason: str, fingerprint: str
+) -> Evaluation:
+    """Note an opening of the test split in the bundle; the evaluation with how many there are."""
     path = bundle.folder / OPENINGS
     line = {
         "opened": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "reason": reason,
         "split": "test",
+        **({} if found.split == "test" else {"data": found.split}),
         "seeds": [bundle.info["seed"]],
-        "fingerprint": opened.fingerprint,
+        "fingerprint": fingerprint,
         **found.metrics.as_dict(),
     }
     try:
@@ -163,8 +212,7 @@ def _other_data(bundle: Bundle | SelectorBundle, data: Any) -> DataSet:
     # Every sample counts, so the splits that are drawn here only have to exist.
     given: dict[str, Any]
     several = isinstance(bundle, SelectorBundle)
-    shape = [] if several else bundle.info["in_shape"]
-    size = shape[1] if len(shape) == 3 else None
+    size = expand(load_schedule(bundle.folder / SCHEDULE)).data.size
     if several and isinstance(data, str | Path) and Path(data).is_dir():
         raise UsageError(
             f"--data {data}: this model reads {len(bundle.info['selector']['classifiers'])} "
@@ -174,7 +222,10 @@ def _other_data(bundle: Bundle | SelectorBundle, data: Any) -> DataSet:
     if not isinstance(data, str | Path):
         given = {"objects": data}
     elif Path(data).is_dir():
-        given = {"name": "image_folder", "args": {"root": str(data)}, "size": size}
+        given = {"name": "image_folder", "args": {"root": str(data)}}
+        shape = bundle.info["in_shape"]
+        if size is None and len(shape) == 3 and shape[1] == shape[2]:
+            size = shape[1]
     elif str(data) in TABLES:
         given = {"name": str(data)}
     elif FACTORY.fullmatch(str(data)):
@@ -183,7 +234,7 @@ def _other_data(bundle: Bundle | SelectorBundle, data: Any) -> DataSet:
         raise UsageError(
             f"--data {data}: no such folder, table name or factory{nearest(str(data), TABLES)}"
         )
-    return load_data(**given)
+    return load_data(**given, size=size, verify=True)
 
 
 def _all_of(data: DataSet) -> Split:
@@ -212,10 +263,6 @@ def _relabelled(bundle: Bundle | SelectorBundle, data: DataSet, split: Split) ->
 
 def _score(bundle: Bundle, split: Split) -> Metrics:
     view = bundle.view
-    if view.modality not in split.x:
-        raise BundleError(
-            f"the model reads modality {view.modality!r}; the data has {', '.join(split.x)}"
-        )
     split = split.to(bundle.profile.torch_device)
     stored = tuple(split.x[view.modality].shape[1:])
     expected = tuple(bundle.info["in_shape"])

@@ -14,6 +14,7 @@ from dmtsearch.data import DataSet, load_data
 from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
 from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.deploy.reasons import why_new
+from dmtsearch.deploy.seen_samples import samples_bytes
 from dmtsearch.deploy.teaching import notes_after, notes_before
 from dmtsearch.deploy.whole import selector_info, whole_bytes
 from dmtsearch.errors import BundleError
@@ -171,7 +172,7 @@ def train_schedule(
             watch.tell(f"note: {note}")
         if finished is None:
             info = _info(training, plan, jobs, opened, device, started)
-            _write(out, text, training, jobs, store, info)
+            _write(out, text, training, jobs, store, info, opened)
     return training
 
 
@@ -224,6 +225,7 @@ def _write(
     jobs: Sequence[StageJob],
     store: Store,
     info: Mapping[str, Any],
+    data: DataSet,
 ) -> None:
     delivered = store.get(training.delivered.key)
     assert delivered is not None, "a stage's result is in the store when it is returned"
@@ -237,7 +239,15 @@ def _write(
     if job.resolved.stage.select is not None:
         kept = [store.get(classifier.key) for classifier in job.sources]
         weights = whole_bytes([one.read(MODEL_FILE) for one in kept if one is not None], weights)
-    write_bundle(out, model=weights, schedule=text, info=info, history=history)
+    samples = samples_bytes(data, _read_modalities(info))
+    write_bundle(out, model=weights, schedule=text, info=info, history=history, samples=samples)
+
+
+def _read_modalities(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the delivered model reads of a sample."""
+    if "selector" in info:
+        return tuple(part["modality"] for part in info["selector"]["classifiers"])
+    return (info["input"]["modality"],)
 
 
 def _info(
@@ -272,6 +282,7 @@ def _info(
         "data": {
             "fingerprint": data.fingerprint,
             "splits": dict(data.split_sizes),
+            "split_digests": dict(data.split_digests),
             "storage": data.facts.storage,
         },
         "params": plan.params,

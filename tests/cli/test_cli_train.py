@@ -58,7 +58,10 @@ def test_training_writes_a_bundle_and_says_what_comes_next(run, small, tmp_path)
     assert "Next: dmtsearch evaluate out" in ran.out
     out = tmp_path / "out"
     names = {path.name for path in out.iterdir()}
-    assert names == {"model.safetensors", "schedule.yaml", "bundle.json", "history.csv"}
+    assert names == {
+        *("model.safetensors", "samples.safetensors"),
+        *("schedule.yaml", "bundle.json", "history.csv"),
+    }
     info = json.loads((out / "bundle.json").read_text())
     assert info["deliver"] == "student"
     assert info["metrics"]["val"]["n"] == 128
@@ -147,11 +150,13 @@ def test_the_sealed_test_split_is_opened_by_evaluate_alone_and_written_down(run,
     assert json.loads(lines[0])["accuracy"] == first["accuracy"]
 
 
-def test_other_data_is_scored_without_opening_the_test_split(run, made, tmp_path):
+def test_of_its_own_data_only_what_the_model_has_not_seen_is_scored(run, made, tmp_path):
     run("train", made, "--out", "out")
     found = json.loads(run("evaluate", "out", "--data", "mine:made", "--json").out)
-    assert (found["split"], found["n"], found["openings"]) == ("mine:made", 300, 0)
-    assert not (tmp_path / "out" / "openings.jsonl").exists()
+    assert (found["split"], found["n"], found["excluded"]) == ("mine:made", 45, 255)
+    assert "is the data that this model was trained on; 255 of 300 samples" in found["notes"][0]
+    assert "note      mine:made is the data" in run("evaluate", "out", "--data", "mine:made").out
+    assert len((tmp_path / "out" / "openings.jsonl").read_text().splitlines()) == 2
     ran = run("evaluate", "out", "--data", "digits")
     assert ran.code == 1
     assert "classes that the model does not know: 3, 4" in ran.err
