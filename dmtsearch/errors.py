@@ -106,6 +106,11 @@ class ExportError(DmtSearchError):
     """A bundle cannot be exported as asked, or the exported file answers otherwise than it."""
 
 
+class NodeMismatchError(DmtSearchError):
+    """This machine has other code or files than the one that made a job, so that it would do
+    another job under its key. No answer about the stage: elsewhere it may run."""
+
+
 class UsageError(DmtSearchError):
     """A command or function was asked for something that it does not do."""
 

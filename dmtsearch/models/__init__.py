@@ -2,14 +2,23 @@
 
 from .adapters import make_adapter as make_adapter
 from .adapters import match_maps as match_maps
+from .answers import probe_answers as probe_answers
 from .build import build_model as build_model
 from .build import build_skeleton as build_skeleton
 from .build import check_weights as check_weights
 from .canonical import canonical_model as canonical_model
 from .describe import describe_model as describe_model
+from .foreign import code_differences as code_differences
+from .foreign import code_of_module as code_of_module
+from .foreign import differences_here as differences_here
+from .foreign import identity_of_factory as identity_of_factory
+from .foreign import identity_of_module as identity_of_module
+from .foreign import package_differences as package_differences
 from .layouts import Tap as Tap
 from .layouts import channels_first as channels_first
 from .layouts import find_tap as find_tap
+from .outside import current_directory as current_directory
+from .outside import named_weights_identity as named_weights_identity
 from .points import find_path as find_path
 from .points import list_points as list_points
 from .presets import PRESETS as PRESETS
@@ -17,5 +26,8 @@ from .probe import count_macs as count_macs
 from .probe import count_params as count_params
 from .probe import tap_shapes as tap_shapes
 from .sizing import resolve_size as resolve_size
+from .spec import is_foreign as is_foreign
 from .taps import Taps as Taps
+from .user_code import package_versions as package_versions
+from .user_code import source_files as source_files
 from .weights import load_weights as load_weights

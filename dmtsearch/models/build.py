@@ -1,6 +1,7 @@
 """From a specification to a net: built, drawn from its seed, loaded, checked."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from .answers import one_thread
 from .chance import seeded
 from .limits import refuse_huge
 from .mlp import Mlp
@@ -17,11 +19,8 @@ from .plain import PlainNet, PlainShape
 from .points import last_layer
 from .resnet import ResNet, ResNetShape
 from .screening import refuse_non_finite, refuse_other_precision, refuse_wrapper
-from .spec import count_shape, form_of, new_head, shape_of
+from .spec import count_shape, form_of, is_foreign, new_head, shape_of
 from .weights import load_weights, refuse_pickled
-
-OUTSIDE = ("factory", "timm", "torchvision")
-"""Forms whose nets are built by other people's code."""
 
 
 def build_model(
@@ -56,14 +55,15 @@ def build_model(
     """
     in_shape = tuple(in_shape)
     head: str | None = None
-    with seeded(seed):
+    # Some ways to draw weights (orthogonal) depend on the number of threads.
+    with seeded(seed), one_thread() if is_foreign(spec) else nullcontext():
         model = _construct(spec, in_shape, num_classes)
         if new_head(spec):
             head = renew_head(model, in_shape, num_classes)
     file = _weights_file(spec)
     if file is not None:
         load_weights(model, (base_dir or Path()) / file, new=head)
-    if file is not None or form_of(spec) in OUTSIDE:
+    if file is not None or is_foreign(spec):
         refuse_non_finite(model)
     check_output(model, in_shape, num_classes)
     return model.train()

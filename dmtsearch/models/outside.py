@@ -8,10 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 import torchvision
 from torch import nn
 
 from ..errors import ModelError, nearest
+from ..files import sha256_file
 
 # These two add auxiliary outputs in training and warn about their initialisation unless told.
 _TORCHVISION_ARGS: Mapping[str, Mapping[str, Any]] = {
@@ -64,6 +66,24 @@ def named_weights(name: str, weights: str) -> Any:
     return entries[weights]
 
 
+def named_weights_identity(name: str, weights: str) -> dict[str, str]:
+    """Return what named weights are: their entry, the file that torchvision names by its hash,
+    and that file's own hash where a file on this machine is another one. Downloads nothing.
+
+    Raises:
+        ModelError: There are no such weights.
+    """
+    entry = named_weights(name, weights)
+    file = entry.url.rpartition("/")[2]
+    found = {"name": f"{type(entry).__name__}.{entry.name}", "file": file}
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if cached.is_file():
+        sha256 = sha256_file(cached)
+        if not sha256.startswith(file.rpartition("-")[2].partition(".")[0]):
+            found["sha256"] = sha256
+    return found
+
+
 def _with_named_weights(name: str, args: Mapping[str, Any], weights: str) -> nn.Module:
     entry = named_weights(name, weights)
     full = {**({"aux_logits": False} if name == "inception_v3" else {}), **args}
@@ -110,7 +130,7 @@ def build_factory(path: str, args: Mapping[str, Any]) -> nn.Module:
     module_name, colon, function_name = path.partition(":")
     if not (module_name and colon and function_name):
         raise ModelError(f"factory is {path!r}; write it as package.module:function")
-    with _current_directory():
+    with current_directory():
         module = _import(path, module_name)
         function = getattr(module, function_name, None)
         if not callable(function):
@@ -137,7 +157,8 @@ def _import(path: str, name: str) -> ModuleType:
 
 
 @contextmanager
-def _current_directory() -> Iterator[None]:
+def current_directory() -> Iterator[None]:
+    """Have the current directory on the import path."""
     here = str(Path.cwd())
     if here in sys.path:
         yield

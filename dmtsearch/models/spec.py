@@ -32,6 +32,11 @@ SIZED = ("plain", "resnet")
 """Families that `size` can scale."""
 
 
+def is_foreign(spec: Mapping[str, Any]) -> bool:
+    """Whether code that is not ours builds the net: a factory, torchvision or timm."""
+    return any(form in spec for form in ("factory", "torchvision", "timm"))
+
+
 def form_of(spec: Mapping[str, Any]) -> str:
     """Return which of `FORMS` a specification has.
 

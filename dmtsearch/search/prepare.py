@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dmtsearch.data import DataSet
     from dmtsearch.training.job import StageJob
+    from dmtsearch.training.model_identity import ModelIdentities
     from dmtsearch.training.plan import Plan, ResolvedStage
 
 
@@ -34,12 +35,14 @@ class PrepareContext:
         device: Where stages train.
         objects: The user's own modules by stage.
         folder: Where relative file names in a schedule start from.
+        known: What is remembered from schedule to schedule, filled by `prepare`.
     """
 
     data: DataSet
     device: str
     objects: Mapping[str, nn.Module] = field(default_factory=dict)
     folder: Path | None = None
+    known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def open_context(
@@ -116,7 +119,12 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
         folder=context.folder,
     )
     made = make_jobs(
-        plan, data, device=context.device, objects=context.objects, folder=context.folder
+        plan,
+        data,
+        device=context.device,
+        objects=context.objects,
+        folder=context.folder,
+        identities=_identities(context),
     )
     needed = {stage.name for stage in expand(schedule).needed()}
     jobs = [job for job in made if job.name in needed]
@@ -129,6 +137,17 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
         macs=plan.macs,
         cold_cost=sum(request.cost for request in requests),
     )
+
+
+def _identities(context: PrepareContext) -> ModelIdentities:
+    """One for the run, so that a factory's net is not built again for each trial."""
+    from dmtsearch.training.model_identity import ModelIdentities
+
+    if "models" not in context.known:
+        folder = context.folder or Path.cwd()
+        context.known["models"] = ModelIdentities(context.objects, folder)
+    found: ModelIdentities = context.known["models"]
+    return found
 
 
 def _request(job: StageJob, plan: Plan) -> StageRequest:

@@ -1,16 +1,19 @@
 """From plain data to models: the one place where a description becomes an object."""
 
 import copy
+import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from dmtsearch.chance import derive_seed
-from dmtsearch.errors import UsageError
-from dmtsearch.models import build_model
+from dmtsearch.errors import NodeMismatchError, UsageError
+from dmtsearch.files import sha256_file
+from dmtsearch.models import build_model, differences_here
 from dmtsearch.training.job import StageJob, TrainedModel
 
 OBJECT = "object"
@@ -31,8 +34,13 @@ def build_stage_model(
         job: The stage.
         objects: The user's own modules by stage; copied, never changed.
         state: Weights of the stage that it goes on from, or None for its own start.
+
+    Raises:
+        NodeMismatchError: Code or files of this machine build another model than the job's.
     """
     resolved = job.resolved
+    identity = job.keys.preimage["model"]
+    _check_weights(job.name, resolved.model, identity, job.folder)
     model = _build(
         resolved.model,
         in_shape=resolved.in_shape,
@@ -41,6 +49,7 @@ def build_stage_model(
         objects=objects,
         folder=job.folder,
     )
+    _check_built(job.name, identity, model, trained=False)
     if state is not None:
         model.load_state_dict(state_from_bytes(state))
     return model
@@ -58,16 +67,55 @@ def build_trained(
 def build_unloaded(
     trained: TrainedModel, objects: Mapping[str, nn.Module], folder: str
 ) -> nn.Module:
-    """Return a finished stage's model on the CPU, without the weights that it ended with."""
+    """Return a finished stage's model on the CPU, without the weights that it ended with.
+
+    Raises:
+        NodeMismatchError: Code or files of this machine build another model than it was.
+    """
     # Its own weights come from the store; a file that the stage once started from may be gone.
     description = {field: value for field, value in trained.model.items() if field != "weights"}
-    return _build(
+    model = _build(
         description,
         in_shape=trained.in_shape,
         num_classes=trained.num_classes,
-        seed=0,
+        seed=derive_seed(trained.seed, "init"),
         objects=objects,
         folder=folder,
+    )
+    if trained.identity is not None:
+        _check_built(trained.name, trained.identity, model, trained=True)
+    return model
+
+
+def _check_weights(
+    name: str, model: Mapping[str, Any], identity: Mapping[str, Any], folder: str
+) -> None:
+    weights = identity.get("weights")
+    if not isinstance(weights, Mapping) or not str(model.get("weights")).endswith(".safetensors"):
+        return
+    path = Path(folder) / model["weights"]
+    if path.is_file() and sha256_file(path) != weights["sha256"]:
+        raise _mismatch(name, [f"{path} is another file"])
+
+
+def _check_built(
+    name: str, identity: Mapping[str, Any], model: nn.Module, *, trained: bool
+) -> None:
+    found = differences_here(identity, model, trained=trained) if _is_built(identity) else []
+    if found:
+        raise _mismatch(name, found)
+
+
+def _is_built(identity: Mapping[str, Any]) -> bool:
+    """Whether an identity says what was built, not only what its description is."""
+    return "state" in identity or "packages" in identity
+
+
+def _mismatch(name: str, found: list[str]) -> NodeMismatchError:
+    return NodeMismatchError(
+        f"stage {name!r} would run another model on {socket.gethostname()} than its key names: "
+        f"{'; '.join(found)}. Put the same code, files and packages there as where this was "
+        "started; where they were changed since, start it again"
     )
 
 

@@ -5,22 +5,13 @@ sources are their keys, and fields without effect are dropped. Two stages of one
 key, whatever they are called and however they are written.
 """
 
-import importlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from dmtsearch.files import canonical_json, sha256_bytes, sha256_file, sha256_text
-from dmtsearch.models import canonical_model
-from dmtsearch.reading import refuse_odd_file
+from dmtsearch.files import canonical_json, sha256_text
 from dmtsearch.schedule import Optimizer, Soft, Stage
 from dmtsearch.training.batch import View
-from dmtsearch.training.build import OBJECT
-from dmtsearch.training.checkpoint import state_bytes
 from dmtsearch.training.job import StageKeys
 from dmtsearch.training.plan import ResolvedStage, hints_stay
 from dmtsearch.training.sweep import SWEEP_VERSION
@@ -50,7 +41,7 @@ def stage_keys(
     Args:
         resolved: The stage.
         seed: The stage's own seed, else the schedule's.
-        model: Its model's identity, from `model_identity`.
+        model: Its model's identity, from `ModelIdentities`.
         view: How the model reads its input.
         data: Fingerprints of the data and of its train and val splits.
         profile: Numeric profile.
@@ -67,7 +58,7 @@ def stage_keys(
         "init": init_key,
     }
     trains = stage.epochs > 0 or stage.hint_phase is not None
-    if trains or (init_key is None and not _starts_from_weights(resolved)):
+    if trains or (init_key is None and not _starts_from_weights(resolved, model)):
         common["seed"] = seed
     hint_preimage = None
     if stage.hint_phase is not None:
@@ -109,7 +100,7 @@ def selector_keys(
     Args:
         resolved: The stage.
         seed: The stage's own seed, else the schedule's; also of its degraded draws.
-        model: Its net's identity, from `model_identity`.
+        model: Its net's identity, from `ModelIdentities`.
         data: Fingerprints of the data and of its `selector` and val splits.
         profile: Numeric profile.
         classifier_keys: Of the classifiers, in the order of the net's outputs.
@@ -139,8 +130,9 @@ def selector_keys(
     return StageKeys(key_of(preimage), preimage)
 
 
-def _starts_from_weights(resolved: ResolvedStage) -> bool:
-    if OBJECT in resolved.model:
+def _starts_from_weights(resolved: ResolvedStage, model: Mapping[str, Any]) -> bool:
+    """Whether the model's identity has its weights, so that the seed says nothing more."""
+    if "state" in model:
         return True
     return "weights" in resolved.model and resolved.model.get("head") != "new"
 
@@ -188,47 +180,3 @@ def _hints(resolved: ResolvedStage, source_keys: list[str]) -> dict[str, Any]:
 
 def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-# -- models ---------------------------------------------------------------------------------
-
-
-def model_identity(
-    model: Mapping[str, Any], *, objects: Mapping[str, nn.Module], folder: Path
-) -> dict[str, Any]:
-    """Return what a model is, apart from how it is written.
-
-    A preset and the family that it stands for are one; a weights file counts by its bytes; a
-    factory by its module's source, its args and its `version`; a user's module by its class's
-    source and its state.
-    """
-    if OBJECT in model:
-        return _object_identity(objects[model[OBJECT]])
-    identity = dict(canonical_model(model))
-    weights = model.get("weights")
-    if isinstance(weights, str) and weights.endswith(".safetensors"):
-        refuse_odd_file(folder / weights)  # the bytes of a device have no end
-        identity["weights"] = {"sha256": sha256_file(folder / weights)}
-    if "factory" in model:
-        identity["source"] = source_hash(model["factory"])
-    return identity
-
-
-def source_hash(reference: str) -> str:
-    """The sha256 of the source of a factory's module (`package.module:function`)."""
-    module = importlib.import_module(reference.partition(":")[0])
-    return sha256_text(inspect.getsource(module))
-
-
-def _object_identity(module: nn.Module) -> dict[str, Any]:
-    kind = type(module)
-    try:
-        source = sha256_text(inspect.getsource(kind))
-    except (OSError, TypeError):
-        source = None  # typed at a prompt: its printed structure and state stand for it
-    return {
-        "object": f"{kind.__module__}.{kind.__qualname__}",
-        "source": source,
-        "structure": sha256_text(repr(module)),
-        "state": sha256_bytes(state_bytes(module)),
-    }

@@ -54,6 +54,8 @@ class TrainedModel:
         model: Plain data that builds it.
         in_shape, num_classes: What it reads and gives.
         view: How it reads its input.
+        seed: Under which it was first built: what is not saved with its weights is drawn from it.
+        identity: Of its model, to compare with what is built; None where it is not known.
     """
 
     name: str
@@ -62,6 +64,8 @@ class TrainedModel:
     in_shape: tuple[int, ...]
     num_classes: int
     view: View
+    seed: int = 0
+    identity: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

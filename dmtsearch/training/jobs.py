@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from dmtsearch.data import DataSet, Moments, given_moments
+from dmtsearch.errors import ModelError
 from dmtsearch.training.batch import NO_VIEW, View
-from dmtsearch.training.identity import key_of, model_identity, selector_keys, stage_keys
+from dmtsearch.training.identity import key_of, selector_keys, stage_keys
 from dmtsearch.training.job import Snapshot, StageJob, StageKeys, TrainedModel
+from dmtsearch.training.model_identity import ModelIdentities
 from dmtsearch.training.plan import Plan, ResolvedStage
 from dmtsearch.training.profile import choose_profile
 
@@ -20,6 +23,7 @@ def make_jobs(
     device: str,
     objects: Mapping[str, nn.Module] | None = None,
     folder: Path | None = None,
+    identities: ModelIdentities | None = None,
 ) -> tuple[StageJob, ...]:
     """Return a job for each stage, in order.
 
@@ -29,15 +33,18 @@ def make_jobs(
         device: Where stages train.
         objects: The user's own modules by stage.
         folder: Where relative file names start from; the current folder if None.
+        identities: Remembers the models of earlier schedules; `objects` and `folder` are its.
 
     Raises:
         UsageError: A stage needs what this version does not do.
+        ModelError: A model of the user's has no identity.
     """
     folder = folder or Path.cwd()
+    identities = identities or ModelIdentities(objects, folder)
     jobs: dict[str, StageJob] = {}
     for resolved in plan.stages:
         make = _job if resolved.stage.select is None else _selector_job
-        jobs[resolved.name] = make(plan, resolved, jobs, data, device, objects or {}, folder)
+        jobs[resolved.name] = make(plan, resolved, jobs, data, device, identities, folder)
     return tuple(jobs.values())
 
 
@@ -47,7 +54,7 @@ def _job(
     earlier: Mapping[str, StageJob],
     data: DataSet,
     device: str,
-    objects: Mapping[str, nn.Module],
+    identities: ModelIdentities,
     folder: Path,
 ) -> StageJob:
     stage = resolved.stage
@@ -59,7 +66,7 @@ def _job(
     keys = stage_keys(
         resolved,
         seed=seed,
-        model=model_identity(resolved.model, objects=objects, folder=folder),
+        model=_identity(identities, resolved, seed),
         view=view,
         data=_facts(data, "train"),
         profile=profile.identity(),
@@ -85,7 +92,7 @@ def _selector_job(
     earlier: Mapping[str, StageJob],
     data: DataSet,
     device: str,
-    objects: Mapping[str, nn.Module],
+    identities: ModelIdentities,
     folder: Path,
 ) -> StageJob:
     stage = resolved.stage
@@ -96,7 +103,7 @@ def _selector_job(
     keys = selector_keys(
         resolved,
         seed=seed,
-        model=model_identity(resolved.model, objects=objects, folder=folder),
+        model=_identity(identities, resolved, seed),
         data=_facts(data, "selector"),
         profile=profile.identity(),
         classifier_keys=[classifier.key for classifier in classifiers],
@@ -112,6 +119,13 @@ def _selector_job(
         snapshots=(),
         folder=str(folder),
     )
+
+
+def _identity(identities: ModelIdentities, resolved: ResolvedStage, seed: int) -> dict[str, Any]:
+    try:
+        return identities.of(resolved, seed)
+    except ModelError as error:
+        raise ModelError(f"stage {resolved.name!r}: {error}") from error
 
 
 def _facts(data: DataSet, learned: str) -> dict[str, str]:
@@ -159,4 +173,6 @@ def _trained(job: StageJob, epoch: int | None) -> TrainedModel:
         in_shape=resolved.in_shape,
         num_classes=resolved.num_classes,
         view=job.view,
+        seed=job.seed,
+        identity=job.keys.preimage["model"],
     )

@@ -23,7 +23,8 @@ class Profile:
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
         amp: Forward passes in bfloat16 (autocast); weights, losses and merit stay float32.
         compile: The trained model goes through `torch.compile` where no hint taps it.
-        threads: CPU threads of the stage; not part of its key, as `resources` is not.
+        threads: CPU threads of the stage. On a CPU sums are in another order with more of them,
+            so that other numbers than 1 are in its key.
     """
 
     device: str
@@ -41,7 +42,7 @@ class Profile:
 
     def identity(self) -> dict[str, Any]:
         """The part of a stage's key that says how numbers were computed."""
-        return {
+        found: dict[str, Any] = {
             "dtype": "float32",
             "device": self.torch_device.type,
             "amp": "bfloat16" if self.amp else None,
@@ -49,6 +50,9 @@ class Profile:
             "deterministic": True,
             "torch": ".".join(torch.__version__.split("+")[0].split(".")[:2]),
         }
+        if self.threads != 1 and self.torch_device.type == "cpu":
+            found["threads"] = self.threads
+        return found
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of every forward pass."""

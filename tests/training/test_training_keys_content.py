@@ -6,7 +6,6 @@ from torch.utils.data import TensorDataset
 from training_pieces import BIG, SMALL, Workbench, digits, schedule
 
 from dmtsearch.data import load_data
-from dmtsearch.training.identity import model_identity
 
 
 def with_own_test(test_n, scale=1.0):
@@ -120,8 +119,19 @@ def test_a_module_from_python_counts_by_its_class_structure_and_weights(bench):
     assert len({key(net()), key(net(seed=1)), key(net(width=5))}) == 3
 
 
-def test_a_module_of_a_class_without_source_is_told_by_structure_and_state(tmp_path):
-    typed = type("Typed", (torch.nn.Linear,), {"__module__": "nowhere_at_all"})
-    found = model_identity({"object": "m"}, objects={"m": typed(2, 2)}, folder=tmp_path)
-    assert found["source"] is None
-    assert found["object"] == "nowhere_at_all.Typed"
+def test_a_module_of_a_class_without_source_counts_by_the_code_of_its_methods(bench):
+    def key(body):
+        given = {"torch": torch, "Flat": torch.nn.Flatten, "__name__": "nowhere_at_all"}
+        exec(f"class Typed(Flat):\n  def forward(self, x):\n    return {body}", given)
+        net = torch.nn.Sequential(given["Typed"](), torch.nn.Linear(64, 10))
+        torch.nn.init.ones_(net[1].weight)
+        torch.nn.init.zeros_(net[1].bias)
+        made = schedule({"m": {"model": BIG, "epochs": 1}})
+        job = bench.jobs(made, {"m": net})["m"]
+        return job.keys.key, job.keys.preimage["model"]["typed"]
+
+    one, typed = key("x.flatten(1)")
+    assert (one, typed) == key("x.flatten( 1 )")
+    assert list(typed) == ["nowhere_at_all.Typed"]
+    # As long as it is in eval mode it is the same function: only the code tells.
+    assert key("x.flatten(1) + (torch.rand(64) if self.training else 0)")[0] != one

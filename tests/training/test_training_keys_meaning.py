@@ -7,8 +7,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from training_pieces import HINT, SMALL, Workbench, digits, pair, schedule
 
-from dmtsearch.training.identity import model_identity
-
 WRITTEN = {
     "teacher": {
         "model": {"family": "plain", "widths": [4, 8], "convs": 1},
@@ -60,7 +58,7 @@ REWRITINGS = {
     "keep": put("student", "keep", value="last"),
     "switch": put("student", "switch", value={"when": "epochs"}),
     "augment": put("student", "augment", value="none"),
-    "resources": put("student", "resources", value={"cpu": 2, "label": "any"}),
+    "resources": put("student", "resources", value={"cpu": 1.5, "label": "any"}),
     "no compile": put("student", "compile", value=False),
     "lr": put("student", "optimizer", "lr", value=3e-3),
     "weight decay of adam": put("student", "optimizer", "weight_decay", value=0),
@@ -145,13 +143,11 @@ def test_fields_without_effect_are_in_no_key(bench, one, other):
     assert key(one) == key(other)
 
 
-def test_a_preset_is_the_family_that_it_stands_for(bench, tmp_path):
+def test_a_preset_is_the_family_that_it_stands_for(bench):
     preset = {"preset": "takd-2"}  # 16,M,16,M,FC10
     family = {"family": "plain", "widths": [16, 16], "convs": 1}
-    found = [model_identity(m, objects={}, folder=tmp_path) for m in (preset, family)]
-    assert found[0] == found[1]
-    assert len({bench.jobs(schedule({"m": {"model": m}}))["m"].keys.key
-                for m in (preset, family)}) == 1  # fmt: skip
+    jobs = [bench.jobs(schedule({"m": {"model": m}}))["m"] for m in (preset, family)]
+    assert jobs[0].keys == jobs[1].keys
 
 
 def test_a_size_has_the_key_of_the_widths_that_it_comes_to(bench):

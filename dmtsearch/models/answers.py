@@ -1,0 +1,110 @@
+"""What a net answers to inputs that are always the same: a fact about nets of any code.
+
+In eval mode, on the CPU, by one thread, with every common generator seeded and put back: no
+weight, no statistic and no random state of the caller moves.
+"""
+
+import copy
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..files import canonical_json, sha256_text
+
+PROBE_SEED = 20150624
+"""Of the input's values, which are standard normal: what a net reads is normalised."""
+PROBE_SAMPLES = 2
+DIGITS = {torch.float64: 5}
+"""Significant digits of the largest output that count, by the number format of the outputs."""
+FEWER_DIGITS = 3
+"""For all other formats: the last bits depend on the kind of CPU, and must not reach these."""
+_OFFSET = (3 - math.sqrt(5)) / 2
+"""Irrational, so that no output of a simple net (0.5, 1/64) lies between two steps."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one CPU thread: sums, and some ways to draw weights, depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def probe_answers(model: nn.Module, in_shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
+    """Return outputs [2, classes] in eval mode, or None where the net does not run so.
+
+    Args:
+        model: On the CPU. Its buffers may move: give a copy.
+        in_shape: What it reads, without the batch.
+        dtype: Of the input.
+    """
+    chance = torch.Generator().manual_seed(PROBE_SEED)
+    x = torch.randn((PROBE_SAMPLES, *in_shape), generator=chance, dtype=torch.float64).to(dtype)
+    with one_thread(), _seeded_everywhere(), torch.no_grad():
+        model.eval()
+        try:
+            found = model(x)
+        except Exception:  # a net of others, in a number format that it may not know
+            return None
+    return found.detach() if isinstance(found, Tensor) else None
+
+
+def probe_of(make: Callable[[], nn.Module], in_shape: Sequence[int]) -> dict[str, str]:
+    """Return the probe's part of an identity: one text for one function.
+
+    The outputs are computed in float64 where the net allows it, then counted in steps of the
+    largest one's fifth digit, so that neither threads nor kinds of CPU change them.
+
+    Args:
+        make: Gives the net, each time one that may be changed.
+        in_shape: What it reads, without the batch.
+    """
+    found = probe_answers(make().double(), in_shape, torch.float64)
+    if found is None:
+        found = probe_answers(make(), in_shape, torch.float32)
+    if found is None:
+        return {"dtype": "none"}
+    steps = count_steps(found, DIGITS.get(found.dtype, FEWER_DIGITS))
+    dtype = str(found.dtype).removeprefix("torch.")
+    return {"dtype": dtype, "outputs": sha256_text(canonical_json(steps))}
+
+
+def count_steps(outputs: Tensor, digits: int) -> list[Any]:
+    """Outputs as whole numbers of steps; a step is 1 in the last of the largest one's `digits`."""
+    values = outputs.double().flatten().tolist()
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    # By two digits first: 0.9999999 and 1.0000001 have one step.
+    exponent = int(f"{largest:.1e}".partition("e")[2]) if largest else 0
+    step = 10.0 ** (exponent - digits + 1)
+    return [
+        math.floor(value / step + _OFFSET) if math.isfinite(value) else str(value)
+        for value in values
+    ]
+
+
+@contextmanager
+def _seeded_everywhere() -> Iterator[None]:
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  # users' nets use it
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(PROBE_SEED)
+        random.seed(PROBE_SEED)
+        np.random.seed(PROBE_SEED % 2**32)  # noqa: NPY002  # the same
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002  # the same
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy on the CPU that may be changed."""
+    return copy.deepcopy(model).cpu()
