@@ -49,6 +49,8 @@ def export(
         f"checked   largest difference of a probability {found.parity.largest:.1g} "
         f"(n = {found.parity.samples} samples)"
     )
+    for note in found.notes:
+        say(f"note: {note}")
     print_whole(f"Next, where it is to run, in Python: {_next(found)}")
 
 

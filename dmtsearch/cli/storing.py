@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dmtsearch.cli.output import console, print_json, say, table
-from dmtsearch.store import Skipped, open_store
+from dmtsearch.store import Skipped, open_store, place_in_words
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and tidy kept stages.")
 
@@ -103,6 +103,9 @@ def explain(
         return
     rows = [(one.path, one.left or "-", one.right or "-") for one in found]
     console().print(table(("where", a, b), rows, numbers=()))
+    words = dict.fromkeys(word for one in found if (word := place_in_words(one.path)) is not None)
+    if words:
+        say(f"What differs: {'; '.join(words)}.")
 
 
 @app.command()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dmtsearch.commands import command_line
 from dmtsearch.deploy.describing import bundle_html, bundle_repr
+from dmtsearch.deploy.model_check import Part, check_parts, explained, seed_of
 from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.seen_samples import SAMPLES
 from dmtsearch.deploy.selector_bundle import SelectorBundle, load_selector_bundle
@@ -57,12 +58,15 @@ class Bundle:
         model: In eval mode; reads normalised input, gives logits [N, classes].
         info: `bundle.json` as it stands.
         profile: The device that the model is on.
+        notes: What is allowed but should be known: a package of another version, a bundle that
+            does not say what its model's code was.
     """
 
     folder: Path
     model: nn.Module
     info: Mapping[str, Any]
     profile: Profile
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return bundle_repr(self, self.info)
@@ -183,7 +187,8 @@ def load_bundle(
         device: Where to put the model.
 
     Raises:
-        BundleError: No bundle, an altered or truncated file, or a module that must be given.
+        BundleError: No bundle, an altered or truncated file, a module that must be given, or a
+            model whose code or outputs are not those that were trained.
     """
     folder = Path(folder)
     info = read_info(folder)
@@ -211,6 +216,7 @@ def load_bundle(
         in_shape=tuple(info["in_shape"]),
         num_classes=info["num_classes"],
         view=View(given["modality"], given["size"], tuple(given["mean"]), tuple(given["std"])),
+        seed=seed_of(info, info["deliver"]),
     )
     if OBJECT in info["model"] and model is None:
         raise BundleError(
@@ -218,6 +224,8 @@ def load_bundle(
             "load_bundle(folder, model=YOUR_MODULE)"
         )
     objects = {info["model"][OBJECT]: model} if OBJECT in info["model"] and model else {}
-    built = build_trained(trained, (folder / MODEL).read_bytes(), objects, str(Path.cwd()))
+    with explained(folder, info, [trained]):
+        built = build_trained(trained, (folder / MODEL).read_bytes(), objects, str(Path.cwd()))
+    notes = check_parts(folder, info, [Part(trained.name, trained.model, trained.in_shape, built)])
     profile = Profile(device=device)
-    return Bundle(folder, profile.place(built).eval(), info, profile)
+    return Bundle(folder, profile.place(built).eval(), info, profile, notes)

@@ -88,10 +88,16 @@ def evaluate_bundle(
         reason: Written down with the opening of the test split.
 
     Raises:
-        BundleError: No bundle, or its data is not what it was trained on.
+        BundleError: No bundle, its data is not what it was trained on, or its model's code or
+            outputs are not those that were trained.
         DataError: The data cannot be read, or has other shapes or classes.
     """
     bundle = _loaded(folder, pick_device(device))
+    found = _evaluate(bundle, data, reason)
+    return replace(found, notes=(*bundle.notes, *found.notes))
+
+
+def _evaluate(bundle: Bundle | SelectorBundle, data: Any, reason: str) -> Evaluation:
     if data is None:
         return _on_test(bundle, reason)
     opened = _other_data(bundle, data)

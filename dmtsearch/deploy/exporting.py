@@ -34,6 +34,7 @@ class Export:
         parity: How far its answers are from the bundle's.
         facts: The note that it holds: schedule, classes, modalities, inputs with unit and shape,
             outputs, `weights_sha256` of the bundle's model.safetensors, versions.
+        notes: As of the bundle.
     """
 
     file: Path
@@ -41,6 +42,7 @@ class Export:
     bytes: int
     parity: Parity
     facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return short_repr(self, repr(str(self.file)), self.format, f"{self.bytes:,} bytes")
@@ -64,6 +66,7 @@ class Export:
             "samples_compared": self.parity.samples,
             "largest_difference": self.parity.largest,
             **{name: value for name, value in self.facts.items() if name != "format"},
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
@@ -103,7 +106,8 @@ def export_bundle(
 
     Raises:
         UsageError: An unknown format, a missing package, or a file that cannot be named so.
-        BundleError: No bundle, or a damaged one.
+        BundleError: No bundle, a damaged one, or a model whose code or outputs are not those
+            that were trained.
         ExportError: The model cannot be made a graph, the file answers otherwise or cannot be
             written. Nothing is left behind.
     """
@@ -136,7 +140,7 @@ def export_bundle(
             f"{file}: cannot be written ({error.strerror or error}); nothing was left there: "
             "make room, or give another file: --out FILE"
         ) from error
-    return Export(file, format, len(data), parity[0], facts)
+    return Export(file, format, len(data), parity[0], facts, loaded.notes)
 
 
 def _verify(path: Path, chosen: Format, bundle: Bundle | SelectorBundle, graph: Graph) -> Parity:

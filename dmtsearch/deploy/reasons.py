@@ -1,11 +1,13 @@
 """Why a stage is not in the store: what sets it apart from the nearest one that is."""
 
-from dmtsearch.store import Difference, Store
+from dmtsearch.store import Difference, Store, place_in_words
 from dmtsearch.training.job import StageJob
 
 MODEL = "its model"
 SHOWN = 3
 """Differences that are named; the rest is counted."""
+LONGEST = 40
+"""Characters of a value that is told; a hash is longer."""
 
 
 def why_new(job: StageJob, store: Store) -> str | None:
@@ -34,10 +36,16 @@ def _words(one: Difference) -> str:
     """A difference for a person: keys are hashes, so what they stand for is named."""
     if one.path.startswith("hint_phase") or one.path.startswith("hints"):
         return "its hints"
-    if ".sources" in one.path or one.path == "soft" or one.path == "init":
+    if one.path.startswith("soft.sources") or one.path == "soft" or one.path == "init":
         return "what it learns from"
     if one.path.startswith("classifiers"):
         return "the classifiers that it selects from"
+    words = place_in_words(one.path)
+    if words is not None:
+        values = [_value(one.right), _value(one.left)]
+        if any(len(value) > LONGEST for value in values):  # a hash says nothing
+            return words
+        return f"{words}: {values[0]} here, {values[1]} there"
     if one.path.startswith("model"):
         return MODEL
     if one.path.startswith("data"):

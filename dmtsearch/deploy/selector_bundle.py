@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dmtsearch.deploy.describing import bundle_html, bundle_repr
+from dmtsearch.deploy.model_check import Part, check_parts, explained, seed_of
 from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.whole import Whole, select_from, view_from
 from dmtsearch.errors import BundleError, nearest
@@ -77,12 +78,14 @@ class SelectorBundle:
         model: The whole, in eval mode.
         info: `bundle.json` as it stands.
         profile: The device that the model is on.
+        notes: As of a `Bundle`.
     """
 
     folder: Path
     model: Whole
     info: Mapping[str, Any]
     profile: Profile
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return bundle_repr(self, self.info)
@@ -219,7 +222,8 @@ def load_selector_bundle(
         device: Where to put it.
 
     Raises:
-        BundleError: A module that must be given was not.
+        BundleError: A module that must be given was not, or a classifier's code or outputs are
+            not those that were trained.
     """
     block = info["selector"]
     select = select_from(block["select"])
@@ -231,6 +235,7 @@ def load_selector_bundle(
             tuple(part["in_shape"]),
             part["num_classes"],
             view_from(part["input"]),
+            seed_of(info, part["stage"]),
         )
         for part in block["classifiers"]
     ]
@@ -245,11 +250,22 @@ def load_selector_bundle(
                 f"load_bundle(folder, models={{{name!r}: YOUR_MODULE}})"
             )
     cwd = str(Path.cwd())
-    whole = Whole(
-        [build_unloaded(one, models, cwd) for one in parts],
-        SelectorNet(build_unloaded(net, models, cwd), block["features"]),
-        select,
-    )
-    whole.load_state_dict(state_from_bytes(weights))
+    with explained(folder, info, parts):
+        whole = Whole(
+            [build_unloaded(one, models, cwd) for one in parts],
+            SelectorNet(build_unloaded(net, models, cwd), block["features"]),
+            select,
+        )
+        whole.load_state_dict(state_from_bytes(weights))
+    notes = check_parts(folder, info, classifier_parts(info, whole))
     profile = Profile(device=device)
-    return SelectorBundle(folder, whole.to(profile.torch_device).eval(), info, profile)
+    return SelectorBundle(folder, whole.to(profile.torch_device).eval(), info, profile, notes)
+
+
+def classifier_parts(info: Mapping[str, Any], whole: Whole) -> list[Part]:
+    """The classifiers of a whole, as they are compared with what was trained."""
+    facts = info["selector"]["classifiers"]
+    return [
+        Part(one["stage"], one["model"], tuple(one["in_shape"]), model)
+        for one, model in zip(facts, whole.classifiers, strict=True)
+    ]

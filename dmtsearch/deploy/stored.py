@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from dmtsearch.deploy.bundle import MODEL, Bundle
-from dmtsearch.deploy.selector_bundle import SelectorBundle
+from dmtsearch.deploy.model_check import Part, check_answers
+from dmtsearch.deploy.selector_bundle import SelectorBundle, classifier_parts
 from dmtsearch.errors import BundleError
 from dmtsearch.files import sha256_bytes
 from dmtsearch.training.build import state_from_bytes
@@ -18,7 +19,8 @@ def as_stored(bundle: Bundle | SelectorBundle) -> Bundle | SelectorBundle:
     """The bundle on the CPU, with the weights of its folder; what was given stays as it is.
 
     Raises:
-        BundleError: The weights are gone, or no longer those that were loaded.
+        BundleError: The weights are gone, or no longer those that were loaded; or a model gives
+            other outputs than when it was trained.
     """
     path = bundle.folder / MODEL
     if not path.is_file():
@@ -30,4 +32,13 @@ def as_stored(bundle: Bundle | SelectorBundle) -> Bundle | SelectorBundle:
     model: Any = copy.deepcopy(bundle.model).to(profile.torch_device)
     model.load_state_dict(state_from_bytes(weights))
     model.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
-    return replace(bundle, model=model, profile=profile)
+    stored = replace(bundle, model=model, profile=profile)
+    check_answers(stored.folder, stored.info, _parts(stored))
+    return stored
+
+
+def _parts(bundle: Bundle | SelectorBundle) -> list[Part]:
+    if isinstance(bundle, SelectorBundle):
+        return classifier_parts(bundle.info, bundle.model)
+    info = bundle.info
+    return [Part(info["deliver"], info["model"], tuple(info["in_shape"]), bundle.model)]

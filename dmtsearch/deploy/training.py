@@ -13,6 +13,7 @@ from torch import nn
 from dmtsearch.data import DataSet, load_data
 from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
 from dmtsearch.deploy.folder import claim_folder
+from dmtsearch.deploy.model_check import IDENTITY, identity_block, is_foreign_model
 from dmtsearch.deploy.reasons import why_new
 from dmtsearch.deploy.seen_samples import samples_bytes
 from dmtsearch.deploy.teaching import notes_after, notes_before
@@ -21,8 +22,9 @@ from dmtsearch.errors import BundleError
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.store import Store
+from dmtsearch.training.build import build_trained
 from dmtsearch.training.job import StageJob
-from dmtsearch.training.jobs import make_jobs
+from dmtsearch.training.jobs import make_jobs, trained_model
 from dmtsearch.training.obtain import MODEL_FILE, Bench, StageResult, Stopped, obtain_stage
 from dmtsearch.training.phases import SAVE_EVERY_S
 from dmtsearch.training.plan import Plan
@@ -172,6 +174,7 @@ def train_schedule(
             watch.tell(f"note: {note}")
         if finished is None:
             info = _info(training, plan, jobs, opened, device, started)
+            info |= _identity(plan, jobs, store, models)
             _write(out, text, training, jobs, store, info, opened)
     return training
 
@@ -297,6 +300,20 @@ def _info(
         "versions": {"dmtsearch": version("dmtsearch"), **versions()},
         "profile": job.profile.identity(),
     }
+
+
+def _identity(
+    plan: Plan, jobs: Sequence[StageJob], store: Store, models: Mapping[str, nn.Module]
+) -> dict[str, Any]:
+    """What `bundle.json` says of models that are not of our own families; else nothing."""
+    job = next(job for job in jobs if job.name == plan.deliver)
+    parts = job.sources if job.resolved.stage.select is not None else (trained_model(job),)
+    built = []
+    for part in parts:
+        kept = store.get(part.key)
+        if kept is not None and is_foreign_model(part.model):
+            built.append((part, build_trained(part, kept.read(MODEL_FILE), models, job.folder)))
+    return {IDENTITY: identity_block(built)} if built else {}
 
 
 def _cold_cost(plan: Plan) -> int:

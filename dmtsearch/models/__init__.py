@@ -2,18 +2,20 @@
 
 from .adapters import make_adapter as make_adapter
 from .adapters import match_maps as match_maps
+from .answers import PROBE_SEED as PROBE_SEED
 from .answers import probe_answers as probe_answers
 from .build import build_model as build_model
 from .build import build_skeleton as build_skeleton
 from .build import check_weights as check_weights
 from .canonical import canonical_model as canonical_model
 from .describe import describe_model as describe_model
+from .foreign import attributes_of as attributes_of
 from .foreign import code_differences as code_differences
-from .foreign import code_of_module as code_of_module
 from .foreign import differences_here as differences_here
 from .foreign import identity_of_factory as identity_of_factory
 from .foreign import identity_of_module as identity_of_module
 from .foreign import package_differences as package_differences
+from .foreign import typed_code_of as typed_code_of
 from .layouts import Tap as Tap
 from .layouts import channels_first as channels_first
 from .layouts import find_tap as find_tap

@@ -18,8 +18,6 @@ from .user_code import check_loaded, file_of, package_versions, source_hash, sou
 VERSION = "dmtsearch_version"
 """Attribute of a user's module that stands for what cannot be written down, as a factory's
 `version` does."""
-CODE = ("sources", "packages", "typed")
-"""Parts of an identity that are the same before and after training."""
 
 
 def identity_of_factory(
@@ -83,10 +81,14 @@ def identity_of_module(model: nn.Module, in_shape: Sequence[int]) -> dict[str, A
     return found
 
 
-def code_of_module(model: nn.Module, reference: str | None) -> dict[str, Any]:
-    """Return the parts of an identity that training leaves as they are: sources and packages."""
-    roots = {reference.partition(":")[0]} if reference is not None else set()
-    return _code_of(Contents(model), roots)
+def attributes_of(model: nn.Module) -> dict[str, Any]:
+    """The attributes of the user's own modules in a net, as an identity has them."""
+    return Contents(model).attributes
+
+
+def typed_code_of(model: nn.Module) -> dict[str, str]:
+    """Hashes of a net's classes and functions that have no file, as an identity has them."""
+    return Contents(model).typed
 
 
 def _copy(model: nn.Module) -> nn.Module:

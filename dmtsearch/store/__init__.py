@@ -5,6 +5,7 @@ from dmtsearch.store.collect import Removed as Removed
 from dmtsearch.store.explain import Closest as Closest
 from dmtsearch.store.explain import Difference as Difference
 from dmtsearch.store.explain import differences as differences
+from dmtsearch.store.explain import place_in_words as place_in_words
 from dmtsearch.store.inventory import Leftover as Leftover
 from dmtsearch.store.inventory import ObjectInfo as ObjectInfo
 from dmtsearch.store.inventory import Skipped as Skipped

@@ -24,6 +24,31 @@ class Difference:
     right: str | None
 
 
+_PLACES = (
+    ("model.sources.", "the source of module {}"),
+    ("model.packages.", "the version of {}"),
+    ("model.typed.", "the code of {}"),
+    ("model.attributes.", "the attribute {}"),
+    ("model.state", "the model's weights before training"),
+    ("model.unsaved", "the model's buffers that are not saved"),
+    ("model.layers", "the settings of the model's layers"),
+    ("model.probe", "the model's outputs before training"),
+    ("model.frozen", "which parameters do not learn"),
+    ("model.tied", "which parameters are one"),
+    ("model.weights", "the weights that the model starts from"),
+    ("profile.threads", "the CPU threads (`resources.cpu`)"),
+)
+"""What paths in a pre-image stand for, where their names do not say it."""
+
+
+def place_in_words(path: str) -> str | None:
+    """Return what a path in a pre-image stands for; None where the path says it."""
+    for start, words in _PLACES:
+        if path.startswith(start):
+            return words.format(path[len(start) :])
+    return None
+
+
 @dataclass(frozen=True)
 class Closest:
     """The stored object that differs from a pre-image in the fewest places."""

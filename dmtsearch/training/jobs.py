@@ -61,8 +61,8 @@ def _job(
     view = view_of(resolved, data)
     seed = plan.seed if stage.seed is None else stage.seed
     profile = choose_profile(stage, device)
-    sources = tuple(_trained(earlier[ref.stage], ref.epoch) for ref in stage.sources)
-    init = _trained(earlier[stage.init], None) if stage.init is not None else None
+    sources = tuple(trained_model(earlier[ref.stage], ref.epoch) for ref in stage.sources)
+    init = trained_model(earlier[stage.init]) if stage.init is not None else None
     keys = stage_keys(
         resolved,
         seed=seed,
@@ -99,7 +99,7 @@ def _selector_job(
     assert stage.select is not None, "only called for selectors"
     seed = plan.seed if stage.seed is None else stage.seed
     profile = choose_profile(stage, device)
-    classifiers = tuple(_trained(earlier[name], None) for name in stage.select.stages)
+    classifiers = tuple(trained_model(earlier[name]) for name in stage.select.stages)
     keys = selector_keys(
         resolved,
         seed=seed,
@@ -163,7 +163,8 @@ def _snapshot(keys: StageKeys, epoch: int) -> Snapshot:
     return Snapshot(epoch, key_of(preimage), preimage)
 
 
-def _trained(job: StageJob, epoch: int | None) -> TrainedModel:
+def trained_model(job: StageJob, epoch: int | None = None) -> TrainedModel:
+    """A job's finished model, or its state after an epoch, as later stages know it."""
     resolved = job.resolved
     key = job.keys.key if epoch is None else _snapshot(job.keys, epoch).key
     return TrainedModel(
