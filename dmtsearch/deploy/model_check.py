@@ -224,7 +224,9 @@ def _changed(known: Mapping[str, Any], model: nn.Module) -> str:
 
 
 def _answers(model: nn.Module, in_shape: Sequence[int]) -> Tensor | None:
-    found = probe_answers(copy.deepcopy(model), in_shape, torch.float32)
+    with torch.no_grad():  # a copy of TorchScript else has parameters that are no leaves
+        copied = copy.deepcopy(model)
+    found = probe_answers(copied, in_shape, None)
     return None if found is None else found.double()
 
 

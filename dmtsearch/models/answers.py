@@ -4,9 +4,9 @@ In eval mode, on the CPU, by one thread, with every common generator seeded and 
 weight, no statistic and no random state of the caller moves.
 """
 
-import copy
 import math
 import random
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -39,20 +39,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def probe_answers(model: nn.Module, in_shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
+def probe_answers(
+    model: nn.Module, in_shape: Sequence[int], dtype: torch.dtype | None
+) -> Tensor | None:
     """Return outputs [2, classes] in eval mode, or None where the net does not run so.
 
     Args:
-        model: On the CPU. Its buffers may move: give a copy.
+        model: On the CPU. It becomes of `dtype`, and its buffers may move: give a copy.
         in_shape: What it reads, without the batch.
-        dtype: Of the input.
+        dtype: Of the net's numbers and of the input; None for those that it has, and float32.
     """
     chance = torch.Generator().manual_seed(PROBE_SEED)
-    x = torch.randn((PROBE_SAMPLES, *in_shape), generator=chance, dtype=torch.float64).to(dtype)
-    with one_thread(), _seeded_everywhere(), torch.no_grad():
-        model.eval()
+    x = torch.randn((PROBE_SAMPLES, *in_shape), generator=chance, dtype=torch.float64)
+    with one_thread(), _seeded_everywhere(), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # training will say it
         try:
-            found = model(x)
+            model = model.eval() if dtype is None else model.eval().to(dtype)
+            found = model(x.to(dtype or torch.float32))
         except Exception:  # a net of others, in a number format that it may not know
             return None
     return found.detach() if isinstance(found, Tensor) else None
@@ -68,9 +71,9 @@ def probe_of(make: Callable[[], nn.Module], in_shape: Sequence[int]) -> dict[str
         make: Gives the net, each time one that may be changed.
         in_shape: What it reads, without the batch.
     """
-    found = probe_answers(make().double(), in_shape, torch.float64)
+    found = probe_answers(make(), in_shape, torch.float64)
     if found is None:
-        found = probe_answers(make(), in_shape, torch.float32)
+        found = probe_answers(make(), in_shape, None)
     if found is None:
         return {"dtype": "none"}
     steps = count_steps(found, DIGITS.get(found.dtype, FEWER_DIGITS))
@@ -103,8 +106,3 @@ def _seeded_everywhere() -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(legacy)  # noqa: NPY002  # the same
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A copy on the CPU that may be changed."""
-    return copy.deepcopy(model).cpu()

@@ -7,6 +7,7 @@ open file, a lock) is a problem, which names the attribute.
 import functools
 import hashlib
 import math
+import re
 import sys
 import weakref
 from collections.abc import Iterable, Mapping
@@ -95,6 +96,9 @@ class Contents:
                     values[hook] = list(getattr(module, hook).values())
             kind = f"{type(module).__module__}.{type(module).__qualname__}"
             layers[path] = [kind]
+            if isinstance(module, torch.jit.ScriptModule):
+                layers[path].append(_graph(module))
+                continue
             for name, value in sorted(values.items()):
                 place = f"{path}.{name}" if path else name
                 plain = reader.read_attribute(place, value)
@@ -117,6 +121,12 @@ class Contents:
                 own = True
                 self.classes.add(kind)
         return own
+
+
+def _graph(module: torch.jit.ScriptModule) -> str:
+    """What TorchScript computes, without places in files and counters of this process."""
+    text = str(getattr(module, "inlined_graph", ""))
+    return re.sub(r"___torch_mangle_\d+\.|#.*", "", text)
 
 
 def _parts(model: nn.Module) -> Iterable[tuple[str, object]]:

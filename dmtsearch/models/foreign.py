@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from ..errors import ModelError
@@ -93,7 +94,8 @@ def typed_code_of(model: nn.Module) -> dict[str, str]:
 
 def _copy(model: nn.Module) -> nn.Module:
     try:
-        return copy.deepcopy(model).cpu()
+        with torch.no_grad():  # a copy of TorchScript else has parameters that are no leaves
+            return copy.deepcopy(model).cpu()
     except Exception as reason:  # whatever a class of others raises
         raise ModelError(
             f"the module cannot be copied ({type(reason).__name__}: {reason}), and a stage trains "
