@@ -295,6 +295,9 @@ def resume(
     time_budget: str | float | None = None,
     address: str | None = None,
     concurrency: int | None = None,
+    store: str | None = None,
+    folder: str | Path | None = None,
+    train_again: bool = False,
     view: View | None = None,
 ) -> Run:
     """Go on with a run after any interruption, or add trials to a finished one.
@@ -305,6 +308,10 @@ def resume(
         run: Its folder, or what `search` returned.
         trials: The new total of search trials; as it was if None.
         time_budget, address, concurrency, view: As for `search`.
+        store: URL of the store that holds its stages now; as it was if None. Any store does,
+            since stages are found by their content.
+        folder: Where relative paths and factories start from now; as it was if None.
+        train_again: Go on though no stage that the run has finished is in the store.
 
     Raises:
         DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
@@ -317,5 +324,8 @@ def resume(
         time_budget=time_budget,
         address=address,
         concurrency=concurrency,
+        store=store,
+        folder=folder,
+        train_again=train_again,
         view=view,
     )

@@ -79,10 +79,23 @@ def resume(
     time_budget: TimeBudget = None,
     address: Address = None,
     concurrency: Concurrency = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Where its finished stages lie now; else where they lay before."),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where relative paths and factories start from now; else as before."),
+    ] = None,
+    train_again: Annotated[
+        bool,
+        typer.Option("--train-again", help="Go on though no finished stage is in the store."),
+    ] = False,
 ) -> None:
     """Go on with a run after any interruption, or add trials to a finished one.
 
-    No finished stage runs again; unfinished trials go first, with the same parameters.
+    No finished stage runs again; unfinished trials go first, with the same parameters. A run that
+    came from another machine is given its store and its folder.
 
     Example: `dmtsearch resume runs/demo --trials 24`
     """
@@ -96,6 +109,9 @@ def resume(
             time_budget=time_budget,
             address=address,
             concurrency=concurrency,
+            store=store,
+            folder=folder,
+            train_again=train_again,
             view=make_view(),
             command=_typed(),
             leave=True,

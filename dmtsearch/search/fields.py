@@ -51,6 +51,8 @@ Number = (
     | Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
 )
 Positive = Annotated[Number, Field(ge=0)]
+Key = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""Of a stage in the store."""
 PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_path)]
 Direction = Annotated[str, Field(pattern="^(max|min)$")]
 Plain = Annotated[Any, AfterValidator(_plain)]

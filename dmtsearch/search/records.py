@@ -21,6 +21,7 @@ from .fields import (
     Checked,
     Count,
     Int,
+    Key,
     Latency,
     Metrics,
     Number,
@@ -50,7 +51,7 @@ class StageRequest:
     """
 
     name: str
-    key: str
+    key: Key
     sources: tuple[str, ...]
     model: str
     params: Count
@@ -184,7 +185,7 @@ class StageEnded:
     """
 
     event: ClassVar[str] = "stage"
-    key: str
+    key: Key
     name: str
     model: str
     params: Count

@@ -21,7 +21,6 @@ from .folder import (
     is_held,
     new_folder_name,
     new_run,
-    read_run,
     refuse_other_folder,
     write_space,
 )
@@ -29,6 +28,7 @@ from .live import View
 from .paths import RunPaths
 from .plain import PlainLines
 from .probes import own_versions
+from .reopening import reopen
 from .session import Session
 from .settings import here
 from .span import seconds_of
@@ -218,6 +218,9 @@ def resume(
     time_budget: str | float | None = None,
     address: str | None = None,
     concurrency: int | None = None,
+    store: str | None = None,
+    folder: str | Path | None = None,
+    train_again: bool = False,
     view: View | None = None,
     command: str | None = None,
     leave: bool = False,
@@ -230,20 +233,26 @@ def resume(
         run: Its folder.
         trials: The new total of search trials; as it was if None.
         time_budget, address, concurrency, view, command, leave: As for `search`.
+        store: URL of the store that holds its stages now; as it was if None. Any store does,
+            since stages are found by their content.
+        folder: Where relative paths and factories start from now; as it was if None.
+        train_again: Go on though no stage that the run has finished is in the store.
 
     Raises:
         DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
     """
     root = run.folder if isinstance(run, Run) else Path(run)
     budget = seconds_of(time_budget)
-    paths, info, space = read_run(root)
-    with held(paths):
+    opened = reopen(root, store=store, folder=folder, train_again=train_again)
+    with held(opened.paths):
         info = replace(
-            info,
-            trials=_total(info, trials),
-            concurrency=_positive("concurrency", concurrency) or info.concurrency,
+            opened.info,
+            trials=_total(opened.info, trials),
+            concurrency=_positive("concurrency", concurrency) or opened.info.concurrency,
         )
-        session = Session(paths, info, space, open_store(info.store), view or PlainLines())
+        session = Session(
+            opened.paths, info, opened.space, opened.store, view or PlainLines(), opened.notes
+        )
         reason = session.run(
             resumed=True,
             address=address,

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -47,14 +47,21 @@ class Session:
         space: What is searched.
         store: Where finished stages lie.
         view: Who is shown how it goes.
+        notes: What is said at the start.
     """
 
     def __init__(
-        self, paths: RunPaths, info: RunInfo, space: Space, store: Store, view: View
+        self,
+        paths: RunPaths,
+        info: RunInfo,
+        space: Space,
+        store: Store,
+        view: View,
+        notes: Sequence[str] = (),
     ) -> None:
         self._paths, self._info, self._space = paths, info, space
         self._store, self._view = store, view
-        self._notes: list[str] = []
+        self._notes = list(notes)
 
     def run(
         self,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,30 @@ def test_a_finished_run_takes_more_trials_and_runs_no_stage_again(
     after = [stage.key for stage in state.stages if stage.status == "run"]
     assert after[: len(before)] == before
     assert len(after) == len(set(after))
+
+
+def test_a_run_whose_store_has_moved_goes_on_once_it_is_named_and_trains_nothing_again(
+    unbroken: Search, tmp_path: Path
+) -> None:
+    moved = Search(tmp_path / "run", tmp_path / "unused")
+    shutil.copytree(unbroken.folder, moved.folder)
+    shutil.copytree(unbroken.store, tmp_path / "elsewhere")
+    facts = json.loads(moved.paths.run.read_text())
+    gone = {"store": str(tmp_path / "gone"), "folder": str(tmp_path / "gone too")}
+    moved.paths.run.write_text(json.dumps({**facts, **gone}))
+    ledger = moved.paths.ledger.read_bytes()
+    code, said = moved.resume("--trials", "5").end()
+    assert code == 1
+    assert "this run cannot go on here: 2 problems" in said
+    assert "none of the" in said
+    assert "--store URL" in said
+    assert "--folder DIR" in said
+    assert not (tmp_path / "gone").exists()
+    assert moved.paths.ledger.read_bytes() == ledger
+    named = ("--store", str(tmp_path / "elsewhere"), "--folder", str(tmp_path))
+    code, said = moved.resume("--trials", "5", *ONE, *named).end()
+    assert code == 0, said
+    ran = [stage.key for stage in moved.state().stages if stage.status == "run"]
+    assert len(ran) == len(set(ran))  # no key twice: nothing was trained again
+    assert moved.state().runs[-1].store == str(tmp_path / "elsewhere")
+    assert json.loads(moved.paths.run.read_text())["folder"] == str(tmp_path)
