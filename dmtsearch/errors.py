@@ -111,6 +111,10 @@ class NodeMismatchError(DmtSearchError):
     another job under its key. No answer about the stage: elsewhere it may run."""
 
 
+class OutputError(DmtSearchError):
+    """A folder for results is full, or may not be written; says what is safe and how to go on."""
+
+
 class UsageError(DmtSearchError):
     """A command or function was asked for something that it does not do."""
 

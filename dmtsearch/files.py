@@ -6,7 +6,8 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,18 @@ def write_atomic(
             after whatever `check` raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _write_beside(path, data)
+    try:
+        if check is not None:
+            check(beside)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _write_beside(path: Path, data: bytes | str) -> Path:
+    """Write `data` whole into a file of another name in the same folder."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     beside = Path(name)
     try:
@@ -103,14 +116,50 @@ def write_atomic(
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
-        if check is not None:
-            check(beside)
         # mkstemp makes files private (0600); results are as readable as any file of the user's.
         beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+    return beside
+
+
+def write_all(files: Mapping[Path, bytes | str]) -> None:
+    """Write several files that belong together: all of them, or none takes its name.
+
+    Raises:
+        OSError: The folder cannot be written or the disk is full; every file is as it was.
+    """
+    beside: dict[Path, Path] = {}
+    try:
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside[path] = _write_beside(path, data)
+        for path, written in beside.items():
+            written.replace(path)
+    except BaseException:
+        for written in beside.values():
+            written.unlink(missing_ok=True)
+        raise
+
+
+def append_whole(path: Path, data: bytes) -> None:
+    """Append `data` and see it on disk; where that fails, the file is as it was.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written.
+    """
+    with path.open("ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
+        except BaseException:
+            # A part of it would run into the next line. To cut a file needs no room.
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), size)
+            raise
 
 
 def _umask() -> int:
@@ -121,4 +170,9 @@ def _umask() -> int:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """`value` as indented JSON, with a newline at its end."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

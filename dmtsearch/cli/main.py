@@ -1,5 +1,7 @@
 """The `dmtsearch` command. Parse, call one function, print."""
 
+import errno
+import os
 import sys
 from typing import Annotated
 
@@ -17,7 +19,8 @@ from dmtsearch.cli import (
     training,
 )
 from dmtsearch.cli.output import refuse
-from dmtsearch.errors import DmtSearchError
+from dmtsearch.errors import DmtSearchError, OutputError
+from dmtsearch.writing import CLOSED, FULL, describe
 
 app = typer.Typer(
     name="dmtsearch",
@@ -62,9 +65,30 @@ def main() -> None:
     Exit 1: refused, with reasons. Exit 2: wrong usage. Exit 130: interrupted.
     """
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except DmtSearchError as error:
         refuse(error)
         sys.exit(1)
+    except OSError as error:
+        _refuse_disk(error)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refuse_disk(error: OSError) -> None:
+    """Say in one sentence that a disk is full or closed; any other OSError is a fault of ours."""
+    if error.errno not in FULL | CLOSED | {errno.EPIPE, errno.EIO}:
+        raise error
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What could not be printed would be tried again, and fail again, as the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:  # the reader of a pipe has left: nobody is there to be told
+        place = error.filename or "standard output"
+        again = "give the same command again"
+        refuse(OutputError(describe(place, error, "what was written before is whole", again)))

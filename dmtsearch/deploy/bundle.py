@@ -24,11 +24,12 @@ from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.seen_samples import SAMPLES
 from dmtsearch.deploy.selector_bundle import SelectorBundle, load_selector_bundle
 from dmtsearch.errors import BundleError
-from dmtsearch.files import sha256_bytes, sha256_file, write_atomic, write_json
+from dmtsearch.files import json_text, sha256_bytes, sha256_file, write_all
 from dmtsearch.training.batch import View
 from dmtsearch.training.build import OBJECT, build_trained
 from dmtsearch.training.job import TrainedModel
 from dmtsearch.training.profile import Profile
+from dmtsearch.writing import writing
 
 MODEL, SCHEDULE, INFO = "model.safetensors", "schedule.yaml", "bundle.json"
 HISTORY, OPENINGS = "history.csv", "openings.jsonl"
@@ -118,19 +119,33 @@ def write_bundle(
     history: Sequence[Mapping[str, Any]],
     samples: bytes,
 ) -> None:
-    """Write a bundle's files, `bundle.json` last."""
+    """Write a bundle's files: all of them, or none.
+
+    Raises:
+        OutputError: The folder is full, or cannot be written.
+    """
     table = history_table(history)
-    write_atomic(folder / MODEL, model)
-    write_atomic(folder / SCHEDULE, schedule)
-    write_atomic(folder / HISTORY, table)
-    write_atomic(folder / SAMPLES, samples)
     checksums = {
         MODEL: sha256_bytes(model),
         SCHEDULE: sha256_bytes(schedule.encode()),
         HISTORY: sha256_bytes(table.encode()),
         SAMPLES: sha256_bytes(samples),
     }
-    write_json(folder / INFO, {"format": FORMAT, **info, "checksums": checksums})
+    facts = {"format": FORMAT, **info, "checksums": checksums}
+    with writing(
+        folder,
+        safe="no half model is left there, and every finished stage is in the store",
+        again="give the same command again: nothing is trained again",
+    ):
+        write_all(
+            {
+                folder / MODEL: model,
+                folder / SCHEDULE: schedule,
+                folder / HISTORY: table,
+                folder / SAMPLES: samples,
+                folder / INFO: json_text(facts),
+            }
+        )
 
 
 def history_table(history: Sequence[Mapping[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from dmtsearch.deploy.stored import as_stored
 from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.deploy.unseen import unseen_part
 from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
+from dmtsearch.files import append_whole
 from dmtsearch.notebook import html_view, short_repr
 from dmtsearch.schedule import expand, load_schedule
 from dmtsearch.training.batch import in_order
@@ -199,8 +200,7 @@ def _written_down(
         **found.metrics.as_dict(),
     }
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_whole(path, (json.dumps(line) + "\n").encode())
     except OSError as error:
         raise BundleError(
             f"{path}: an opening of the test split must be written down, and this folder cannot "

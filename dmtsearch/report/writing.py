@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmtsearch.errors import UsageError
-from dmtsearch.files import write_atomic
+from dmtsearch.files import write_all
 from dmtsearch.notebook import counted, html_view, short_repr
 from dmtsearch.report.answer import answer
 from dmtsearch.report.pages import compose, next_command, render_markdown, render_page
 from dmtsearch.report.reading import read_run
 from dmtsearch.report.summary import Summary, summarize
 from dmtsearch.report.tables import csv_tables
+from dmtsearch.writing import writing
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Report:
 
     Raises:
         UsageError: `run` is no run folder, or `out` is a run folder or a file.
-        DmtSearchError: The ledger cannot be read.
+        DmtSearchError: The ledger cannot be read, or `out` cannot be written.
     """
     record = read_run(run)
     folder = Path(out) if out is not None else Path("reports") / record.root.resolve().name
@@ -58,13 +59,19 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Report:
     summary = summarize(record)
     document = compose(summary)
     page, markdown = folder / "report.html", folder / "report.md"
-    for drawing in document.drawings:
-        write_atomic(folder / "figures" / f"{drawing.name}.svg", drawing.file)
     tables = csv_tables(summary)
-    for name, text in tables.items():
-        write_atomic(folder / name, text)
-    write_atomic(markdown, render_markdown(document))
-    write_atomic(page, render_page(document))
+    files: dict[Path, bytes | str] = {
+        **{folder / "figures" / f"{one.name}.svg": one.file for one in document.drawings},
+        **{folder / name: text for name, text in tables.items()},
+        markdown: render_markdown(document),
+        page: render_page(document),
+    }
+    with writing(
+        folder,
+        safe="an earlier report there is as it was, and the run was only read",
+        again="give the same command again, or name another folder with --out",
+    ):
+        write_all(files)
     return Report(
         folder=folder,
         page=page,

@@ -88,13 +88,13 @@ def new_run(root: Path) -> Iterator[RunPaths]:
     except OSError as error:
         raise UsageError(f"{root} cannot be made: {error.strerror or error}") from error
     paths = RunPaths(root)
-    with held(paths):
-        try:
+    try:
+        with held(paths):
             yield paths
-        except BaseException:
-            if not _has_trials(paths):
-                shutil.rmtree(root, ignore_errors=True)
-            raise
+    except BaseException:
+        if not _has_trials(paths):
+            shutil.rmtree(root, ignore_errors=True)
+        raise
 
 
 def _has_trials(paths: RunPaths) -> bool:
@@ -110,7 +110,9 @@ def held(paths: RunPaths) -> Iterator[None]:
     Raises:
         UsageError: Another process holds it.
     """
-    with paths.lock.open("a+") as file:
+    with paths.writing():
+        file = paths.lock.open("a+")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -119,9 +121,10 @@ def held(paths: RunPaths) -> Iterator[None]:
                 f"{paths.root}: another process ({file.read().strip() or 'unknown'}) searches in "
                 f"this folder; look at it with `{command_line('status', paths.root)}`"
             ) from None
-        file.truncate(0)
-        file.write(f"pid {os.getpid()} on {platform.node()}")
-        file.flush()
+        with paths.writing():
+            # Not through `file`, which would try again, and fail again, as it is closed.
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"pid {os.getpid()} on {platform.node()}".encode())
         yield
 
 
@@ -143,9 +146,13 @@ def write_space(paths: RunPaths, space: Space) -> None:
     names = []
     for number, name in enumerate(space.search.start_with):
         copy = f"{STARTS}/{number}_{Path(name).name}"
-        write_atomic(paths.root / copy, (origin / name).read_bytes())
+        known = (origin / name).read_bytes()
+        with paths.writing():
+            write_atomic(paths.root / copy, known)
         names.append(copy)
-    write_atomic(paths.space, _opening(space) + dump_space(space, start_with=names))
+    text = _opening(space) + dump_space(space, start_with=names)
+    with paths.writing():
+        write_atomic(paths.space, text)
 
 
 def _opening(space: Space) -> str:
@@ -197,7 +204,8 @@ def _reader() -> Checked[RunInfo]:
 
 def write_run(paths: RunPaths, info: RunInfo) -> None:
     """Write `run.json`."""
-    write_json(paths.run, asdict(info))
+    with paths.writing():
+        write_json(paths.run, asdict(info))
 
 
 def describe_hardware() -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """The study's journal on disk: one decision is one write, wholly there or not at all."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
+
+from dmtsearch.files import append_whole
+
+from .paths import RunPaths
 
 
 class Journal(BaseJournalBackend):
@@ -24,7 +27,9 @@ class Journal(BaseJournalBackend):
         self._pending: list[dict[str, Any]] | None = None
         self._num_lines = 0
         self._num_bytes = 0
-        path.touch()
+        self._paths = RunPaths(path.parent)
+        with self._paths.writing():
+            path.touch()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """The operations from number `log_number_from` on, those not yet written included."""
@@ -69,7 +74,8 @@ class Journal(BaseJournalBackend):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._lock.acquire()
+        with self._paths.writing():
+            self._lock.acquire()
         try:
             yield
         finally:
@@ -77,7 +83,5 @@ class Journal(BaseJournalBackend):
 
     def _write(self, logs: list[dict[str, Any]]) -> None:
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._path.open("ab") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        with self._paths.writing():
+            append_whole(self._path, text.encode())

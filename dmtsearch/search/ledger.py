@@ -1,15 +1,15 @@
 """A run's ledger: the truth about its trials and stages, append-only, with one writer."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.files import read_regular
+from dmtsearch.files import append_whole, read_regular
 
 from .mending import cut_torn_line
+from .paths import RunPaths
 from .records import (
     ArmMissing,
     Record,
@@ -240,17 +240,8 @@ class Ledger:
         """Write a line, in one write, and see it on disk before returning.
 
         Raises:
-            DmtSearchError: The disk is full, or the file cannot be written.
+            OutputError: The disk is full, or the file cannot be written; it is as it was.
         """
-        line = (to_line(record) + "\n").encode()
-        try:
-            with self._path.open("ab", buffering=0) as file:
-                if file.write(line) != len(line):
-                    raise OSError("only a part of the line was written")
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise DmtSearchError(
-                f"{self._path}: cannot be written ({error.strerror or error}); make room, "
-                "then go on with `dmtsearch resume`"
-            ) from error
+        with RunPaths(self._path.parent).writing():
+            append_whole(self._path, (to_line(record) + "\n").encode())
         self._fold.add(record)

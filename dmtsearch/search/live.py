@@ -283,6 +283,7 @@ class Watching:
             pid=os.getpid(),
             written=time.time(),
         )
-        write_json(self._paths.live, asdict(state))
+        with self._paths.writing():
+            write_json(self._paths.live, asdict(state))
         self._view.show(state)
         return state

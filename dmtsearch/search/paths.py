@@ -1,10 +1,13 @@
 """Where everything of a run lies: one object knows all paths of a run folder."""
 
 import stat
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmtsearch.commands import command_line
 from dmtsearch.errors import UsageError
+from dmtsearch.writing import writing
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,23 @@ class RunPaths:
             *(self.curves, self.summary, self.best_schedule, self.live, self.driver_log),
             self.lock,
         )
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Say in one sentence that the folder is full or closed, where the body cannot write."""
+        return writing(
+            self.root,
+            safe="what the ledger says and every finished stage in the store is safe",
+            again=self._go_on,
+        )
+
+    def _go_on(self) -> str:
+        try:
+            begun = self.ledger.stat().st_size > 0
+        except OSError:
+            begun = False
+        if begun:
+            return f"go on with: {command_line('resume', self.root)}"
+        return "give the same command again (nothing has been tried)"
 
     def refuse_odd_files(self) -> None:
         """Refuse a FIFO, a device or a folder where a file belongs: opening one may wait for ever.

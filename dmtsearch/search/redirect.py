@@ -1,11 +1,14 @@
 """Ray's own output goes to `driver.log`; people are told through a stream of their own."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+from .paths import RunPaths
 
 
 @contextmanager
@@ -15,7 +18,7 @@ def output_in(log: Path) -> Iterator[tuple[TextIO, TextIO]]:
     Both the streams of Python and the files behind them are turned, since Ray's core and its
     processes write to the latter. They are put back at the end.
     """
-    with log.open("a", buffering=1, encoding="utf-8", errors="replace") as file:
+    with _open_log(log) as file:
         saved_out, saved_err = sys.stdout, sys.stderr
         for stream in (saved_out, saved_err):
             with suppress(OSError, ValueError):
@@ -38,6 +41,24 @@ def output_in(log: Path) -> Iterator[tuple[TextIO, TextIO]]:
                     os.close(copy)
             if person is not saved_out:
                 person.close()
+
+
+class _Log(io.FileIO):
+    """A file that loses lines where the disk is full: no log is worth a search."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _open_log(log: Path) -> TextIO:
+    with RunPaths(log.parent).writing():
+        raw = _Log(log, "a")
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True
+    )
 
 
 def _duplicate(number: int) -> int | None:

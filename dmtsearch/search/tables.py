@@ -51,11 +51,12 @@ class Tables:
     def write(self, state: RunState) -> None:
         """Write every table that has changed, each wholly or not at all."""
         started = monotonic()
-        self._put(self._paths.trials, self._trial_rows(state))
-        self._put(self._paths.stages, _text([_STAGE, *_stage_rows(state)]))
-        self._put(self._paths.curves, self._curve_rows(state))
-        write_json(self._paths.summary, summarise(state))
-        self._put_schedules(state)
+        with self._paths.writing():
+            self._put(self._paths.trials, self._trial_rows(state))
+            self._put(self._paths.stages, _text([_STAGE, *_stage_rows(state)]))
+            self._put(self._paths.curves, self._curve_rows(state))
+            write_json(self._paths.summary, summarise(state))
+            self._put_schedules(state)
         now = monotonic()
         self._not_before = now + _REST * (now - started)
         self._behind = False

@@ -6,11 +6,13 @@ import sys
 
 import pytest
 from made_search import try_weight
+from small_disk import small_disk
 from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.errors import UsageError
+from dmtsearch.errors import OutputError, UsageError
+from dmtsearch.report.writing import write_report
 
 BLOCKED = """
 import sys
@@ -109,3 +111,19 @@ def test_a_file_is_no_place_for_a_report(tiny, tmp_path):
     file.touch()
     with pytest.raises(UsageError, match="file: is a file; give a folder"):
         dmtsearch.report(tiny().stop(), out=file)
+
+
+def test_a_full_folder_keeps_the_earlier_report(tiny, tmp_path):
+    run = tiny()
+    try_weight(run, 0.3, 0.8)
+    root = run.stop()
+    with small_disk(tmp_path / "disk", size="2m") as disk:
+        out = disk.folder / "report"
+        out.mkdir()
+        (out / "report.html").write_text("earlier")
+        disk.fill(leave=20_000)
+        with pytest.raises(OutputError, match=r"report: the disk is full .* an earlier report"):
+            write_report(root, out)
+        names = [path.name for path in out.rglob("*") if path.is_file()]
+        assert names == ["report.html"]
+        assert (out / "report.html").read_text() == "earlier"

@@ -41,11 +41,11 @@ WAIT_S = 240.0
 class Search:
     """A `dmtsearch` command on a run folder, in a process of its own."""
 
-    def __init__(self, folder: Path, store: Path) -> None:
+    def __init__(self, folder: Path, store: Path, said: Path | None = None) -> None:
         self.folder, self.store = folder, store
         self.paths = RunPaths(folder)
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = folder.with_name("said.txt")
+        self._said = said or folder.with_name("said.txt")
 
     def begin(self, *words: str) -> "Search":
         """Start a command; do not wait for it."""

@@ -13,6 +13,7 @@ from engine_runs import SPACE, Search, outcome_of
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from small_disk import small_disk
 
 pytestmark = pytest.mark.engine
 
@@ -164,3 +165,21 @@ def test_a_run_whose_store_has_moved_goes_on_once_it_is_named_and_trains_nothing
     assert len(ran) == len(set(ran))  # no key twice: nothing was trained again
     assert moved.state().runs[-1].store == str(tmp_path / "elsewhere")
     assert json.loads(moved.paths.run.read_text())["folder"] == str(tmp_path)
+
+
+def test_a_run_folder_that_fills_up_ends_in_a_sentence_and_goes_on_once_there_is_room(
+    space: Path, unbroken: Search, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        search = Search(disk.folder / "run", tmp_path / "store", tmp_path / "said.txt")
+        search.search(space, *ONE).wait_for(lambda state: len(state.ends) == 1)
+        disk.fill()
+        code, said = search.end()
+        assert code == 1, said
+        assert "Traceback" not in said
+        assert "run: the disk is full (No space left on device); what the ledger says" in said
+        assert "make room there, then go on with: dmtsearch resume" in said
+        disk.clear()
+        code, said = search.resume(*ONE).end()
+        assert code == 0, said
+        check_equal(search, unbroken)
