@@ -22,6 +22,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("", _COMMAND.sub("", text))
 
 
+def escaped_json(text: str) -> str:
+    """Return JSON `text` with control characters escaped in its strings, so that none is lost."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
 def printable_line(text: str) -> str:
     """Return `text` on one line: as `printable`, and runs of white space are one space."""
     return " ".join(printable(text).split())

@@ -11,7 +11,7 @@ from rich.text import Text
 from dmtsearch.cli.fitted import FittedTable, wrap_words
 from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError, ProblemsError
-from dmtsearch.printable import printable
+from dmtsearch.printable import escaped_json, printable
 
 _LABEL = re.compile(r" *(?:\S+ {2,}|- )")
 MOST_HANG = 20
@@ -56,7 +56,7 @@ def _hang(line: str) -> int:
 def print_json(value: Any) -> None:
     """Print facts for another program."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    print_whole(text)
+    print_whole(escaped_json(text))
 
 
 def refuse(error: DmtSearchError) -> None:

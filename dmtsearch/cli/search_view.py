@@ -8,6 +8,7 @@ from rich.text import Text
 
 from dmtsearch.cli.fitted import FittedTable, wrap_words
 from dmtsearch.cli.output import table
+from dmtsearch.printable import printable
 from dmtsearch.search.live import LiveState, View
 from dmtsearch.search.plain import PlainLines, describe
 
@@ -43,7 +44,7 @@ class LiveSearch:
     def tell(self, text: str) -> None:
         """Print a line above the table."""
         out = self._live.console if self._live is not None else Console(highlight=False)
-        for line in wrap_words(text, out.width, 2):
+        for line in wrap_words(printable(text), out.width, 2):
             out.print(Text(line), soft_wrap=True)
 
     def end(self) -> None:
@@ -76,7 +77,7 @@ def stage_table(state: LiveState) -> FittedTable:
 
 
 def _foot(state: LiveState, room: int) -> Text:
-    return Text("\n".join(wrap_words(describe(state), room, 2)))
+    return Text("\n".join(wrap_words(printable(describe(state)), room, 2)))
 
 
 def make_view() -> View:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from dmtsearch.cli.output import console, count, duration, percent, say, table
 from dmtsearch.deploy.training import Watch
+from dmtsearch.printable import printable
 from dmtsearch.training.job import StageJob
 from dmtsearch.training.obtain import StageResult
 from dmtsearch.training.plan import Plan
@@ -141,7 +142,7 @@ class LiveView(PlainView):
         self.tell("stopping at the end of this epoch (Ctrl-C again stops at once) ...")
 
     def tell(self, text: str) -> None:
-        self._live.console.print(Text(text))
+        self._live.console.print(Text(printable(text)))
 
     def begin(self, plan: Plan, jobs: Sequence[StageJob]) -> None:
         self._clock.begin(plan)

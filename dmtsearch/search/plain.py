@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TextIO
 
+from ..printable import printable
 from .live import Best, LiveState
 
 LINE_EVERY_S = 10.0
@@ -50,7 +51,7 @@ class PlainLines:
     def tell(self, text: str) -> None:
         """Write a line now."""
         stream = self._stream or sys.stdout
-        stream.write(text + "\n")
+        stream.write(printable(text) + "\n")
         stream.flush()
 
 

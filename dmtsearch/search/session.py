@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from ..printable import printable
 from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
@@ -218,4 +219,4 @@ def shown(view: View, stream: TextIO) -> Iterator[None]:
 
 
 def _log(log: TextIO, text: str) -> None:
-    log.write(text.rstrip() + "\n")
+    log.write(printable(text).rstrip() + "\n")

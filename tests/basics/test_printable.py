@@ -5,7 +5,7 @@ import json
 import pytest
 from fuzzing import mutate
 
-from dmtsearch.printable import printable, printable_line
+from dmtsearch.printable import escaped_json, printable, printable_line
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,14 @@ from dmtsearch.printable import printable, printable_line
 def test_control_characters_are_not_printed(text: str, shown: str) -> None:
     assert printable(text) == shown
     shown.encode()
+
+
+def test_json_keeps_control_characters_as_escapes() -> None:
+    value = {"a\x1b": "\x9b2J\n\ud800\u202e", "größe": 1}
+    text = escaped_json(json.dumps(value, ensure_ascii=False))
+    assert json.loads(text) == value
+    assert printable(text) == text
+    assert "größe" in text
 
 
 def test_a_line_has_no_newline() -> None:

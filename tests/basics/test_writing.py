@@ -37,9 +37,7 @@ def test_no_half_bundle_is_left_where_the_disk_is_full(disk: SmallDisk) -> None:
         r"the store: make room there, then give the same command again: nothing is trained again"
     )
     with pytest.raises(OutputError, match=words):
-        write_bundle(
-            out, model=b"x" * (2 << 20), schedule="x", info={}, history=[], samples=b"x"
-        )
+        write_bundle(out, model=b"x" * (2 << 20), schedule="x", info={}, history=[], samples=b"x")
     assert list(out.iterdir()) == []
 
 

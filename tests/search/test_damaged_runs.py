@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,14 @@ from damaged_runs import damage, made_run
 from mind import FakeArm, prepare
 
 from dmtsearch.cli.search_view import stage_table
+from dmtsearch.cli.searching import status as command
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.report.answer import answer
 from dmtsearch.report.reading import read_run as read_report
 from dmtsearch.report.summary import summarize
 from dmtsearch.search.folder import held, read_run
 from dmtsearch.search.paths import RunPaths
-from dmtsearch.search.plain import describe, describe_state
+from dmtsearch.search.plain import PlainLines, describe, describe_state
 from dmtsearch.search.proposer import Proposer
 from dmtsearch.search.status import read_status
 
@@ -130,6 +132,23 @@ def test_a_foreign_live_file_is_named_and_the_ledger_counted_in_its_place(
     assert found.live.trials["done"] == 4
     (note,) = found.notes
     assert "live.json: not a driver's last word (running.0.name: " in note
+
+
+def test_what_status_prints_of_a_run_moves_no_cursor(
+    copied: RunPaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = "\\u001b[2Jbad\\u009b31m \\u202e"
+    text = copied.ledger.read_text().replace('"status": "done"', '"status": "failed"')
+    copied.ledger.write_text(text.replace('"reason": null', f'"reason": "{odd}"'))
+    command(copied.root, json=False)
+    command(copied.root, json=True)
+    said = capsys.readouterr().out
+    assert "bad" in said
+    assert "\\u001b[2Jbad" in said  # JSON loses nothing
+    assert not any(character in said for character in "\x1b\x9b\u202e")
+    stream = StringIO()
+    PlainLines(stream).tell("\x1b[31ma stage\x07")
+    assert stream.getvalue() == "a stage\n"
 
 
 @pytest.mark.parametrize("name", ["ledger.jsonl", "live.json", "run.json", ".lock", "trials.csv"])
