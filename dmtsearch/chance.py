@@ -1,8 +1,9 @@
 """One generator for each use of chance, so that no use disturbs another.
 
-A seed is made from (seed, use, epoch, index) alone (GRAMMAR.md section 5): never from a stage's
-name, source, hints or number of epochs. So the same model starts from the same weights and sees
-the same order of samples in every arm of a seed, and an interrupted run goes on as if unbroken.
+A seed is made from (seed, use, epoch, index) alone: never from a stage's name, source, hints or
+number of epochs (docs/schedule.md, "Keys and chance"). So the same model starts from the same
+weights and sees the same order of samples in every arm of a seed, and an interrupted run goes on
+as if unbroken.
 """
 
 import hashlib

@@ -42,7 +42,7 @@ def build_model(
     for it is not read.
 
     Args:
-        spec: A model as in GRAMMAR.md section 3, its `size` resolved.
+        spec: A model as in docs/schedule.md, its `size` resolved.
         in_shape: What the net reads, without the batch: [C, H, W] or [features].
         num_classes: Classes of the data.
         seed: A derived seed (`derive_seed(seed, "init")`).

@@ -16,10 +16,10 @@ def canonical_model(spec: Mapping[str, Any]) -> dict[str, Any]:
     how its model was written. `input` is left out: it is no part of the net.
 
     Args:
-        spec: A model as in GRAMMAR.md section 3, its `size` resolved.
+        spec: A model as in docs/schedule.md, its `size` resolved.
 
     Raises:
-        ModelError: The specification is not one of GRAMMAR.md section 3.
+        ModelError: The specification is not one of docs/schedule.md.
     """
     shape, form = shape_of(spec), form_of(spec)
     found: dict[str, Any]

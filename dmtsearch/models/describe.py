@@ -12,7 +12,7 @@ def describe_model(spec: Mapping[str, Any]) -> str:
     """Return a short text like `plain 64-128-256-512, 2 convs a block`; builds nothing.
 
     Raises:
-        ModelError: The specification is not one of GRAMMAR.md section 3.
+        ModelError: The specification is not one of docs/schedule.md.
     """
     form = form_of(spec)
     words = [_body(spec, form)]

@@ -1,4 +1,4 @@
-"""Nets of the literature by name, to the parameter (GRAMMAR.md section 3, SCIENCE.md)."""
+"""Nets of the literature by name, to the parameter."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Reading a model's specification (GRAMMAR.md section 3): plain data in, a checked form out."""
+"""Reading a model's specification (docs/schedule.md): plain data in, a checked form out."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

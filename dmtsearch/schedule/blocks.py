@@ -1,4 +1,7 @@
-"""The blocks of a stage as a user writes them (GRAMMAR.md sections 2 and 3)."""
+"""The blocks of a stage as a user writes them.
+
+The line under a field is its description in the JSON Schema and its row in docs/schedule.md.
+"""
 
 from typing import Annotated, Any, Literal
 

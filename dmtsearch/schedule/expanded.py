@@ -32,7 +32,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Soft:
-    """The loss towards the sources' softened outputs; `weight` is a of GRAMMAR.md section 1."""
+    """The loss towards the sources' softened outputs; `weight` is a of docs/schedule.md."""
 
     temperature: float = 4.0
     weight: float = 0.5
@@ -142,7 +142,7 @@ class Stage:
     Attributes:
         name: Its name; of a copy, NAME_1, NAME_2, ...
         path: Document path of the stage as declared: `stages.assistant`; no part of equality.
-        model: Plain data as in GRAMMAR.md section 3, defaults filled in; a relative `size` is
+        model: Plain data as in docs/schedule.md, defaults filled in; a relative `size` is
             {"at": s, "between": [start, end]}, an absolute one {"params": N}.
         sources: What it learns from; () from labels alone.
         init: The stage from whose weights it goes on, or None.

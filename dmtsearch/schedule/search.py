@@ -1,4 +1,4 @@
-"""The `search:` block of a search space (DESIGN.md section 3, GRAMMAR.md section 4)."""
+"""The `search:` block of a search space: its fields, with their doc lines."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,7 @@
-"""A schedule as a user writes it: stages, data, and the whole (GRAMMAR.md section 2)."""
+"""A schedule as a user writes it: stages, data, and the whole.
+
+The line under a field is its description in the JSON Schema and its row in docs/schedule.md.
+"""
 
 from typing import Annotated, Any, Literal
 

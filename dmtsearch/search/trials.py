@@ -108,7 +108,7 @@ class ArmLike(Protocol):
     """A control arm (`dmtsearch.space.arms`), one for each of its seeds.
 
     Attributes:
-        name: As in DESIGN.md section 6.3.
+        name: As in `RECIPES` of the space room.
         schedule: What it runs; None where the space cannot have it.
         seed: In place of the schedule's own.
         reason_missing: Why the space cannot have it, else None.

@@ -1,4 +1,4 @@
-"""Control arms: what every search runs for comparison, made from one schedule S (DESIGN.md 6.3).
+"""Control arms: what every search runs for comparison, made from one schedule S.
 
 M is S's delivered model, E its epochs with the hint phase, C the schedule's cold cost. All arms
 use S's data, M's optimizer and M's `keep`. An arm that S cannot have is named with the reason.
@@ -22,7 +22,7 @@ class Arm:
     """A control arm, one for each of its seeds.
 
     Attributes:
-        name: As in DESIGN.md section 6.3.
+        name: As in `RECIPES`; docs/schedule.md says what each is.
         schedule: What it runs; None where S cannot have it. Of a replicate, every stage but the
             delivered one keeps S's seed, so that all share one first model.
         seed: Of the delivered stage.

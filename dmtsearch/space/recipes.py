@@ -1,4 +1,4 @@
-"""How each control arm is made from a schedule S: the rows of DESIGN.md's table 6.3.
+"""How each control arm is made from a schedule S (docs/schedule.md, "Control arms").
 
 M is S's delivered model, E its epochs with the hint phase, C the schedule's cold cost.
 """

@@ -3,7 +3,7 @@
     N_train x (3 M epochs + 3 M_hint hint_epochs + sum over sources of M_source passes)
 
 A training step counts as three forward passes (forward, and backward at twice its cost).
-Source: GRAMMAR.md section 5, which leaves selectors open: `selector_cost` is ours.
+Both formulas: docs/schedule.md, "Cold cost".
 """
 
 import math

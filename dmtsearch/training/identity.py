@@ -1,8 +1,8 @@
 """What a stage's result depends on, as plain data: the pre-images of keys.
 
-Only what the *resolved* stage reads (GRAMMAR.md section 5): names are gone, sizes are widths,
-sources are their keys, and fields without effect are dropped. Two stages of one meaning have one
-key, whatever they are called and however they are written.
+Only what the *resolved* stage reads (docs/schedule.md, "Keys and chance"): names are gone, sizes
+are widths, sources are their keys, and fields without effect are dropped. Two stages of one
+meaning have one key, whatever they are called and however they are written.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The loss of a batch, as GRAMMAR.md section 1 writes it, from losses that know no schedule.
+"""The loss of a batch (docs/schedule.md), from losses that know no schedule.
 
     L = h CE(student, label) + sum over sources of a T^2 KL(source || student)
         + sum over hint pairs of v MSE(adapter(student tap), source tap)
@@ -195,7 +195,7 @@ class TrainObjective:
             return targets.placebo_weights[batch.positions]
         if targets.merit is None:
             return targets.soft.weight
-        # With several sources, the first one's correctness counts (GRAMMAR.md section 2).
+        # With several sources, the first one's correctness counts.
         logits = outputs[0].logits
         assert logits is not None
         return merit_of(targets.soft, targets.merit, logits, batch.labels)

@@ -72,7 +72,7 @@ class ResolvedStage:
         return self.stage.name
 
     def cost(self, num_train: int) -> int:
-        """Cold cost in sample-MACs for all its epochs (GRAMMAR.md section 5).
+        """Cold cost in sample-MACs for all its epochs (docs/schedule.md, "Cold cost").
 
         A selector's does not depend on `num_train` (see `selector_cost`); it is 0 while the size
         of its split is not known.

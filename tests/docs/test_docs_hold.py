@@ -122,6 +122,21 @@ def test_every_name_of_the_code_that_is_named_is_there(page, source):
             assert hasattr(dmtsearch, text.split(".")[1].split("(")[0]), text
 
 
+def test_no_comment_cites_a_page_or_a_section_that_is_not_there():
+    files = [path for room in ("dmtsearch", "tests", "benchmarks") for path in _python(room)]
+    for path in files:
+        text = path.read_text()
+        for cited in re.findall(r"\b(?:docs/\w+|[A-Z]{4,})\.md\b", text):
+            assert (ROOT / cited).exists(), f"{path.relative_to(ROOT)} cites {cited}"
+        for cited, section in re.findall(r'(docs/\w+\.md), "([^"]+)"', " ".join(text.split())):
+            headings = re.findall(r"^#+ (.*)$", (ROOT / cited).read_text(), re.MULTILINE)
+            assert section in headings, f"{path.relative_to(ROOT)} cites {cited}, {section!r}"
+
+
+def _python(room):
+    return sorted((ROOT / room).rglob("*.py"))
+
+
 # -- fields -------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Every row of SCIENCE.md's tables, to the parameter."""
+"""Nets of the literature, to the parameter."""
 
 import pytest
 

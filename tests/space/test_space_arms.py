@@ -1,4 +1,4 @@
-"""Control arms: each row of DESIGN.md's table 6.3, made from a space's anchor."""
+"""Control arms: each row of `RECIPES`, made from a space's anchor."""
 
 from dataclasses import replace
 from pathlib import Path

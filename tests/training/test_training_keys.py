@@ -1,4 +1,4 @@
-"""Keys: one meaning, one key; whatever changes a result changes it (GRAMMAR.md section 5)."""
+"""Keys: one meaning, one key; whatever changes a result changes it."""
 
 from dataclasses import fields, replace
 

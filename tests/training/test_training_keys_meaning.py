@@ -1,4 +1,4 @@
-"""One meaning, one key: however a schedule is written (GRAMMAR.md section 5)."""
+"""One meaning, one key: however a schedule is written."""
 
 import copy
 

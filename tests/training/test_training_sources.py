@@ -1,4 +1,4 @@
-"""The traps of SCIENCE.md section 3 around sources: mode, order, hooks, memory."""
+"""The traps around sources (docs/science.md): mode, order, hooks, memory."""
 
 import gc
 import weakref

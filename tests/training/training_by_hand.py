@@ -1,7 +1,7 @@
 """A second implementation of a stage, bare: plain torch, nothing of ours but the data's tensors.
 
-Written from GRAMMAR.md section 1 (the loss) and section 5 (chance), to be compared with what the
-stage gives.
+It follows docs/schedule.md (the loss; keys and chance), and is compared with what the stage
+gives.
 """
 
 import copy
