@@ -98,6 +98,33 @@ class DamagedError(StoreError):
         )
 
 
+class SourceMissingError(StoreError):
+    """A stored result that a stage begins with is gone, or damaged; it can be made again.
+
+    Args:
+        name: Of the stage that made it.
+        key: The object's key.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, name: str, key: str, reason: str) -> None:
+        super().__init__(name, key, reason)
+        self.name, self.key, self.reason = name, key, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: its stored result {self.key[:12]} {self.reason}; a stage that begins "
+            "with it cannot run. The same command again makes it anew"
+        )
+
+
+class SearchStoppedError(DmtSearchError):
+    """A fault of the machine stopped a search; its unfinished trials can be resumed.
+
+    No schedule is to blame: no trial has failed because of it.
+    """
+
+
 class BundleError(DmtSearchError):
     """A folder is not a model bundle, is damaged, or holds something else."""
 

@@ -3,14 +3,18 @@
 Stage tasks are its children, so that a trial that is stopped takes no shared stage with it.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from .crashes import read_end
 from .desk import Desk
+from .faults import failed_outcome, lost_outcome
 from .orders import NAMESPACE, Needs, StageOrder, StageOutcome
 from .slots import Node
 from .stage_task import Perform, StageSetting, run_stage
@@ -18,10 +22,10 @@ from .stage_task import Perform, StageSetting, run_stage
 if TYPE_CHECKING:  # every coordinator imports this module, and needs no store
     from ..store import Store
 
+ASK_NODE_S = 20.0
+"""A node is asked how a process of it ended for at most so long; it may be gone too."""
 MAX_PENDING = 10_000
 """Calls that may wait at once: each trial has one a stage, and one that follows."""
-RETRIES = 3
-"""A stage's task is started again so often when its process dies."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,31 @@ class Broker(Desk):
         fresh = order.needs.gpu > 0 and any(node.gpu > 1 for node in self._stages.slots.nodes)
         task = (self._fresh_task if fresh else self._task).options(
             name=f"stage {order.request.name}",
-            max_retries=RETRIES,
+            max_retries=0,  # the desk tries again: it knows a crash from a kill
             **ray_options(order.needs, self._stages.slots.nodes),
         )
-        result: StageOutcome = await task.remote(
-            order, attempt, self._me, setting.store, setting.stage, setting.perform
-        )
+        call = task.remote(order, attempt, self._me, setting.store, setting.stage, setting.perform)
+        try:
+            result: StageOutcome = await call
+        except ray.exceptions.RayTaskError as error:  # it could not even begin
+            return failed_outcome(error, order.request.name)
+        except ray.exceptions.RayError as error:
+            return lost_outcome(order.request.name, error, await self._read_end(attempt))
         return result
+
+    async def _read_end(self, attempt: str) -> str | None:
+        """How a lost process ended itself, where it did: from the machine on which it ran."""
+        found = read_end(attempt)
+        if found is not None or len(self._stages.slots.nodes) < 2:
+            return found
+        for node in self._stages.slots.nodes:
+            there = NodeAffinitySchedulingStrategy(node.name, soft=False)
+            task = ray.remote(read_end).options(num_cpus=0, scheduling_strategy=there)
+            with suppress(ray.exceptions.RayError, TimeoutError, asyncio.TimeoutError):
+                found = await asyncio.wait_for(task.remote(attempt), ASK_NODE_S)
+            if found is not None:
+                return found
+        return None
 
 
 def ray_options(needs: Needs, nodes: Sequence[Node]) -> dict[str, Any]:

@@ -2,15 +2,20 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .leftovers import reaped
 from .settings import LOCAL, advise_own_ray, connected
 
 STARTS = 2
 """A private Ray that does not come up on a busy machine is started once more."""
+QUIET_S = 10.0
+"""A cluster that has been silent for so long is looked at more closely."""
 OBJECT_STORE_BYTES = 256 << 20
 """Of a private Ray: nothing large goes through it, weights lie in the store."""
 
@@ -42,11 +47,65 @@ def ray_at(address: str, *, num_cpus: int | None = None) -> Iterator[None]:
                 ray.shutdown()  # what has started of it
             if address != LOCAL or attempt + 1 == STARTS:
                 raise UsageError(_advice(address, error)) from error
-    try:
-        yield
-    finally:
-        with suppress(Exception):  # the search has ended; what Ray says now helps nobody
-            ray.shutdown()
+    with ExitStack() as stack:
+        if address == LOCAL:
+            _OWN[:] = [session_folder()]
+            stack.callback(_OWN.clear)
+            stack.enter_context(reaped(session_folder()))
+        try:
+            yield
+        finally:
+            with suppress(Exception):  # the search has ended; what Ray says now helps nobody
+                ray.shutdown()
+
+
+_OWN: list[Path] = []
+"""The session of the private Ray that this process has started."""
+
+
+def own_session() -> Path | None:
+    """Folder of this process's private Ray; None where Ray is a cluster's, or a notebook's."""
+    return _OWN[0] if _OWN else None
+
+
+def session_folder() -> Path:
+    """Of the Ray that this process is connected to."""
+    return Path(_node().get_session_dir_path())
+
+
+def lost_part(silent_s: float) -> str | None:
+    """Which process of Ray's on this machine has ended under the search, if one has.
+
+    Asks nothing of Ray, which answers nobody by then: it looks at the processes of a private Ray,
+    and at the socket of a cluster's raylet.
+
+    Args:
+        silent_s: Seconds since the cluster was heard; one that answers is not looked at.
+    """
+    node = _node()
+    if own_session() is not None:
+        dead = {kind for kind, _ in node.dead_processes()}
+        return next((name for kind, name in _PARTS.items() if kind in dead), None)
+    if silent_s < QUIET_S:
+        return None
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as there:
+        there.settimeout(1.0)
+        try:
+            there.connect(node.raylet_socket_name)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return _PARTS["raylet"]
+        except OSError:
+            return None
+    return None
+
+
+_PARTS = {"raylet": "the raylet of this machine", "gcs_server": "its head (gcs_server)"}
+
+
+def _node() -> Any:
+    from ray._private import worker
+
+    return worker._global_node
 
 
 def _connect(address: str, num_cpus: int | None) -> None:

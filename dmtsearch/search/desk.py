@@ -10,6 +10,7 @@ from typing import Any
 
 from .dispatcher import Dispatcher, Launch, Look, Shelf
 from .entry import Entry, happens
+from .faults import PAUSES_S
 from .orders import Answer, StageOrder, TrialOrders
 
 GRACE_S = 10.0
@@ -42,6 +43,7 @@ class Desk:
         first: int,
         grace_s: float = GRACE_S,
         barrier_s: float = BARRIER_S,
+        pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
         self.life = uuid.uuid4().hex
         self._grace_s, self._barrier_s = grace_s, barrier_s
@@ -50,7 +52,9 @@ class Desk:
         self._plans: dict[int, asyncio.Future[TrialOrders]] = {}
         self._released: set[int] = set()
         self._early: dict[tuple[int, str], Entry] = {}
-        self._stages = Dispatcher(shelf, launch, look, grace_s=grace_s)
+        self._stages = Dispatcher(
+            shelf, launch, look, self._find_order, grace_s=grace_s, pauses_s=pauses_s
+        )
 
     # -- what coordinators ask ----------------------------------------------------------------
 
@@ -186,6 +190,10 @@ class Desk:
                 entry.leave(trial, at_once=at_once)
         self._stages.wake()
 
+    async def forget(self, keys: Iterable[str]) -> None:
+        """These objects are gone from the store: whoever asks for their stages gets new ones."""
+        self._stages.forget(keys)
+
     async def drain(self) -> None:
         """Answer every pending call `interrupted`; stages stop at the end of their epoch."""
         self._together.set()
@@ -216,6 +224,16 @@ class Desk:
             "running": [entry.view() for entry in entries if entry.running],
             "waiting": [entry.request.name for entry in entries if entry.queued],
         }
+
+    def _find_order(self, key: str, trials: frozenset[int]) -> StageOrder | None:
+        """The stage of some trials that makes an object: its result, or one of its snapshots."""
+        for trial in trials:
+            plan = self._plans.get(trial)
+            if plan is not None and plan.done():
+                for order in plan.result().orders:
+                    if key == order.key or key in order.snapshots:
+                        return order
+        return None
 
     def _plan(self, trial: int) -> "asyncio.Future[TrialOrders]":
         if trial not in self._plans:

@@ -3,23 +3,28 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
 from .entry import Entry
+from .faults import PAUSES_S, SAME_TWICE, STARTS, store_outcome
 from .orders import Answer, StageEvent, StageOrder, StageOutcome
 from .slots import Node, Slots
 
 INFEASIBLE_S = 5.0
 """A stage that fits no node waits so long for one to join before it fails."""
+LOST_NODE_S = 30.0
+"""One that fitted a node which has gone waits so long for another."""
 PATIENCE_S = 60.0
 """Once the first in the queue has waited so long, nothing overtakes it."""
 NODES_EVERY_S = 5.0
 
 Launch = Callable[[StageOrder, str], Awaitable[StageOutcome]]
 Look = Callable[[], Sequence[Node]]
+FindOrder = Callable[[str, frozenset[int]], StageOrder | None]
+"""The order that makes a stored object, from those of some trials; None where there is none."""
 
 
 class StoredRecord(Protocol):
@@ -50,11 +55,23 @@ class Dispatcher:
         shelf: The store.
         launch: Starts a stage's task; called with the order and the attempt's id.
         look: The cluster's nodes now; blocks, so it is called in a thread.
+        find_order: Finds how an object is made that a stage does not find in the store.
         grace_s: A stage whose waiters were lost runs on for so long.
+        pauses_s: Before the second start of a stage that met a fault, and before the third.
     """
 
-    def __init__(self, shelf: Shelf, launch: Launch, look: Look, *, grace_s: float) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        launch: Launch,
+        look: Look,
+        find_order: FindOrder,
+        *,
+        grace_s: float,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
         self._shelf, self._launch, self._look = shelf, launch, look
+        self._find_order, self._pauses_s = find_order, pauses_s
         self._grace_s = grace_s
         self.entries: dict[str, Entry] = {}
         self.events: list[StageEvent] = []
@@ -72,6 +89,11 @@ class Dispatcher:
         """The answer of a stage that has ended well, with all its snapshots."""
         answer, snapshots = self._done.get(order.key, (None, frozenset()))
         return answer if snapshots.issuperset(order.snapshots) else None
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """These objects are gone from the store: their stages are made again when asked for."""
+        for key in keys:
+            self._done.pop(key, None)
 
     def join(self, trial: int, order: StageOrder, *, watched: bool) -> Entry:
         """Let a trial wait for a stage, which is begun if nobody has asked for it."""
@@ -102,12 +124,10 @@ class Dispatcher:
         try:
             found = await asyncio.to_thread(self._find, entry.order)
         except Exception as error:
-            self._end(entry, StageOutcome("failed", reason=str(error)))
+            await self._go_on(entry, store_outcome(error))
             return
         if found is None:
-            entry.queued = True
-            entry.since = time.monotonic()
-            self._wake.set()
+            self._queue(entry)
         else:
             self._end(entry, found)
 
@@ -115,7 +135,8 @@ class Dispatcher:
         found = self._shelf.get(order.key, verify=True, on_damage=self.notes.append)
         if found is None or found.failed:
             return None  # the stage's task puts a stored failure into words
-        if any(self._shelf.get(key) is None for key in order.snapshots):
+        note = self.notes.append
+        if any(self._shelf.get(key, on_damage=note) is None for key in order.snapshots):
             return None
         return StageOutcome("done", record=found.record, reused=True)
 
@@ -147,23 +168,35 @@ class Dispatcher:
         for entry in sorted(waiting, key=Entry.rank):
             waited = time.monotonic() - entry.since
             if not self.slots.could_hold(entry.order.needs):
-                if waited > INFEASIBLE_S:
-                    reason = (
-                        f"stage {entry.request.name!r} asks for {entry.order.needs}, but "
-                        f"{self.slots.largest()}; lower its `resources`"
-                    )
-                    self._end(entry, StageOutcome("failed", reason=reason))
+                self._refuse_oversized(entry, waited)
             elif self.slots.take(entry.key, entry.order.needs):
                 entry.queued, entry.running, entry.attempt = False, True, uuid.uuid4().hex
                 self._spawn(self._run(entry))
             elif waited > PATIENCE_S:
                 break
 
+    def _refuse_oversized(self, entry: Entry, waited: float) -> None:
+        """End a stage that fits no node, once none has joined for a while."""
+        needs, name = entry.order.needs, entry.request.name
+        if self.slots.once_held(needs):
+            if waited > LOST_NODE_S:
+                reason = (
+                    f"the node that could run stage {name!r} ({needs}) has left the cluster, and "
+                    f"{self.slots.largest()}"
+                )
+                self._give_up(entry, reason)
+        elif waited > INFEASIBLE_S:
+            reason = (
+                f"stage {name!r} asks for {needs}, but {self.slots.largest()}; lower its "
+                "`resources`"
+            )
+            self._end(entry, StageOutcome("failed", reason=reason, certain=True))
+
     async def _run(self, entry: Entry) -> None:
         try:
             outcome = await self._launch(entry.order, entry.attempt)
         except Exception as error:
-            outcome = StageOutcome("failed", reason=str(error) or type(error).__name__)
+            outcome = store_outcome(error)
         self.slots.free(entry.key)
         entry.running = False
         if outcome.status == "stopped" and entry.waiters:
@@ -172,10 +205,60 @@ class Dispatcher:
             if self.draining:
                 self.entries.pop(entry.key, None)
             else:
-                entry.queued, entry.since = True, time.monotonic()
+                self._queue(entry)
+        elif outcome.status == "failed":
+            await self._go_on(entry, outcome)
         else:
             self._end(entry, outcome)
         self._wake.set()
+
+    def _queue(self, entry: Entry) -> None:
+        entry.queued, entry.since = True, time.monotonic()
+        self._wake.set()
+
+    async def _go_on(self, entry: Entry, outcome: StageOutcome) -> None:
+        """End a stage by an answer; try it again after a fault, and give up where none helps."""
+        if outcome.trace:
+            self.notes.append(outcome.trace)
+            outcome = replace(outcome, trace=None)
+        entry.faults.append(outcome.cause)
+        if outcome.certain or (outcome.cause and entry.faults.count(outcome.cause) >= SAME_TWICE):
+            self._end(entry, replace(outcome, certain=True))
+            return
+        reason = outcome.reason or "no reason is known"
+        if self.draining or entry.unwanted(self._grace_s):
+            self.entries.pop(entry.key, None)
+            entry.settle(Answer("interrupted"))
+        elif not outcome.again or len(entry.faults) >= STARTS:
+            self._give_up(entry, reason)
+        else:
+            self.notes.append(f"{reason}; trying again")
+            sources = await self._make_again(entry, outcome.missing)
+            if sources is not None:
+                self._give_up(entry, sources.reason, status=sources.status)
+                return
+            await asyncio.sleep(self._pauses_s[len(entry.faults) - 1])
+            if self.entries.get(entry.key) is entry:  # not drained meanwhile
+                self._queue(entry)
+
+    async def _make_again(self, entry: Entry, keys: Iterable[str]) -> Answer | None:
+        """Make objects that a stage did not find; an answer where that does not end well."""
+        for key in keys:
+            order = self._find_order(key, frozenset({*entry.waiters, entry.asked_by}))
+            if order is None:
+                continue  # a restarted broker: the driver gives it the orders in a moment
+            self.forget([order.key])
+            for trial in entry.waiters or {entry.asked_by}:
+                made = self.join(trial, order, watched=False)
+            answer = await asyncio.shield(made.answer)
+            if answer.status != "done":
+                return answer
+        return None
+
+    def _give_up(self, entry: Entry, reason: str | None, *, status: str = "fault") -> None:
+        """Answer all who wait that a stage is not to be had; the ledger hears nothing of it."""
+        self.entries.pop(entry.key, None)
+        entry.settle(Answer(status, reason=reason))
 
     def _end(self, entry: Entry, outcome: StageOutcome) -> None:
         self.entries.pop(entry.key, None)

@@ -1,11 +1,13 @@
 """The driver: answers Tune's questions from the proposer, keeps the books, drains at the end."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ray
 
+from ..errors import SearchStoppedError
 from ..store import Store
 from .ledger import RunState
 from .live import Watching
@@ -19,6 +21,8 @@ TICK_S = 0.5
 SOON_S = 0.05
 """Between two events of Tune's, the broker's answer is waited for so long; else it comes later."""
 ANSWERED_S = 30.0
+TRIES = 3
+"""A trial is given to Tune so often when it is lost there, before the search stops."""
 DRAINED_S = 5.0
 """Stages that were told to stop may take so long to reach the end of their epoch."""
 
@@ -71,17 +75,23 @@ class SearchDriver:
         self._stop_asked, self._watching = stop_asked, watching
         self._book = StageBook(mind.record, mind.state.stages, store, run)
         self._live: dict[str, tuple[TrialPlan, TrialOrders]] = {}
+        self._again: deque[tuple[TrialPlan, TrialOrders]] = deque()
+        self._tries: dict[int, int] = {}
         self._pruned: dict[int, int] = {}
         self._over: list[int] = []
         self._life, self._after = "", 0
         self._asked: Any = None
         self._running: list[dict[str, Any]] = []
+        self._lost = "a trial was lost"
         self._draining = False
+        self._ray_lost = False
         self._error: BaseException | None = None
         self._last_tick = 0.0
         self.heard = Heard()
         self.reason: str | None = None
         """Why nothing more is proposed: `time`, `interrupted`, `failed`; else the mind knows."""
+        self.fault: str | None = None
+        """What of the machine failed, in words, so that the search stops; no trial is to blame."""
 
     # -- what Tune asks -------------------------------------------------------------------------
 
@@ -90,10 +100,11 @@ class SearchDriver:
         plan = None
         try:
             self.tick()
-            if self._may_propose():
-                plan = self._mind.next()
-            if plan is not None:
+            if self._again and not self._stopping():
+                plan, orders = self._again.popleft()
+            elif self._may_propose() and (plan := self._mind.next()) is not None:
                 orders = make_orders(plan, watched=self._watched)
+            if plan is not None:
                 self._live[tune_id] = (plan, orders)
                 self._broker.give.remote(orders)
                 self._watching.proposed()
@@ -103,12 +114,25 @@ class SearchDriver:
         self._broker.expect.remote(len(self._live))
         return None
 
-    def _may_propose(self) -> bool:
-        if self._error is not None:
+    @property
+    def has_lost_trials(self) -> bool:
+        """Whether trials that Tune lost wait for another go, after it has ended."""
+        return bool(self._again) and not self._stopping()
+
+    def _stopping(self) -> bool:
+        """Whether the search is to stop now, and why."""
+        if self._error is not None or self.fault is not None:
             self.reason = "failed"
         elif self._stop_asked():
             self.reason = "interrupted"
-        elif time.monotonic() > self._deadline:
+        else:
+            return False
+        return True
+
+    def _may_propose(self) -> bool:
+        if self._stopping():
+            return False
+        if time.monotonic() > self._deadline:
             self.reason = "time"
         elif self._time_budget_s is not None:
             self._deadline = min(self._deadline, time.monotonic() + self._time_budget_s)
@@ -128,12 +152,14 @@ class SearchDriver:
             return True
 
     def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None:
-        """A trial is over; `lost` where its coordinator died once too often."""
+        """A trial is over; `lost` where Tune gave it up, since its coordinator had died."""
         if tune_id not in self._live:
             return
         plan, orders = self._live.pop(tune_id)
         try:
             found = self._outcome(plan, orders, outcome)
+            if found is None and self._error is None and not self._stopping():
+                self._try_again(plan, orders)
             if found is not None:
                 self._settle(plan.trial, at_once=not lost)
                 self._book.settle(plan.trial, orders.orders)
@@ -145,7 +171,7 @@ class SearchDriver:
     def _outcome(
         self, plan: TrialPlan, orders: TrialOrders, outcome: Mapping[str, Any] | None
     ) -> TrialOutcome | None:
-        """How a trial ended; None where it was only interrupted."""
+        """How a trial ended; None where it has not: interrupted, lost, or met by a fault."""
         if plan.trial in self._pruned:
             epochs = self._pruned.pop(plan.trial)
             reason = f"its pruner stopped it after {epochs} of {plan.epochs} epochs"
@@ -153,29 +179,60 @@ class SearchDriver:
         if self._error is not None:
             return None
         if outcome is None:
-            reason = "the process that coordinates the trial died again and again"
-            return None if self._draining else TrialOutcome("failed", reason=reason)
+            self._lost = f"the process that coordinates trial {plan.trial} died again and again"
+            return None
         if outcome["status"] == "failed":
             return TrialOutcome("failed", stage=outcome["stage"], reason=outcome["reason"])
+        if outcome["status"] == "fault":
+            self._stop_for(outcome["reason"])
         if outcome["status"] != "done":
             return None
-        stored = self._store.get(orders.delivered.key)
+        key = orders.delivered.key
+        stored = self._store.get(key, on_damage=self._watching.log)
         if stored is None:
-            reason = "its result was removed from the store before it was read"
-            return TrialOutcome("failed", stage=plan.deliver, reason=reason)
+            self._lost = (
+                f"the result of trial {plan.trial} ({key[:12]}) is removed from the store again "
+                "and again before it is read"
+            )
+            self._broker.forget.remote([key])
+            return None
         epochs = stored.record["epochs"]
         return TrialOutcome("done", record=stored.record, stage=plan.deliver, epochs=epochs)
+
+    def _try_again(self, plan: TrialPlan, orders: TrialOrders) -> None:
+        """Give a trial to Tune once more, under the number that it has."""
+        tries = self._tries[plan.trial] = self._tries.get(plan.trial, 1) + 1
+        if tries > TRIES:
+            self._stop_for(self._lost)
+        else:
+            self._watching.log(f"trial {plan.trial} was lost; trying it again")
+            self._again.append((plan, orders))
+
+    def _stop_for(self, fault: str) -> None:
+        """Let nothing more begin: the machine fails. Once the search stops, nothing adds to it."""
+        if not self._draining:
+            self.fault = self.fault or fault
+
+    def lose_ray(self, reason: str) -> None:
+        """Ray has ended under the search; called from another thread."""
+        self._stop_for(reason)
+        self._ray_lost = True
 
     # -- what the broker knows ------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Called all the time: fetch what happened, show it, see whether to stop."""
+        """Called all the time: fetch what happened, show it, see whether to stop.
+
+        Raises:
+            SearchStoppedError: Ray is lost; there is nothing to wait for.
+        """
+        if self._ray_lost:
+            raise SearchStoppedError(self.fault or "Ray is lost")
         if time.monotonic() - self._last_tick < TICK_S:
             return
         self._last_tick = time.monotonic()
         try:
-            if (self._stop_asked() or self._error is not None) and not self._draining:
-                self.reason = self.reason or ("failed" if self._error else "interrupted")
+            if self._stopping() and not self._draining:
                 self._draining = True
                 self._broker.drain.remote()
             self._take_answer(SOON_S)
@@ -206,7 +263,7 @@ class SearchDriver:
         """Ask the broker, unless it has been asked, and take its answer if it comes so soon."""
         if self._asked is None:
             self._asked = self._broker.snapshot.remote(self._life, self._after)
-        ready, _ = ray.wait([self._asked], timeout=wait_s)
+        ready, _ = ray.wait([self._asked], timeout=0 if self._ray_lost else wait_s)
         if not ready:
             return
         self._asked = None

@@ -1,7 +1,6 @@
 """Run a search's trials on a Ray that is there: broker, Tune, the driver between them."""
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +10,17 @@ import ray
 from ray import tune
 
 from ..commands import command_line
-from ..errors import DmtSearchError
+from ..errors import SearchStoppedError
 from ..store import Store
 from .broker import BrokerSetting, look_at_nodes, start_broker
+from .cluster import lost_part, own_session
 from .coordinator import RESOURCES, coordinate
 from .driver import Mind, SearchDriver
+from .leftovers import temporary_folder
 from .live import Watching
 from .orders import Needs
 from .probes import ask_with_ray, refuse_oversized, refuse_unlike_nodes
-from .silence import silence_told
+from .silence import watched_ray
 from .slots import Slots
 from .stage_task import Perform, StageSetting, train_stage, warm_up
 from .tuning import PlanSearcher, PrunerScheduler, Ticker
@@ -41,6 +42,7 @@ class EngineSetting:
         stage: What all stages share.
         perform: Runs a job inside a stage's task.
         warm: Processes that get ready for stages at once.
+        leave: End the process where Ray is lost and does not let go of it: only for commands.
     """
 
     run: str
@@ -49,6 +51,7 @@ class EngineSetting:
     watched: bool = False
     perform: Perform = train_stage
     warm: int = 0
+    leave: bool = False
 
 
 def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
@@ -91,6 +94,7 @@ def run_trials(
         Why it stopped early: `time` or `interrupted`; None where the mind says why.
 
     Raises:
+        SearchStoppedError: A fault of the machine; trials are left unfinished.
         DmtSearchError: What the mind raised, or Tune's own failure.
     """
     name = f"broker-{setting.run}-{time.time_ns():x}"
@@ -112,17 +116,29 @@ def run_trials(
     )
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="dmtsearch-tune-") as folder,
-            silence_told(driver.heard, watching.tell, command_line("resume", watching.folder)),
+            temporary_folder(own_session()) as folder,
+            watched_ray(
+                driver.heard,
+                watching.tell,
+                command_line("resume", watching.folder),
+                lost_part=lost_part,
+                on_loss=driver.lose_ray,
+                leave=setting.leave,
+            ),
         ):
-            _tune(driver, concurrency, folder)
+            _tune(driver, concurrency, f"{folder}/0")
+            rounds = 0
+            while driver.has_lost_trials:  # Tune takes nothing more once it was told the end
+                rounds += 1
+                _tune(driver, concurrency, f"{folder}/{rounds}")
         driver.drained()
         driver.raise_error()
+        if driver.fault is not None:
+            raise SearchStoppedError(driver.fault)
     except ray.exceptions.RayError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise DmtSearchError(
-            f"Ray failed under the search: {lines[-1] if lines else type(error).__name__}; "
-            "finished stages are kept, so `dmtsearch resume` goes on from here"
+        raise SearchStoppedError(
+            f"Ray failed under the search: {lines[-1] if lines else type(error).__name__}"
         ) from error
     finally:
         ray.kill(broker)
@@ -155,10 +171,9 @@ def _tune(driver: SearchDriver, concurrency: int, folder: str) -> None:
         tuner.fit()
     except Exception as error:
         driver.raise_error()
-        raise DmtSearchError(
-            f"Ray Tune ended the search: {error}; finished stages are kept, so `dmtsearch "
-            "resume` goes on from here"
-        ) from error
+        if driver.fault is not None:
+            raise SearchStoppedError(driver.fault) from error
+        raise SearchStoppedError(f"Ray Tune ended the search: {error}") from error
 
 
 def _folder_name(trial: Any) -> str:

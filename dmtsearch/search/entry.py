@@ -35,6 +35,7 @@ class Entry:
         attempt: Id of the running start; another one is told to stop.
         queued, running: At most one of them.
         since: Start of the wait or of the run, monotonic seconds.
+        faults: Of its starts that failed without being an answer: the cause of each, or "".
     """
 
     def __init__(self, order: StageOrder, trial: int) -> None:
@@ -45,6 +46,7 @@ class Entry:
         self.attempt = ""
         self.queued = self.running = False
         self.since = time.monotonic()
+        self.faults: list[str] = []
         self.history: Rows = ()
         self.phase: tuple[str, int, int] = ("", 0, 0)
         self._path_cost = order.path_cost

@@ -137,7 +137,10 @@ class StageOutcome:
         reused: Whether the store had it when the task looked.
         reason: Why it failed, for a person.
         trace: Where an unexpected error came from, for the log.
-        certain: Whether the same stage would fail again.
+        certain: Whether the failure is an answer about the stage: it would fail again anywhere.
+        again: Whether another start may help where it is not.
+        missing: Keys of stored objects that must be made anew before.
+        cause: Kind and place of an unexpected end: the same one twice is an answer.
     """
 
     status: str
@@ -147,6 +150,9 @@ class StageOutcome:
     reason: str | None = None
     trace: str | None = None
     certain: bool = False
+    again: bool = True
+    missing: tuple[str, ...] = ()
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,9 +160,10 @@ class Answer:
     """What the broker answers to a request.
 
     Attributes:
-        status: `done`, `failed` or `interrupted` (the search is ending, or nobody needs it).
+        status: `done`, `failed` (an answer about the stage), `fault` (of the machine: the search
+            is to stop) or `interrupted` (the search is ending, or nobody needs it).
         record: Of the finished stage.
-        reason: Why it failed.
+        reason: Why it failed, or what the fault is.
     """
 
     status: str

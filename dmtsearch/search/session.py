@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from ..commands import command_line
+from ..errors import DmtSearchError, SearchStoppedError, StoreError
 from ..printable import printable
 from ..schedule import Schedule, expand
 from ..space import Space
@@ -152,21 +154,39 @@ class Session:
                     stage=self._stage_setting(anchor),
                     time_budget_s=time_budget_s,
                     watched=self._is_pruned(),
+                    leave=leave,
                     warm=min(concurrency, slots.count(wants[expand(anchor).deliver]), MOST_WARM),
                 )
                 self._view.tell(f"starting worker processes for {concurrency} trials at once ...")
                 # Ray has set handlers of its own by now; ours come last.
                 with interrupts(lambda: self._view.tell("stopping ..."), leave=leave) as stop:
-                    reason = run_trials(
-                        setting,
-                        mind,
-                        self._store,
-                        concurrency=concurrency,
-                        watching=watching,
-                        stop_asked=lambda: stop.asked,
-                    )
+                    try:
+                        reason = run_trials(
+                            setting,
+                            mind,
+                            self._store,
+                            concurrency=concurrency,
+                            watching=watching,
+                            stop_asked=lambda: stop.asked,
+                        )
+                    except (SearchStoppedError, StoreError) as error:
+                        with suppress(DmtSearchError, OSError):  # the disk may be what failed
+                            watching.finish("failed")
+                            mind.stop("failed")
+                        raise SearchStoppedError(self._how_to_go_on(error, mind)) from error
                 watching.finish(reason or mind.over or "failed")
                 return reason
+
+    def _how_to_go_on(self, error: DmtSearchError, mind: Proposer) -> str:
+        """A fault with what it means for the search."""
+        left = len(mind.state.unfinished)
+        trials = "1 trial is" if left == 1 else f"{left} trials are"
+        return (
+            f"{error}\n"
+            f"The search has stopped; no trial has failed because of this, and {trials} "
+            f"unfinished. Everything so far is kept in {self._paths.root}.\n"
+            f"Go on with: {command_line('resume', self._paths.root)}"
+        )
 
     def _is_pruned(self) -> bool:
         spec = self._space.search

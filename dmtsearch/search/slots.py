@@ -63,6 +63,7 @@ class Slots:
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
         self._nodes = {node.name: node for node in nodes}
         self._held: dict[str, tuple[str, Needs]] = {}
+        self._ever = dict(self._nodes)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -75,10 +76,15 @@ class Slots:
             if where in fresh:
                 fresh[where].used.append(needs)
         self._nodes = fresh
+        self._ever |= fresh
 
     def could_hold(self, needs: Needs) -> bool:
         """Whether any node could ever run it."""
         return any(node.could_hold(needs) for node in self._nodes.values())
+
+    def once_held(self, needs: Needs) -> bool:
+        """Whether any node could have run it, those included that have gone."""
+        return any(node.could_hold(needs) for node in self._ever.values())
 
     def take(self, key: str, needs: Needs) -> bool:
         """Book room for a stage; False where there is none now."""

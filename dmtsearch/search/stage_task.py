@@ -7,13 +7,14 @@ import os
 import pickle
 import platform
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataChangedError, DataError, DivergedError, DmtSearchError
+from ..errors import DataChangedError, DataError
+from .crashes import end_noted
+from .faults import failed_outcome
 from .orders import StageOrder, StageOutcome
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ def run_stage(
     setting: StageSetting,
     perform: Perform,
 ) -> StageOutcome:
-    """The Ray task. Whatever goes wrong inside becomes an outcome with its reason."""
+    """The Ray task. Whatever goes wrong inside becomes an outcome with its reason.
+
+    That includes `sys.exit` and `KeyboardInterrupt` in a user's code: Ray would end the process.
+    """
     import ray
 
     def on_epoch(phase: tuple[str, int, int], history: tuple[Mapping[str, Any], ...]) -> bool:
@@ -69,19 +73,11 @@ def run_stage(
         broker.note.remote(text)
 
     try:
-        _go_to(setting.folder)
-        return perform(pickle.loads(order.job), store, setting, on_epoch, tell)
-    except DivergedError as error:
-        return StageOutcome("failed", reason=str(error), certain=True)
-    except DmtSearchError as error:
-        return StageOutcome("failed", reason=str(error))
-    except MemoryError:
-        reason = f"stage {order.request.name!r} ran out of memory; ask for more: `resources`"
-        return StageOutcome("failed", reason=reason, trace=traceback.format_exc())
-    except Exception as error:
-        first = str(error).strip().splitlines() or [""]
-        reason = f"stage {order.request.name!r}: {type(error).__name__}: {first[0]}"
-        return StageOutcome("failed", reason=reason, trace=traceback.format_exc())
+        with end_noted(attempt):
+            _go_to(setting.folder)
+            return perform(pickle.loads(order.job), store, setting, on_epoch, tell)
+    except BaseException as error:
+        return failed_outcome(error, order.request.name)
 
 
 def _go_to(folder: str) -> None:

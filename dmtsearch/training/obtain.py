@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from dmtsearch.data import Split
-from dmtsearch.errors import DivergedError
+from dmtsearch.errors import DamagedError, DivergedError, SourceMissingError
 from dmtsearch.notebook import short_repr
 from dmtsearch.training.build import build_stage_model, build_trained, state_from_bytes
 from dmtsearch.training.checkpoint import epochs_done, state_bytes
@@ -213,9 +213,20 @@ def _source(trained: TrainedModel, job: StageJob, bench: Bench, shelf: Shelf) ->
 
 
 def _weights(trained: TrainedModel, shelf: Shelf) -> bytes:
-    found = shelf.get(trained.key)
-    assert found is not None, f"{trained.name} is obtained before the stages that learn from it"
-    return found.read(MODEL_FILE)
+    """The weights of a stage that was obtained before.
+
+    Raises:
+        SourceMissingError: They are gone since, or damaged; what is damaged is set aside.
+    """
+    notes: list[str] = []
+    found = shelf.get(trained.key, on_damage=notes.append)
+    if found is not None:
+        try:
+            return found.read(MODEL_FILE)
+        except DamagedError:
+            shelf.get(trained.key, verify=True, on_damage=notes.append)
+    reason = "is damaged, and was set aside" if notes else "is no longer in the store"
+    raise SourceMissingError(trained.name, trained.key, reason)
 
 
 def _checkpoints(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> KeyedWorkspace:
@@ -224,7 +235,11 @@ def _checkpoints(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> Ke
     A run that nobody asked for that epoch may have left them; going on, it would not come again.
     """
     key = job.keys.key
-    missing = [snapshot.epoch for snapshot in job.snapshots if shelf.get(snapshot.key) is None]
+    missing = [
+        snapshot.epoch
+        for snapshot in job.snapshots
+        if shelf.get(snapshot.key, on_damage=tell) is None
+    ]
     found = shelf.load_progress(key, on_damage=tell) if missing else None
     if found is not None and epochs_done(found.files) >= min(missing):
         tell(

@@ -17,8 +17,8 @@ from dmtsearch.search.orders import Needs, StageOutcome
 from dmtsearch.search.paths import RunPaths
 from dmtsearch.search.proposer import Proposer
 from dmtsearch.search.records import RunStarted
-from dmtsearch.search.stage_task import StageSetting
-from dmtsearch.search.trials import Prepared
+from dmtsearch.search.stage_task import Perform, StageSetting
+from dmtsearch.search.trials import Prepared, TrialPlan
 from dmtsearch.space import Space
 from dmtsearch.store import Store, open_store
 
@@ -107,8 +107,10 @@ def run_null(
     needs: Needs | None = None,
     time_budget_s: float | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
+    perform: Perform = do_nothing,
+    between: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Search `space` by stages that do nothing."""
+    """Search `space` by stages that do nothing; `between` is called before each trial."""
     folder.mkdir(exist_ok=True)
     marks = folder / "marks"
     marks.mkdir(exist_ok=True)
@@ -118,6 +120,13 @@ def run_null(
     proposer.record(
         RunStarted("null", "", False, 0, trials, concurrency, {"val_accuracy": "max"}, {}, "test")
     )
+    propose = proposer.next
+
+    def next_trial() -> TrialPlan | None:
+        between()
+        return propose()
+
+    proposer.next = next_trial  # type: ignore[method-assign]
     view, log = Memory(), []
     reason = run_trials(
         EngineSetting(
@@ -125,7 +134,7 @@ def run_null(
             StageSetting("null", None, False, str(folder), 20.0),
             time_budget_s=time_budget_s,
             watched=space.search.pruner is not None,
-            perform=do_nothing,
+            perform=perform,
         ),
         proposer,
         open_store(str(folder / "store")),

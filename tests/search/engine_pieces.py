@@ -108,6 +108,7 @@ class Office:
     desk: Desk
     tasks: Tasks
     memory: Memory
+    nodes: list[Node]
 
     async def asked(
         self, trial: int, order: StageOrder, *, watched: bool = False
@@ -133,11 +134,6 @@ def office(*, cpus: float = 2.0, first: int = 0, **options: Any) -> Office:
     """Open a desk in the running event loop."""
     memory = Memory()
     tasks = Tasks(memory)
-    desk = Desk(
-        memory,
-        tasks.launch,
-        lambda: [Node("one", cpu=cpus, gpu=0.0, memory=1e9)],
-        first=first,
-        **options,
-    )
-    return Office(desk, tasks, memory)
+    nodes = [Node("one", cpu=cpus, gpu=0.0, memory=1e9)]
+    desk = Desk(memory, tasks.launch, lambda: list(nodes), first=first, **options)
+    return Office(desk, tasks, memory, nodes)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,11 +89,16 @@ class Search:
 
     def kill(self) -> None:
         """SIGKILL the driver, and wait until its Ray is gone."""
-        # Two helpers of Ray's own, which do nothing for us, linger for half a minute.
-        workers = [pid for pid in descendants_of(self.pid) if "Agent" not in title_of(pid)]
         self.send(signal.SIGKILL)
         self.end()
-        wait_until(lambda: not any(is_running(pid) for pid in workers))
+        self.gone()
+
+    def gone(self, *, within_s: float = 20.0) -> None:
+        """Wait until nothing of this search is left: no process, no temporary folder."""
+        until = time.monotonic() + within_s
+        while left := [*processes_with(self.store), *temporary_folders_of(self.pid)]:
+            assert time.monotonic() < until, f"still there: {left}"
+            time.sleep(0.1)
 
     def state(self) -> RunState:
         return read_state(self.paths.ledger) if self.paths.ledger.exists() else RunState()
@@ -127,6 +133,25 @@ def wait_until(
         if alive is not None and alive.poll() is not None:
             assert true(), "the search ended early"
         time.sleep(0.02)
+
+
+def processes_with(store: Path) -> Iterator[str]:
+    """Living processes that a search with this store has started, the search itself included.
+
+    By what they inherited: neither their parent nor their title says it once a driver is dead.
+    """
+    mark = f"DMTSEARCH_STORE={store}".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes() and is_running(int(entry.name)):
+                yield f"{entry.name} {title_of(int(entry.name))}"
+        except OSError:
+            continue
+
+
+def temporary_folders_of(pid: int) -> list[str]:
+    """Tune's folders of a search."""
+    return [str(path) for path in Path(tempfile.gettempdir()).glob(f"dmtsearch-tune-*-{pid}-*")]
 
 
 def descendants_of(pid: int) -> Iterator[int]:

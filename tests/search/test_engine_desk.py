@@ -232,10 +232,121 @@ async def test_a_start_of_before_a_restart_of_the_broker_is_told_to_stop() -> No
 async def test_a_failed_stage_fails_all_who_wait_and_may_be_asked_for_again() -> None:
     here = office()
     calls = [await here.asked(trial, order_of("teacher")) for trial in (0, 1)]
-    here.tasks.end("teacher", "failed", reason="out of memory")
-    assert [answer.reason for answer in await asyncio.gather(*calls)] == ["out of memory"] * 2
+    here.tasks.end("teacher", "failed", reason="diverged", certain=True)
+    assert [answer.reason for answer in await asyncio.gather(*calls)] == ["diverged"] * 2
     await here.asked(2, order_of("teacher"))
     assert here.tasks.started == ["teacher", "teacher"]
+
+
+@in_loop
+async def test_a_fault_is_tried_three_times_and_then_answered_as_a_fault_of_the_machine() -> None:
+    here = office(pauses_s=(0.0, 0.0))
+    call = await here.asked(0, order_of("teacher"))
+    for number in (1, 2, 3):
+        assert here.tasks.started == ["teacher"] * number
+        here.tasks.end("teacher", "failed", reason="the store cannot be reached")
+        await settle()
+    answer = await asyncio.wait_for(call, 5)
+    assert (answer.status, answer.reason) == ("fault", "the store cannot be reached")
+    assert await events_of(here) == [], "the ledger hears nothing of it"
+
+
+@in_loop
+async def test_a_fault_that_passes_leaves_no_trace_in_the_answer() -> None:
+    here = office(pauses_s=(0.0, 0.0))
+    call = await here.asked(0, order_of("teacher"))
+    here.tasks.end("teacher", "failed", reason="lost")
+    await settle()
+    here.tasks.end("teacher")
+    assert (await asyncio.wait_for(call, 5)).status == "done"
+    assert await events_of(here) == [("teacher", 0, "done")]
+
+
+@in_loop
+async def test_what_waiting_cannot_help_is_not_tried_again() -> None:
+    here = office()
+    call = await here.asked(0, order_of("teacher"))
+    here.tasks.end("teacher", "failed", reason="the store is full", again=False)
+    assert (await asyncio.wait_for(call, 5)).status == "fault"
+    assert here.tasks.started == ["teacher"]
+
+
+@in_loop
+async def test_the_same_unexpected_end_twice_is_an_answer() -> None:
+    here = office(pauses_s=(0.0, 0.0))
+    call = await here.asked(0, order_of("teacher"))
+    for _ in range(2):
+        here.tasks.end("teacher", "failed", reason="it crashed", cause="crash at net.py:3")
+        await settle()
+    answer = await asyncio.wait_for(call, 5)
+    assert (answer.status, answer.reason) == ("failed", "it crashed")
+    assert await events_of(here) == [("teacher", 0, "failed")]
+
+
+@in_loop
+async def test_a_source_that_is_gone_is_made_again_though_memory_knows_it_as_done() -> None:
+    here = office(pauses_s=(0.0, 0.0))
+    teacher, student = order_of("teacher"), learns_from("student", "teacher")
+    await here.desk.give(orders_of(0, teacher, student))
+    await settle()
+    here.tasks.end("teacher")
+    await settle()
+    call = await here.asked(0, student)
+    del here.memory.objects[teacher.key]
+    here.tasks.end("student", "failed", reason="teacher is gone", missing=(teacher.key,))
+    await settle()
+    assert here.tasks.started == ["teacher", "student", "teacher"]
+    here.tasks.end("teacher")
+    await settle()
+    here.tasks.end("student")
+    assert (await asyncio.wait_for(call, 5)).status == "done"
+    assert here.tasks.started == ["teacher", "student", "teacher", "student"]
+
+
+@in_loop
+async def test_a_snapshot_that_is_gone_makes_its_stage_again_and_its_failure_is_the_answer() -> (
+    None
+):
+    here = office(pauses_s=(0.0, 0.0))
+    teacher = order_of("teacher", snapshots=(sha256_text("epoch-2"),))
+    student = learns_from("student", "teacher")
+    await here.desk.give(orders_of(0, teacher, student))
+    await settle()
+    here.tasks.end("teacher")
+    await settle()
+    call = await here.asked(0, student)
+    here.tasks.end("student", "failed", reason="gone", missing=(sha256_text("epoch-2"),))
+    await settle()
+    assert here.tasks.started == ["teacher", "student", "teacher"]
+    here.tasks.end("teacher", "failed", reason="diverged", certain=True)
+    answer = await asyncio.wait_for(call, 5)
+    assert (answer.status, answer.reason) == ("failed", "diverged")
+
+
+@in_loop
+async def test_a_drain_ends_what_waits_for_its_next_start() -> None:
+    here = office(pauses_s=(60.0, 60.0))
+    call = await here.asked(0, order_of("teacher"))
+    here.tasks.end("teacher", "failed", reason="lost")
+    await settle()
+    await here.desk.drain()
+    assert (await asyncio.wait_for(call, 5)).status == "interrupted"
+
+
+@in_loop
+async def test_a_stage_whose_only_node_has_left_is_no_answer_about_its_schedule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("NODES_EVERY_S", "LOST_NODE_S"):
+        monkeypatch.setattr(dispatcher, name, 0.0)
+    here = office(cpus=8)
+    here.nodes[:] = [replace(here.nodes[0], name="small", cpu=2.0)]
+    answer = await asyncio.wait_for(here.desk.obtain(0, order_of("huge", cpu=8)), 10)
+    assert answer.status == "fault"
+    assert answer.reason == (
+        "the node that could run stage 'huge' (8 CPU) has left the cluster, and the largest node "
+        "has 2 CPU and no GPU"
+    )
 
 
 @in_loop
@@ -378,7 +489,7 @@ async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_tri
     teacher = order_of("teacher")
     await here.desk.give(orders_of(0, teacher, learns_from("student", "teacher")))
     await settle()
-    here.tasks.end("teacher", "failed", reason="out of luck")
+    here.tasks.end("teacher", "failed", reason="out of luck", certain=True)
     await settle()
     answer = await asyncio.wait_for(here.desk.obtain(0, teacher), 5)
     assert (answer.status, answer.reason) == ("failed", "out of luck")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from dmtsearch.search.settings import (
     prepare_environment,
     refuse_unreachable,
 )
-from dmtsearch.search.silence import Heard, silence_told
+from dmtsearch.search.silence import Heard, watched_ray
 from dmtsearch.search.slots import Node, Slots
 from dmtsearch.search.span import seconds_of
 from dmtsearch.search.trials import TrialPlan
@@ -336,9 +337,31 @@ def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.Mo
         cluster.ray_at("10.0.0.1:6379").__enter__()
 
 
+def watching_ray(heard: Heard, told: list[str], **more: Any) -> AbstractContextManager[None]:
+    options = {
+        "lost_part": lambda silent_s: None,
+        "on_loss": told.append,
+        "leave": False,
+        "every_s": 0.01,
+    }
+    return watched_ray(heard, told.append, "dmtsearch resume R", **{**options, **more})
+
+
+def test_a_ray_of_which_a_process_has_died_ends_the_search_once() -> None:
+    looks = iter([None, "the raylet", None, *["the raylet"] * 9])
+    told: list[str] = []
+    with watching_ray(Heard(), told, lost_part=lambda silent_s: next(looks), after_s=60):
+        until = time.monotonic() + 30
+        while not told and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.05)
+    assert told == ["Ray is lost: the raylet has ended"]
+    assert len(list(looks)) == 6, "seen once, it may be a look too early"
+
+
 def test_a_cluster_that_falls_silent_is_told_once_with_how_to_go_on() -> None:
     heard, told = Heard(), []
-    with silence_told(heard, told.append, "dmtsearch resume R", after_s=0.1, every_s=0.01):
+    with watching_ray(heard, told, after_s=0.1):
         until = time.monotonic() + 30
         while not told and time.monotonic() < until:
             time.sleep(0.01)
@@ -353,7 +376,7 @@ def test_a_cluster_that_falls_silent_is_told_once_with_how_to_go_on() -> None:
 
 def test_a_cluster_that_answers_is_not_spoken_of() -> None:
     heard, told = Heard(), []
-    with silence_told(heard, told.append, "dmtsearch resume R", after_s=60, every_s=0.01):
+    with watching_ray(heard, told, after_s=60):
         time.sleep(0.1)
     assert told == []
 

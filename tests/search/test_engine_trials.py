@@ -60,8 +60,10 @@ def test_thirty_trials_start_few_processes_and_train_each_stage_once(tmp_path: P
     keys = {stage.key for trial in found.state.trials.values() for stage in trial.stages}
     ran = Counter(mark.rpartition("-")[0] for mark in found.marks)
     assert len(ran) == len(keys) == 31
-    # A stage that fails for an uncertain reason may be tried again by another trial; none is here.
-    assert set(ran.values()) == {1}
+    # An unexpected error is an answer once it has come twice; all others run once.
+    failing = {f"{s.name}-{s.key[:8]}" for s in found.state.stages if s.status == "failed"}
+    assert {name for name, times in ran.items() if times == 2} == failing
+    assert set(ran.values()) == {1, 2}
     written = Counter(stage.key for stage in found.state.stages)
     assert set(written) == keys
     assert set(written.values()) == {1}

@@ -1,5 +1,6 @@
 """A stage from the store, or trained once: threads, damage, waiting, what is told."""
 
+import pickle
 import threading
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from training_pieces import HINT, NORMED, SMALL, Watcher, pair, schedule
 
-from dmtsearch.errors import DamagedError, StoreError
+from dmtsearch.errors import SourceMissingError, StoreError
 from dmtsearch.training import obtain
 from dmtsearch.training.shelf import once
 from dmtsearch.training.stage import StageRun
@@ -139,12 +140,22 @@ def test_a_snapshot_that_is_damaged_is_trained_again(bench):
     assert bench.store.get(job.snapshots[0].key, verify=True) is not None
 
 
-def test_a_source_that_is_damaged_after_it_was_obtained_is_named(bench):
+@pytest.mark.parametrize("how", ["altered", "removed"])
+def test_a_source_that_is_lost_after_it_was_obtained_is_named_and_can_be_made_again(bench, how):
     jobs = bench.jobs(pair({}))
     teacher = bench.obtain(jobs["teacher"])
-    spoil(bench.store, teacher.key, "altered")
-    with pytest.raises(DamagedError, match=rf"stored object {teacher.key[:12]} is damaged"):
+    if how == "altered":
+        spoil(bench.store, teacher.key, "altered")
+    else:
+        bench.store.gc(keep=(), grace_s=0)
+    words = {"altered": "is damaged, and was set aside", "removed": "is no longer in the store"}
+    with pytest.raises(
+        SourceMissingError, match=rf"teacher: its stored result {teacher.key[:12]} {words[how]}"
+    ) as caught:
         bench.obtain(jobs["student"])
+    assert pickle.loads(pickle.dumps(caught.value)).key == teacher.key
+    assert not bench.obtain(jobs["teacher"]).reused
+    assert bench.obtain(jobs["student"]).record["epochs"] > 0
 
 
 def test_a_store_that_is_full_loses_nothing_and_the_next_run_goes_on(bench, monkeypatch):

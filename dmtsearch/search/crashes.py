@@ -1,0 +1,96 @@
+"""What a process that ends itself leaves behind: where it crashed, or called `os._exit`.
+
+A process that was killed from outside (by a user, or by the kernel for want of memory) leaves
+nothing: it can write no line. So a crash, which would come again, is told from a kill, which is
+no fault of the stage.
+"""
+
+import contextlib
+import faulthandler
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+_PREFIX = "dmtsearch-end-"
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+
+
+@contextmanager
+def end_noted(attempt: str) -> Iterator[None]:
+    """Write a crash or an `os._exit` of the body into a small file of this machine.
+
+    Python's own fault handler writes the file, so that it also sees errors in C code.
+
+    Args:
+        attempt: Id of the stage's start; `read_end` takes it.
+    """
+    path = _path(attempt)
+    try:
+        file = path.open("w")
+    except OSError:  # a full or closed temporary folder: a crash then looks like a kill
+        yield
+        return
+    real_exit, process = os._exit, os.getpid()
+
+    def leave(code: int) -> Any:
+        if os.getpid() != process:  # a child that the body has forked
+            real_exit(code)
+        with suppress(OSError, ValueError):
+            caller = sys._getframe(1)
+            file.write(
+                f'os._exit({code})\n  File "{caller.f_code.co_filename}", line '
+                f"{caller.f_lineno} in {caller.f_code.co_name}\n"
+            )
+            file.flush()
+        real_exit(code)
+
+    faulthandler.enable(file, all_threads=False)
+    os._exit = leave  # type: ignore[assignment]  # it never returns either
+    try:
+        yield
+    finally:
+        os._exit = real_exit
+        _enable_as_before()
+        file.close()
+        path.unlink(missing_ok=True)
+
+
+def read_end(attempt: str) -> str | None:
+    """Return in words how a start of a stage ended its own process, or None if it did not.
+
+    The file is removed: it is read once.
+    """
+    path = _path(attempt)
+    try:
+        text = path.read_text(errors="replace")
+        path.unlink()
+    except OSError:
+        return None
+    return describe_end(text)
+
+
+def describe_end(text: str) -> str | None:
+    """What a file of `end_noted` says, in words: `Segmentation fault in net (hurt.py:12)`."""
+    lines = text.strip().splitlines()
+    if not lines:
+        return None
+    what = lines[0].removeprefix("Fatal Python error: ").strip()
+    frame = _FRAME.search(text)
+    if frame is None:
+        return what
+    return f"{what} in {frame[3]} ({Path(frame[1]).name}:{frame[2]})"
+
+
+def _enable_as_before() -> None:
+    """Ray's processes write crashes to their standard error."""
+    with contextlib.suppress(Exception):  # a process without one
+        faulthandler.enable(all_threads=False)
+
+
+def _path(attempt: str) -> Path:
+    return Path(tempfile.gettempdir(), _PREFIX + attempt)

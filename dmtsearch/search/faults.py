@@ -1,0 +1,142 @@
+"""Which failures are answers about a schedule, and which are faults of the machine.
+
+A diverged stage or a refused model fails again wherever it runs: its trial has failed. A full
+disk, a lost process or missing data says nothing about the schedule: the stage is tried again, and
+where that does not help the search stops and leaves the trial unfinished.
+"""
+
+import errno
+import os
+import traceback
+from collections.abc import Iterator
+
+from ..errors import (
+    DataError,
+    DivergedError,
+    DmtSearchError,
+    FileError,
+    ModelError,
+    ScheduleError,
+    ShapeError,
+    SourceMissingError,
+    UsageError,
+)
+from .orders import StageOutcome
+
+STARTS = 3
+"""A stage that meets a fault is started so often before the search stops."""
+SAME_TWICE = 2
+"""An unexpected error of the same kind at the same line, so often, is an answer."""
+PAUSES_S = (0.5, 3.0)
+"""Before the second start and before the third."""
+
+_ANSWERS = (DivergedError, ModelError, ShapeError, ScheduleError, UsageError)
+_HOPELESS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR),
+}
+"""What stays as it is until somebody makes room or gives permission."""
+_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "bad_alloc")
+"""As torch's errors say it; its own class of them is no MemoryError."""
+_FULL = ("No space left on device", "os error 28", "Disk quota exceeded")
+
+
+def failed_outcome(error: BaseException, stage: str) -> StageOutcome:
+    """Put what a stage's task raised into words, and say whether it is an answer.
+
+    Args:
+        error: Anything: also `SystemExit` and `KeyboardInterrupt`, which a factory may raise.
+        stage: The stage's name.
+
+    Returns:
+        `certain` for an answer. Else `again` says whether another start may help, `missing` what
+        must be made anew before, and `cause` names an error that is an answer once it comes twice.
+    """
+    chain = list(_causes(error))
+    system = next((one for one in chain if isinstance(one, OSError)), None)
+    if isinstance(error, SourceMissingError):
+        return StageOutcome("failed", reason=str(error), missing=(error.key,))
+    if any(_is_memory(one) for one in chain):
+        reason = (
+            f"stage {stage!r} ran out of memory ({_first_line(error)}); give it more (`resources: "
+            "{memory: ...}`), or run fewer at once (`--concurrency`)"
+        )
+        return StageOutcome("failed", reason=reason, trace=_trace(error))
+    if system is not None or any(word in str(error) for word in _FULL):
+        hopeless = system is None or system.errno in _HOPELESS
+        is_ours = isinstance(error, DmtSearchError)
+        reason = str(error) if is_ours else _words(error, stage)
+        trace = None if is_ours else _trace(error)
+        return StageOutcome("failed", reason=reason, trace=trace, again=not hopeless)
+    if isinstance(error, _ANSWERS):
+        return StageOutcome("failed", reason=str(error), certain=True)
+    if isinstance(error, DmtSearchError):
+        # Data or files that are not what the search began with: another node may have them.
+        cause = "" if isinstance(error, DataError | FileError) else str(error)
+        return StageOutcome("failed", reason=str(error), cause=cause)
+    return StageOutcome(
+        "failed", reason=_words(error, stage), trace=_trace(error), cause=_cause(error)
+    )
+
+
+def lost_outcome(stage: str, error: BaseException, end: str | None) -> StageOutcome:
+    """A stage whose process is gone.
+
+    Args:
+        stage: The stage's name.
+        error: What Ray says.
+        end: How the process ended itself; None where it was killed, or went with its machine.
+    """
+    if end is not None:
+        reason = f"stage {stage!r}: its code ends its process: {end}"
+        return StageOutcome("failed", reason=reason, cause=end)
+    reason = (
+        f"the process of stage {stage!r} was lost ({_first_line(error).rstrip('.')}): killed from "
+        "outside, by the kernel for want of memory, or with its machine"
+    )
+    return StageOutcome("failed", reason=reason)
+
+
+def store_outcome(error: BaseException) -> StageOutcome:
+    """A store that did not answer a look, as an outcome: never an answer about a schedule."""
+    system = next((one for one in _causes(error) if isinstance(one, OSError)), None)
+    again = system is None or system.errno not in _HOPELESS
+    return StageOutcome("failed", reason=str(error) or type(error).__name__, again=again)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from; not what was only handled at the time."""
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__
+
+
+def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY)
+
+
+def _words(error: BaseException, stage: str) -> str:
+    if isinstance(error, SystemExit):
+        return f"stage {stage!r}: its code ended the process (sys.exit({error.code!r}))"
+    line = _first_line(error)
+    return f"stage {stage!r}: {type(error).__name__}: {line}".rstrip(": ")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _cause(error: BaseException) -> str:
+    """Kind and place: texts may hold addresses and times that differ from start to start."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__qualname__} at {where}"
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
