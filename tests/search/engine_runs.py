@@ -12,6 +12,7 @@ from typing import Any
 
 from dmtsearch.search.ledger import RunState, read_state
 from dmtsearch.search.paths import RunPaths
+from dmtsearch.search.reaper import processes_of
 
 SPACE = """
 dmtsearch: 1
@@ -96,7 +97,13 @@ class Search:
     def gone(self, *, within_s: float = 20.0) -> None:
         """Wait until nothing of this search is left: no process, no temporary folder."""
         until = time.monotonic() + within_s
-        while left := [*processes_with(self.store), *temporary_folders_of(self.pid)]:
+        sessions = Path(tempfile.gettempdir(), "ray").glob(f"session_*_{self.pid}")
+        session = next(sessions, Path("no-session"))
+        while left := [
+            *processes_with(self.store),
+            *map(title_of, processes_of(session)),
+            *temporary_folders_of(self.pid),
+        ]:
             assert time.monotonic() < until, f"still there: {left}"
             time.sleep(0.1)
 
@@ -106,6 +113,21 @@ class Search:
     def wait_for(self, wanted: Callable[[RunState], bool]) -> None:
         """Wait until the ledger says something."""
         wait_until(lambda: wanted(self.state()), alive=self._process)
+
+    def wait_for_program(self, name: str) -> int:
+        """Wait for a process of this search that runs a program; return its number."""
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = [
+                pid
+                for pid in descendants_of(self.pid)
+                if title_of(pid).partition(" ")[0].endswith(f"/{name}")
+            ]
+            return bool(found)
+
+        wait_until(look, alive=self._process)
+        return found[0]
 
     def wait_for_process(self, title: str, *, but: int | None = None) -> int:
         """Wait for a process of this search whose title begins so; return its number."""

@@ -1,19 +1,27 @@
 """The engine on a real Ray, in this process: stages that do nothing, and small real ones."""
 
 import os
+import shutil
+import signal
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import mind
 import pytest
+from engine_runs import descendants_of, title_of
 from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.errors import UsageError
+from dmtsearch.errors import SearchStoppedError, UsageError
 from dmtsearch.schedule import Schedule
+from dmtsearch.search.ledger import RunState, read_state
+from dmtsearch.search.live import LiveState
 from dmtsearch.search.orders import Needs
 from dmtsearch.search.settings import prepare_environment
 from dmtsearch.search.slots import Slots
@@ -144,6 +152,128 @@ def test_a_stage_that_fits_nowhere_fails_its_trial_and_says_so(tmp_path: Path) -
     assert "asks for 64 CPU, but the largest node has 2 CPU and no GPU" in end.reason
 
 
+def kill_coordinator() -> None:
+    """SIGKILL this process's coordinators: between two trials they are idle."""
+    for pid in descendants_of(os.getpid()):
+        if title_of(pid).startswith("ray::ImplicitFunc"):
+            os.kill(pid, signal.SIGKILL)
+
+
+def check_ends(state: RunState) -> None:
+    """Every trial has ended as its key says, whatever happened on the way."""
+    assert state.unfinished == ()
+    for number, end in state.ends.items():
+        key = state.trials[number].key
+        if int(key[:2], 16) % 5 == 0:
+            assert end.status == "failed"
+        else:
+            assert (end.status, end.metrics) == ("done", mind.record_of(key)["metrics"]["val"])
+
+
+def removes_its_result(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
+    """As `do_nothing`, but each student's first result is removed at once."""
+    from engine_null import do_nothing
+
+    outcome = do_nothing(job, store, setting, on_epoch, tell)
+    marks = list(Path(job.marks).glob(f"student-{job.key[:8]}-*"))
+    if job.name == "student" and len(marks) == 1:
+        shutil.rmtree(Path(store.where, "objects", job.key[:2], job.key))
+    return outcome
+
+
+def test_trials_whose_idle_coordinator_or_unread_result_is_lost_run_again_under_their_numbers(
+    tmp_path: Path,
+) -> None:
+    from engine_null import run_null
+
+    space = mind.chain("soft: {temperature: {choice: [1, 2, 4]}}", sampler="grid")
+    calls = iter(range(100))
+
+    def kill_before_the_second() -> None:
+        if next(calls) == 1:
+            kill_coordinator()
+
+    found = run_null(
+        tmp_path,
+        space,
+        trials=3,
+        concurrency=1,
+        between=kill_before_the_second,
+        perform=removes_its_result,
+    )
+    assert sorted(found.state.trials) == [0, 1, 2]
+    check_ends(found.state)
+    done = len(found.state.of_search("done"))
+    assert found.log.count("was lost; trying it again") == 1 + done
+
+
+def hurt(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
+    """As `do_nothing`, but two students in three end their process in ways of their own."""
+    from engine_null import do_nothing
+
+    if job.name == "student":
+        Path(job.marks, f"begun-{job.key[:8]}-{time.time_ns()}").touch()
+        how = int(job.key[-2:], 16) % 3
+        if how == 0:
+            os._exit(3)
+        if how == 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+    return do_nothing(job, store, setting, on_epoch, tell)
+
+
+def test_a_process_that_ends_itself_fails_its_trial_after_two_starts_and_others_go_on(
+    tmp_path: Path,
+) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    found = run_null(tmp_path, space, trials=8, concurrency=2, perform=hurt)
+    assert found.state.unfinished == ()
+    reasons = {n: end.reason for n, end in found.state.ends.items() if end.status == "failed"}
+    words = "stage 'student': its code ends its process: "
+    exits = [r for r in reasons.values() if r and r.startswith(f"{words}os._exit(3) in hurt (")]
+    faults = [
+        r for r in reasons.values() if r and r.startswith(f"{words}Segmentation fault in hurt (")
+    ]
+    assert exits
+    assert faults
+    starts = Counter(mark.rpartition("-")[0] for mark in found.marks if mark.startswith("begun"))
+    for trial in found.state.of_search():
+        ends_itself = reasons.get(trial.trial, "") in [*exits, *faults]
+        assert starts[f"begun-{trial.key[:8]}"] >= (2 if ends_itself else 1)
+        assert starts[f"begun-{trial.key[:8]}"] <= 2
+    assert found.state.of_search("done")
+
+
+def killed_from_outside(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
+    """As `do_nothing`, but killed as the kernel kills, while there is a file `kill`."""
+    from engine_null import do_nothing
+
+    if job.name == "student" and Path(job.marks).with_name("kill").exists():
+        Path(job.marks, f"killed-{time.time_ns()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return do_nothing(job, store, setting, on_epoch, tell)
+
+
+def test_a_process_killed_from_outside_stops_the_search_and_fails_no_trial(
+    tmp_path: Path,
+) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    (tmp_path / "kill").touch()
+    with pytest.raises(SearchStoppedError, match=r"process of stage 'student' was lost .* memory"):
+        run_null(tmp_path, space, trials=2, concurrency=1, perform=killed_from_outside)
+    state = read_state(tmp_path / "ledger.jsonl")
+    assert len(state.unfinished) == 1
+    assert not state.ends
+    assert len(list((tmp_path / "marks").glob("killed-*"))) == 3
+    (tmp_path / "kill").unlink()
+    found = run_null(tmp_path, space, trials=2, concurrency=1, perform=killed_from_outside)
+    assert sorted(found.state.trials) == [0, 1]
+    check_ends(found.state)
+
+
 REAL = """
 dmtsearch: 1
 name: rates
@@ -194,6 +324,108 @@ def test_a_search_in_python_gives_data_frames_and_a_schedule(tmp_path: Path) -> 
     assert again.summary["sharing"]["cost_run"] == 0
     assert again.summary["best"] == run.summary["best"]
     assert again.summary["failures"] == run.summary["failures"]
+
+
+class AfterOne:
+    """A view that does something once, after the first trial."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+
+    def begin(self, stream: Any) -> None: ...
+    def end(self) -> None: ...
+    def tell(self, text: str) -> None: ...
+    def show(self, state: LiveState) -> None:
+        if sum(state.trials.values()) - state.trials["running"] >= 1:
+            act, self._act = self._act, lambda: None
+            act()
+
+
+def results_of(run: dmtsearch.Run) -> Any:
+    """What a search found, without times."""
+    return run.trials[["trial", "status", "val_accuracy", "val_nll"]].to_dict("records")
+
+
+@pytest.fixture
+def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view sees each trial's end before the next trial begins."""
+    monkeypatch.setattr("dmtsearch.search.live.WRITE_EVERY_S", 0.0)
+
+
+RATES = "[0.001, 0.003, 0.01]"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dmtsearch.Run:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    space = write_space(folder, RATES)
+    return dmtsearch.search(space, out=folder / "run", store=str(folder / "s"), concurrency=1)
+
+
+@pytest.mark.usefixtures("shown_at_once")
+@pytest.mark.parametrize("how", ["removed", "truncated"])
+def test_a_source_that_is_lost_in_mid_search_is_trained_again(
+    undisturbed: dmtsearch.Run, tmp_path: Path, how: str
+) -> None:
+    def lose_the_teacher() -> None:
+        stages = read_state(tmp_path / "run" / "ledger.jsonl").stages
+        key = next(stage.key for stage in stages if stage.name == "teacher")
+        folder = tmp_path / "s" / "objects" / key[:2] / key
+        if how == "removed":
+            shutil.rmtree(folder)
+        else:
+            [weights] = folder.rglob("model.safetensors")
+            os.truncate(weights, 100)
+
+    run = dmtsearch.search(
+        write_space(tmp_path, RATES),
+        out=tmp_path / "run",
+        store=str(tmp_path / "s"),
+        concurrency=1,
+        view=AfterOne(lose_the_teacher),
+    )
+    assert results_of(run) == results_of(undisturbed)
+    log = (tmp_path / "run" / "driver.log").read_text()
+    assert "teacher: its stored result" in log
+
+
+@pytest.mark.usefixtures("shown_at_once")
+def test_a_store_that_is_full_stops_the_search_and_room_lets_resume_finish_it(
+    undisturbed: dmtsearch.Run, tmp_path: Path
+) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)]
+    if not shutil.which("mount") or subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("may not mount a small file system here")
+    try:
+
+        def fill() -> None:
+            with suppress(OSError), (mount / "filler").open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+
+        with pytest.raises(SearchStoppedError) as caught:
+            dmtsearch.search(
+                write_space(tmp_path, RATES),
+                out=tmp_path / "run",
+                store=str(mount / "s"),
+                concurrency=1,
+                view=AfterOne(fill),
+            )
+        assert f"the store at {mount / 's'} is full: could not" in str(caught.value)
+        assert "no trial has failed because of this, and 1 trial is unfinished" in str(
+            caught.value
+        )
+        assert f"Go on with: dmtsearch resume {tmp_path / 'run'}" in str(caught.value)
+        # Still no room: the command says the same and ends with 1.
+        again = CliRunner().invoke(app, ["resume", str(tmp_path / "run")])
+        assert (again.exit_code, type(again.exception)) == (1, SearchStoppedError)
+        (mount / "filler").unlink()
+        assert CliRunner().invoke(app, ["resume", str(tmp_path / "run")]).exit_code == 0
+        assert results_of(dmtsearch.Run(tmp_path / "run")) == results_of(undisturbed)
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
 def test_a_search_in_which_all_trials_fail_ends_with_the_first_cause(tmp_path: Path) -> None:

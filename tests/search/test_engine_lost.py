@@ -1,0 +1,57 @@
+"""A Ray that is killed under a search, a search that is left at once: both end soon, and clean."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from engine_runs import SPACE, Search, outcome_of
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+ONE = ("--concurrency", "1")
+QUICK = SPACE.replace("trials: 4", "trials: 2").replace("sampler: tpe", "sampler: random")
+
+
+def begin(tmp_path: Path, name: str) -> Search:
+    space = tmp_path / "tiny.yaml"
+    space.write_text(QUICK)
+    (tmp_path / name).mkdir()
+    return Search(tmp_path / name / "run", tmp_path / name / "store").search(space, *ONE)
+
+
+@pytest.mark.parametrize("part", ["raylet", "gcs_server"])
+def test_a_search_whose_ray_is_killed_ends_within_a_minute_and_resume_finishes_it(
+    tmp_path: Path, part: str
+) -> None:
+    whole = begin(tmp_path, "whole")
+    code, said = whole.end()
+    assert code == 0, said
+
+    search = begin(tmp_path, "killed")
+    search.wait_for_process("ray::stage teacher")
+    search.wait_for(lambda state: len(state.trials) == 1)
+    os.kill(search.wait_for_program(part), signal.SIGKILL)
+    killed = time.monotonic()
+    code, said = search.end()
+    assert time.monotonic() - killed < 60
+    assert code == 1, said
+    assert "Ray is lost: " in said
+    assert f"Go on with: dmtsearch resume {search.folder}" in said.splitlines()
+    search.gone()
+
+    code, said = search.resume().end()
+    assert code == 0, said
+    assert outcome_of(search.state())["ends"] == outcome_of(whole.state())["ends"]
+    search.gone()
+
+
+def test_a_second_ctrl_c_leaves_neither_a_process_nor_a_folder(tmp_path: Path) -> None:
+    search = begin(tmp_path, "left")
+    search.wait_for_process("ray::stage teacher")
+    search.send(signal.SIGINT)
+    search.send(signal.SIGINT)
+    code, _ = search.end()
+    assert code == 130
+    search.gone()
