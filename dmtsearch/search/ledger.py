@@ -19,6 +19,7 @@ from .records import (
     StageEnded,
     TrialEnded,
     TrialProposed,
+    TrialReopened,
     from_line,
     to_line,
 )
@@ -105,6 +106,8 @@ class Fold:
             # The first end stands: a second one could only come from a driver that was thought
             # dead, and whoever read the first may have acted on it.
             self._ends.setdefault(record.trial, record)
+        elif isinstance(record, TrialReopened):
+            self._ends.pop(record.trial, None)
         elif isinstance(record, StageEnded):
             self._stages.append(record)
         elif isinstance(record, Redrawn):

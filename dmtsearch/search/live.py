@@ -13,7 +13,7 @@ from ..files import read_regular, write_json
 from .fields import Checked, Count, Number, RunningStage
 from .ledger import Lines
 from .paths import RunPaths
-from .records import RunStarted, StageEnded, TrialEnded, TrialProposed
+from .records import RunStarted, StageEnded, TrialEnded, TrialProposed, TrialReopened
 from .stage_times import TimeLeft
 from .trials import SEARCH
 
@@ -145,6 +145,8 @@ class Tally:
                 self._proposed(record)
             elif isinstance(record, TrialEnded):
                 self._end(record)
+            elif isinstance(record, TrialReopened):
+                self._ended.pop(record.trial, None)
             elif isinstance(record, StageEnded):
                 self.stages[record.status] = self.stages.get(record.status, 0) + 1
                 self.time.stage(record)

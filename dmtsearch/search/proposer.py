@@ -1,7 +1,7 @@
 """The mind of a search: which trial next, when to stop one, what its end means. Knows no Ray."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,7 +16,7 @@ from .mending import mend
 from .objectives import check_objectives, measure_objectives, val_metrics
 from .paths import RunPaths
 from .reconciling import compare_tables, reconcile
-from .records import ArmMissing, Record, SearchEnded, TrialEnded, TrialProposed
+from .records import ArmMissing, Record, SearchEnded, TrialEnded, TrialProposed, TrialReopened
 from .study import StudyBook
 from .tables import Tables
 from .trials import SEARCH, ArmLike, Prepare, Prepared, TrialOutcome, TrialPlan
@@ -229,11 +229,21 @@ class Proposer:
             reason=reason,
             epochs=outcome.epochs,
             ended=_now(),
+            certain=status == "failed",
         )
         self._ledger.append(end)
         if proposed.number is not None:
             self._draws.end(proposed.number, end)
         self._tables.follow(self.state)
+
+    def reopen(self, trials: Iterable[int]) -> None:
+        """Try trials again that failed without an answer about their schedule.
+
+        What the study was told of them stands there: a sampler takes no notice of a failure.
+        """
+        for trial in trials:
+            self._ledger.append(TrialReopened(trial, self.state.ends[trial].reason))
+        self._unfinished = deque(self.state.unfinished)
 
     def look(self) -> None:
         """Called a few times a second: write the tables that are behind."""

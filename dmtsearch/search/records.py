@@ -152,6 +152,8 @@ class TrialEnded:
         stage, reason: Where and why it failed or was pruned.
         epochs: Epochs of the delivered stage that were run.
         ended: UTC, ISO 8601.
+        certain: Whether a failure is an answer about the schedule, as every one is that is written
+            since failures are told apart from faults of the machine.
     """
 
     event: ClassVar[str] = "end"
@@ -163,6 +165,21 @@ class TrialEnded:
     reason: str | None
     epochs: Count
     ended: str
+    certain: bool = False
+
+
+@dataclass(frozen=True)
+class TrialReopened:
+    """A trial that had failed without an answer about its schedule is tried again.
+
+    Attributes:
+        trial: Its number; what it ended with counts no more.
+        reason: Why it had failed.
+    """
+
+    event: ClassVar[str] = "again"
+    trial: Count
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -248,7 +265,16 @@ class SearchEnded:
     ended: str
 
 
-Record = RunStarted | TrialProposed | TrialEnded | StageEnded | Redrawn | ArmMissing | SearchEnded
+Record = (
+    RunStarted
+    | TrialProposed
+    | TrialEnded
+    | TrialReopened
+    | StageEnded
+    | Redrawn
+    | ArmMissing
+    | SearchEnded
+)
 
 RECORDS: dict[str, type[Any]] = {
     kind.event: kind
@@ -256,6 +282,7 @@ RECORDS: dict[str, type[Any]] = {
         RunStarted,
         TrialProposed,
         TrialEnded,
+        TrialReopened,
         StageEnded,
         Redrawn,
         ArmMissing,

@@ -23,6 +23,7 @@ from .probes import own_versions
 from .proposer import Proposer
 from .records import RunStarted
 from .redirect import output_in
+from .uncertain import uncertain_failures
 from .settings import (
     LOCAL,
     choose_address,
@@ -146,6 +147,8 @@ class Session:
                 )
                 write_run(self._paths, self._info)
                 mind.record(self._started(resumed, concurrency, command))
+                if resumed:
+                    self._reopen(mind)
                 watching = Watching(
                     self._paths, self._view, lambda text: _log(log, text), lambda: mind.arms_left
                 )
@@ -176,6 +179,16 @@ class Session:
                         raise SearchStoppedError(self._how_to_go_on(error, mind)) from error
                 watching.finish(reason or mind.over or "failed")
                 return reason
+
+    def _reopen(self, mind: Proposer) -> None:
+        """Try trials again that an earlier version wrote down as failed for want of a machine."""
+        found = uncertain_failures(mind.state, self._store)
+        if found:
+            mind.reopen(found)
+            self._view.tell(
+                f"{len(found)} of {len(mind.state.trials)} trials failed without an answer about "
+                "their schedules; trying them again"
+            )
 
     def _how_to_go_on(self, error: DmtSearchError, mind: Proposer) -> str:
         """A fault with what it means for the search."""

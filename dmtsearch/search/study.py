@@ -242,6 +242,8 @@ class StudyBook:
             epochs: Of its training, at most.
         """
         frozen = self._frozen(number)
+        if frozen.state is TrialState.FAIL:
+            return False  # tried again after a fault: the study takes nothing more of it
         known = frozen.intermediate_values
         stopped_at = frozen.user_attrs.get(_STOPPED_AT)
         if stopped_at is not None:

@@ -15,9 +15,12 @@ from dmtsearch.errors import DmtSearchError, ScheduleError
 from dmtsearch.schedule import Schedule
 from dmtsearch.search.journal import Journal
 from dmtsearch.search.ledger import Ledger, read_state
+from dmtsearch.search.live import Tally
 from dmtsearch.search.paths import RunPaths
-from dmtsearch.search.trials import Prepared, TrialOutcome
+from dmtsearch.search.uncertain import uncertain_failures
+from dmtsearch.search.trials import Prepared, TrialOutcome, TrialPlan
 from dmtsearch.space import Space
+from dmtsearch.store import open_store
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
@@ -235,3 +238,39 @@ def test_notes_that_optuna_dashboard_adds_meanwhile_are_kept(tmp_path: Path) -> 
     assert study_states(driver.paths) == {"COMPLETE": 4}
     again = optuna.load_study(study_name="chain", storage=optuna.storages.JournalStorage(backend))
     assert again.user_attrs == {"note": "a look at the first trial"}
+
+
+def test_a_failure_of_before_failures_were_told_apart_is_tried_again_unless_its_stage_diverged(
+    tmp_path: Path,
+) -> None:
+    space, store = chain(SOFT), open_store(str(tmp_path / "store"))
+
+    def fail(plan: TrialPlan) -> TrialOutcome | None:
+        reason = "the store is full" if plan.trial < 2 else "this student breaks"
+        failed = TrialOutcome("failed", stage="student", reason=reason)
+        return failed if plan.trial < 3 else None
+
+    (tmp_path / "run").mkdir()
+    first = Driver(tmp_path / "run", space, trials=4, outcome=fail).run()
+    store.fail(first.proposer.state.trials[1].key, {"error": "diverged"})
+    # Trials 0 and 1 as an earlier version wrote them; 2 failed by an answer of this one.
+    lines = [json.loads(line) for line in first.paths.ledger.read_text().splitlines()]
+    for line in lines:
+        if line["event"] == "end" and line["trial"] < 2:
+            del line["certain"]
+    first.paths.ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    second = Driver(tmp_path / "run", space, trials=4)
+    assert uncertain_failures(second.proposer.state, store) == (0,)
+    second.proposer.reopen((0,))
+    second.run()
+    assert [plan.trial for plan in second.plans] == [0]
+    state = read_state(second.paths.ledger)
+    assert {n: end.status for n, end in state.ends.items()} == {
+        **{0: "done", 1: "failed"},
+        **{2: "failed", 3: "done"},
+    }
+    assert uncertain_failures(state, store) == ()
+    tally = Tally(second.paths.ledger)
+    tally.read()
+    assert tally.counts(controls=False) == {"running": 0, "done": 2, "pruned": 0, "failed": 2}
