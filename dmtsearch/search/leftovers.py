@@ -18,6 +18,8 @@ from . import reaper
 
 _PREFIX = "dmtsearch-tune-"
 _SESSION = "ray_session"
+WAIT_S = 5.0
+"""What a Ray that was shut down has left is gone in less."""
 
 
 def _own_prefix() -> str:
@@ -46,7 +48,6 @@ def reaped(session: Path) -> Iterator[None]:
 
     To be left once Ray has been shut down: some processes of Ray's linger even so.
     """
-    _ENDING[:] = [ending for ending in _ENDING if ending.poll() is None]
     waiting = _start_reaper(session)
     try:
         yield
@@ -54,11 +55,8 @@ def reaped(session: Path) -> Iterator[None]:
         if waiting is not None and waiting.stdin is not None:
             with suppress(OSError):
                 waiting.stdin.close()
-            _ENDING.append(waiting)
-
-
-_ENDING: list["subprocess.Popen[bytes]"] = []
-"""Reapers at work: nobody waits for them."""
+            with suppress(subprocess.TimeoutExpired):
+                waiting.wait(WAIT_S)
 
 
 def _start_reaper(session: Path) -> "subprocess.Popen[bytes] | None":

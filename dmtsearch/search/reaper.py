@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROUNDS = 20
-PAUSE_S = 0.25
+PAUSE_S = 0.1
 _NAMES = ("python", "raylet", "gcs_server", "ray")
 
 
