@@ -221,13 +221,14 @@ def hurt(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
     return do_nothing(job, store, setting, on_epoch, tell)
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_itself_fails_its_trial_after_two_starts_and_others_go_on(
     tmp_path: Path,
 ) -> None:
     from engine_null import run_null
 
     space = mind.chain(mind.FORTY, sampler="random")
-    found = run_null(tmp_path, space, trials=8, concurrency=2, perform=hurt)
+    found = run_null(tmp_path, space, trials=6, concurrency=2, perform=hurt)
     assert found.state.unfinished == ()
     reasons = {n: end.reason for n, end in found.state.ends.items() if end.status == "failed"}
     words = "stage 'student': its code ends its process: "
@@ -255,6 +256,7 @@ def killed_from_outside(job: Any, store: Any, setting: Any, on_epoch: Any, tell:
     return do_nothing(job, store, setting, on_epoch, tell)
 
 
+@pytest.mark.slow
 def test_a_process_killed_from_outside_stops_the_search_and_fails_no_trial(
     tmp_path: Path,
 ) -> None:
