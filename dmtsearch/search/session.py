@@ -23,7 +23,6 @@ from .probes import own_versions
 from .proposer import Proposer
 from .records import RunStarted
 from .redirect import output_in
-from .uncertain import uncertain_failures
 from .settings import (
     LOCAL,
     choose_address,
@@ -34,6 +33,7 @@ from .settings import (
 from .stage_book import now
 from .stage_task import StageSetting
 from .trials import Prepare
+from .uncertain import uncertain_failures
 
 MOST_WARM = 4
 """Processes that import torch while coordinators start; others when a stage needs them."""

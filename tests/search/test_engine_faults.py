@@ -1,4 +1,4 @@
-"""What is an answer about a schedule, what a fault of the machine, and what a dead process says."""
+"""What is an answer about a schedule, what a fault of the machine, how a process ended."""
 
 import errno
 import os

@@ -17,8 +17,8 @@ from dmtsearch.search.journal import Journal
 from dmtsearch.search.ledger import Ledger, read_state
 from dmtsearch.search.live import Tally
 from dmtsearch.search.paths import RunPaths
-from dmtsearch.search.uncertain import uncertain_failures
 from dmtsearch.search.trials import Prepared, TrialOutcome, TrialPlan
+from dmtsearch.search.uncertain import uncertain_failures
 from dmtsearch.space import Space
 from dmtsearch.store import open_store
 
