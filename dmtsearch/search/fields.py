@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
     Sweep = Mapping[str, Any]
     RunningStage = Mapping[str, Any]
+    SummaryFile = dict[str, Any]
     Object = Mapping[str, Any]
     Values = Mapping[str, Any]
     Objectives = Mapping[str, str]
@@ -138,6 +139,38 @@ else:
         methods: dict[str, _Intervals]
         missing: dict[str, str]
 
+    class _BestTrial(TypedDict):
+        __pydantic_config__ = _MORE
+        trial: Count
+        arm: str
+        seed: Int
+        objectives: dict[str, Number | None]
+        n: Count | None
+        metrics: _Metrics
+        params: Count
+
+    class _Counts(TypedDict):
+        __pydantic_config__ = _MORE
+        proposed: Count
+        done: Count
+        pruned: Count
+        failed: Count
+        unfinished: Count
+
+    class _Failure(TypedDict):
+        __pydantic_config__ = _MORE
+        reason: str
+        count: Count
+        trials: list[Count]
+
+    class _Summary(TypedDict):
+        __pydantic_config__ = _MORE
+        trials: _Counts
+        best: _BestTrial | None
+        best_control: _BestTrial | None
+        failures: list[_Failure]
+        ended: str | None
+
     class _RunningStage(TypedDict):
         __pydantic_config__ = _MORE
         name: str
@@ -169,6 +202,7 @@ else:
     Latency = Annotated[_Latency, AfterValidator(_plain)]
     Row = Annotated[_Row, AfterValidator(_plain)]
     Sweep = Annotated[_Sweep, AfterValidator(_plain), AfterValidator(_one_sweep)]
+    SummaryFile = Annotated[_Summary, AfterValidator(_plain)]
     RunningStage = Annotated[_RunningStage, AfterValidator(_plain)]
 
 
@@ -180,7 +214,7 @@ class Checked(Generic[T]):
     """
 
     def __init__(self, kind: type[T]) -> None:
-        self._adapter = TypeAdapter(kind)
+        self._adapter: TypeAdapter[T] = TypeAdapter(kind)
 
     def read(self, text: bytes | str) -> T:
         """Return the record that `text` is; unknown fields are passed over.

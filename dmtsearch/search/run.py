@@ -1,18 +1,22 @@
 """A search as a function, and what is left of it: a run folder as data frames."""
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..commands import command_line
-from ..errors import UsageError
+from ..errors import DmtSearchError, UsageError
+from ..files import read_regular
 from ..notebook import html_view, short_repr
+from ..printable import printable_line
 from ..schedule import Schedule, load_schedule
 from ..space import Space, load_space, override_space
 from ..store import open_store
+from .fields import Checked, SummaryFile
 from .folder import (
     RunInfo,
     describe_hardware,
@@ -36,6 +40,9 @@ from .stage_book import now
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_BYTES = 1 << 30
+"""Of a table; a longer one is none of a search."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +115,18 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Counts, the best trial, what sharing saved, failures."""
+        """Counts, the best trial, what sharing saved, failures; {} before the first trial's end.
+
+        Raises:
+            DmtSearchError: The file is none that a search wrote.
+        """
+        path = self.paths.summary
         try:
-            found: dict[str, Any] = json.loads(self.paths.summary.read_text())
+            return _summary_reader().read(read_regular(path, most=MOST_BYTES))
         except FileNotFoundError:
             return {}
-        return found
+        except (OSError, ValueError) as error:
+            raise _foreign(path, error) from error
 
     @property
     def best(self) -> Schedule | None:
@@ -125,12 +138,27 @@ class Run:
 def _frame(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
-    found: pd.DataFrame = (
-        pd.read_csv(path, keep_default_na=False, na_values=[""])
-        if path.is_file()
-        else pd.DataFrame()
-    )
+    try:
+        data = read_regular(path, most=MOST_BYTES)
+        found: pd.DataFrame = pd.read_csv(BytesIO(data), keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        found = pd.DataFrame()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _foreign(path, error) from error
     return found
+
+
+def _foreign(path: Path, error: Exception) -> DmtSearchError:
+    reason = printable_line(str(getattr(error, "strerror", None) or error))
+    return DmtSearchError(
+        f"{path}: not as a search wrote it ({reason[:300]}); `dmtsearch resume` writes it anew "
+        "from the ledger"
+    )
+
+
+@cache
+def _summary_reader() -> Checked[SummaryFile]:
+    return Checked(SummaryFile)
 
 
 def search(
