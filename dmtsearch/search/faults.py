@@ -53,7 +53,7 @@ def failed_outcome(error: BaseException, stage: str) -> StageOutcome:
         must be made anew before, and `cause` names an error that is an answer once it comes twice.
     """
     chain = list(_causes(error))
-    system = next((one for one in chain if isinstance(one, OSError)), None)
+    system = system_error(error)
     if isinstance(error, SourceMissingError):
         return StageOutcome("failed", reason=str(error), missing=(error.key,))
     if any(_is_memory(one) for one in chain):
@@ -99,9 +99,14 @@ def lost_outcome(stage: str, error: BaseException, end: str | None) -> StageOutc
 
 def store_outcome(error: BaseException) -> StageOutcome:
     """A store that did not answer a look, as an outcome: never an answer about a schedule."""
-    system = next((one for one in _causes(error) if isinstance(one, OSError)), None)
+    system = system_error(error)
     again = system is None or system.errno not in _HOPELESS
     return StageOutcome("failed", reason=str(error) or type(error).__name__, again=again)
+
+
+def system_error(error: BaseException) -> OSError | None:
+    """What the machine said, where that is why an error was raised: a file gone, a disk full."""
+    return next((one for one in _causes(error) if isinstance(one, OSError)), None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

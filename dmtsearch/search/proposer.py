@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from dmtsearch.errors import DmtSearchError
+from dmtsearch.errors import DmtSearchError, SearchStoppedError
 from dmtsearch.schedule import SearchSpec, dump_schedule, parse_schedule
 from dmtsearch.space import Space
 
 from .bounds import REFUSALS, check_satisfiable, first_problem
 from .draws import Draw, Draws
+from .faults import system_error
 from .ledger import Ledger, RunState
 from .mending import mend
 from .objectives import check_objectives, measure_objectives, val_metrics
@@ -146,12 +147,18 @@ class Proposer:
         return self._begin(arm.name, arm.seed, dump_schedule(schedule), prepared)
 
     def _again(self, proposed: TrialProposed) -> TrialPlan | None:
-        """Take up a trial that an earlier driver began; None where it can no longer run."""
+        """Take up a trial that an earlier driver began; None where it can no longer run.
+
+        Raises:
+            SearchStoppedError: A file that it needs is not there now.
+        """
         where = f"trial {proposed.trial}"
         try:
             prepared = self._prepare(parse_schedule(proposed.schedule, where))
         except REFUSALS as error:
             reason = first_problem(error)
+            if system_error(error) is not None:  # it could be read when the trial began
+                raise SearchStoppedError(f"{where} cannot go on: {reason}") from error
             self.end(proposed.trial, TrialOutcome("failed", stage=None, reason=reason))
             return None
         if prepared.requests != proposed.stages:

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, chain, prepare, story
 
-from dmtsearch.errors import DmtSearchError, ScheduleError
+from dmtsearch.errors import DmtSearchError, ModelError, ScheduleError, SearchStoppedError
 from dmtsearch.schedule import Schedule
 from dmtsearch.search.journal import Journal
 from dmtsearch.search.ledger import Ledger, read_state
@@ -238,6 +238,19 @@ def test_notes_that_optuna_dashboard_adds_meanwhile_are_kept(tmp_path: Path) -> 
     assert study_states(driver.paths) == {"COMPLETE": 4}
     again = optuna.load_study(study_name="chain", storage=optuna.storages.JournalStorage(backend))
     assert again.user_attrs == {"note": "a look at the first trial"}
+
+
+def test_a_trial_whose_weights_file_is_away_is_not_failed_by_a_resume(tmp_path: Path) -> None:
+    Driver(tmp_path, chain(SOFT), trials=2).proposer.next()
+
+    def refuse(schedule: Schedule) -> Prepared:
+        raise ModelError("no weights file t.safetensors") from FileNotFoundError(2, "no such file")
+
+    second = Driver(tmp_path, chain(SOFT), trials=2, preparing=refuse)
+    with pytest.raises(SearchStoppedError, match=r"trial 0 cannot go on: no weights file t\.safe"):
+        second.proposer.next()
+    third = Driver(tmp_path, chain(SOFT), trials=2).run()
+    assert [end.status for end in third.proposer.state.ends.values()] == ["done", "done"]
 
 
 def test_a_failure_of_before_failures_were_told_apart_is_tried_again_unless_its_stage_diverged(
