@@ -1,12 +1,16 @@
 """`dmtsearch demo`: search, then report, on data that ships with scikit-learn."""
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dmtsearch.cli.output import print_whole
 from dmtsearch.cli.reporting import report
-from dmtsearch.cli.searching import search
+from dmtsearch.cli.searching import finish, typed
 
 SPACE = Path(__file__).with_name("demo.yaml")
 
@@ -23,9 +27,34 @@ def demo(
 
     Example: `dmtsearch demo`
     """
+    from dmtsearch.cli.search_view import make_view
+    from dmtsearch.search.run import search as run_search
+
     folder = out if out is not None else _new_folder(Path("runs"))
-    search(SPACE, out=folder, trials=trials)
+    run = run_search(
+        SPACE, out=folder, trials=trials, view=make_view(), command=typed(), leave=True
+    )
+    finish(run, advise=False)
     report(folder)
+    activate = activation(Path(sys.executable), shutil.which("dmtsearch"))
+    if activate is not None:
+        print_whole(f"Before:  {activate}    (puts this `dmtsearch` on your PATH)")
+
+
+def activation(python: Path, found: str | None) -> str | None:
+    """The command that puts this environment's `dmtsearch` on the PATH; None if there is no need.
+
+    Args:
+        python: The running interpreter, not followed where it is a link.
+        found: The `dmtsearch` that a shell would run now.
+    """
+    folder = python.parent
+    script, own = folder / "activate", folder / "dmtsearch"
+    if not script.is_file() or (found is not None and Path(found).absolute() == own.absolute()):
+        return None
+    if script.is_relative_to(Path.cwd()):
+        script = script.relative_to(Path.cwd())
+    return shlex.join(["source", str(script)])
 
 
 def _new_folder(parent: Path) -> Path:

@@ -27,7 +27,7 @@ def evaluate(
 
     Each opening of the test split is written down in DIR/openings.jsonl.
 
-    Example: `dmtsearch evaluate out/demo`
+    Example: `dmtsearch evaluate out/digits`
     """
     found = api.evaluate(folder, data=data, device=device)
     if json:

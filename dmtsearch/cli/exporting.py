@@ -34,7 +34,7 @@ def export(
     selector reads each modality by name (NaN where it is missing), and also tells whom it
     believed. The file is compared with the bundle before it takes its name.
 
-    Example: `dmtsearch export out/demo --format onnx`
+    Example: `dmtsearch export out/digits --format onnx`
     """
     found = api.export(folder, format, out)
     if json:

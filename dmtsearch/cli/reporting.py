@@ -22,7 +22,7 @@ def report(
 
     Works while the search runs, and on a machine without torch. The run folder is only read.
 
-    Example: `dmtsearch report runs/demo`
+    Example: `dmtsearch report runs/first`
     """
     from dmtsearch.report.answer import answer
 

@@ -49,7 +49,7 @@ def search(
 
     Ctrl-C once stops cleanly; `dmtsearch resume` goes on, also after a kill.
 
-    Example: `dmtsearch search search_spaces/demo.yaml --trials 12 --out runs/demo`
+    Example: `dmtsearch search search_spaces/demo.yaml --out runs/first`
     """
     from dmtsearch.cli.search_view import make_view
     from dmtsearch.search.run import search as run_search
@@ -65,10 +65,10 @@ def search(
         seed=seed,
         set=read_settings(set),
         view=make_view(),
-        command=_typed(),
+        command=typed(),
         leave=True,
     )
-    _finish(run)
+    finish(run)
 
 
 def resume(
@@ -97,12 +97,12 @@ def resume(
     No finished stage runs again; unfinished trials go first, with the same parameters. A run that
     came from another machine is given its store and its folder.
 
-    Example: `dmtsearch resume runs/demo --trials 24`
+    Example: `dmtsearch resume runs/first --trials 16`
     """
     from dmtsearch.cli.search_view import make_view
     from dmtsearch.search.run import resume as run_resume
 
-    _finish(
+    finish(
         run_resume(
             run,
             trials=trials,
@@ -113,7 +113,7 @@ def resume(
             folder=folder,
             train_again=train_again,
             view=make_view(),
-            command=_typed(),
+            command=typed(),
             leave=True,
         )
     )
@@ -125,7 +125,7 @@ def status(
 ) -> None:
     """Say what is done, running, shared and failed; works while the search runs.
 
-    Example: `dmtsearch status runs/demo`
+    Example: `dmtsearch status runs/first`
     """
     from dmtsearch.cli.search_view import stage_table
     from dmtsearch.search.plain import describe, describe_state
@@ -146,12 +146,12 @@ def status(
         say_command("Next: ", *_next(run, found.state))
 
 
-def _typed() -> str:
+def typed() -> str:
     return command_line(*sys.argv[1:])
 
 
-def _finish(run: Any) -> None:
-    """Say what came out, and what to do next."""
+def finish(run: Any, *, advise: bool = True) -> None:
+    """Say what came out and, unless something follows by itself, what to do next."""
     summary = run.summary
     if run.ended == "interrupted":
         say(f"Stopped; everything so far is kept in {run.folder}.")
@@ -178,6 +178,8 @@ def _finish(run: Any) -> None:
         console().print(table(("", "arm", *numbers), rows, numbers=numbers))
     say(f"{describe_end(run.ended)} One seed each: the report says what that can show.")
     say(f"Wrote {run.folder}.")
+    if not advise:
+        return
     say_command("Next: ", *_next(run.folder, run.ended))
     if summary["best"] is not None:
         best = run.folder / "best_schedule.yaml"

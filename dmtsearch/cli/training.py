@@ -34,7 +34,7 @@ def train(
     Stages that the store has are reused. After Ctrl-C, or a kill at any moment, the same command
     goes on and gives the same bytes.
 
-    Example: `dmtsearch train search_spaces/demo.yaml --out out/demo`
+    Example: `dmtsearch train search_spaces/digits_chain.yaml --out out/digits`
     """
     from dmtsearch.cli.view import make_view
 
