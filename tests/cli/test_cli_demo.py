@@ -1,0 +1,34 @@
+"""What `dmtsearch demo` says at its end, beside its report."""
+
+from pathlib import Path
+
+from dmtsearch.cli.demonstrating import activation
+
+
+def environment(root: Path) -> Path:
+    folder = root / "my env" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("python", "dmtsearch", "activate"):
+        (folder / name).touch()
+    return folder
+
+
+def test_the_environment_is_to_be_activated_where_the_path_has_no_or_another_dmtsearch(
+    tmp_path, monkeypatch
+):
+    folder = environment(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    advised = "source 'my env/bin/activate'"
+    assert activation(folder / "python", None) == advised
+    assert activation(folder / "python", "/usr/bin/dmtsearch") == advised
+    monkeypatch.chdir(folder)
+    (folder / "activate").rename(tmp_path / "activate")
+    (tmp_path / "dmtsearch").touch()
+    assert activation(tmp_path / "python", None) == f"source {tmp_path}/activate"
+
+
+def test_nothing_is_advised_where_the_command_is_found_or_there_is_nothing_to_activate(tmp_path):
+    folder = environment(tmp_path)
+    assert activation(folder / "python", str(folder / "dmtsearch")) is None
+    (folder / "activate").unlink()
+    assert activation(folder / "python", None) is None
