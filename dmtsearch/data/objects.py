@@ -136,7 +136,8 @@ def read_sample(dataset: Any, index: int, where: str) -> tuple[dict[str, Tensor]
     except Exception as error:  # whatever the user's own code raises
         raise DataError(f"{at}: reading it raised {type(error).__name__}: {error}") from error
     if not isinstance(item, Sequence) or isinstance(item, str) or len(item) != 2:
-        raise DataError(f"{at}: is {_words(item)}; it must be a pair (x, label)")
+        way = "; of two tensors: TensorDataset(x, y)" if isinstance(item, Tensor) else ""
+        raise DataError(f"{at}: is {_words(item)}; it must be a pair (x, label){way}")
     x, label = item
     views = x if isinstance(x, Mapping) else {"": x}
     if not views or (isinstance(x, Mapping) and not all(isinstance(k, str) and k for k in x)):
