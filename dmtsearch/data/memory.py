@@ -8,6 +8,8 @@ from torch import Tensor
 from ..errors import DataError
 
 _MEMINFO = Path("/proc/meminfo")
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+"""What a container may take of its machine; `max` where that is all."""
 _GB = 1e9
 
 
@@ -27,13 +29,18 @@ def refuse_too_large(count: int, sample: Iterable[Tensor], where: str) -> None:
     if free is not None and needed > free:
         raise DataError(
             f"{where}: {count:,} samples take {needed / _GB:,.1f} GB in memory, and "
-            f"{free / _GB:,.1f} GB are free here; give smaller images, uint8 (0 to 255) in place "
-            "of floats (a quarter), or fewer samples"
+            f"{free / _GB:,.1f} GB are free here; give smaller images (a folder of them: "
+            "data.size), uint8 (0 to 255) in place of floats (a quarter), or fewer samples"
         )
 
 
 def free_bytes() -> int | None:
     """Memory that a process may still take on this machine, in bytes; None where unknown."""
+    known = [_meminfo(), _container()]
+    return min((each for each in known if each is not None), default=None)
+
+
+def _meminfo() -> int | None:
     try:
         lines = _MEMINFO.read_text().splitlines()
     except OSError:
@@ -43,3 +50,10 @@ def free_bytes() -> int | None:
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024
     return None
+
+
+def _container() -> int | None:
+    try:
+        return int(_CONTAINER.read_text())
+    except (OSError, ValueError):
+        return None
