@@ -3,8 +3,9 @@
 What cannot train or teach is refused by name, with the remedy. Our own families pass unseen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import ModelError
+from .output import kind_of
 from .probe import look_at_values
 from .taps import Taps
 
@@ -31,6 +33,40 @@ class Answers:
     """
 
     probabilities: bool
+
+
+def given_module(given: object) -> nn.Module:
+    """Return what a user gave as a module, if it is one.
+
+    Raises:
+        ModelError: It is a class, a state dict, a path or something else; the text says what to
+            give in its place.
+    """
+    if isinstance(given, nn.Module):
+        return given
+    raise ModelError(f"models: {_no_module(given)}")
+
+
+def _no_module(given: object) -> str:
+    """What was given in place of a module, and what to give."""
+    advice, name = "give a torch.nn.Module", kind_of(given)
+    if isinstance(given, type):
+        return f"{given.__name__} is a class; {advice}: {given.__name__}(...)"
+    if isinstance(given, Mapping):
+        return (
+            f"{name} of {len(given)} entries (a state dict?) is no module; build the net, call "
+            "net.load_state_dict(...), and give the net"
+        )
+    if isinstance(given, str | Path):
+        return (
+            f"{str(given)!r} is a path; {advice}: build the net, load the file into it "
+            "(net.load_state_dict(torch.load(FILE, weights_only=True))), and give the net"
+        )
+    if callable(given):
+        return (
+            f"a {type(given).__name__} is no module; {advice}: call it, and give what it returns"
+        )
+    return f"a {type(given).__name__} is no module; {advice}"
 
 
 def refuse_wrapper(model: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+from dmtsearch.report.chain import weak_sources
 from dmtsearch.report.summary import Summary
 from dmtsearch.report.words import plural
 
@@ -33,6 +34,11 @@ def caveats(summary: Summary) -> tuple[str, ...]:
         f"The test split was opened {summary.test_openings} times: a search never reads it, and "
         "every accuracy here is on val."
     )
+    for source, there, target, here in weak_sources(summary.chain) if summary.chain else ():
+        found.append(
+            f"In the best schedule {source} ({100 * there:.2f} % on val) is not above {target} "
+            f"({100 * here:.2f} %), which learned from it."
+        )
     for arm in summary.record.missing:
         found.append(f"There is no control arm {arm.arm}: {arm.reason}.")
     return (*found, *summary.fixed)

@@ -35,12 +35,14 @@ class Link:
         source, target: Names of stages.
         words: Soft, merit, hints and start, a line each.
         hint: Whether a hint is part of it.
+        teaches: Whether the target learns from the source as it ended.
     """
 
     source: str
     target: str
     words: tuple[str, ...]
     hint: bool
+    teaches: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,4 +118,19 @@ def _link(stage: Stage, source: str, epoch: int | None) -> Link:
         words.append(f"hint: {hint.source} → {hint.at}{weight}")  # an arrow
     if epoch is not None:
         words.append(f"as it was after epoch {epoch}")
-    return Link(source, stage.name, tuple(words), bool(hints))
+    return Link(source, stage.name, tuple(words), bool(hints), teaches=epoch is None)
+
+
+def weak_sources(chain: Chain) -> list[tuple[str, float, str, float]]:
+    """Sources that are no better on val than what learned from them.
+
+    Returns:
+        Name and accuracy of the source, then those of what learned from it.
+    """
+    scores = {box.name: box.accuracy for box in chain.boxes}
+    found = []
+    for link in chain.links:
+        there, here = scores[link.source], scores[link.target]
+        if link.teaches and there is not None and here is not None and there <= here:
+            found.append((link.source, there, link.target, here))
+    return found

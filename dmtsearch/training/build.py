@@ -11,9 +11,10 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from dmtsearch.chance import derive_seed
-from dmtsearch.errors import NodeMismatchError, UsageError
+from dmtsearch.errors import ModelError, NodeMismatchError, UsageError
 from dmtsearch.files import sha256_file
 from dmtsearch.models import build_model, differences_here
+from dmtsearch.models.screening import given_module
 from dmtsearch.training.job import StageJob, TrainedModel
 
 OBJECT = "object"
@@ -58,9 +59,21 @@ def build_stage_model(
 def build_trained(
     trained: TrainedModel, state: bytes, objects: Mapping[str, nn.Module], folder: str
 ) -> nn.Module:
-    """Return a finished stage's model with its weights, on the CPU."""
+    """Return a finished stage's model with its weights, on the CPU.
+
+    Raises:
+        ModelError: A user's module is not the one that was trained.
+    """
     model = build_unloaded(trained, objects, folder)
-    model.load_state_dict(state_from_bytes(state))
+    try:
+        model.load_state_dict(state_from_bytes(state))
+    except RuntimeError as reason:
+        # Of a description that cannot be: weights are kept by what they were trained as.
+        text = " ".join(str(reason).split())
+        raise ModelError(
+            f"the weights of stage {trained.name!r} do not fit its module: {text}; give the "
+            "module that it was trained on"
+        ) from reason
     return model
 
 
@@ -136,7 +149,7 @@ def _build(
                 f"models={{{name!r}: ...}}"
             )
         with torch.no_grad():  # a copy of TorchScript else has parameters that are no leaves
-            return copy.deepcopy(objects[name])
+            return copy.deepcopy(given_module(objects[name]))
     return build_model(
         description,
         in_shape=in_shape,

@@ -2,14 +2,14 @@
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 
 from torch import nn
 
 from dmtsearch.errors import DmtSearchError, ModelError
 from dmtsearch.models import Tap, find_path, find_tap, make_adapter
-from dmtsearch.models.output import check_output, kind_of
+from dmtsearch.models.output import check_output
 from dmtsearch.models.screening import (
+    given_module,
     refuse_non_finite,
     refuse_other_precision,
     refuse_wrapper,
@@ -99,8 +99,7 @@ def check_given(module: object, in_shape: tuple[int, ...], classes: int) -> nn.M
         ModelError: It is no module, is wrapped, cannot be copied, has weights of another format
             or broken ones, does not read the data, or gives other than a logit for each class.
     """
-    if not isinstance(module, nn.Module):
-        raise ModelError(f"models: {_no_module(module)}")
+    module = given_module(module)
     refuse_wrapper(module)
     refuse_other_precision(module)
     refuse_non_finite(module)
@@ -115,28 +114,6 @@ def check_given(module: object, in_shape: tuple[int, ...], classes: int) -> nn.M
             "older weight_norm), or let a `factory` build it"
         ) from reason
     return module
-
-
-def _no_module(given: object) -> str:
-    """What was given in place of a module, and what to give."""
-    advice, name = "give a torch.nn.Module", kind_of(given)
-    if isinstance(given, type):
-        return f"{given.__name__} is a class; {advice}: {given.__name__}(...)"
-    if isinstance(given, Mapping):
-        return (
-            f"{name} of {len(given)} entries (a state dict?) is no module; build the net, call "
-            "net.load_state_dict(...), and give the net"
-        )
-    if isinstance(given, str | Path):
-        return (
-            f"{str(given)!r} is a path; {advice}: build the net, load the file into it "
-            "(net.load_state_dict(torch.load(FILE, weights_only=True))), and give the net"
-        )
-    if callable(given):
-        return (
-            f"a {type(given).__name__} is no module; {advice}: call it, and give what it returns"
-        )
-    return f"a {type(given).__name__} is no module; {advice}"
 
 
 def describe_adapter(hint: Hint, source: Tap, at: Tap) -> str:

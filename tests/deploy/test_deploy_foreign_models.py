@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 import dmtsearch
 from dmtsearch.deploy.training import Watch
-from dmtsearch.errors import ScheduleError
+from dmtsearch.errors import DmtSearchError, ScheduleError
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.store import open_store
 
@@ -109,6 +109,25 @@ def test_a_module_that_cannot_be_copied_is_refused_and_a_local_class_is_not(tmp_
     locked.lock = threading.Lock()
     with pytest.raises(ScheduleError, match=r"cannot be copied, .*keep no lock, file"):
         train(made(), tmp_path, models={"student": locked})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (nets.Tiny().state_dict(), r"an OrderedDict .* is no module"),
+        (nets.Tiny(width=5), r"weights of stage 'student' do not fit its module: .*size mismatch"),
+    ],
+)
+def test_a_bundle_is_not_loaded_into_another_module(student_of_tiny, given, message):
+    with pytest.raises(DmtSearchError, match=message):
+        dmtsearch.load_bundle(student_of_tiny, model=given)
+
+
+@pytest.fixture(scope="module")
+def student_of_tiny(tmp_path_factory):
+    """The bundle of a student that is a `Tiny` given from Python."""
+    torch.manual_seed(0)
+    return train(made(), tmp_path_factory.mktemp("tiny"), models={"student": nets.Tiny()}).folder
 
 
 @pytest.mark.parametrize("net", ["scripted", "frozen"])

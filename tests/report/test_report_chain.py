@@ -1,11 +1,13 @@
 """The best schedule as boxes and links, and where a report's numbers come from."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from made_run import MadeRun
 
-from dmtsearch.report.chain import gather_chain
+from dmtsearch.report.caveats import caveats
+from dmtsearch.report.chain import gather_chain, weak_sources
 from dmtsearch.report.drawing.chain import draw_chain
 from dmtsearch.report.provenance import flatten, provenance
 from dmtsearch.report.reading import read_run
@@ -54,6 +56,22 @@ def test_a_chain_tells_soft_merit_hints_and_earlier_states(dense):
         ("teacher", "student", (soft, "as it was after epoch 5"), False),
         ("middle", "student", (soft, "hint: block2 → block3, weight 0.1"), True),
     ]
+
+
+def test_a_source_no_better_than_what_learns_from_it_is_a_caveat(dense):
+    summary = summarize(read_run(dense.stop()))
+    boxes = tuple(
+        replace(box, accuracy=accuracy)
+        for box, accuracy in zip(summary.chain.boxes, (0.9, 0.85, 0.85), strict=True)
+    )
+    chain = replace(summary.chain, boxes=boxes)
+    # The teacher taught the student as it was after epoch 5, which nobody scored.
+    assert weak_sources(chain) == [("middle", 0.85, "student", 0.85)]
+    [caveat] = [one for one in caveats(replace(summary, chain=chain)) if "middle" in one]
+    assert caveat == (
+        "In the best schedule middle (85.00 % on val) is not above student (85.00 %), which "
+        "learned from it."
+    )
 
 
 def test_the_drawing_says_in_words_what_it_shows(dense):
