@@ -1,19 +1,23 @@
 """A user's own data by name: `package.module:function`, imported and called."""
 
 import importlib
+import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from ..errors import DataError, DmtSearchError, nearest
 
 
-def call_factory(factory: str, args: Mapping[str, Any]) -> Any:
+def call_factory(factory: str, args: Mapping[str, Any], *, anew: bool = False) -> Any:
     """Import `package.module:function`, call it with `args` and return what it gives.
 
     The current directory is put on `sys.path` first, so that a module beside the schedule's work
-    is found.
+    is found. With `anew` a user's module is run again for this call, as in a new process: what it
+    draws or keeps when it is imported is not that of the first call.
 
     Raises:
         DataError: Malformed name; the module cannot be imported; it has no such function; the
@@ -31,6 +35,14 @@ def call_factory(factory: str, args: Mapping[str, Any]) -> Any:
             f"data.factory {factory!r}: cannot import {module_name!r} "
             f"({type(error).__name__}: {error}); the current directory is on sys.path"
         ) from error
+    if anew:
+        with _run_again(module) as module:
+            return _call(factory, module, function_name, args)
+    return _call(factory, module, function_name, args)
+
+
+def _call(factory: str, module: ModuleType, function_name: str, args: Mapping[str, Any]) -> Any:
+    module_name = module.__name__
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [name for name in dir(module) if not name.startswith("_")]
@@ -47,6 +59,26 @@ def call_factory(factory: str, args: Mapping[str, Any]) -> Any:
             f"data.factory {factory!r}: {function_name}({_shown(args)}) raised "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+@contextmanager
+def _run_again(module: ModuleType) -> Iterator[ModuleType]:
+    """A user's module, run once more; itself where that cannot be, or where it is installed."""
+    spec = module.__spec__
+    installed = "site-packages" in (getattr(module, "__file__", None) or "site-packages")
+    if spec is None or spec.loader is None or installed:
+        yield module
+        return
+    fresh = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = fresh  # its own classes look themselves up by name
+    try:
+        try:
+            spec.loader.exec_module(fresh)
+        except Exception:  # such as a registry that takes a name once
+            fresh = sys.modules[module.__name__] = module
+        yield fresh
+    finally:
+        sys.modules[module.__name__] = module
 
 
 def _shown(args: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The two ways in: what a data set is, and the data set itself."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -169,11 +170,12 @@ def _read(
         raise DataError(f"data needs either a name or a factory; {given}")
     where = "objects" if objects is not None else str(factory)
 
-    def build() -> Any:
-        return objects if objects is not None else call_factory(where, args)
+    def build(anew: bool = False) -> Any:
+        return objects if objects is not None else call_factory(where, args, anew=anew)
 
     if verify:
-        raw = read_repeatable(build, where, again=objects is None)
+        again = partial(build, anew=True) if objects is None else None
+        raw = read_repeatable(build, where, again=again)
     else:
         raw = read_objects(build(), where)
     return resize_raw(raw, size), where

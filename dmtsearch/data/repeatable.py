@@ -33,13 +33,15 @@ _IN_AUGMENT = (
 _SEED_SPLIT = "seed your split (generator=torch.Generator().manual_seed(0))"
 
 
-def read_repeatable(build: Callable[[], Any], where: str, *, again: bool) -> RawData:
+def read_repeatable(
+    build: Callable[[], Any], where: str, *, again: Callable[[], Any] | None
+) -> RawData:
     """Read a user's data, and refuse it unless it reads the same again.
 
     Args:
         build: Gives the data set or a dict of such by split: a call of a factory, or objects.
         where: How errors call it.
-        again: Whether `build` makes the data anew, so that a second build is compared too.
+        again: Builds it a second time, to be compared too; None for objects.
 
     Raises:
         DataError: Two reads of one set differ, or a second build has other samples, splits,
@@ -50,9 +52,9 @@ def read_repeatable(build: Callable[[], Any], where: str, *, again: bool) -> Raw
         raw = read_objects(value, where)
     with global_seed(_SEEDS[1]):
         _compare_reads(parts_of(value, where), raw, where)
-    if again:
+    if again is not None:
         with global_seed(_SEEDS[2]):
-            _compare_builds(build(), raw, where)
+            _compare_builds(again(), raw, where)
     return raw
 
 
