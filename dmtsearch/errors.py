@@ -48,6 +48,16 @@ class FileError(DmtSearchError, ValueError):
         return f"{self.path}: {self.reason}"
 
 
+class NodeMismatchError(FileError):
+    """Code or files of this machine are not those of the one that made a job: it would do another
+    job under its key. Never an answer about the stage: elsewhere it can run.
+
+    Args:
+        path: The stage and the machine.
+        reason: What differs, and what to do.
+    """
+
+
 class ScheduleError(ProblemsError, ValueError):
     """A schedule or search space cannot run as written. Carries every problem, not the first."""
 
@@ -131,11 +141,6 @@ class BundleError(DmtSearchError):
 
 class ExportError(DmtSearchError):
     """A bundle cannot be exported as asked, or the exported file answers otherwise than it."""
-
-
-class NodeMismatchError(DmtSearchError):
-    """This machine has other code or files than the one that made a job, so that it would do
-    another job under its key. No answer about the stage: elsewhere it may run."""
 
 
 class OutputError(DmtSearchError):

@@ -2,7 +2,8 @@
 
 import copy
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,15 @@ def build_stage_model(
     resolved = job.resolved
     identity = job.keys.preimage["model"]
     _check_weights(job.name, resolved.model, identity, job.folder)
-    model = _build(
-        resolved.model,
-        in_shape=resolved.in_shape,
-        num_classes=resolved.num_classes,
-        seed=derive_seed(job.seed, "init"),
-        objects=objects,
-        folder=job.folder,
-    )
+    with _possible_elsewhere(job.name, identity):
+        model = _build(
+            resolved.model,
+            in_shape=resolved.in_shape,
+            num_classes=resolved.num_classes,
+            seed=derive_seed(job.seed, "init"),
+            objects=objects,
+            folder=job.folder,
+        )
     _check_built(job.name, identity, model, trained=False)
     if state is not None:
         model.load_state_dict(state_from_bytes(state))
@@ -87,14 +89,15 @@ def build_unloaded(
     """
     # Its own weights come from the store; a file that the stage once started from may be gone.
     description = {field: value for field, value in trained.model.items() if field != "weights"}
-    model = _build(
-        description,
-        in_shape=trained.in_shape,
-        num_classes=trained.num_classes,
-        seed=derive_seed(trained.seed, "init"),
-        objects=objects,
-        folder=folder,
-    )
+    with _possible_elsewhere(trained.name, trained.identity):
+        model = _build(
+            description,
+            in_shape=trained.in_shape,
+            num_classes=trained.num_classes,
+            seed=derive_seed(trained.seed, "init"),
+            objects=objects,
+            folder=folder,
+        )
     if trained.identity is not None:
         _check_built(trained.name, trained.identity, model, trained=True)
     return model
@@ -124,11 +127,23 @@ def _is_built(identity: Mapping[str, Any]) -> bool:
     return "state" in identity or "packages" in identity
 
 
+@contextmanager
+def _possible_elsewhere(name: str, identity: Mapping[str, Any] | None) -> Iterator[None]:
+    """A model that was built when its job was made, and cannot be built here."""
+    try:
+        yield
+    except ModelError as error:
+        if not _is_built(identity or {}):
+            raise
+        raise _mismatch(name, [str(error)]) from error
+
+
 def _mismatch(name: str, found: list[str]) -> NodeMismatchError:
     return NodeMismatchError(
-        f"stage {name!r} would run another model on {socket.gethostname()} than its key names: "
-        f"{'; '.join(found)}. Put the same code, files and packages there as where this was "
-        "started; where they were changed since, start it again"
+        f"stage {name!r} on {socket.gethostname()}",
+        f"this is not the model that its key names: {'; '.join(found)}. Have the same code, files "
+        "and packages there as where this was started; where they were changed since, start it "
+        "again",
     )
 
 

@@ -10,8 +10,10 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import dmtsearch
+from dmtsearch.cli.main import main
 from dmtsearch.deploy.training import Watch
 from dmtsearch.errors import BundleError, DmtSearchError
+from dmtsearch.models.answers import count_steps
 from dmtsearch.schedule import parse_schedule
 
 TEXT = """\
@@ -453,3 +455,59 @@ def test_a_bundle_says_what_it_was_made_of_and_an_older_one_is_noted(bundle):
     assert len(notes) == 1
     assert "an older version wrote it" in notes[0]
     assert dmtsearch.evaluate(bundle, data=samples()).as_dict()["notes"][0] == notes[0]
+
+
+def test_a_selector_s_bundle_checks_each_of_its_classifiers(project, store, tmp_path):
+    x, y = samples().tensors
+    by_view = [({"a": one, "b": -one}, int(label)) for one, label in zip(x, y, strict=True)]
+    text = """\
+dmtsearch: 1
+name: eyes
+data: {factory: "never.imported:data"}
+defaults: {epochs: 1, optimizer: {name: adam, batch: 16}}
+stages:
+  a: {modality: a, model: {factory: "ownnets:make"}}
+  b: {modality: b, model: {family: mlp, hidden: [4]}}
+  selector:
+    select: [a, b]
+    k: 3
+    degrade: [{kind: noise, severity: [0.3, 1]}]
+    model: {family: mlp, hidden: [4]}
+"""
+    folder = dmtsearch.train(
+        parse_schedule(text, "eyes.yaml"), tmp_path / "out", store=store, data=by_view
+    ).folder
+    assert list(json.loads((folder / "bundle.json").read_text())["identity"]) == ["a"]
+    assert dmtsearch.load_bundle(folder).notes == ()
+    start_python_anew()
+    (project / "ownblocks.py").write_text(BLOCKS + "MORE = 1\n")
+    with pytest.raises(BundleError, match=r"the code of stage 'a' .*ownblocks\.py differs"):
+        dmtsearch.load_bundle(folder)
+
+
+def test_explain_says_in_words_what_makes_two_models_differ(
+    project, tmp_path, monkeypatch, capsys
+):
+
+    url = str(tmp_path / "store")
+    keys = []
+    for name, blocks in (("a", BLOCKS), ("b", BLOCKS.replace("* 1.0", "* 2.0"))):
+        (project / "ownblocks.py").write_text(blocks)
+        start_python_anew()
+        keys.append(train(url, tmp_path / name).delivered.key)
+    monkeypatch.setattr(sys, "argv", ["dmtsearch", "store", "explain", *keys, "--store", url])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        raise SystemExit(main())
+    assert not ended.value.code
+    words = "the model's outputs before training; the source of module ownblocks."
+    assert f"What differs: {words}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_outputs_count_in_steps_that_rounding_does_not_cross():
+    outputs = torch.tensor([1.0, -0.5, 1 / 64, 0.0, float("nan"), float("inf")]).double()
+    # By hand: the fifth digit of 1.0 is 1e-4; 1/64 = 156.25 steps.
+    assert count_steps(outputs, 5) == [10000, -5000, 156, 0, "nan", "inf"]
+    for rounding in (1 - 1e-14, 1 + 1e-14):
+        assert count_steps(outputs * rounding, 5) == count_steps(outputs, 5)
+    assert count_steps(torch.zeros(2), 5) == [0, 0]
