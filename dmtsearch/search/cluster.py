@@ -83,6 +83,8 @@ def lost_part(silent_s: float) -> str | None:
         silent_s: Seconds since the cluster was heard; one that answers is not looked at.
     """
     node = _node()
+    if node is None:  # Ray has been shut down meanwhile
+        return None
     if own_session() is not None:
         dead = {kind for kind, _ in node.dead_processes()}
         return next((name for kind, name in _PARTS.items() if kind in dead), None)

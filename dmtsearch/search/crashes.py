@@ -5,18 +5,19 @@ nothing: it can write no line. So a crash, which would come again, is told from 
 no fault of the stage.
 """
 
-import contextlib
 import faulthandler
 import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 _PREFIX = "dmtsearch-end-"
+UNREAD_S = 600.0
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
 
 
@@ -29,7 +30,10 @@ def end_noted(attempt: str) -> Iterator[None]:
     Args:
         attempt: Id of the stage's start; `read_end` takes it.
     """
-    path = _path(attempt)
+    from ..store.process import this_process  # coordinators import this module, and no store
+
+    me = this_process()
+    path = Path(tempfile.gettempdir(), f"{_PREFIX}{attempt}-{me.machine}-{me.pid}-{me.started}")
     try:
         file = path.open("w")
     except OSError:  # a full or closed temporary folder: a crash then looks like a kill
@@ -65,13 +69,28 @@ def read_end(attempt: str) -> str | None:
 
     The file is removed: it is read once.
     """
-    path = _path(attempt)
-    try:
-        text = path.read_text(errors="replace")
-        path.unlink()
-    except OSError:
-        return None
-    return describe_end(text)
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}{attempt}-*"):
+        with suppress(OSError):
+            text = path.read_text(errors="replace")
+            path.unlink()
+            return describe_end(text)
+    return None
+
+
+def sweep_ends() -> None:
+    """Remove what dead processes of this machine left, and nobody has read for a while."""
+    from ..store.process import Process, is_dead
+
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*-*-*"):
+        machine, pid, started = path.name.split("-")[-3:]
+        with suppress(OSError):
+            unread_s = time.time() - path.stat().st_mtime
+            if (
+                unread_s > UNREAD_S
+                and (pid + started).isdigit()
+                and is_dead(Process("", machine, int(pid), int(started)))
+            ):
+                path.unlink()
 
 
 def describe_end(text: str) -> str | None:
@@ -88,9 +107,5 @@ def describe_end(text: str) -> str | None:
 
 def _enable_as_before() -> None:
     """Ray's processes write crashes to their standard error."""
-    with contextlib.suppress(Exception):  # a process without one
+    with suppress(Exception):  # a process without one
         faulthandler.enable(all_threads=False)
-
-
-def _path(attempt: str) -> Path:
-    return Path(tempfile.gettempdir(), _PREFIX + attempt)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..store.process import Process, is_dead, this_process
 from . import reaper
+from .crashes import sweep_ends
 
 _PREFIX = "dmtsearch-tune-"
 _SESSION = "ray_session"
@@ -36,6 +37,7 @@ def temporary_folder(session: Path | None) -> Iterator[Path]:
         session: Folder of this driver's private Ray; None where Ray is somebody else's.
     """
     sweep()
+    sweep_ends()
     with tempfile.TemporaryDirectory(prefix=_own_prefix(), ignore_cleanup_errors=True) as name:
         if session is not None:
             Path(name, _SESSION).write_text(str(session))

@@ -18,7 +18,7 @@ from dmtsearch.errors import (
     SourceMissingError,
     StoreError,
 )
-from dmtsearch.search import leftovers, reaper
+from dmtsearch.search import crashes, leftovers, reaper
 from dmtsearch.search.crashes import read_end
 from dmtsearch.search.faults import failed_outcome, lost_outcome
 from dmtsearch.search.orders import StageOutcome
@@ -138,6 +138,14 @@ def test_a_dead_driver_s_folder_and_session_are_swept_and_a_living_one_s_are_not
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     me = this_process()
+    for started in (me.started, me.started + 1):
+        end = tmp_path / f"dmtsearch-end-attempt-{me.machine}-{me.pid}-{started}"
+        end.touch()
+        os.utime(end, (0, 0))
+    crashes.sweep_ends()
+    assert [path.name[-9:] for path in tmp_path.glob("dmtsearch-end-*")] == [
+        f"attempt-{me.machine}-{me.pid}-{me.started}"[-9:]
+    ]
     sessions = {name: tmp_path / f"session_{name}" for name in ("dead", "alive")}
     agents = {}
     for name, session in sessions.items():
