@@ -21,14 +21,19 @@ def begin(tmp_path: Path, name: str) -> Search:
     return Search(tmp_path / name / "run", tmp_path / name / "store").search(space, *ONE)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """A search that nobody disturbed."""
+    search = begin(tmp_path_factory.mktemp("whole"), "whole")
+    code, said = search.end()
+    assert code == 0, said
+    return search
+
+
 @pytest.mark.parametrize("part", ["raylet", "gcs_server"])
 def test_a_search_whose_ray_is_killed_ends_within_a_minute_and_resume_finishes_it(
-    tmp_path: Path, part: str
+    tmp_path: Path, whole: Search, part: str
 ) -> None:
-    whole = begin(tmp_path, "whole")
-    code, said = whole.end()
-    assert code == 0, said
-
     search = begin(tmp_path, "killed")
     search.wait_for_process("ray::stage teacher")
     search.wait_for(lambda state: len(state.trials) == 1)
