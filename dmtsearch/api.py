@@ -2,8 +2,8 @@
 
 import dmtsearch
 report = dmtsearch.check("search_spaces/demo.yaml")
-training = dmtsearch.train("search_spaces/demo.yaml", out="out/demo")
-bundle = dmtsearch.load_bundle("out/demo")
+training = dmtsearch.train("search_spaces/digits_chain.yaml", out="out/digits")
+bundle = dmtsearch.load_bundle("out/digits")
 """
 
 from __future__ import annotations

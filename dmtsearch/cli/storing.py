@@ -40,12 +40,12 @@ def list_objects(
             "running" if info.running else info.status,
             info.name,
             size(info.size),
-            info.created,
+            info.created[:16].replace("T", " "),
         )
         for info in found
     ]
     console().print(
-        table(("key", "kind", "status", "name", "size", "since"), rows, numbers=("size",))
+        table(("key", "kind", "status", "name", "size", "since, UTC"), rows, numbers=("size",))
     )
     _say_skipped(odd)
     say(f"{opened.where}: {len(found)} objects, {size(sum(info.size for info in found))}")
