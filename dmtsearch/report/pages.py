@@ -1,5 +1,6 @@
 """From a summary to the page and the Markdown."""
 
+import re
 from collections.abc import Callable
 from importlib.resources import files
 
@@ -7,6 +8,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from dmtsearch.commands import command_line
+from dmtsearch.printable import printable, printable_line
 from dmtsearch.report.answer import answer, facts
 from dmtsearch.report.document import Document, Section
 from dmtsearch.report.sections.accounting import (
@@ -75,13 +77,14 @@ def _state(summary: Summary) -> str:
 def render_page(document: Document) -> str:
     """One self-contained HTML page: no script, nothing loaded from elsewhere."""
     style = Markup(_read("report.css"))
-    return _environment(escape=True).get_template("report.html").render(doc=document, style=style)
+    page = _environment(escape=True).get_template("report.html")
+    return printable(page.render(doc=document, style=style))
 
 
 def render_markdown(document: Document) -> str:
     """The same as Markdown, with figures as files in `figures/`."""
     text = _environment(escape=False).get_template("report.md").render(doc=document)
-    return text.rstrip() + "\n"
+    return printable(text).rstrip() + "\n"
 
 
 def _environment(*, escape: bool) -> Environment:
@@ -92,13 +95,33 @@ def _environment(*, escape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = _cell
+    environment.filters.update(words=_words, cell=_cell, alt=_alt, fence=_fence)
     return environment
+
+
+def _words(text: str) -> str:
+    """Text for Markdown: no HTML, link or picture of somebody else's, and no second block."""
+    text = printable_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    return _LINK.sub(r"]\\\1", text)
 
 
 def _cell(text: str) -> str:
     """Text for a cell of a Markdown table."""
-    return text.replace("|", r"\|").replace("\n", " ")
+    return _words(text).replace("|", r"\|")
+
+
+def _alt(text: str) -> str:
+    """What a picture shows, within its brackets."""
+    return _words(text).replace("[", r"\[").replace("]", r"\]")
+
+
+def _fence(text: str) -> str:
+    """The line around a block of code: longer than any such line in it."""
+    return "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+
+
+_LINK = re.compile(r"\]([(:\[])")
+"""What makes `[..]` a link or a picture; a hole's name may hold brackets of its own."""
 
 
 def _read(name: str) -> str:

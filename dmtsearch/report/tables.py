@@ -2,10 +2,15 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
+from dmtsearch.printable import printable_line
 from dmtsearch.report.selector import Score, Selector
 from dmtsearch.report.summary import Summary
+
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-][0-9.]+([eE][+-]?[0-9]+)?|-")
 
 
 def csv_tables(summary: Summary) -> dict[str, str]:
@@ -139,5 +144,13 @@ def _text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([[_cell(value) for value in row] for row in rows])
     return file.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Text that no spreadsheet takes for a formula and no terminal for a command."""
+    if not isinstance(value, str):
+        return value
+    text = printable_line(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

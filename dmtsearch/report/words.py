@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dmtsearch.printable import printable_line
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -96,4 +98,4 @@ def short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     is_count = isinstance(value, int) and not isinstance(value, bool)
-    return f"{value:,}" if is_count else str(value)
+    return f"{value:,}" if is_count else printable_line(str(value))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ScheduleError
+from ..printable import printable
 from .node import Node, join
 from .scalars import Scalar, read_plain
 
@@ -53,7 +54,7 @@ class Builder:
 
     def problem(self, text: str, line: int | None, path: str = "") -> None:
         at = f"{self.where}:{line}" if line else self.where
-        self.problems.append(f"{path + ': ' if path else ''}{text}  ({at})")
+        self.problems.append(printable(f"{path + ': ' if path else ''}{text}  ({at})"))
 
     def finish(self) -> Node:
         if not self.problems and self.root is None:

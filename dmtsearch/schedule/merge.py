@@ -203,7 +203,9 @@ def _not_of_form(
     node = stage.block(block)
     if node is None:
         return set()
-    valid = set(table.get(stage.value(block, key, default=default) or "", tuple(node.fields)))
+    form = stage.value(block, key, default=default)
+    # A list or block in the place of a name is a problem of its own, reported elsewhere.
+    valid = set(table.get(form if isinstance(form, str) else "", tuple(node.fields)))
     if block == "optimizer" and stage.value(block, "schedule", default="one_cycle") == "step":
         valid |= set(STEP_FIELDS)
     return {(block, field) for field in node.fields if field not in valid}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ScheduleError, nearest
+from ..printable import printable
 from .node import Node, join, split
 
 
@@ -74,7 +75,7 @@ class Origin:
             wanted = quoted[-2] if isinstance(value, _NotGiven) and len(quoted) > 2 else value
             text += nearest(str(wanted), names)
         at = f"{self.where}:{line}" if line else self.where
-        return f"{shown}: {text}  ({at})" if shown else f"{text}  ({at})"
+        return printable(f"{shown}: {text}  ({at})" if shown else f"{text}  ({at})")
 
     def locate(self, path: str) -> tuple[str, int | None]:
         """The path as the document has it, and the line; of what is missing, its block's line."""

@@ -15,8 +15,10 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from dmtsearch.printable import printable, printable_line
 from dmtsearch.report.words import measure_of
 
 INK, MUTED, LINE = "#010203", "#010204", "#010205"
@@ -120,15 +122,22 @@ def draw(
     caption: str,
     title: str = "",
 ) -> Drawing:
-    """Return the drawing that `paint` makes on a figure of `size` (width, height) in points."""
+    """Return the drawing that `paint` makes on a figure of `size` (width, height) in points.
+
+    A stage or hole in `name` may be called anything; the file's name keeps plain signs only.
+    """
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:100]
+    alt, title, caption = printable_line(alt), printable_line(title), printable(caption)
     # The salt makes ids of clip paths and markers the same at each rendering, and unlike those
     # of the page's other drawings.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
         paint(figure)
+        for text in figure.findobj(Text):
+            text.set_text(printable(text.get_text()))
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator"), None))
-    return Drawing(name, title, alt, caption, size[0], _clean(file.getvalue(), alt))
+    return Drawing(name, title, alt, caption, size[0], printable(_clean(file.getvalue(), alt)))
 
 
 def _clean(svg: str, alt: str) -> str:
