@@ -7,7 +7,6 @@ a folder without it is a training that has not ended.
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from dmtsearch.commands import command_line
+from dmtsearch.deploy.bundle_file import FORMAT, check_files, read_bundle_file
 from dmtsearch.deploy.describing import bundle_html, bundle_repr
 from dmtsearch.deploy.model_check import Part, check_parts, explained, seed_of
 from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.seen_samples import SAMPLES
 from dmtsearch.deploy.selector_bundle import SelectorBundle, load_selector_bundle
 from dmtsearch.errors import BundleError
-from dmtsearch.files import json_text, sha256_bytes, sha256_file, write_all
+from dmtsearch.files import json_text, sha256_bytes, write_all
 from dmtsearch.training.batch import View
 from dmtsearch.training.build import OBJECT, build_trained
 from dmtsearch.training.job import TrainedModel
@@ -33,7 +33,6 @@ from dmtsearch.writing import writing
 
 MODEL, SCHEDULE, INFO = "model.safetensors", "schedule.yaml", "bundle.json"
 HISTORY, OPENINGS = "history.csv", "openings.jsonl"
-FORMAT = 1
 HISTORY_COLUMNS = (
     "stage",
     "phase",
@@ -165,7 +164,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         BundleError: There is none, or it is no bundle of this format.
     """
     path = folder / INFO
-    if not path.is_file():
+    if not path.exists():
         if (folder / SCHEDULE).is_file():
             raise BundleError(
                 f"{folder}: this training has not ended; go on with: "
@@ -175,13 +174,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{folder}: no {INFO} there, so this is no model bundle; give the folder that "
             "`dmtsearch train SCHEDULE --out DIR` wrote"
         )
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BundleError(f"{path}: not JSON ({error}); train again into a new folder") from error
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
-        raise BundleError(f"{path}: not a bundle of format {FORMAT}")
-    return info
+    return read_bundle_file(path)
 
 
 def load_bundle(
@@ -207,17 +200,8 @@ def load_bundle(
     """
     folder = Path(folder)
     info = read_info(folder)
-    for name, expected in info["checksums"].items():
-        path = folder / name
-        if not path.is_file():
-            raise BundleError(f"{folder}: {name} is missing; train again into a new folder")
-        found = sha256_file(path)
-        if found != expected:
-            raise BundleError(
-                f"{path}: altered or truncated (sha256 {found[:12]}, not {expected[:12]}); "
-                "train again into a new folder: kept stages are reused"
-            )
-    if "selector" in info:
+    check_files(folder, info, MODEL)
+    if info.get("selector") is not None:
         return load_selector_bundle(
             folder, info, (folder / MODEL).read_bytes(), models=models or {}, device=device
         )

@@ -65,7 +65,7 @@ def test_a_drawing_is_named_and_labelled_without_what_a_stage_brings():
         alt="\x1b[31m<script>",
         caption="c",
     )
-    assert drawing.name == "curve-x-31m"
+    assert drawing.name == "curve--x-31m"
     assert "red &lt;b&gt;" in drawing.file
     assert "\x1b" not in drawing.file
     assert "<title>&lt;script&gt;</title>" in drawing.file

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
 from dmtsearch.printable import printable, printable_line
 from dmtsearch.report.words import measure_of
@@ -133,11 +133,21 @@ def draw(
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
         paint(figure)
-        for text in figure.findobj(Text):
-            text.set_text(printable(text.get_text()))
+        _make_printable(figure)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator"), None))
     return Drawing(name, title, alt, caption, size[0], printable(_clean(file.getvalue(), alt)))
+
+
+def _make_printable(figure: Figure) -> None:
+    """Take control characters out of every text, for which no font has a glyph."""
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator):
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            if any(printable(label) != label for label in labels):
+                axis.set_ticks(axis.get_ticklocs(), [printable(label) for label in labels])
 
 
 def _clean(svg: str, alt: str) -> str:
