@@ -51,7 +51,7 @@ def form_of(spec: Mapping[str, Any]) -> str:
     allowed = [form, *COMMON, *FORMS[form]]
     if form == "family":
         family = spec["family"]
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise ModelError(f"no family {family!r}{nearest(family, FAMILIES)}")
         allowed += [*FAMILIES[family], *(["size"] if family in SIZED else [])]
     for field in spec:
@@ -70,7 +70,7 @@ def shape_of(spec: Mapping[str, Any]) -> Shape | None:
     form = form_of(spec)
     if form == "preset":
         name = spec["preset"]
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise ModelError(f"no preset {name!r}{nearest(name, PRESETS)}")
         return PRESETS[name]
     if form != "family":

@@ -74,3 +74,10 @@ def test_check_notes_a_stage_that_this_machine_cannot_train(monkeypatch, tmp_pat
     monkeypatch.setattr(checking, "physical_memory", lambda: 1000)
     notes = dmtsearch.check(file, store=str(tmp_path / "store")).notes
     assert any("stage 'net' has " in note and "this machine has 0 GB" in note for note in notes)
+
+
+@pytest.mark.parametrize("name", [{"a": 1}, [1], None, 5])
+@pytest.mark.parametrize("form", ["family", "preset"])
+def test_a_name_that_is_no_text_is_no_family_and_no_preset(form, name):
+    with pytest.raises(ModelError, match=f"no {form} "):
+        build_model({form: name}, in_shape=IMAGE, num_classes=CLASSES, seed=0)

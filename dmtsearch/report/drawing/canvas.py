@@ -38,6 +38,8 @@ _COLOURS = {
 }
 _FONTS = "ui-sans-serif, system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
+_LONGEST = 60  # characters of a line of a label
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -146,8 +148,15 @@ def _make_printable(figure: Figure) -> None:
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         if isinstance(axis.get_major_locator(), FixedLocator):
             labels = [label.get_text() for label in axis.get_ticklabels()]
-            if any(printable(label) != label for label in labels):
-                axis.set_ticks(axis.get_ticklocs(), [printable(label) for label in labels])
+            shown = [_cut(label) for label in labels]
+            if shown != labels:
+                axis.set_ticks(axis.get_ticklocs(), shown)
+
+
+def _cut(label: str) -> str:
+    """A label that leaves room for the figure."""
+    lines = printable(label).split("\n")[:3]
+    return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..." for line in lines)
 
 
 def _clean(svg: str, alt: str) -> str:
