@@ -104,7 +104,8 @@ def test_data_that_is_drawn_anew_is_refused_by_check_and_train(
     (tmp_path / "drawn.py").write_text(
         "import torch\n"
         "from torch.utils.data import TensorDataset, random_split\n"
-        "x, y = torch.rand(90, 1, 8, 8), torch.arange(90) % 3\n"
+        "x = torch.arange(90 * 64).reshape(90, 1, 8, 8) / 6000\n"
+        "y = torch.arange(90) % 3\n"
         "def split():\n"
         "    return dict(zip(('train', 'val'), random_split(TensorDataset(x, y), [60, 30])))\n"
         "class Items(TensorDataset):\n"
