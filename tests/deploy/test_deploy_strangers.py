@@ -44,7 +44,7 @@ def copy(plain_folder, tmp_path):
         (lambda i: i.update(model="x"), "model: input should be a valid dict"),
         (lambda i: i["model"].update(widths=[10**18]), "widths has"),
         (lambda i: i["model"].update(widths=[10**8] * 3), "parameters, which take"),
-        (lambda i: i["model"].update(widths=[4, 5]), "weights do not fit"),
+        (lambda i: i["model"].update(widths=[4, 5]), "do not fit"),
         (lambda i: i.update(deliver="\x1b[31m", seed="x"), "seed: input should be a valid int"),
         (lambda i: i.update(selector={"classifiers": []}), "selector.prefix: field required"),
     ],
