@@ -172,12 +172,12 @@ class SearchDriver:
         self, plan: TrialPlan, orders: TrialOrders, outcome: Mapping[str, Any] | None
     ) -> TrialOutcome | None:
         """How a trial ended; None where it has not: interrupted, lost, or met by a fault."""
+        if self._error is not None:
+            return None  # a line of one of its stages may be missing: a resume writes both
         if plan.trial in self._pruned:
             epochs = self._pruned.pop(plan.trial)
             reason = f"its pruner stopped it after {epochs} of {plan.epochs} epochs"
             return TrialOutcome("pruned", stage=plan.deliver, reason=reason, epochs=epochs)
-        if self._error is not None:
-            return None
         if outcome is None:
             self._lost = f"the process that coordinates trial {plan.trial} died again and again"
             return None

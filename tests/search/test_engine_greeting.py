@@ -1,9 +1,13 @@
-"""What a driver tells a broker that was started again."""
+"""The driver by itself: what it tells a broker that was started again, and what an error keeps."""
 
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from dmtsearch.errors import OutputError
 from dmtsearch.search.driver import SearchDriver
+from dmtsearch.search.trials import TrialOutcome, TrialPlan
 
 
 class Calls:
@@ -16,10 +20,10 @@ class Calls:
         return SimpleNamespace(remote=lambda *given: self.made.append((name, *given)))
 
 
-def driver_of(broker: Calls) -> SearchDriver:
+def driver_of(broker: Calls, mind: Any = None) -> SearchDriver:
     state = SimpleNamespace(stages=())
     return SearchDriver(
-        mind=SimpleNamespace(state=state, record=lambda record: None),  # type: ignore[arg-type]  # only these two are used
+        mind=mind or SimpleNamespace(state=state, record=lambda record: None),
         store=None,  # type: ignore[arg-type]  # not looked into here
         broker=broker,
         broker_name="broker",
@@ -27,7 +31,7 @@ def driver_of(broker: Calls) -> SearchDriver:
         watched=False,
         time_budget_s=None,
         stop_asked=lambda: False,
-        watching=None,  # type: ignore[arg-type]  # nothing is shown
+        watching=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
     )
 
 
@@ -38,3 +42,43 @@ def test_a_first_broker_makes_its_coordinators_wait_and_a_second_one_does_not() 
     assert broker.made == []
     driver._greet("second life")
     assert broker.made == [("expect", 0), ("release", [], True)]
+
+
+class FullFolder:
+    """A mind whose pruner stops every trial, and whose ledger takes no line any more."""
+
+    state = SimpleNamespace(stages=())
+
+    def record(self, record: Any) -> None: ...
+
+    def __init__(self) -> None:
+        self.ends: list[TrialOutcome] = []
+
+    def next(self) -> TrialPlan:
+        return TrialPlan(0, "search", 0, (), (), deliver="student", epochs=8, values={})
+
+    def should_prune(self, trial: int, history: Any, epochs: int) -> bool:
+        return True
+
+    def look(self) -> None:
+        raise OutputError("the disk is full")
+
+    def end(self, trial: int, outcome: TrialOutcome) -> None:
+        self.ends.append(outcome)
+
+
+def test_a_pruned_trial_stays_unfinished_where_a_line_before_its_end_could_not_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SearchDriver, "_take_answer", lambda driver, wait_s: None)
+    mind = FullFolder()
+    driver = driver_of(Calls(), mind)
+    monkeypatch.setattr(driver, "_last_tick", float("inf"))
+    assert driver.propose("tune") == {"trial": 0, "broker": "broker"}
+    assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
+    monkeypatch.setattr(driver, "_last_tick", 0.0)
+    driver.tick()
+    driver.ended("tune", None, lost=False)
+    assert mind.ends == []
+    with pytest.raises(OutputError, match="the disk is full"):
+        driver.raise_error()
