@@ -23,6 +23,7 @@ from dmtsearch.models import (
     attributes_of,
     code_differences,
     is_foreign,
+    kept_as_it_is,
     package_differences,
     probe_answers,
     source_files,
@@ -224,9 +225,13 @@ def _changed(known: Mapping[str, Any], model: nn.Module) -> str:
 
 
 def _answers(model: nn.Module, in_shape: Sequence[int]) -> Tensor | None:
-    with torch.no_grad():  # a copy of TorchScript else has parameters that are no leaves
-        copied = copy.deepcopy(model)
-    found = probe_answers(copied, in_shape, None)
+    try:
+        with torch.no_grad():  # a copy of TorchScript else has parameters that are no leaves
+            model = copy.deepcopy(model)
+    except Exception:  # it holds what cannot be copied
+        pass
+    with kept_as_it_is(model):
+        found = probe_answers(model, in_shape, None)
     return None if found is None else found.double()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from dmtsearch.deploy.bundle import MODEL, Bundle
+from dmtsearch.deploy.bundle import MODEL, Bundle, load_bundle
 from dmtsearch.deploy.model_check import Part, check_answers
 from dmtsearch.deploy.selector_bundle import SelectorBundle, classifier_parts
 from dmtsearch.errors import BundleError
@@ -29,7 +29,12 @@ def as_stored(bundle: Bundle | SelectorBundle) -> Bundle | SelectorBundle:
     if sha256_bytes(weights) != bundle.info["checksums"][MODEL]:
         raise BundleError(f"{path}: altered since the bundle was loaded; load it again")
     profile = Profile("cpu")
-    model: Any = copy.deepcopy(bundle.model).to(profile.torch_device)
+    model: Any
+    try:
+        model = copy.deepcopy(bundle.model)
+    except Exception:  # whatever holds what cannot be copied (an attribute of a user's class)
+        model = load_bundle(bundle.folder).model
+    model.to(profile.torch_device)
     model.load_state_dict(state_from_bytes(weights))
     model.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     stored = replace(bundle, model=model, profile=profile)

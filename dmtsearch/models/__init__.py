@@ -3,6 +3,7 @@
 from .adapters import make_adapter as make_adapter
 from .adapters import match_maps as match_maps
 from .answers import PROBE_SEED as PROBE_SEED
+from .answers import kept_as_it_is as kept_as_it_is
 from .answers import probe_answers as probe_answers
 from .build import build_model as build_model
 from .build import build_skeleton as build_skeleton

@@ -61,6 +61,21 @@ def probe_answers(
     return found.detach() if isinstance(found, Tensor) else None
 
 
+@contextmanager
+def kept_as_it_is(model: nn.Module) -> Iterator[None]:
+    """Put a net's modes and buffers back, for one that cannot be copied."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
 def probe_of(make: Callable[[], nn.Module], in_shape: Sequence[int]) -> dict[str, str]:
     """Return the probe's part of an identity: one text for one function.
 

@@ -4,16 +4,24 @@ Two nets of one code, one state and equal attributes are one net. What cannot be
 open file, a lock) is a problem, which names the attribute.
 """
 
+import copyreg
 import functools
 import hashlib
 import math
 import re
 import sys
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import PurePath
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -26,6 +34,7 @@ from .user_code import kind_of
 _BOOKKEEPING = frozenset(vars(nn.Module()))
 """What torch keeps in every module: flags, and tables of parameters, buffers, children, hooks."""
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKS_OF_TENSORS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _NOT_CODE = ("__module__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__qualname__",
              "__firstlineno__", "__static_attributes__", "__parameters__")  # fmt: skip
 _LONGEST = 200
@@ -106,6 +115,13 @@ class Contents:
                     self.attributes[place] = _short(plain)
                 else:
                     layers[path].append([name, plain])
+        for path, parameter in model.named_parameters():
+            for table in _HOOKS_OF_TENSORS:
+                if hooks := getattr(parameter, table, None):
+                    place = f"{path}.{table}"
+                    self.attributes[place] = _short(
+                        reader.read_attribute(place, list(hooks.values()))
+                    )
         self.layers = sha256_text(canonical_json(layers))
         self.modules, self.typed = reader.modules, reader.typed
         self.problems = reader.problems
@@ -116,8 +132,13 @@ class Contents:
         for kind in type(module).__mro__:
             if kind in (nn.Module, object):
                 continue
-            reader.read_attribute(f"class {kind.__qualname__}", kind)
-            if kind_of(kind.__module__) in ("user", "memory"):
+            place = f"class {kind.__qualname__}"
+            plain = reader.read_attribute(place, kind)
+            whose = kind_of(kind.__module__)
+            if whose == "user" and "code" in plain:
+                # Made in a function: its file does not say with which values.
+                self.attributes[place] = plain
+            if whose in ("user", "memory"):
                 own = True
                 self.classes.add(kind)
         return own
@@ -201,7 +222,7 @@ class Reader:
             return [self.read(item) for item in value]
         if type(value) in (set, frozenset):
             return {"set": sorted((self.read(item) for item in value), key=canonical_json)}
-        if type(value) is dict:
+        if type(value) in (dict, MappingProxyType):
             return {"dict": [[self.read(k), self.read(v)] for k, v in value.items()]}
         if isinstance(value, ModuleType):
             self._note(value.__name__)
@@ -232,10 +253,11 @@ class Reader:
     def _reduced(self, value: Any) -> Any:
         """Any other object by what would rebuild it, as pickle asks for it."""
         try:
-            parts = value.__reduce_ex__(4)
+            known = copyreg.dispatch_table.get(type(value))  # a regular expression, and others
+            parts = known(value) if known is not None else value.__reduce_ex__(4)
             if isinstance(parts, str):
                 return {"global": parts}
-            plain = [list(part) if hasattr(part, "__next__") else part for part in parts]
+            plain = [list(part) if isinstance(part, Iterator) else part for part in parts]
         except Exception:  # whatever a class of others raises where it cannot be pickled
             return self._problem(f"a {_name(type(value))}")
         return {"object": [self.read(part) for part in plain]}

@@ -30,7 +30,8 @@ def identity_of_factory(
         build: Builds it, each time anew, from one seed.
         reference: `package.module:function`, or None where a package builds it.
         in_shape: What it reads, without the batch.
-        given: Whether the user set `version`, which stands for what cannot be written down.
+        given: Whether something else (a `version` that the user set) stands for what cannot be
+            written down.
 
     Raises:
         ModelError: Built twice it is two different nets, or one and the same object; or it
@@ -47,7 +48,7 @@ def identity_of_factory(
         )
     contents, again = Contents(first), Contents(second)
     if not given:
-        _refuse_problems(contents, what, "set `version` beside the factory")
+        _refuse_problems(contents, what, "set `version: 2` beside the factory")
     # What differs between two builds (a counter, the time of day) is no setting.
     attributes = {
         name: value

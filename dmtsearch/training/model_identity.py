@@ -96,7 +96,12 @@ class ModelIdentities:
 
         with current_directory():
             found = identity_of_factory(
-                build, model.get("factory"), resolved.in_shape, given="version" in model
+                build,
+                model.get("factory"),
+                resolved.in_shape,
+                # A package's version and the arguments say what its net is. A factory's
+                # `version` is 1 where nobody gave one.
+                given="factory" not in model or model.get("version", 1) != 1,
             )
         if "timm" in model:
             versions = {**found.get("packages", {}), **package_versions(["timm"])}

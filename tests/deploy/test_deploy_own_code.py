@@ -286,6 +286,73 @@ def test_a_setting_that_differs_at_each_build_is_none(project, store, tmp_path):
     assert train(store, tmp_path / "b").delivered.key == first.delivered.key
 
 
+SETTING = """
+import functools, json, pathlib, re, threading, types
+from torch import nn
+import ownblocks
+P = json.loads(pathlib.Path("config.json").read_text())
+
+class Settings(dict):
+    __getattr__ = dict.__getitem__  # so that copy.deepcopy fails
+
+def local():
+    class Inner(nn.Module):
+        RATE = P
+        def forward(self, x):
+            return x
+    return Inner()
+
+def hooked(net):
+    net.layer.weight.register_hook(lambda gradient, factor=P: gradient * factor)
+
+def make():
+    net = ownblocks.Block()
+    VALUE
+    return net
+"""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("net.act = functools.partial(print, P)", id="a partial"),
+        pytest.param("net.names = re.compile('a' * P)", id="a regular expression"),
+        pytest.param("net.all = types.MappingProxyType({'p': P})", id="a read-only dict"),
+        pytest.param("net.all = Settings(p=P)", id="a dict that cannot be copied"),
+        pytest.param("net.inner = local()", id="a class made in a function"),
+        pytest.param("hooked(net)", id="a hook on a parameter"),
+    ],
+)
+def test_a_setting_that_a_factory_reads_from_a_file_counts(project, store, tmp_path, value):
+    (project / "ownnets.py").write_text(SETTING.replace("VALUE", value))
+    keys = []
+    for number in (1, 1, 2):
+        (project / "config.json").write_text(str(number))
+        training = train(store, tmp_path / f"b{len(keys)}")
+        start_python_anew()
+        keys.append(training.delivered.key)
+    assert keys[0] == keys[1] != keys[2]
+    # What was trained can be scored, also where it cannot be copied.
+    bundle = dmtsearch.load_bundle(training.folder)
+    assert dmtsearch.evaluate(bundle, data=samples()).metrics
+
+
+def test_what_a_factory_cannot_write_down_is_refused_unless_its_version_is_given(
+    project, store, tmp_path
+):
+    (project / "config.json").write_text("1")
+    text = SETTING.replace("VALUE", "net.lock = threading.Lock()")
+    (project / "ownnets.py").write_text(text)
+    with pytest.raises(DmtSearchError, match=r"lock is a _thread.lock.*`version: 2` beside"):
+        train(store, tmp_path / "a")
+    start_python_anew()
+    versions = [
+        train(store, tmp_path / f"v{n}", f'{{factory: "ownnets:make", version: {n}}}', epochs=0)
+        for n in (2, 3)
+    ]
+    assert len({training.delivered.key for training in versions}) == 2
+
+
 def test_one_and_two_threads_are_two_stages_on_a_cpu(store, tmp_path):
     def job(cpu):
         model = f"{{family: mlp, hidden: [4]}}\n    resources: {{cpu: {cpu}}}"
