@@ -1,8 +1,10 @@
 """The `dmtsearch` command. Parse, call one function, print."""
 
 import errno
+import faulthandler
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -64,6 +66,9 @@ def main() -> None:
 
     Exit 1: refused, with reasons. Exit 2: wrong usage. Exit 130: interrupted.
     """
+    if not faulthandler.is_enabled():
+        with suppress(OSError, ValueError):  # no standard error
+            faulthandler.enable(all_threads=False)  # a crash in a user's factory has a place
     try:
         try:
             app()

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import DataError, DmtSearchError, nearest
+from ..exits import RAISED_BY_USERS, exits_raised
 
 
 def call_factory(factory: str, args: Mapping[str, Any], *, anew: bool = False) -> Any:
@@ -29,8 +30,9 @@ def call_factory(factory: str, args: Mapping[str, Any], *, anew: bool = False) -
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module does when it is imported
+        with exits_raised():
+            module = importlib.import_module(module_name)
+    except RAISED_BY_USERS as error:  # whatever the user's module does when it is imported
         raise DataError(
             f"data.factory {factory!r}: cannot import {module_name!r} "
             f"({type(error).__name__}: {error}); the current directory is on sys.path"
@@ -51,10 +53,11 @@ def _call(factory: str, module: ModuleType, function_name: str, args: Mapping[st
             f"{nearest(function_name, names)}"
         )
     try:
-        return function(**args)
+        with exits_raised():
+            return function(**args)
     except DmtSearchError:
         raise
-    except Exception as error:
+    except RAISED_BY_USERS as error:
         raise DataError(
             f"data.factory {factory!r}: {function_name}({_shown(args)}) raised "
             f"{type(error).__name__}: {error}"
@@ -74,7 +77,7 @@ def _run_again(module: ModuleType) -> Iterator[ModuleType]:
     try:
         try:
             spec.loader.exec_module(fresh)
-        except Exception:  # such as a registry that takes a name once
+        except RAISED_BY_USERS:  # such as a registry that takes a name once
             fresh = sys.modules[module.__name__] = module
         yield fresh
     finally:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ..errors import DataError
+from ..exits import RAISED_BY_USERS
 from .labels import explain_highest, read_label, refuse_label_tensor
 from .memory import refuse_too_large
 from .pool import Pool, RawData
@@ -87,7 +88,7 @@ def _read(dataset: Any, where: str) -> Pool:
 def _length(dataset: Any, where: str) -> int:
     try:
         return len(dataset)
-    except Exception as error:  # whatever the user's own code raises
+    except RAISED_BY_USERS as error:  # whatever the user's own code raises
         raise DataError(
             f"{where}: its length cannot be read ({type(error).__name__}: {error}); give a "
             "map-style torch Dataset of (x, label), with a length"
@@ -133,7 +134,7 @@ def read_sample(dataset: Any, index: int, where: str) -> tuple[dict[str, Tensor]
     at = f"{where}, sample {index}"
     try:
         item = dataset[index]
-    except Exception as error:  # whatever the user's own code raises
+    except RAISED_BY_USERS as error:  # whatever the user's own code raises
         raise DataError(f"{at}: reading it raised {type(error).__name__}: {error}") from error
     if not isinstance(item, Sequence) or isinstance(item, str) or len(item) != 2:
         way = "; of two tensors: TensorDataset(x, y)" if isinstance(item, Tensor) else ""

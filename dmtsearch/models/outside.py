@@ -13,6 +13,7 @@ import torchvision
 from torch import nn
 
 from ..errors import ModelError, nearest
+from ..exits import RAISED_BY_USERS, exits_raised
 from ..files import sha256_file
 
 # These two add auxiliary outputs in training and warn about their initialisation unless told.
@@ -144,7 +145,8 @@ def build_factory(path: str, args: Mapping[str, Any]) -> nn.Module:
 
 def _import(path: str, name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with exits_raised():
+            return importlib.import_module(name)
     except ModuleNotFoundError as reason:
         if reason.name is None or not f"{name}.".startswith(f"{reason.name}."):
             raise _failed(f"factory {path}", reason) from reason
@@ -152,7 +154,7 @@ def _import(path: str, name: str) -> ModuleType:
             f"factory {path}: no module {reason.name!r} in the current directory or among the "
             "installed packages"
         ) from reason
-    except Exception as reason:
+    except RAISED_BY_USERS as reason:
         raise _failed(f"factory {path}", reason) from reason
 
 
@@ -173,13 +175,14 @@ def current_directory() -> Iterator[None]:
 
 def _call(what: str, function: Any, *args: Any, **kwargs: Any) -> nn.Module:
     try:
-        model = function(*args, **kwargs)
-    except Exception as reason:  # user code may raise anything; it is told with its cause
+        with exits_raised():
+            model = function(*args, **kwargs)
+    except RAISED_BY_USERS as reason:  # user code may raise anything; it is told with its cause
         raise _failed(what, reason) from reason
     if not isinstance(model, nn.Module):
         raise ModelError(f"{what} gave a {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
-def _failed(what: str, reason: Exception) -> ModelError:
+def _failed(what: str, reason: BaseException) -> ModelError:
     return ModelError(f"{what} cannot be built: {type(reason).__name__}: {reason}")

@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import ModelError
+from ..exits import RAISED_BY_USERS
 from .taps import Taps
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ def look(
             return see(_on_meta(model), torch.zeros((batch, *in_shape), device="meta"))
         except ModelError:
             raise
-        except Exception as reason:
+        except RAISED_BY_USERS as reason:
             device = next((p.device for p in model.parameters()), torch.device("cpu"))
             if device.type == "meta":
                 raise _refusal(in_shape, reason) from reason
@@ -48,7 +49,7 @@ def look(
                 return see(model, torch.zeros((batch, *in_shape), device=device))
         except ModelError:
             raise
-        except Exception as reason:
+        except RAISED_BY_USERS as reason:
             raise _refusal(in_shape, reason) from reason
 
 
@@ -71,11 +72,11 @@ def look_at_values(
             return see(lambda x: model(x.to(device)))
         except ModelError:
             raise
-        except Exception as reason:
+        except RAISED_BY_USERS as reason:
             raise _refusal(in_shape, reason) from reason
 
 
-def _refusal(in_shape: Sequence[int], reason: Exception) -> ModelError:
+def _refusal(in_shape: Sequence[int], reason: BaseException) -> ModelError:
     text = str(reason).strip().splitlines()
     advice = (
         "give it inputs that it can read "

@@ -141,6 +141,13 @@ def table():
 
 def fails():
     raise LookupError("no such backbone")
+
+def leaves():
+    raise SystemExit(3)
+
+def ends():
+    import os
+    os._exit(0)
 """
 
 
@@ -203,6 +210,8 @@ def test_current_directory_that_is_on_the_path_already_stays(factories, monkeypa
         ("own_nets:LIMIT", "has no function 'LIMIT'"),
         ("own_nets:table", "factory own_nets:table gave a dict, not a torch.nn.Module"),
         ("own_nets:fails", "own_nets:fails cannot be built: LookupError: no such backbone"),
+        ("own_nets:leaves", "own_nets:leaves cannot be built: SystemExit: 3"),
+        ("own_nets:ends", r"own_nets:ends cannot be built: SystemExit: os._exit\(0\)"),
         ("own_broken:make", "own_broken:make cannot be built: ZeroDivisionError"),
         ("own_needs:make", "own_needs:make cannot be built: ModuleNotFoundError: .*no_such_pack"),
     ],
