@@ -92,12 +92,13 @@ def new_run(root: Path) -> Iterator[RunPaths]:
         with held(paths):
             yield paths
     except BaseException:
-        if not _has_trials(paths):
+        if not has_begun(paths):
             shutil.rmtree(root, ignore_errors=True)
         raise
 
 
-def _has_trials(paths: RunPaths) -> bool:
+def has_begun(paths: RunPaths) -> bool:
+    """Whether a search in the folder has come so far that its ledger has a line."""
     with suppress(OSError):
         return paths.ledger.stat().st_size > 0
     return False

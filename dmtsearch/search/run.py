@@ -26,6 +26,7 @@ from .folder import (
     new_folder_name,
     new_run,
     refuse_other_folder,
+    write_run,
     write_space,
 )
 from .live import View
@@ -232,6 +233,7 @@ def search(
     )
     with new_run(root) as paths:
         write_space(paths, loaded)
+        write_run(paths, info)  # `status` and `resume` know the run before Ray is there
         session = Session(paths, info, loaded, opened, view or PlainLines())
         reason = session.run(
             resumed=False, address=address, time_budget_s=budget, command=info.command, leave=leave

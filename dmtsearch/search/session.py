@@ -14,7 +14,7 @@ from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
 from .cluster import ray_at
-from .folder import RunInfo, write_run
+from .folder import RunInfo, has_begun, write_run
 from .interrupts import interrupts
 from .live import View, Watching
 from .orders import stage_needs
@@ -109,7 +109,7 @@ class Session:
             self._info,
             data_facts(context.data),
             self._paths.root,
-            resumed=resumed,
+            resumed=resumed and has_begun(self._paths),
             tell=self._notes.append,
         )
         prepare: Prepare = preparer(context)
@@ -160,7 +160,8 @@ class Session:
                     leave=leave,
                     warm=min(concurrency, slots.count(wants[expand(anchor).deliver]), MOST_WARM),
                 )
-                self._view.tell(f"starting worker processes for {concurrency} trials at once ...")
+                at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
+                self._view.tell(f"starting worker processes for {at_once} at once ...")
                 # Ray has set handlers of its own by now; ours come last.
                 with interrupts(lambda: self._view.tell("stopping ..."), leave=leave) as stop:
                     try:

@@ -1,6 +1,6 @@
 """What is done, running, shared and failed: from a run's files alone, while it runs or after."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def read_status(folder: str | Path) -> Status:
         DmtSearchError: A line of its ledger is no record, or one was lost.
     """
     root = Path(folder)
-    paths, _, _ = read_run(root)
+    paths, info, _ = read_run(root)
     alive = is_held(paths)
     live, notes = None, []
     if alive:
@@ -70,5 +70,7 @@ def read_status(folder: str | Path) -> Status:
         tally = Tally(paths.ledger)
         tally.read()
         live = tally.state(root.name)
+    if not live.wanted:  # its driver has not come so far
+        live = replace(live, wanted=info.trials)
     summary = summarise(read_state(paths.ledger)) if paths.ledger.is_file() else {}
     return Status(root, alive, live, summary, tuple(notes))

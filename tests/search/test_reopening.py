@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 from damaged_runs import made_run
+from engine_runs import SPACE
 
+import dmtsearch
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.search.ledger import read_state
+from dmtsearch.search.live import LiveState
 from dmtsearch.search.paths import RunPaths
 from dmtsearch.search.reopening import reopen
+from dmtsearch.search.status import Status, read_status
 from dmtsearch.store import open_store
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -84,3 +88,44 @@ def test_a_store_that_cannot_be_opened_and_a_lost_folder_are_told_at_once(
     assert opened.info.folder == str(tmp_path)
     with pytest.raises(UsageError, match=r"--folder .*nowhere: no such folder"):
         reopen(paths.root, folder=tmp_path / "nowhere")
+
+
+class Stopped(BaseException):
+    """As a Ctrl-C before Ray is there."""
+
+
+class BeforeRay:
+    """A view that keeps what a kill would leave at the moment before Ray starts, and stops."""
+
+    def __init__(self, run: Path, left: Path) -> None:
+        self.run, self.left = run, left
+        self.said: list[str] = []
+        self.status: Status | None = None
+
+    def begin(self, stream: Any) -> None: ...
+    def end(self) -> None: ...
+    def show(self, state: LiveState) -> None: ...
+    def tell(self, text: str) -> None:
+        self.said.append(text)
+        if text.startswith("starting Ray"):
+            self.status = read_status(self.run)
+            shutil.copytree(self.run, self.left)
+            raise Stopped
+
+
+def test_a_run_that_is_killed_before_ray_is_there_has_a_status_and_goes_on(tmp_path: Path) -> None:
+    space = tmp_path / "tiny.yaml"
+    space.write_text(SPACE)
+    run, left, store = tmp_path / "run", tmp_path / "left", str(tmp_path / "store")
+    view = BeforeRay(run, left)
+    with pytest.raises(Stopped):
+        dmtsearch.search(space, out=run, store=store, view=view)
+    assert view.status is not None
+    assert view.status.alive
+    assert not run.exists()
+    status = read_status(left)
+    assert (status.state, status.live.wanted) == ("killed", 4)
+    again = BeforeRay(left, tmp_path / "left again")
+    with pytest.raises(Stopped):
+        dmtsearch.resume(left, view=again)
+    assert again.said == [f"{left}: going on", "reading the data ...", again.said[-1]]
