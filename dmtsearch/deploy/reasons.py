@@ -1,5 +1,11 @@
 """Why a stage is not in the store: what sets it apart from the nearest one that is."""
 
+from dataclasses import is_dataclass
+from typing import Any
+
+from dmtsearch.files import canonical_json
+from dmtsearch.preimages import STAGE_FORMAT
+from dmtsearch.schedule import Merit, Select, Soft, Stage
 from dmtsearch.store import Difference, Store, place_in_words
 from dmtsearch.training.job import StageJob
 
@@ -8,6 +14,30 @@ SHOWN = 3
 """Differences that are named; the rest is counted."""
 LONGEST = 40
 """Characters of a value that is told; a hash is longer."""
+
+
+USUAL = Stage("", "", {}, soft=Soft(), merit=Merit("delta"), select=Select(()))
+"""A stage as it is by default: what a pre-image leaves out."""
+
+
+def kept_by_others(job: StageJob, store: Store) -> str | None:
+    """One sentence where stages on the same data were kept by a version with other keys.
+
+    Args:
+        job: A stage that the store does not have under this version's key.
+        store: Where stages are kept.
+    """
+    counts = store.other_formats(dict(job.keys.preimage))
+    if not counts:
+        return None
+    numbers = ", ".join(str(number) for number in sorted(counts))
+    total = sum(counts.values())
+    whose = "an earlier version" if max(counts) < STAGE_FORMAT else "another version"
+    return (
+        f"{total} {'stage' if total == 1 else 'stages'} on this data in {store.where} "
+        f"{'was' if total == 1 else 'were'} kept by {whose} (format {numbers}); this version "
+        f"(format {STAGE_FORMAT}) does not use them, and trains anew what it needs"
+    )
 
 
 def why_new(job: StageJob, store: Store) -> str | None:
@@ -20,7 +50,8 @@ def why_new(job: StageJob, store: Store) -> str | None:
     nearest = store.closest(dict(job.keys.preimage))
     if nearest is None or not nearest.differences:
         return None
-    told = [one for one in nearest.differences if _value(one.left) != _value(one.right)]
+    found = [_with_defaults(one) for one in nearest.differences]
+    told = [one for one in found if _value(one.left) != _value(one.right)]
     known = list(dict.fromkeys(_words(one) for one in told))
     if MODEL in known:
         return None  # no stage of this model is kept, so that nothing was nearly reused
@@ -51,6 +82,23 @@ def _words(one: Difference) -> str:
     if one.path.startswith("data"):
         return "the data or its split"
     return f"{one.path}: {_value(one.right)} here, {_value(one.left)} there"
+
+
+def _with_defaults(one: Difference) -> Difference:
+    """The difference with the default in place of what a pre-image leaves out."""
+    value: Any = USUAL
+    for name in one.path.split("."):
+        if not is_dataclass(value) or not hasattr(value, name):
+            return one
+        value = getattr(value, name)
+    if is_dataclass(value) or isinstance(value, tuple) or value is None:
+        return one
+    usual = canonical_json(value)
+    return Difference(
+        one.path,
+        usual if one.left is None else one.left,
+        usual if one.right is None else one.right,
+    )
 
 
 def _value(text: str | None) -> str:

@@ -14,7 +14,7 @@ from dmtsearch.data import DataSet, load_data
 from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
 from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.deploy.model_check import IDENTITY, identity_block, is_foreign_model
-from dmtsearch.deploy.reasons import why_new
+from dmtsearch.deploy.reasons import kept_by_others, why_new
 from dmtsearch.deploy.seen_samples import samples_bytes
 from dmtsearch.deploy.teaching import notes_after, notes_before
 from dmtsearch.deploy.whole import selector_info, whole_bytes
@@ -158,9 +158,14 @@ def train_schedule(
         watch.begin(plan, jobs)
         started = time.time()
         results: list[StageResult] = []
+        looked = False
         for job in jobs:
             watch.start(job)
             if store.get(job.keys.key) is None:
+                others = None if looked else kept_by_others(job, store)
+                looked = True
+                if others is not None:
+                    watch.tell(f"note: {others}")
                 reason = why_new(job, store)
                 if reason is not None:
                     watch.tell(reason)

@@ -92,6 +92,7 @@ class StageCheck:
         source = self.stage.get("source")
         for field in NEED_SOURCE:
             self._idle_unless_off(field, "the stage has no source", [source])
+        self.idle(("hard", "weight"), "the stage has no source, so labels weigh 1", [source])
 
     def _soft(self) -> None:
         if not self.knows("soft", "source", "repeat"):
@@ -101,6 +102,9 @@ class StageCheck:
         if alone:
             for field in ("combine", "drop"):
                 self.idle(("soft", field), "there is one source", [self.stage.get("source")])
+        soft = self.stage.get("soft")
+        if sources and soft is not None and soft.value == "none":
+            self.idle(("hard", "weight"), "soft is none, so labels weigh 1", [soft])
         weight = self.stage.get("soft", "weight")
         if weight is None or not isinstance(weight.value, int | float) or weight.value <= 1:
             return

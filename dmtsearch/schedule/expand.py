@@ -74,16 +74,17 @@ class _Builder:
 
     def build(self, path: str, augment: str, seed: int) -> Stage:
         spec = self.spec
+        epochs = 20 if spec.epochs is None else spec.epochs
         stage = Stage(
             name=self.stage.name,
             path=path,
             model=self._model(),
             init=spec.init,
-            epochs=20 if spec.epochs is None else spec.epochs,
+            epochs=epochs,
             optimizer=normal_optimizer(spec.optimizer),
             keep=spec.keep or "last",
             hard=normal_hard(spec.hard, None),
-            switch=normal_switch(spec.switch),
+            switch=normal_switch(spec.switch, epochs),
             augment=spec.augment or augment,
             modality=spec.modality,
             seed=None if spec.seed == seed else spec.seed,

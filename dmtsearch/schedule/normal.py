@@ -132,9 +132,8 @@ def normal_hard(spec: HardSpec | None, soft: Soft | None) -> Hard:
     weight = hard.weight
     if weight is None:
         return hard
-    implied = soft is None and weight == 1
-    if soft is not None and soft.until == 1:
-        implied = round(weight + soft.weight, 10) == 1
+    # Without soft targets, and after `until`, labels weigh 1 whatever is written.
+    implied = soft is None or round(weight + soft.weight, 10) == 1
     return Hard(None, hard.smoothing) if implied else hard
 
 
@@ -143,12 +142,14 @@ def normal_phase(spec: HintPhaseSpec | None) -> HintPhase | None:
     return HintPhase(**given(spec)) if spec is not None and spec.epochs else None
 
 
-def normal_switch(spec: SwitchSpec | None) -> Switch:
-    """Return the switch rule with its defaults."""
+def normal_switch(spec: SwitchSpec | None, epochs: int) -> Switch:
+    """Return the switch rule with its defaults, or the usual one where it ends no stage early."""
     fields = given(spec)
     if fields.get("when") == "plateau":
         fields = {"on": "val_accuracy", "patience": 5, "min_delta": 0.0, **fields}
-    return Switch(**fields)
+        if fields["patience"] >= epochs - 1:
+            return Switch()  # the first epoch is a gain, and after the last there is no early end
+    return Switch(**fields) if epochs > 1 else Switch()
 
 
 def normal_resources(spec: ResourcesSpec | None) -> Resources:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..commands import command_line
 from ..errors import ProblemsError, StoreError, UsageError
+from ..preimages import STAGE_FORMAT
 from ..space import Space
 from ..store import Store, StoredObject, open_store
 from .folder import RunInfo, read_run
@@ -62,6 +63,7 @@ def reopen(
         opened = open_store(store or info.store)
         if not train_again:
             notes = _missing(root, opened, finished, problems)
+        notes = (*notes, *_kept_by_others(opened, finished))
     except StoreError as error:
         problems.append(str(error))
     if problems or opened is None:
@@ -101,3 +103,20 @@ def _missing(root: Path, store: Store, finished: set[str], problems: list[str]) 
             f"store {store.where}: those that are still needed are trained again",
         )
     return ()
+
+
+def _kept_by_others(store: Store, finished: set[str]) -> tuple[str, ...]:
+    """What to say where a version with other keys has finished stages of the run."""
+    found = [store.find(key) for key in sorted(finished)]
+    kept = [one for one in found if isinstance(one, StoredObject)]
+    formats = [(one.preimage or {}).get("format") for one in kept]
+    others = [number for number in formats if isinstance(number, int) and number != STAGE_FORMAT]
+    if not others:
+        return ()
+    numbers = ", ".join(str(number) for number in sorted(set(others)))
+    whose = "an earlier version" if max(others) < STAGE_FORMAT else "another version"
+    return (
+        f"{len(others)} of the {len(finished)} stages that this run has finished were kept by "
+        f"{whose} (format {numbers}): results stay as they are, and this version (format "
+        f"{STAGE_FORMAT}) trains the stages that are still needed anew",
+    )

@@ -37,6 +37,7 @@ _PLACES = (
     ("model.tied", "which parameters are one"),
     ("model.weights", "the weights that the model starts from"),
     ("profile.threads", "the CPU threads (`resources.cpu`)"),
+    ("soft.until_epoch", "the last epoch with soft targets (`soft.until`)"),
 )
 """What paths in a pre-image stand for, where their names do not say it."""
 
@@ -130,13 +131,35 @@ def preimage_of(disk: Disk, key: str) -> dict[str, Any]:
 
 
 def closest(disk: Disk, preimage: Mapping[str, Any], kind: str) -> Closest | None:
-    """Return the object of `kind` whose pre-image differs least, or None where there is none."""
+    """Return the object of `kind` whose pre-image differs least, or None where there is none.
+
+    Objects kept by another version, whose pre-images have another format, are passed over.
+    """
     best: Closest | None = None
     for key in sorted(entries(disk, paths.OBJECTS)):
         found = find_object(disk, key)
         if not isinstance(found, StoredObject) or found.kind != kind or found.preimage is None:
             continue
+        if found.preimage.get("format") != preimage.get("format"):
+            continue
         unlike = differences(found.preimage, preimage)
         if best is None or len(unlike) < len(best.differences):
             best = Closest(found, unlike)
     return best
+
+
+def other_formats(disk: Disk, preimage: Mapping[str, Any], kind: str) -> dict[int, int]:
+    """Count the objects of `kind` on the same data that were kept under other formats, by format.
+
+    What they hold is whole, but this version never finds it: its keys are made otherwise.
+    """
+    counts: dict[int, int] = {}
+    for key in sorted(entries(disk, paths.OBJECTS)):
+        found = find_object(disk, key)
+        if not isinstance(found, StoredObject) or found.kind != kind or found.preimage is None:
+            continue
+        number = found.preimage.get("format")
+        same_data = found.preimage.get("data") == _canonical(preimage).get("data")
+        if isinstance(number, int) and number != preimage.get("format") and same_data:
+            counts[number] = counts.get(number, 0) + 1
+    return counts

@@ -281,6 +281,13 @@ class Store:
         with self._telling("read pre-images"):
             return explain.closest(self._disk, preimage, kind)
 
+    def other_formats(
+        self, preimage: Mapping[str, Any], *, kind: ObjectKind = "stage"
+    ) -> dict[int, int]:
+        """Count objects on the same data that another version kept, by their format."""
+        with self._telling("read pre-images"):
+            return explain.other_formats(self._disk, preimage, kind)
+
     def gc(
         self,
         *,

@@ -1,23 +1,30 @@
 """What a stage's result depends on, as plain data: the pre-images of keys.
 
 Only what the *resolved* stage reads (docs/schedule.md, "Keys and chance"): names are gone, sizes
-are widths, sources are their keys, and fields without effect are dropped. Two stages of one
-meaning have one key, whatever they are called and however they are written.
+are widths, sources are their keys, and fields without effect or at their default are left out.
+Two stages of one meaning have one key, whatever they are called and however they are written.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from dmtsearch.files import canonical_json, sha256_text
-from dmtsearch.schedule import Optimizer, Soft, Stage
+from dmtsearch.preimages import STAGE_FORMAT, without_defaults
+from dmtsearch.schedule import Soft, Stage
 from dmtsearch.training.batch import View
+from dmtsearch.training.cost import epochs_with_targets
 from dmtsearch.training.job import StageKeys
 from dmtsearch.training.plan import ResolvedStage, hints_stay
 from dmtsearch.training.sweep import SWEEP_VERSION
 
-STAGE_FORMAT = 1
-"""Raised whenever the same pre-image would train to something else than before."""
+ELSEWHERE = (
+    *("name", "path", "resources"),  # in no key
+    *("model", "init", "seed", "modality", "compile", "amp"),  # as what they come to
+    *("sources", "soft", "hints", "hint_phase", "select"),  # with names replaced by keys
+)
+"""Fields of a stage that are not in its pre-image as they are written."""
+AFTER_HINTS = ("epochs", "keep", "hard", "merit", "switch")
+"""Further fields that a hint phase does not read."""
 
 
 def key_of(preimage: Mapping[str, Any]) -> str:
@@ -52,7 +59,7 @@ def stage_keys(
     common = {
         "format": STAGE_FORMAT,
         "model": model,
-        "view": asdict(view),
+        "view": without_defaults(view),
         "data": data,
         "profile": profile,
         "init": init_key,
@@ -65,22 +72,18 @@ def stage_keys(
         hint_preimage = {
             **common,
             "kind": "hint_phase",
-            "augment": stage.augment,
-            "epochs": stage.hint_phase.epochs,
-            "keep": stage.hint_phase.keep,
-            "optimizer": _optimizer(stage.optimizer),
+            **without_defaults(stage, without=(*ELSEWHERE, *AFTER_HINTS)),
+            **without_defaults(stage.hint_phase, without=("then",)),
             **_hints(resolved, source_keys),
         }
     hint_key = key_of(hint_preimage) if hint_preimage is not None else None
-    preimage = {**common, "kind": "stage", "hint_phase": hint_key}
+    # The 0 is what sets it apart from a stage whose every field is as it is by default.
+    preimage = {**common, "kind": "stage", "hint_phase": hint_key, "epochs": 0}
     if stage.epochs > 0:
+        del preimage["epochs"]
         preimage |= {
-            "augment": stage.augment,
-            "epochs": stage.epochs,
-            "keep": stage.keep,
-            "optimizer": _optimizer(stage.optimizer),
-            "switch": _without_none(asdict(stage.switch)),
-            **_targets(stage, source_keys),
+            **without_defaults(stage, without=ELSEWHERE),
+            **_soft_targets(stage, source_keys),
             **(_hints(resolved, source_keys) if hints_stay(stage) else {}),
         }
     return StageKeys(key_of(preimage), preimage, hint_key, hint_preimage)
@@ -107,26 +110,19 @@ def selector_keys(
     """
     stage = resolved.stage
     assert stage.select is not None, "only called for selectors"
-    select = asdict(stage.select)
-    del select["stages"]  # names; the classifiers are their keys
     preimage = {
         "format": STAGE_FORMAT,
         "kind": "selector",
+        **(without_defaults(stage, without=ELSEWHERE) if stage.epochs else {"epochs": 0}),
         "model": model,
         "data": data,
         "profile": profile,
         "classifiers": classifier_keys,
-        "select": _without_none(select),
+        # Without names: the classifiers are their keys.
+        "select": without_defaults(stage.select, without=("stages",)),
         "sweep": SWEEP_VERSION,
         "seed": seed,
-        "epochs": stage.epochs,
     }
-    if stage.epochs > 0:
-        preimage |= {
-            "keep": stage.keep,
-            "optimizer": _optimizer(stage.optimizer),
-            "switch": _without_none(asdict(stage.switch)),
-        }
     return StageKeys(key_of(preimage), preimage)
 
 
@@ -137,25 +133,25 @@ def _starts_from_weights(resolved: ResolvedStage, model: Mapping[str, Any]) -> b
     return "weights" in resolved.model and resolved.model.get("head") != "new"
 
 
-def _optimizer(spec: Optimizer) -> dict[str, Any]:
-    return _without_none(asdict(spec))
+def _soft_targets(stage: Stage, source_keys: list[str]) -> dict[str, Any]:
+    if stage.soft is None:
+        return {}
+    sources = source_keys
+    if stage.merit is None and stage.soft.drop == 0 and len(sources) == 2:
+        # No draw is dealt by position, nobody's correctness counts, and a + b is b + a to the
+        # last bit; of three summands the order tells.
+        sources = sorted(sources)
+    return {"soft": {**_soft(stage.soft, stage.epochs, len(sources)), "sources": sources}}
 
 
-def _targets(stage: Stage, source_keys: list[str]) -> dict[str, Any]:
-    """Everything of the loss but its hints."""
-    found: dict[str, Any] = {"hard": _without_none(asdict(stage.hard))}
-    if stage.soft is not None:
-        found["soft"] = {**_soft(stage.soft, len(source_keys)), "sources": source_keys}
-        found["merit"] = _without_none(asdict(stage.merit)) if stage.merit is not None else None
+def _soft(soft: Soft, epochs: int, num_sources: int) -> dict[str, Any]:
+    # One source is its own mean and its own sum, and is never left out.
+    idle = ("combine", "drop") if num_sources == 1 else ()
+    found = without_defaults(soft, without=idle)
+    if "until" in found:  # .75 and .8 of 10 epochs are 8
+        del found["until"]
+        found["until_epoch"] = epochs_with_targets(epochs, soft.until)
     return found
-
-
-def _soft(soft: Soft, num_sources: int) -> dict[str, Any]:
-    fields = asdict(soft)
-    if num_sources == 1:
-        # One source is its own mean and its own sum, and is never left out.
-        del fields["combine"], fields["drop"]
-    return fields
 
 
 def _hints(resolved: ResolvedStage, source_keys: list[str]) -> dict[str, Any]:
@@ -163,20 +159,16 @@ def _hints(resolved: ResolvedStage, source_keys: list[str]) -> dict[str, Any]:
     return {
         "hints": [
             {
+                **without_defaults(found.hint, without=_POINTS),
+                **without_defaults(found, without=_IN_HINT),
                 "source": source_keys[position[found.hint.stage]],
-                "tap": found.source_path,
-                "at": found.at_path,
-                "weight": found.hint.weight,
-                "adapter": asdict(found.hint.adapter),
-                "scale": found.hint.scale,
-                # Only where a map is turned, so that all other keys are as ever.
-                **({"source_layout": "hwc"} if found.source_last else {}),
-                **({"at_layout": "hwc"} if found.at_last else {}),
             }
             for found in resolved.hints
         ]
     }
 
 
-def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+_POINTS = ("stage", "source", "at")
+"""Of a hint: found in the resolved one, as a key and as module paths."""
+_IN_HINT = ("hint", "adapter", "source_shape", "at_shape")
+"""Of a resolved hint: what the rest comes to."""

@@ -69,7 +69,7 @@ def _job(
         model=_identity(identities, resolved, seed),
         view=view,
         data=_facts(data, "train"),
-        profile=profile.identity(),
+        profile=profile.keyed(),
         source_keys=[source.key for source in sources],
         init_key=init.key if init is not None else None,
     )
@@ -105,7 +105,7 @@ def _selector_job(
         seed=seed,
         model=_identity(identities, resolved, seed),
         data=_facts(data, "selector"),
-        profile=profile.identity(),
+        profile=profile.keyed(),
         classifier_keys=[classifier.key for classifier in classifiers],
     )
     return StageJob(
@@ -146,7 +146,10 @@ def view_of(resolved: ResolvedStage, data: DataSet) -> View:
     if "mean" in given or "std" in given:
         moments = given_moments(moments, given.get("mean"), given.get("std"), modality=modality)
     mean, std = (tuple(values.tolist()) for values in Moments(*moments))
-    return View(modality, given.get("size"), mean, std)
+    size = given.get("size")
+    if size is not None and data.facts.shapes[modality][1:] == (size, size):
+        size = None  # nothing is resized
+    return View(modality, size, mean, std)
 
 
 def _snapshots(keys: StageKeys, name: str, plan: Plan) -> tuple[Snapshot, ...]:

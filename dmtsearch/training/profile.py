@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dmtsearch.errors import UsageError
+from dmtsearch.preimages import without_defaults
 from dmtsearch.schedule import Stage
 from dmtsearch.training.batch import View, Viewer
 
@@ -40,15 +41,24 @@ class Profile:
     def channels_last(self) -> bool:
         return self.torch_device.type == "cuda"
 
-    def identity(self) -> dict[str, Any]:
+    def keyed(self) -> dict[str, Any]:
         """The part of a stage's key that says how numbers were computed."""
+        on_cpu = self.torch_device.type == "cpu"
+        return {
+            **without_defaults(self, without=() if on_cpu else ("threads",)),
+            "device": self.torch_device.type,
+            "torch": _torch_version(),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """How numbers were computed, in full, as a bundle says it."""
         found: dict[str, Any] = {
             "dtype": "float32",
             "device": self.torch_device.type,
             "amp": "bfloat16" if self.amp else None,
             "compile": self.compile,
             "deterministic": True,
-            "torch": ".".join(torch.__version__.split("+")[0].split(".")[:2]),
+            "torch": _torch_version(),
         }
         if self.threads != 1 and self.torch_device.type == "cpu":
             found["threads"] = self.threads
@@ -70,6 +80,11 @@ class Profile:
     def viewer(self, view: View) -> Viewer:
         """Turns stored samples into what a model with this view reads."""
         return Viewer(view, self.torch_device, channels_last=self.channels_last)
+
+
+def _torch_version() -> str:
+    """Major and minor: patches keep results."""
+    return ".".join(torch.__version__.split("+")[0].split(".")[:2])
 
 
 def choose_profile(stage: Stage, device: str) -> Profile:

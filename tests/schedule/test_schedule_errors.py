@@ -4,7 +4,7 @@ In these texts the teacher stands on line 4 and the student on line 5, unless mo
 """
 
 import pytest
-from schedule_texts import problems_of, text_with
+from schedule_texts import problems_of, stages_of, text_with
 
 from dmtsearch.schedule import parse_schedule
 
@@ -126,6 +126,8 @@ IN_STUDENT = [
      "the field"),
     ("soft: {combine: sum}", "soft.combine: has no effect: there is one source; drop the field"),
     ("soft: {drop: 0.5}", "soft.drop: has no effect: there is one source; drop the field"),
+    ("soft: none, hard: {weight: 1}", "hard.weight: has no effect: soft is none, so labels "
+     "weigh 1; drop the field"),
     ("soft: none, merit: {rule: hard}", "merit: has no effect: it moves the soft weight, and "
      "soft is none; drop the field"),
     ("merit: {rule: hard, increment: 0.1}", "merit.increment: has no effect: rule is hard, and "
@@ -170,6 +172,16 @@ def test_a_field_of_a_stage_without_a_source_has_no_effect():
             f"stages.teacher.{field}: has no effect: the stage has no source; drop the field  "
             "(x.yaml:4)",
         )
+
+
+def test_labels_weigh_1_in_a_stage_without_a_source():
+    assert problems_of(text_with(teacher="hard: {weight: 0.5, smoothing: 0.1}")) == (
+        "stages.teacher.hard.weight: has no effect: the stage has no source, so labels weigh 1; "
+        "drop the field  (x.yaml:4)",
+    )
+    inherited = "defaults: {hard: {weight: 0.5}}\n"
+    teacher, student = stages_of(text_with(head=inherited, student="soft: {weight: 1}")).values()
+    assert (teacher.hard.weight, student.hard.weight) == (None, 0.5)
 
 
 def test_what_is_switched_off_may_stand_anywhere():

@@ -24,7 +24,10 @@ SAME = [
     pytest.param("hard: {weight: 0.5}", "", id="the weight that it has anyway"),
     pytest.param("hard: {weight: 0.7, smoothing: 0}, soft: {weight: 0.3}", "soft: {weight: 0.3}",
                  id="1 - 0.3 is 0.7, whatever it is in binary"),
-    pytest.param("hard: {weight: 1}, soft: none", "soft: none", id="labels alone weigh 1"),
+    pytest.param("soft: {until: 0.5}, hard: {weight: 0.5}", "soft: {until: 0.5}",
+                 id="afterwards labels weigh 1 anyway"),
+    pytest.param("switch: {when: plateau, patience: 19}, optimizer: {schedule: cosine}",
+                 "optimizer: {schedule: cosine}", id="no plateau of 19 in 20 epochs"),
     pytest.param("hints: []", "hints: none", id="no hints in two words"),
     pytest.param("hints: [{source: a, at: b, weight: 0}]", "", id="a hint without weight"),
     pytest.param("hints: [{source: a, at: b, weight: 0}], hint_phase: {epochs: 3}", "",
@@ -69,7 +72,8 @@ def test_a_source_that_teaches_nothing_is_none():
 
 UNLIKE = [
     ("soft: {until: 0.95}", ""),
-    ("soft: {until: 0.5}, hard: {weight: 0.5}", "soft: {until: 0.5}"),
+    ("soft: {until: 0.5}, hard: {weight: 0.6}", "soft: {until: 0.5}"),
+    ("switch: {when: plateau, patience: 18}", ""),
     ("soft: {temperature: 3}", ""),
     ("merit: {rule: delta}", ""),
     ("merit: {rule: hard}, soft: {weight: 0.2}", "merit: {rule: hard}"),
