@@ -163,7 +163,7 @@ def _declared(block: str) -> Mapping[str, Any]:
     if block == "model":
         return _by_form({form: normal_model(spec, None) for form, spec in _MODELS.items()})
     if block == "switch":
-        return asdict(normal_switch(SwitchSpec(when="plateau"))) | {"when": "epochs"}
+        return asdict(normal_switch(SwitchSpec(when="plateau"), 20)) | {"when": "epochs"}
     if block == "stage":
         return asdict(Select(())) | asdict(Stage("", "", {}))
     if block in ("file", "search", "pruner"):
