@@ -11,17 +11,17 @@ from dmtsearch.training.resolve import resolve
 
 DIGITS_CHAIN = Path(__file__).parents[2] / "search_spaces" / "digits_chain.yaml"
 KEYS = {
-    "teacher": ("a176294b223286467d47e090c5cc339f9cde7f732f8fb984fef0d4160858ed68", None),
+    "teacher": ("59e727510f52296fa725d22db2d6ec70d26e335c28c0c98b4ef588d5eab52ca9", None),
     "assistant": (
-        "e05caa6ac13d084e8eb587676138081e2382de47365b2452bd6916a246bdbe2a",
-        "077bf5ba94a1b2c988585fc2b2c6e228e0eb15fcbe311ab22dacb80288a35f41",
+        "475ac8a9cf4e549ed1e094683164d568fc89ed9b7a0a693bd3f997e056ad5de3",
+        "e5bea6bb131ebec7cce1d91a78a2fc93a965d6454c94b0511647864f5a83c746",
     ),
     "student": (
-        "9e61bb731f4022141c868f8b5afa0fa7169bc0cab8ea391772da376b8cc3af09",
-        "07db7be68d4df57bc154075680ad0316c07d763369a67609addaf378fa6371eb",
+        "14c78c8b724f311282bc3163f0ba8a91b5cfbd1492ae02931b7e56c269f6a4fc",
+        "96d55d2f973eaae830199f9e711586bad25cef62339e1eae9988c676a2c104db",
     ),
 }
-"""With torch 2.9, computed before foreign models, threads and packages counted in keys."""
+"""With torch 2.9, under format 2."""
 
 
 def test_the_stages_of_a_shipped_schedule_keep_their_keys(monkeypatch):
