@@ -9,6 +9,7 @@ import faulthandler
 import os
 import re
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 
 _PREFIX = "dmtsearch-end-"
 UNREAD_S = 600.0
+_PYTHON = (sysconfig.get_path("stdlib") + os.sep, "<frozen ")
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
 
 
@@ -99,10 +101,16 @@ def describe_end(text: str) -> str | None:
     if not lines:
         return None
     what = lines[0].removeprefix("Fatal Python error: ").strip()
-    frame = _FRAME.search(text)
-    if frame is None:
+    frames = list(_FRAME.finditer(text))  # the innermost first
+    if not frames:
         return what
+    frame = next((one for one in frames if not _is_installed(one[1])), frames[0])
     return f"{what} in {frame[3]} ({Path(frame[1]).name}:{frame[2]})"
+
+
+def _is_installed(file: str) -> bool:
+    """Whether a file is Python's own or a package's: the user's line that called it says more."""
+    return "site-packages" in file or file.startswith(_PYTHON)
 
 
 def _enable_as_before() -> None:

@@ -109,7 +109,7 @@ with end_noted(sys.argv[1]):
     ("how", "end"),
     [
         ("os._exit(3)", "os._exit(3) in net (<string>:5)"),
-        ("ctypes.string_at(0)", "Segmentation fault in string_at (__init__.py:"),
+        ("ctypes.string_at(0)", "Segmentation fault in net (<string>:5)"),
         ("os.abort()", "Aborted in net (<string>:5)"),
         ("os.kill(os.getpid(), signal.SIGKILL)", None),
         ("os.fork() or os._exit(0); os.wait(); os.kill(os.getpid(), 9)", None),
