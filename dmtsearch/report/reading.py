@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import read_regular
 from dmtsearch.report.heading import Heading, read_heading
@@ -140,6 +141,11 @@ def read_run(run: str | Path) -> RunRecord:
     paths = RunPaths(Path(run))
     if not paths.root.is_dir():
         raise UsageError(f"{run}: no such folder; give the run folder of a search (--out)")
+    if paths.run.is_file() and not paths.ledger.is_file():
+        raise UsageError(
+            f"{run}: no {paths.ledger.name} there: this search has tried nothing yet, or the file "
+            f"is lost; see `{command_line('status', run)}`"
+        )
     if not paths.ledger.is_file():
         raise UsageError(
             f"{run}: not a run folder: it holds no {paths.ledger.name}; give what "

@@ -16,6 +16,9 @@ def test_no_folder_and_no_run_folder_are_refused(tmp_path):
         read_run(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"not a run folder: it holds no ledger\.jsonl"):
         read_run(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match="nothing yet, or the file is lost; see `dmtsearch"):
+        read_run(tmp_path)
 
 
 def test_a_torn_last_line_is_passed_over(tiny):
