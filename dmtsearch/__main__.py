@@ -1,6 +1,6 @@
 """`python -m dmtsearch`: the same as the command."""
 
-from dmtsearch.cli.main import main
+from dmtsearch.cli.entry import main
 
 if __name__ == "__main__":
     main()
