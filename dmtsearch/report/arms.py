@@ -7,8 +7,16 @@ from dmtsearch.report.chance import Spread, spread
 from dmtsearch.report.reading import RunRecord, Trial
 
 ORDER = (
-    *("scratch", "scratch_long", "direct", "direct_long", "direct_standardised", "best_direct"),
-    *("assistant", "fitnet", "hint_reversed", "merit_matched", "merit_shuffled"),
+    *("scratch", "scratch_long", "direct", "direct_long", "direct_standardised"),
+    *(
+        "direct_dkd",
+        "best_direct",
+        "assistant",
+        "fitnet",
+        "hint_reversed",
+        "merit_matched",
+        "merit_shuffled",
+    ),
 )
 MEANING = {
     "search": "the trials that fill the space, one seed",
@@ -17,6 +25,7 @@ MEANING = {
     "direct": "the first stage, then the delivered model by soft targets",
     "direct_long": "the same, at the anchor's cost",
     "direct_standardised": "direct with z-scored logits",
+    "direct_dkd": "direct with decoupled distillation (DKD) in place of KL",
     "best_direct": "the best one-hop schedule among the trials",
     "assistant": "one model in between, soft targets only",
     "fitnet": "direct, with hints first",

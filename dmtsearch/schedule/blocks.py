@@ -163,6 +163,14 @@ class SoftSpec(Spec):
     """Chance per batch that each of several sources is left out; one always stays (DGKD)."""
     standardise: Truth | None = None
     """Logits of both models get mean 0 and deviation 1 over the classes (CVPR 2024)."""
+    loss: Literal["kl", "dkd", "dist"] | None = None
+    """kl: divergence (Hinton); dkd: decoupled (CVPR 2022); dist: correlation (NeurIPS 2022)."""
+    alpha: NotNegative | None = None
+    """dkd: weight of the true class against the rest."""
+    beta: NotNegative | None = None
+    """dkd: weight of the other classes among themselves; dist: of each sample's classes."""
+    gamma: NotNegative | None = None
+    """dist: weight of each class's samples over the batch."""
 
 
 class HardSpec(Spec):
@@ -228,6 +236,9 @@ class HintSpec(Spec):
     """What joins the student's map to the source's; trained with the student, then dropped."""
     scale: Literal["none", "unit"] | None = None
     """`unit` divides the loss by the mean square of the source's map over the batch."""
+    loss: Literal["mse", "attention"] | None = None
+    """mse: of the adapted map (FitNets); attention: where maps are active, without an adapter
+    (attention transfer, ICLR 2017)."""
 
 
 class HintPhaseSpec(Spec):

@@ -9,10 +9,11 @@ from .forms import (
     NOT_IN_SELECT,
     OPTIMIZER_FIELDS,
     SELECT_ONLY,
+    SOFT_FIELDS,
     STEP_FIELDS,
     SWITCH_FIELDS,
 )
-from .merge import Merged
+from .merge import Merged, is_inherited
 from .node import Node
 from .problems import Report
 from .unroll import learns_from_all
@@ -97,6 +98,9 @@ class StageCheck:
     def _soft(self) -> None:
         if not self.knows("soft", "source", "repeat"):
             return
+        if self.stage.block("soft") is not None:
+            loss = self.stage.value("soft", "loss", default="kl")
+            self._of_form("soft", "loss", loss, SOFT_FIELDS)
         sources = self.stage.sources
         alone = len(sources) == 1 and not learns_from_all(self.stage)
         if alone:
@@ -155,6 +159,12 @@ class StageCheck:
         if not self.stage.hints and self.stage.sources:
             self._idle_unless_off("hint_phase", "there are no hints", [self.stage.get("hints")])
         for hint in self.stage.hints:
+            loss = hint.get("loss")
+            if loss is not None and loss.value == "attention":
+                for field, why in _NOT_OF_ATTENTION.items():
+                    node = hint.get(field)
+                    if node is not None and not (node.drawn or loss.drawn or is_inherited(node)):
+                        self.report.add(node, f"has no effect: {why}; drop the field")
             kernel = hint.get("adapter", "kernel")
             if kernel is not None and isinstance(kernel.value, int) and kernel.value % 2 == 0:
                 self.report.add(kernel, "must be odd, so that maps keep their size", kernel)
@@ -226,6 +236,12 @@ def check_defaults(defaults: Node, report: Report) -> None:
         node = defaults.get(field)
         if node is not None:
             report.add(node, "cannot be inherited; write it in the stage")
+
+
+_NOT_OF_ATTENTION = {
+    "adapter": "loss is attention, which compares where maps are active, whatever their channels",
+    "scale": "loss is attention, whose maps have norm 1",
+}
 
 
 def _switched_off(node: Node) -> bool:

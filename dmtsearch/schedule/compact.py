@@ -57,6 +57,8 @@ def _stage(stage: Stage, data: DataSpec) -> dict[str, Any]:
         found["soft"] = "none" if stage.soft is None else _block(stage.soft)
         if len(stage.sources) == 1 and stage.soft is not None:
             del found["soft"]["combine"], found["soft"]["drop"]
+    if stage.soft is not None and stage.soft.loss == "kl":
+        del found["soft"]["loss"]
     if stage.merit is not None:
         found["merit"] = _block(stage.merit)
     if stage.hints:
@@ -83,7 +85,7 @@ def _hint_details(hint: Hint) -> dict[str, Any]:
     usual = Hint("", "", "")
     details: dict[str, Any] = {
         name: getattr(hint, name)
-        for name in ("weight", "scale")
+        for name in ("weight", "scale", "loss")
         if getattr(hint, name) != getattr(usual, name)
     }
     if hint.adapter != usual.adapter:

@@ -116,7 +116,11 @@ def _teachers(stage: Stage) -> str:
     if soft is None:
         return "the labels"
     names = _list([_source(source) for source in stage.sources])
-    return f"{names} (temperature {soft.temperature:g}, weight {soft.weight:g}) and the labels"
+    how = f"temperature {soft.temperature:g}, weight {soft.weight:g}"
+    return f"{names} ({how}{_LOSSES[soft.loss]}) and the labels"
+
+
+_LOSSES = {"kl": "", "dkd": ", decoupled (DKD)", "dist": ", by correlation (DIST)"}
 
 
 def _labels_alone(stage: Stage) -> str:
@@ -131,7 +135,13 @@ def _source(source: SourceRef) -> str:
 
 
 def _hints(hints: Sequence[Hint]) -> str:
-    return _list([f"{hint.stage}'s {hint.source} at its own {hint.at}" for hint in hints])
+    return _list(
+        [
+            f"{'the attention of ' if hint.loss == 'attention' else ''}"
+            f"{hint.stage}'s {hint.source} at its own {hint.at}"
+            for hint in hints
+        ]
+    )
 
 
 def _ending(stage: Stage) -> list[str]:

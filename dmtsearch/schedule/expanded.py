@@ -32,7 +32,10 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Soft:
-    """The loss towards the sources' softened outputs; `weight` is a of docs/schedule.md."""
+    """The loss towards the sources' softened outputs; `weight` is a of docs/schedule.md.
+
+    Fields that another `loss` has are None.
+    """
 
     temperature: float = 4.0
     weight: float = 0.5
@@ -40,6 +43,10 @@ class Soft:
     combine: str = "mean"
     drop: float = 0.0
     standardise: bool = False
+    loss: str = "kl"
+    alpha: float | None = None
+    beta: float | None = None
+    gamma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class Hint:
     weight: float = 1.0
     adapter: Adapter = Adapter()
     scale: str = "none"
+    loss: str = "mse"
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,14 @@ MERIT_FIELDS = {
     "hard": ("rule", "placebo"),
     "soft": ("rule", "placebo"),
 }
+_ANY_SOFT = (*("temperature", "weight", "until", "combine", "drop", "standardise", "loss"),)
+SOFT_FIELDS = {
+    "kl": _ANY_SOFT,
+    "dkd": (*_ANY_SOFT, "alpha", "beta"),
+    "dist": (*_ANY_SOFT, "beta", "gamma"),
+}
+HINT_LOSSES = ("mse", "attention")
+# The names that the losses room knows; a test holds them equal.
 SWITCH_FIELDS = {
     "epochs": ("when",),
     "plateau": ("when", "on", "patience", "min_delta"),

@@ -13,6 +13,7 @@ from .forms import (
     OPTIMIZER_FIELDS,
     SELECT_ONLY,
     SIZINGS,
+    SOFT_FIELDS,
     STEP_FIELDS,
     SWITCH_FIELDS,
     model_fields,
@@ -182,6 +183,7 @@ def _without_idle(stage: Merged) -> Node:
         idle.add(("merit",))
     for block, key, default, table in (
         ("optimizer", "name", "adamw", OPTIMIZER_FIELDS),
+        ("soft", "loss", "kl", SOFT_FIELDS),
         ("merit", "rule", None, MERIT_FIELDS),
         ("switch", "when", "epochs", SWITCH_FIELDS),
     ):

@@ -27,6 +27,11 @@ from .values import Spec
 from .written import written
 
 DEFAULT_BLOCKS = 4
+SOFT_DEFAULTS: dict[str, dict[str, float]] = {
+    "kl": {},
+    "dkd": {"alpha": 1.0, "beta": 8.0},  # Zhao et al., CVPR 2022, and their code
+    "dist": {"beta": 1.0, "gamma": 1.0},  # Huang et al., NeurIPS 2022, and their code
+}
 DEFAULT_INCREMENT = 0.1  # Morikawa and Kameyama, CSPA 2023
 
 _MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -106,6 +111,7 @@ def normal_optimizer(spec: OptimizerSpec | None) -> Optimizer:
 def normal_soft(spec: SoftSpec | None, *, epochs: int, sources: int) -> Soft:
     """Return soft settings with what has no effect at its default."""
     fields = given(spec)
+    fields = {**SOFT_DEFAULTS[fields.get("loss", "kl")], **fields}
     if sources == 1:
         fields |= {"combine": "mean", "drop": 0.0}
     soft = Soft(**fields)

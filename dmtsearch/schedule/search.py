@@ -24,6 +24,7 @@ Control = Literal[
     "direct",
     "direct_long",
     "direct_standardised",
+    "direct_dkd",
     "best_direct",
     "assistant",
     "fitnet",

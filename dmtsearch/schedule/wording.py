@@ -28,6 +28,7 @@ from .forms import (
     NOT_IN_SELECT,
     OPTIMIZER_FIELDS,
     SELECT_ONLY,
+    SOFT_FIELDS,
     STEP_FIELDS,
     SWITCH_FIELDS,
     model_fields,
@@ -215,6 +216,8 @@ def _narrow(block: str, fields: list[str], given: Mapping[str, Node]) -> list[st
         valid = OPTIMIZER_FIELDS.get(chosen("name", "adamw"))
         if valid is not None and chosen("schedule", "one_cycle") == "step":
             valid = (*valid, *STEP_FIELDS)
+    elif block == "soft":
+        valid = SOFT_FIELDS.get(chosen("loss", "kl"))
     elif block == "merit":
         valid = MERIT_FIELDS.get(chosen("rule", "delta"))
     elif block == "switch" and "when" in given:

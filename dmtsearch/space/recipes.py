@@ -52,6 +52,13 @@ def _direct_standardised(view: ScheduleView) -> Made:
     return [view.first, replace(student, soft=replace(view.soft, standardise=True))], False
 
 
+def _direct_dkd(view: ScheduleView) -> Made:
+    soft = view.soft
+    if soft.loss != "dkd":
+        soft = replace(soft, loss="dkd", alpha=1.0, beta=8.0, gamma=None)
+    return [view.first, replace(view.taught(view.first), soft=soft)], False
+
+
 def _assistant(view: ScheduleView) -> Made:
     first = view.first
     between = [
@@ -130,6 +137,7 @@ RECIPES: Mapping[str, Callable[[ScheduleView], Made]] = {
     "direct": _direct,
     "direct_long": _direct_long,
     "direct_standardised": _direct_standardised,
+    "direct_dkd": _direct_dkd,
     "best_direct": _best_direct,
     "assistant": _assistant,
     "fitnet": _fitnet,

@@ -3,6 +3,8 @@
     L = h CE(student, label) + sum over sources of a T^2 KL(source || student)
         + sum over hint pairs of v MSE(adapter(student tap), source tap)
 
+or another of `SOFT_LOSSES` in place of T^2 KL, another of `HINT_LOSSES` in place of MSE,
+
 with a the soft weight (moved per sample by merit) and h the hard weight, 1 - a unless given.
 """
 
@@ -15,12 +17,12 @@ from torch import Tensor, nn
 from dmtsearch.chance import derive_seed
 from dmtsearch.data import Split
 from dmtsearch.losses import (
+    HINT_LOSSES,
+    SOFT_LOSSES,
     combine_soft,
     drop_mask,
     hard_loss,
-    hint_loss,
     merit_weights,
-    soft_loss,
     standardise,
 )
 from dmtsearch.models import Taps, channels_first, match_maps
@@ -41,6 +43,7 @@ class HintPair:
         adapter: Trained with the student, dropped afterwards.
         weight: v in the loss.
         scale: `none`, or `unit` (divide by the mean square of the source's tap).
+        loss: A row of `HINT_LOSSES`.
         source_last, at_last: Whether the source's and the student's maps come as [N, H, W, C].
     """
 
@@ -50,6 +53,7 @@ class HintPair:
     adapter: nn.Module
     weight: float
     scale: str
+    loss: str = "mse"
     source_last: bool = False
     at_last: bool = False
 
@@ -71,7 +75,7 @@ def hints_of(
         student, target = match_maps(
             adapted.float(), channels_first(there) if pair.source_last else there
         )
-        losses.append(pair.weight * hint_loss(student, target, scale=pair.scale))
+        losses.append(pair.weight * HINT_LOSSES[pair.loss](student, target, scale=pair.scale))
     return torch.stack(losses).sum(dim=0)
 
 
@@ -157,7 +161,7 @@ class TrainObjective:
         parts = [hard.mean().detach()]
         if softened:
             assert self._targets is not None
-            soft = self._soft(self._targets.soft, logits, outputs, epoch, step)
+            soft = self._soft(self._targets.soft, logits, batch.labels, outputs, epoch, step)
             weight = self._soft_weight(self._targets, batch, outputs)
             hard_weight = 1.0 - weight if self._hard.weight is None else self._hard.weight
             loss = hard_weight * hard + weight * soft
@@ -172,15 +176,23 @@ class TrainObjective:
         return LossParts(loss.mean(), tuple(parts))
 
     def _soft(
-        self, soft: Soft, logits: Tensor, outputs: Sequence[Outputs], epoch: int, step: int
+        self,
+        soft: Soft,
+        logits: Tensor,
+        labels: Tensor,
+        outputs: Sequence[Outputs],
+        epoch: int,
+        step: int,
     ) -> Tensor:
         """The sources' soft losses, combined, [B]; some sources may be left out (DGKD)."""
         student = standardise(logits) if soft.standardise else logits
-        losses = []
+        loss_of, losses = SOFT_LOSSES[soft.loss], []
+        weights = {"alpha": soft.alpha, "beta": soft.beta, "gamma": soft.gamma}
+        own = {name: value for name, value in weights.items() if value is not None}
         for output in outputs:
             assert output.logits is not None, "a stage with soft targets keeps its logits"
             source = standardise(output.logits) if soft.standardise else output.logits
-            losses.append(soft_loss(student, source, temperature=soft.temperature))
+            losses.append(loss_of(student, source, labels, temperature=soft.temperature, **own))
         keep = None
         if soft.drop > 0:
             chance = torch.Generator().manual_seed(derive_seed(self._seed, "drop", epoch, step))

@@ -88,7 +88,9 @@ class StageRun:
                 source=position[found.hint.stage],
                 source_path=found.source_path,
                 at=found.at_path,
-                adapter=self.profile.place(
+                adapter=nn.Identity()
+                if found.hint.loss == "attention"
+                else self.profile.place(
                     make_adapter(
                         found.at_shape,
                         found.source_shape,
@@ -100,6 +102,7 @@ class StageRun:
                 ),
                 weight=found.hint.weight,
                 scale=found.hint.scale,
+                loss=found.hint.loss,
                 source_last=found.source_last,
                 at_last=found.at_last,
             )

@@ -1,14 +1,26 @@
 """What every loss promises, checked for every row of explicit tables."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from dmtsearch import losses
+from dmtsearch.schedule.blocks import HintSpec, SoftSpec
+from dmtsearch.schedule.forms import HINT_LOSSES, SOFT_FIELDS
+from dmtsearch.schedule.normal import SOFT_DEFAULTS
 
 PAIRED = {
     "soft": lambda student, source: losses.soft_loss(student, source, temperature=4.0),
     "soft, standardised": lambda student, source: losses.soft_loss(
         losses.standardise(student), losses.standardise(source), temperature=4.0
+    ),
+    "dkd": lambda student, source: losses.dkd_loss(
+        student, source, torch.zeros(len(student), dtype=torch.long), temperature=4.0
+    ),
+    "dist": lambda student, source: losses.dist_loss(student, source, temperature=4.0),
+    "attention": lambda student, source: losses.attention_loss(
+        student.reshape(-1, 1, 2, 2), source.reshape(-1, 1, 2, 2)
     ),
     "hint": lambda student, source: losses.hint_loss(student, source),
     "hint, unit scale": lambda student, source: losses.hint_loss(student, source, scale="unit"),
@@ -26,11 +38,22 @@ MERITS = {
         source, labels, rule="soft", temperature=4.0
     ),
 }
-INDEPENDENT = {name: PAIRED[name] for name in ("soft", "soft, standardised", "hint")}
+INDEPENDENT = {
+    name: PAIRED[name] for name in ("soft", "soft, standardised", "hint", "dkd", "attention")
+}
 
 paired = pytest.mark.parametrize("loss", PAIRED.values(), ids=PAIRED)
 labelled = pytest.mark.parametrize("loss", LABELLED.values(), ids=LABELLED)
 merits = pytest.mark.parametrize("merit", MERITS.values(), ids=MERITS)
+
+
+def test_the_names_that_a_schedule_takes_are_the_rows_of_the_tables():
+    assert set(SOFT_FIELDS) == set(losses.SOFT_LOSSES) == set(SOFT_DEFAULTS)
+    assert set(HINT_LOSSES) == set(losses.HINT_LOSSES)
+    for block, names in ((SoftSpec, SOFT_FIELDS), (HintSpec, HINT_LOSSES)):
+        assert set(get_args(get_args(block.model_fields["loss"].annotation)[0])) == set(names)
+    for name, own in SOFT_DEFAULTS.items():
+        assert set(SOFT_FIELDS[name]) == {*SOFT_FIELDS["kl"], *own}
 
 
 def test_every_merit_rule_stands_in_the_table():

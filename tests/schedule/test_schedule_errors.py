@@ -54,15 +54,15 @@ IN_STUDENT = [
     ("compile: 1", "compile: must be true or false, got 1"),
     ("init: 3", "init: must be text (in quotes), got 3"),
     ("init: ''", "init: must not be empty, got ''"),
-    ("soft: 3", "soft: must be fields (temperature, weight, until, combine, drop, standardise) "
-     "or none, got 3"),
-    ("soft: off", "soft: must be fields (temperature, weight, until, combine, drop, standardise) "
-     "or none, got 'off'"),
+    ("soft: 3", "soft: must be fields (temperature, weight, until, combine, drop, standardise, "
+     "loss, alpha, beta, gamma) or none, got 3"),
+    ("soft: off", "soft: must be fields (temperature, weight, until, combine, drop, standardise, "
+     "loss, alpha, beta, gamma) or none, got 'off'"),
     ("hint_phase: 3", "hint_phase: must be fields (epochs, keep, then) or none, got 3"),
     ("optimizer: adam", "optimizer: must be fields (name, lr, weight_decay, schedule, batch, "
      "drop_last, momentum, nesterov, betas, eps, milestones, gamma), got 'adam'"),
     ("hints: {source: a, at: b}", "hints: must be a list"),
-    ("hints: [block1]", "hints[0]: must be fields (source, at, weight, adapter, scale), got "
+    ("hints: [block1]", "hints[0]: must be fields (source, at, weight, adapter, scale, loss), got "
      "'block1'"),
     ("hints: [{source: a}]", "hints[0].at: is missing"),
     ("source: 3", "source: must be a stage, a list of stages, all, none or {stage, epoch}, got 3"),
@@ -124,6 +124,15 @@ IN_STUDENT = [
     ("hint_phase: {epochs: 3}", "hint_phase: has no effect: there are no hints; drop the field"),
     ("hints: [], hint_phase: {epochs: 3}", "hint_phase: has no effect: there are no hints; drop "
      "the field"),
+    ("soft: {loss: dkt}", "soft.loss: must be kl, dkd or dist, got 'dkt'; did you mean 'dkd'?"),
+    ("soft: {alpha: 2}", "soft.alpha: has no effect: loss is kl, and it belongs to dkd; drop the "
+     "field"),
+    ("soft: {loss: dist, alpha: 2}", "soft.alpha: has no effect: loss is dist, and it belongs to "
+     "dkd; drop the field"),
+    ("soft: {loss: dkd, gama: 2}", "soft.gama: no field 'gama' here; known: temperature, weight, "
+     "until, combine, drop, standardise, loss, alpha, beta"),
+    ("hints: [{source: a, at: b, loss: attention, scale: unit}]", "hints[0].scale: has no effect: "
+     "loss is attention, whose maps have norm 1; drop the field"),
     ("soft: {combine: sum}", "soft.combine: has no effect: there is one source; drop the field"),
     ("soft: {drop: 0.5}", "soft.drop: has no effect: there is one source; drop the field"),
     ("soft: none, hard: {weight: 1}", "hard.weight: has no effect: soft is none, so labels "

@@ -111,6 +111,9 @@ def test_direct_takes_the_last_soft_settings_and_neither_hints_nor_merit(chain):
     assert (student.epochs, student.hints, student.merit) == (15, (), None)
     _, standardised = stages_of(chain, "direct_standardised")
     assert standardised == replace(student, soft=replace(student.soft, standardise=True))
+    _, decoupled = stages_of(chain, "direct_dkd")
+    soft = replace(student.soft, loss="dkd", alpha=1, beta=8)
+    assert decoupled == replace(student, soft=soft)
 
 
 def test_assistant_keeps_the_first_assistant_with_soft_targets_alone(chain):

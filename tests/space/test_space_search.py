@@ -50,8 +50,8 @@ SEARCH = [
     (
         "{controls: [scratc]}",
         "controls[0]: must be default, none, scratch, scratch_long, direct, "
-        "direct_long, direct_standardised, best_direct, assistant, fitnet, hint_reversed, "
-        "merit_matched or merit_shuffled, got 'scratc'; did you mean 'scratch'?",
+        "direct_long, direct_standardised, direct_dkd, best_direct, assistant, fitnet, "
+        "hint_reversed, merit_matched or merit_shuffled, got 'scratc'; did you mean 'scratch'?",
     ),
     ("{controls: [scratch, default]}", "controls: default and none stand alone, not in a list"),
     ("{controls: [scratch, scratch]}", "controls: names an arm twice, got ['scratch', 'scratch']"),

@@ -181,10 +181,11 @@ DEFAULTS = {
     Optimizer: "name='adamw' lr=0.003 weight_decay=0.01 momentum=None nesterov=None "
     "betas=(0.9, 0.999) eps=1e-08 schedule='one_cycle' milestones=None gamma=None batch=128 "
     "drop_last=True",
-    Soft: "temperature=4.0 weight=0.5 until=1.0 combine='mean' drop=0.0 standardise=False",
+    Soft: "temperature=4.0 weight=0.5 until=1.0 combine='mean' drop=0.0 standardise=False "
+    "loss='kl' alpha=None beta=None gamma=None",
     Hard: "weight=None smoothing=0.0",
     Merit: "increment=None placebo='none'",
-    Hint: "weight=1.0 scale='none'",
+    Hint: "weight=1.0 scale='none' loss='mse'",
     Adapter: "kernel=3 norm=True relu=True",
     HintPhase: "keep='best' then='stop'",
     Switch: "when='epochs' on=None patience=None min_delta=None at_least=None",
