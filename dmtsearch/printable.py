@@ -16,6 +16,8 @@ _COMMAND = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
 )
 
+_SPACES = re.compile(r"[^\S\u00a0]+")
+
 
 def printable(text: str) -> str:
     """Return `text` without terminal commands and control characters; tabs and newlines stay."""
@@ -28,5 +30,8 @@ def escaped_json(text: str) -> str:
 
 
 def printable_line(text: str) -> str:
-    """Return `text` on one line: as `printable`, and runs of white space are one space."""
-    return " ".join(printable(text).split())
+    """Return `text` on one line: as `printable`, and runs of white space are one space.
+
+    A no-break space stays: it holds a number and its unit together.
+    """
+    return _SPACES.sub(" ", printable(text)).strip(" ")
