@@ -89,14 +89,14 @@ class CheckReport:
 def check(
     file: str | Path | Schedule | Space,
     *,
-    store: str | None = None,
+    store: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
 ) -> CheckReport:
     """Check a schedule or a search space: everything wrong at once. Trains nothing.
 
     Args:
         file: A file, or what was loaded from one.
-        store: URL of the store whose finished stages are looked up.
+        store: Folder or URL of the store whose finished stages are looked up.
         set: Other values, by document path: `{"stages.student.epochs": 5}`.
     """
     from dmtsearch.deploy.checking import check_schedule
@@ -131,7 +131,7 @@ def train(
     *,
     seed: int | None = None,
     set: Mapping[str, Any] | None = None,
-    store: str | Store | None = None,
+    store: str | Path | Store | None = None,
     models: Mapping[str, nn.Module] | None = None,
     data: Any = None,
     device: str | None = None,
@@ -144,7 +144,7 @@ def train(
         out: Folder of the bundle: new, empty, or one that holds this same schedule.
         seed: In place of the schedule's own.
         set: Values in place of the schedule's, by document path: `{"stages.student.epochs": 5}`.
-        store: Where finished stages lie: an open store, or a URL.
+        store: Where finished stages lie: an open store, a folder or a URL.
         models: The user's own modules by stage, in place of the schedule's descriptions.
         data: The user's own data sets: a map-style data set of (x, label), or a dict of such by
             split.
@@ -247,7 +247,7 @@ def search(
     time_budget: str | float | None = None,
     address: str | None = None,
     concurrency: int | None = None,
-    store: str | None = None,
+    store: str | Path | None = None,
     seed: int = 0,
     set: Mapping[str, Any] | None = None,
     view: View | None = None,
@@ -281,7 +281,7 @@ def search(
         time_budget=time_budget,
         address=address,
         concurrency=concurrency,
-        store=store,
+        store=str(store) if isinstance(store, Path) else store,
         seed=seed,
         set=set,
         view=view,
@@ -295,7 +295,7 @@ def resume(
     time_budget: str | float | None = None,
     address: str | None = None,
     concurrency: int | None = None,
-    store: str | None = None,
+    store: str | Path | None = None,
     folder: str | Path | None = None,
     train_again: bool = False,
     view: View | None = None,
@@ -324,7 +324,7 @@ def resume(
         time_budget=time_budget,
         address=address,
         concurrency=concurrency,
-        store=store,
+        store=str(store) if isinstance(store, Path) else store,
         folder=folder,
         train_again=train_again,
         view=view,

@@ -37,6 +37,16 @@ def refuse_odd_file(path: str | Path) -> int:
     return facts.st_size
 
 
+def refuse_odd_place(path: str | Path) -> None:
+    """Refuse a file that would be written where a device, a pipe or a socket has its name.
+
+    Raises:
+        FileError: As for `refuse_odd_file`; a name that is free is none.
+    """
+    if os.path.exists(path):
+        refuse_odd_file(path)
+
+
 def read_bytes(path: str | Path, *, limit: int) -> bytes:
     """Return the bytes of a regular file; never more than `limit` of them are read.
 

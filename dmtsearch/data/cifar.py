@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import DataError
+from ..reading import refuse_odd_file
 from .facts import DataFacts
 from .pool import Pool, RawData
 from .published import PublishedSet
@@ -37,6 +38,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 def _unpickle(path: Path) -> Mapping[str, Any]:
     try:
+        refuse_odd_file(path)
         with path.open("rb") as file:
             content = _ArrayUnpickler(file, encoding="latin1").load()
     except Exception as error:  # a damaged pickle raises nearly anything

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, FileError
+from ..reading import refuse_odd_file
 from .facts import DataFacts
 from .pool import Pool, RawData
 from .published import PublishedSet
@@ -38,8 +39,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         DataError: The file is truncated, damaged or holds something else.
     """
     try:
+        refuse_odd_file(path)
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, FileError) as error:
         raise DataError(f"{path} cannot be read ({error}); get the file again") from error
     if data[:3] != b"\x00\x00\x08" or len(data) < 4 or len(data) < 4 + 4 * data[3]:
         raise DataError(f"{path} is no idx file of unsigned bytes; get the file again")

@@ -102,7 +102,14 @@ def scan_folder(root: Path, declared: int | None = None) -> ImageFolder:
             for path in images_below(place / name, required=split == "train")
         ]
         if not files[split]:
-            raise DataError(f"{place} holds no images in sub-folders, one for each class")
+            way = (
+                ""
+                if split == "train"
+                else (
+                    f"; put some there, or move {place} away, and {split} is drawn from the rest"
+                )
+            )
+            raise DataError(f"{place} holds no images in sub-folders, one for each class{way}")
     return ImageFolder(files, tuple(classes))
 
 

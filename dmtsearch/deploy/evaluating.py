@@ -20,6 +20,7 @@ from dmtsearch.deploy.unseen import unseen_part
 from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
 from dmtsearch.files import append_whole
 from dmtsearch.notebook import html_view, short_repr
+from dmtsearch.reading import refuse_odd_place
 from dmtsearch.schedule import expand, load_schedule
 from dmtsearch.training.batch import in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
@@ -199,6 +200,7 @@ def _written_down(
         "fingerprint": fingerprint,
         **found.metrics.as_dict(),
     }
+    refuse_odd_place(path)
     try:
         append_whole(path, (json.dumps(line) + "\n").encode())
     except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from dmtsearch.deploy.bundle import SCHEDULE
 from dmtsearch.errors import BundleError, DmtSearchError
 from dmtsearch.files import write_atomic
+from dmtsearch.reading import refuse_odd_place
 from dmtsearch.schedule import Schedule, dump_schedule, parse_schedule
 
 LOCK = ".lock"
@@ -29,6 +30,7 @@ def claim_folder(out: Path, schedule: Schedule) -> Iterator[str]:
     _refuse_other(out, schedule)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        refuse_odd_place(out / LOCK)
         lock = (out / LOCK).open("w")
     except OSError as error:
         raise _unwritable(out, error) from error

@@ -21,7 +21,7 @@ VARIABLE = "DMTSEARCH_STORE"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(://|::)")
 
 
-def open_store(url: str | None = None, *, read_only: bool = False) -> Store:
+def open_store(url: str | Path | None = None, *, read_only: bool = False) -> Store:
     """Open a store; nothing is written before the first commit, lease or checkpoint.
 
     Args:
@@ -32,7 +32,8 @@ def open_store(url: str | None = None, *, read_only: bool = False) -> Store:
         StoreError: It is no folder, cannot be written or reached, or its file system needs a
             package that is not installed; the text says what to do.
     """
-    return Store(_open_disk(url, read_only=read_only))
+    place = str(url) if isinstance(url, Path) else url
+    return Store(_open_disk(place, read_only=read_only))
 
 
 def _open_disk(url: str | None, *, read_only: bool) -> Disk:

@@ -1,5 +1,6 @@
 """Fashion-MNIST and its file format."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,11 @@ def test_a_label_out_of_range_is_refused_with_its_sample(tmp_path):
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
     with pytest.raises(DataError, match=r"sample 3 of train has label 12, but there are 10 cl"):
         load_data(name="fashion_mnist", args={"root": tmp_path})
+
+
+def test_a_pipe_or_device_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "images-idx3-ubyte")
+    (tmp_path / "zero-idx3-ubyte").symlink_to("/dev/zero")
+    for name, kind in (("images-idx3-ubyte", "pipe"), ("zero-idx3-ubyte", "device")):
+        with pytest.raises(DataError, match=f"is a {kind}; name a regular file"):
+            read_idx(tmp_path / name)

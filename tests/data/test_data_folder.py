@@ -1,5 +1,7 @@
 """A folder of images by class."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -115,6 +117,13 @@ def test_an_empty_class_is_refused_by_name(root):
 def test_a_folder_without_classes_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no images in sub-folders, one for each class"):
         load(tmp_path)
+
+
+def test_an_empty_test_split_is_refused_with_the_way_out(root, tmp_path):
+    shutil.copytree(root, tmp_path / "all" / "train")
+    (tmp_path / "all" / "test" / "dog").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"all.test holds no images .* move .* is drawn from"):
+        load(tmp_path / "all")
 
 
 def test_a_single_class_is_refused(tmp_path):

@@ -68,6 +68,16 @@ def test_a_pipe_or_device_in_a_bundle_is_named_and_not_read(copy, name, kind):
         dmtsearch.load_bundle(folder)
 
 
+def test_nothing_is_written_into_a_pipe(copy):
+    folder = copy()
+    os.mkfifo(folder / "openings.jsonl")
+    with pytest.raises(DmtSearchError, match=r"openings\.jsonl: is a pipe; name a regular file"):
+        dmtsearch.evaluate(folder)
+    os.mkfifo(folder / ".lock")
+    with pytest.raises(DmtSearchError, match=r"\.lock: is a pipe; name a regular file"):
+        dmtsearch.train(folder / "schedule.yaml", folder, store=folder / "store")
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "\ufeff\x00", '{"format": 1e400}', "\x1b"])
 def test_a_bundle_file_that_is_no_json_is_refused(copy, text):
     folder = copy()

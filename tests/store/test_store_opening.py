@@ -25,7 +25,8 @@ def test_the_store_is_where_the_user_says(tmp_path, monkeypatch):
     assert open_store().where == str(tmp_path / "cache" / "dmtsearch" / "store")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "by variable"))
     assert open_store().where == str(tmp_path / "by variable")
-    assert open_store(str(tmp_path / "given")).where == str(tmp_path / "given")
+    for given in (str(tmp_path / "given"), tmp_path / "given"):
+        assert open_store(given).where == str(tmp_path / "given")
     assert open_store(f"file://{tmp_path}/given").where == str(tmp_path / "given")
     assert open_store("memory://given").where == "memory://given"
     assert list(tmp_path.iterdir()) == [], "opening a store wrote something"
