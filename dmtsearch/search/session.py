@@ -163,7 +163,7 @@ class Session:
                 at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
                 self._view.tell(f"starting worker processes for {at_once} at once ...")
                 # Ray has set handlers of its own by now; ours come last.
-                with interrupts(lambda: self._view.tell("stopping ..."), leave=leave) as stop:
+                with interrupts(self._say_stopping, leave=leave) as stop:
                     try:
                         reason = run_trials(
                             setting,
@@ -180,6 +180,11 @@ class Session:
                         raise SearchStoppedError(self._how_to_go_on(error, mind)) from error
                 watching.finish(reason or mind.over or "failed")
                 return reason
+
+    def _say_stopping(self) -> None:
+        """All that is said where a second Ctrl-C, or a stage that hangs, ends the process."""
+        again = command_line("resume", self._paths.root)
+        self._view.tell(f"stopping ... (Ctrl-C again stops at once); go on with: {again}")
 
     def _reopen(self, mind: Proposer) -> None:
         """Try trials again that an earlier version wrote down as failed for want of a machine."""

@@ -57,6 +57,7 @@ def test_a_second_ctrl_c_leaves_neither_a_process_nor_a_folder(tmp_path: Path) -
     search.wait_for_process("ray::stage teacher")
     search.send(signal.SIGINT)
     search.send(signal.SIGINT)
-    code, _ = search.end()
+    code, said = search.end()
     assert code == 130
+    assert f"go on with: dmtsearch resume {search.folder}" in said
     search.gone()
