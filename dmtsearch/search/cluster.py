@@ -38,20 +38,21 @@ def ray_at(address: str, *, num_cpus: int | None = None) -> Iterator[None]:
         return
     import ray
 
-    for attempt in range(STARTS):
-        try:
-            _connect(address, num_cpus)
-            break
-        except Exception as error:  # Ray raises plain ones too
-            with suppress(Exception):
-                ray.shutdown()  # what has started of it
-            if address != LOCAL or attempt + 1 == STARTS:
-                raise UsageError(_advice(address, error)) from error
     with ExitStack() as stack:
+        if address == LOCAL:
+            stack.enter_context(reaped(_sessions()))
+        for attempt in range(STARTS):
+            try:
+                _connect(address, num_cpus)
+                break
+            except Exception as error:  # Ray raises plain ones too
+                with suppress(Exception):
+                    ray.shutdown()  # what has started of it
+                if address != LOCAL or attempt + 1 == STARTS:
+                    raise UsageError(_advice(address, error)) from error
         if address == LOCAL:
             _OWN[:] = [session_folder()]
             stack.callback(_OWN.clear)
-            stack.enter_context(reaped(session_folder()))
         try:
             yield
         finally:
@@ -66,6 +67,13 @@ _OWN: list[Path] = []
 def own_session() -> Path | None:
     """Folder of this process's private Ray; None where Ray is a cluster's, or a notebook's."""
     return _OWN[0] if _OWN else None
+
+
+def _sessions() -> Path:
+    """Where a Ray of this machine's own makes the folders of its sessions."""
+    from ray._common.utils import get_default_ray_temp_dir
+
+    return Path(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]  # Ray leaves it untyped
 
 
 def session_folder() -> Path:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from ..store.process import Process, is_dead, this_process
@@ -45,12 +46,16 @@ def temporary_folder(session: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def reaped(session: Path) -> Iterator[None]:
+def reaped(sessions: Path) -> Iterator[None]:
     """Let a process of its own end a private Ray when this one has not, and only then.
 
-    To be left once Ray has been shut down: some processes of Ray's linger even so.
+    To be entered before Ray is started, since a driver may be killed while it starts; to be left
+    once Ray has been shut down: some processes of Ray's linger even so.
+
+    Args:
+        sessions: The folder in which Ray makes those of its sessions.
     """
-    waiting = _start_reaper(session)
+    waiting = _start_reaper(sessions)
     try:
         yield
     finally:
@@ -61,10 +66,11 @@ def reaped(session: Path) -> Iterator[None]:
                 waiting.wait(WAIT_S)
 
 
-def _start_reaper(session: Path) -> "subprocess.Popen[bytes] | None":
+def _start_reaper(sessions: Path) -> "subprocess.Popen[bytes] | None":
     if not Path("/proc/self/fd").is_dir():
         return None  # no way to find a session's processes here
-    words = [str(os.getpid()), str(session), tempfile.gettempdir(), _own_prefix()]
+    since = datetime.now().strftime("session_%Y-%m-%d_%H-%M-%S_%f")
+    words = [str(os.getpid()), str(sessions), since, tempfile.gettempdir(), _own_prefix()]
     with suppress(OSError):
         return subprocess.Popen(
             [sys.executable, "-I", "-S", reaper.__file__, *words],

@@ -61,10 +61,22 @@ def _target(file: Path) -> str:
         return ""
 
 
-def main(driver: str, session: str, parent: str, prefix: str) -> None:
-    """Wait for the driver's end, then clear up its session, and its folders in `parent`."""
+def sessions_of(driver: int, sessions: Path, since: str) -> list[Path]:
+    """Session folders of a driver: Ray's names of them hold a time, and end with its number.
+
+    Args:
+        driver: Its process number; an earlier process may have had the same.
+        sessions: Where Ray makes them.
+        since: A name; folders with earlier times are not this driver's.
+    """
+    return [path for path in sorted(sessions.glob(f"session_*_{driver}")) if path.name > since]
+
+
+def main(driver: str, sessions: str, since: str, parent: str, prefix: str) -> None:
+    """Wait for the driver's end, then clear up its sessions, and its folders in `parent`."""
     sys.stdin.buffer.read()
-    end_session(Path(session), driver=int(driver))
+    for session in sessions_of(int(driver), Path(sessions), since):
+        end_session(session, driver=int(driver))
     for folder in Path(parent).glob(prefix + "*"):
         shutil.rmtree(folder, ignore_errors=True)
 

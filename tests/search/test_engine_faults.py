@@ -133,6 +133,17 @@ def test_a_process_that_ended_itself_says_where_and_a_killed_one_says_nothing(
     assert not list(Path(tempfile.gettempdir()).glob(f"*{attempt}*")), "nothing is left behind"
 
 
+def test_only_sessions_that_this_driver_has_started_are_its_own(tmp_path: Path) -> None:
+    for name in (
+        "2026-01-01_00-00-00_1_77",
+        "2026-01-03_00-00-00_1_77",
+        "2026-01-03_00-00-00_1_7",
+    ):
+        (tmp_path / f"session_{name}").mkdir()
+    found = reaper.sessions_of(77, tmp_path, "session_2026-01-02_00-00-00_0")
+    assert [path.name for path in found] == ["session_2026-01-03_00-00-00_1_77"]
+
+
 def test_a_dead_driver_s_folder_and_session_are_swept_and_a_living_one_s_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,16 @@ def test_a_search_whose_ray_is_killed_ends_within_a_minute_and_resume_finishes_i
     search.gone()
 
 
+def test_a_driver_that_is_killed_while_its_ray_starts_leaves_nothing_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    search = begin(tmp_path, "early")
+    search.wait_for_program("raylet")
+    search.kill()  # and waits until nothing is left
+    search.resume().wait_for(lambda state: len(state.trials) == 1)
+    search.kill()
+
+
 def test_a_second_ctrl_c_leaves_neither_a_process_nor_a_folder(tmp_path: Path) -> None:
     search = begin(tmp_path, "left")
     search.wait_for_process("ray::stage teacher")
