@@ -21,6 +21,7 @@ from .layouts import Tap as Tap
 from .layouts import channels_first as channels_first
 from .layouts import find_tap as find_tap
 from .outside import current_directory as current_directory
+from .outside import find_function as find_function
 from .outside import named_weights_identity as named_weights_identity
 from .points import find_path as find_path
 from .points import list_points as list_points
@@ -33,4 +34,5 @@ from .spec import is_foreign as is_foreign
 from .taps import Taps as Taps
 from .user_code import package_versions as package_versions
 from .user_code import source_files as source_files
+from .user_code import source_hashes as source_hashes
 from .weights import load_weights as load_weights

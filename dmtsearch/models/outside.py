@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -128,34 +128,44 @@ def build_factory(path: str, args: Mapping[str, Any]) -> nn.Module:
     Raises:
         ModelError: The module or function does not exist, it raises, or makes no nn.Module.
     """
+    with current_directory():
+        return _call(f"factory {path}", find_function(path), **args)
+
+
+def find_function(path: str, what: str = "factory") -> Callable[..., Any]:
+    """Return a user's function by `package.module:function`.
+
+    Raises:
+        ModelError: The module or function does not exist, or importing it raises.
+    """
     module_name, colon, function_name = path.partition(":")
     if not (module_name and colon and function_name):
-        raise ModelError(f"factory is {path!r}; write it as package.module:function")
-    with current_directory():
-        module = _import(path, module_name)
-        function = getattr(module, function_name, None)
-        if not callable(function):
-            names = [name for name, value in vars(module).items() if callable(value)]
-            raise ModelError(
-                f"module {module_name!r} has no function {function_name!r}"
-                f"{nearest(function_name, names)}"
-            )
-        return _call(f"factory {path}", function, **args)
+        raise ModelError(f"{what} is {path!r}; write it as package.module:function")
+    module = _import(f"{what} {path}", module_name)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        names = [name for name, value in vars(module).items() if callable(value)]
+        raise ModelError(
+            f"module {module_name!r} has no function {function_name!r}"
+            f"{nearest(function_name, names)}"
+        )
+    found: Callable[..., Any] = function
+    return found
 
 
-def _import(path: str, name: str) -> ModuleType:
+def _import(what: str, name: str) -> ModuleType:
     try:
         with exits_raised():
             return importlib.import_module(name)
     except ModuleNotFoundError as reason:
         if reason.name is None or not f"{name}.".startswith(f"{reason.name}."):
-            raise _failed(f"factory {path}", reason) from reason
+            raise _failed(what, reason) from reason
         raise ModelError(
-            f"factory {path}: no module {reason.name!r} in the current directory or among the "
+            f"{what}: no module {reason.name!r} in the current directory or among the "
             "installed packages"
         ) from reason
     except RAISED_BY_USERS as reason:
-        raise _failed(f"factory {path}", reason) from reason
+        raise _failed(what, reason) from reason
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from .forms import HINT_LOSSES
 from .values import (
     Args,
     Chance,
@@ -24,6 +25,7 @@ from .values import (
     Truth,
     Whole,
     counts,
+    named_or_own,
     refuse,
 )
 
@@ -163,8 +165,9 @@ class SoftSpec(Spec):
     """Chance per batch that each of several sources is left out; one always stays (DGKD)."""
     standardise: Truth | None = None
     """Logits of both models get mean 0 and deviation 1 over the classes (CVPR 2024)."""
-    loss: Literal["kl", "dkd", "dist"] | None = None
-    """kl: divergence (Hinton); dkd: decoupled (CVPR 2022); dist: correlation (NeurIPS 2022)."""
+    loss: named_or_own("kl", "dkd", "dist") | None = None  # type: ignore[valid-type]
+    """kl: divergence (Hinton); dkd: decoupled (CVPR 2022); dist: correlation (NeurIPS 2022); or
+    a function of your own: (student logits, source logits, labels, temperature) to [B]."""
     alpha: NotNegative | None = None
     """dkd: weight of the true class against the rest."""
     beta: NotNegative | None = None
@@ -236,9 +239,10 @@ class HintSpec(Spec):
     """What joins the student's map to the source's; trained with the student, then dropped."""
     scale: Literal["none", "unit"] | None = None
     """`unit` divides the loss by the mean square of the source's map over the batch."""
-    loss: Literal["mse", "attention"] | None = None
+    loss: named_or_own(*HINT_LOSSES) | None = None  # type: ignore[valid-type]
     """mse: of the adapted map (FitNets); attention: where maps are active, without an adapter
-    (attention transfer, ICLR 2017)."""
+    (attention transfer, ICLR 2017); or a function of your own: (adapted map, source map) to
+    [B]."""
 
 
 class HintPhaseSpec(Spec):

@@ -12,6 +12,7 @@ from .forms import (
     SOFT_FIELDS,
     STEP_FIELDS,
     SWITCH_FIELDS,
+    soft_form,
 )
 from .merge import Merged, is_inherited
 from .node import Node
@@ -100,7 +101,7 @@ class StageCheck:
             return
         if self.stage.block("soft") is not None:
             loss = self.stage.value("soft", "loss", default="kl")
-            self._of_form("soft", "loss", loss, SOFT_FIELDS)
+            self._of_form("soft", "loss", soft_form(loss), SOFT_FIELDS)
         sources = self.stage.sources
         alone = len(sources) == 1 and not learns_from_all(self.stage)
         if alone:
@@ -160,8 +161,9 @@ class StageCheck:
             self._idle_unless_off("hint_phase", "there are no hints", [self.stage.get("hints")])
         for hint in self.stage.hints:
             loss = hint.get("loss")
-            if loss is not None and loss.value == "attention":
-                for field, why in _NOT_OF_ATTENTION.items():
+            if loss is not None and loss.value != "mse":
+                idle = _NOT_OF_ATTENTION if loss.value == "attention" else _NOT_OF_OWN
+                for field, why in idle.items():
                     node = hint.get(field)
                     if node is not None and not (node.drawn or loss.drawn or is_inherited(node)):
                         self.report.add(node, f"has no effect: {why}; drop the field")
@@ -242,6 +244,9 @@ _NOT_OF_ATTENTION = {
     "adapter": "loss is attention, which compares where maps are active, whatever their channels",
     "scale": "loss is attention, whose maps have norm 1",
 }
+
+
+_NOT_OF_OWN = {"scale": "the loss is a function of your own, which scales by itself"}
 
 
 def _switched_off(node: Node) -> bool:

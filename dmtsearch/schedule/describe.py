@@ -117,7 +117,8 @@ def _teachers(stage: Stage) -> str:
         return "the labels"
     names = _list([_source(source) for source in stage.sources])
     how = f"temperature {soft.temperature:g}, weight {soft.weight:g}"
-    return f"{names} ({how}{_LOSSES[soft.loss]}) and the labels"
+    loss = _LOSSES.get(soft.loss, f", by {soft.loss}")
+    return f"{names} ({how}{loss}) and the labels"
 
 
 _LOSSES = {"kl": "", "dkd": ", decoupled (DKD)", "dist": ", by correlation (DIST)"}

@@ -166,8 +166,10 @@ class _Builder:
     def _hint(self, spec: HintSpec, sources: Sequence[SourceRef]) -> Hint:
         stage, point = split_point(spec.source, [source.stage for source in sources])
         fields = given(spec) | {"source": point, "adapter": Adapter(**given(spec.adapter))}
-        if spec.loss == "attention":  # it reads neither
-            fields |= {"adapter": Adapter(), "scale": "none"}
+        if spec.loss not in (None, "mse"):
+            fields["scale"] = "none"
+        if spec.loss == "attention":
+            fields["adapter"] = Adapter()
         return Hint(stage=stage, **fields)
 
 

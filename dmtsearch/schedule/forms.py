@@ -42,9 +42,18 @@ SOFT_FIELDS = {
     "kl": _ANY_SOFT,
     "dkd": (*_ANY_SOFT, "alpha", "beta"),
     "dist": (*_ANY_SOFT, "beta", "gamma"),
+    "a function of your own": _ANY_SOFT,
 }
-HINT_LOSSES = ("mse", "attention")
 # The names that the losses room knows; a test holds them equal.
+HINT_LOSSES = ("mse", "attention")
+OWN_LOSS = "a function of your own"
+
+
+def soft_form(loss: object) -> str:
+    """Which fields a soft loss has: those of its name; of a user's function none of its own."""
+    return loss if isinstance(loss, str) and loss in SOFT_FIELDS else OWN_LOSS
+
+
 SWITCH_FIELDS = {
     "epochs": ("when",),
     "plateau": ("when", "on", "patience", "min_delta"),

@@ -18,6 +18,7 @@ from .forms import (
     SWITCH_FIELDS,
     model_fields,
     model_form,
+    soft_form,
 )
 from .node import Node
 
@@ -206,6 +207,8 @@ def _not_of_form(
     if node is None:
         return set()
     form = stage.value(block, key, default=default)
+    if block == "soft":
+        form = soft_form(form)
     # A list or block in the place of a name is a problem of its own, reported elsewhere.
     valid = set(table.get(form if isinstance(form, str) else "", tuple(node.fields)))
     if block == "optimizer" and stage.value(block, "schedule", default="one_cycle") == "step":

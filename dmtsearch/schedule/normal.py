@@ -111,7 +111,7 @@ def normal_optimizer(spec: OptimizerSpec | None) -> Optimizer:
 def normal_soft(spec: SoftSpec | None, *, epochs: int, sources: int) -> Soft:
     """Return soft settings with what has no effect at its default."""
     fields = given(spec)
-    fields = {**SOFT_DEFAULTS[fields.get("loss", "kl")], **fields}
+    fields = {**SOFT_DEFAULTS.get(fields.get("loss", "kl"), {}), **fields}
     if sources == 1:
         fields |= {"combine": "mean", "drop": 0.0}
     soft = Soft(**fields)

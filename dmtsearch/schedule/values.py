@@ -5,6 +5,7 @@ where a real one is meant is fine.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -29,9 +30,9 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-def refuse(rule: str) -> PydanticCustomError:
-    """An error of ours with the finished rule, for use inside validators."""
-    return PydanticCustomError("rule", "{rule}", {"rule": rule})
+def refuse(rule: str, names: Sequence[str] = ()) -> PydanticCustomError:
+    """An error of ours with the finished rule (and names to choose from), inside validators."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule, "names": tuple(names)})
 
 
 def is_stage_name(text: str) -> bool:
@@ -86,6 +87,21 @@ Factory = Annotated[
     AfterValidator(_factory),
     WithJsonSchema({"type": "string", "pattern": _FACTORY.pattern.replace("\\w", "[A-Za-z0-9_]")}),
 ]
+
+
+def named_or_own(*names: str) -> Any:
+    """One of these names, or `package.module:function`."""
+    rule = f"must be {', '.join(names)} or 'package.module:function'"
+    pattern = _FACTORY.pattern.replace("\\w", "[A-Za-z0-9_]")
+
+    def check(text: str) -> str:
+        if text not in names and not _FACTORY.fullmatch(text):
+            raise refuse(rule, names)
+        return text
+
+    schema = {"anyOf": [{"enum": list(names)}, {"type": "string", "pattern": pattern}]}
+    return Annotated[str, Strict(), AfterValidator(check), WithJsonSchema(schema)]
+
 
 Args = dict[str, Any]
 """Arguments for somebody else's function: any plain values."""

@@ -33,6 +33,7 @@ from .forms import (
     SWITCH_FIELDS,
     model_fields,
     model_form,
+    soft_form,
 )
 from .merge import merge_stage
 from .node import Node
@@ -217,7 +218,7 @@ def _narrow(block: str, fields: list[str], given: Mapping[str, Node]) -> list[st
         if valid is not None and chosen("schedule", "one_cycle") == "step":
             valid = (*valid, *STEP_FIELDS)
     elif block == "soft":
-        valid = SOFT_FIELDS.get(chosen("loss", "kl"))
+        valid = SOFT_FIELDS.get(soft_form(chosen("loss", "kl")))
     elif block == "merit":
         valid = MERIT_FIELDS.get(chosen("rule", "delta"))
     elif block == "switch" and "when" in given:
@@ -232,7 +233,9 @@ def _rule(
     context: Mapping[str, Any] = found.get("ctx") or {}
     value = node.value
     if kind == "rule":
-        return str(context["rule"]), None
+        names = list(context.get("names", ()))
+        close = isinstance(value, str) and "did you mean" in nearest(value, names)
+        return str(context["rule"]), names if close else None
     if kind == "literal_error":
         names = _QUOTED.findall(str(context["expected"]))
         close = isinstance(value, str) and "did you mean" in nearest(value, names)

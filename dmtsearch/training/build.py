@@ -14,9 +14,15 @@ from torch import Tensor, nn
 from dmtsearch.chance import derive_seed
 from dmtsearch.errors import ModelError, NodeMismatchError, UsageError
 from dmtsearch.files import sha256_file
-from dmtsearch.models import build_model, differences_here
+from dmtsearch.models import (
+    build_model,
+    code_differences,
+    current_directory,
+    differences_here,
+)
 from dmtsearch.models.screening import given_module
 from dmtsearch.training.job import StageJob, TrainedModel
+from dmtsearch.training.own_losses import loss_codes
 
 OBJECT = "object"
 """Field of a model that the user gave as a module: `{object: STAGE}`."""
@@ -42,6 +48,7 @@ def build_stage_model(
     """
     resolved = job.resolved
     identity = job.keys.preimage["model"]
+    _check_losses(job)
     _check_weights(job.name, resolved.model, identity, job.folder)
     with _possible_elsewhere(job.name, identity):
         model = _build(
@@ -103,6 +110,16 @@ def build_unloaded(
     return model
 
 
+def _check_losses(job: StageJob) -> None:
+    found = []
+    for preimage in (job.keys.preimage, job.keys.hint_preimage):
+        for code in loss_codes(preimage):
+            with current_directory():
+                found += code_differences(code)
+    if found:
+        raise _mismatch(job.name, list(dict.fromkeys(found)), what="loss")
+
+
 def _check_weights(
     name: str, model: Mapping[str, Any], identity: Mapping[str, Any], folder: str
 ) -> None:
@@ -138,12 +155,12 @@ def _possible_elsewhere(name: str, identity: Mapping[str, Any] | None) -> Iterat
         raise _mismatch(name, [str(error)]) from error
 
 
-def _mismatch(name: str, found: list[str]) -> NodeMismatchError:
+def _mismatch(name: str, found: list[str], *, what: str = "model") -> NodeMismatchError:
     return NodeMismatchError(
         f"stage {name!r} on {socket.gethostname()}",
-        f"this is not the model that its key names: {'; '.join(found)}. Have the same code, files "
-        "and packages there as where this was started; where they were changed since, start it "
-        "again",
+        f"this is not the {what} that its key names: {'; '.join(found)}. Have the same code, "
+        "files and packages there as where this was started; where they were changed since, start "
+        "it again",
     )
 
 

@@ -15,6 +15,7 @@ from dmtsearch.models.screening import (
     refuse_wrapper,
 )
 from dmtsearch.schedule import Hint, Stage
+from dmtsearch.training.own_losses import try_hint_loss
 from dmtsearch.training.plan import ResolvedHint
 
 Owner = tuple[nn.Module, tuple[int, ...], str | None]
@@ -63,6 +64,11 @@ def resolve_hint(
         )
     except DmtSearchError as error:
         return [("", str(error))]
+    sides = [min(a, b) for a, b in zip(at_tap.shape[1:], source_tap.shape[1:], strict=True)]
+    try:
+        try_hint_loss(hint.loss, shape=(source_tap.shape[0], *sides))
+    except DmtSearchError as error:
+        return [(".loss", str(error))]
     return ResolvedHint(
         hint,
         paths[0],

@@ -14,6 +14,7 @@ from dmtsearch.schedule import Soft, Stage
 from dmtsearch.training.batch import View
 from dmtsearch.training.cost import epochs_with_targets
 from dmtsearch.training.job import StageKeys
+from dmtsearch.training.own_losses import code_of_loss
 from dmtsearch.training.plan import ResolvedStage, hints_stay
 from dmtsearch.training.sweep import SWEEP_VERSION
 
@@ -141,7 +142,8 @@ def _soft_targets(stage: Stage, source_keys: list[str]) -> dict[str, Any]:
         # No draw is dealt by position, nobody's correctness counts, and a + b is b + a to the
         # last bit; of three summands the order tells.
         sources = sorted(sources)
-    return {"soft": {**_soft(stage.soft, stage.epochs, len(sources)), "sources": sources}}
+    found = {**_soft(stage.soft, stage.epochs, len(sources)), **code_of_loss(stage.soft.loss)}
+    return {"soft": {**found, "sources": sources}}
 
 
 def _soft(soft: Soft, epochs: int, num_sources: int) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def _hints(resolved: ResolvedStage, source_keys: list[str]) -> dict[str, Any]:
             {
                 **without_defaults(found.hint, without=_POINTS),
                 **without_defaults(found, without=_IN_HINT),
+                **code_of_loss(found.hint.loss),
                 "source": source_keys[position[found.hint.stage]],
             }
             for found in resolved.hints

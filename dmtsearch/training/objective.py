@@ -8,7 +8,7 @@ or another of `SOFT_LOSSES` in place of T^2 KL, another of `HINT_LOSSES` in plac
 with a the soft weight (moved per sample by merit) and h the hard weight, 1 - a unless given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from dmtsearch.chance import derive_seed
 from dmtsearch.data import Split
 from dmtsearch.losses import (
-    HINT_LOSSES,
-    SOFT_LOSSES,
     combine_soft,
     drop_mask,
     hard_loss,
+    hint_loss,
     merit_weights,
     standardise,
 )
@@ -30,6 +29,7 @@ from dmtsearch.schedule import Hard, Merit, Soft
 from dmtsearch.training.batch import Batch, Viewer, batches_in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH
 from dmtsearch.training.loop import LossParts
+from dmtsearch.training.own_losses import soft_loss_of
 from dmtsearch.training.sources import Autocast, Outputs, SourceOutputs
 
 
@@ -43,7 +43,7 @@ class HintPair:
         adapter: Trained with the student, dropped afterwards.
         weight: v in the loss.
         scale: `none`, or `unit` (divide by the mean square of the source's tap).
-        loss: A row of `HINT_LOSSES`.
+        loss: From `hint_loss_of`.
         source_last, at_last: Whether the source's and the student's maps come as [N, H, W, C].
     """
 
@@ -53,7 +53,7 @@ class HintPair:
     adapter: nn.Module
     weight: float
     scale: str
-    loss: str = "mse"
+    loss: Callable[..., Tensor] = hint_loss
     source_last: bool = False
     at_last: bool = False
 
@@ -75,7 +75,7 @@ def hints_of(
         student, target = match_maps(
             adapted.float(), channels_first(there) if pair.source_last else there
         )
-        losses.append(pair.weight * HINT_LOSSES[pair.loss](student, target, scale=pair.scale))
+        losses.append(pair.weight * pair.loss(student, target, scale=pair.scale))
     return torch.stack(losses).sum(dim=0)
 
 
@@ -144,6 +144,7 @@ class TrainObjective:
         self._student, self._viewer, self._autocast = student, viewer, autocast
         self._hard, self._targets, self._sources = hard, targets, tuple(sources)
         self._pairs, self._seed, self._steps = tuple(pairs), seed, steps
+        self._loss_of = soft_loss_of(targets.soft.loss if targets is not None else "kl")
         self.terms = (
             "hard",
             *(("soft",) if targets is not None else ()),
@@ -186,13 +187,14 @@ class TrainObjective:
     ) -> Tensor:
         """The sources' soft losses, combined, [B]; some sources may be left out (DGKD)."""
         student = standardise(logits) if soft.standardise else logits
-        loss_of, losses = SOFT_LOSSES[soft.loss], []
+        losses = []
         weights = {"alpha": soft.alpha, "beta": soft.beta, "gamma": soft.gamma}
         own = {name: value for name, value in weights.items() if value is not None}
+        own["temperature"] = soft.temperature
         for output in outputs:
             assert output.logits is not None, "a stage with soft targets keeps its logits"
             source = standardise(output.logits) if soft.standardise else output.logits
-            losses.append(loss_of(student, source, labels, temperature=soft.temperature, **own))
+            losses.append(self._loss_of(student, source, labels, **own))
         keep = None
         if soft.drop > 0:
             chance = torch.Generator().manual_seed(derive_seed(self._seed, "drop", epoch, step))

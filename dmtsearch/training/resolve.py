@@ -30,6 +30,7 @@ from dmtsearch.training.fitting import (
     first_unlike,
     resolve_hint,
 )
+from dmtsearch.training.own_losses import try_soft_loss
 from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
 from dmtsearch.training.sample_rules import (
     Samples,
@@ -259,6 +260,8 @@ class _Resolver:
             self._problem(stage, "model", error)
             return None
         self._check_init(stage)
+        if not self._try_loss(stage):
+            return None
         hints = [self._hint(stage, hint, number) for number, hint in enumerate(stage.hints)]
         read = [ref.stage for ref in stage.sources]
         read += stage.select.stages if stage.select is not None else ()
@@ -281,6 +284,18 @@ class _Resolver:
             classifier_macs=self._classifier_macs(stage),
             num_selector=self.samples.selector if stage.select is not None else None,
         )
+
+    def _try_loss(self, stage: Stage) -> bool:
+        soft = stage.soft
+        if soft is None:
+            return True
+        try:
+            classes = self._classes(stage)
+            try_soft_loss(soft.loss, classes=classes, temperature=soft.temperature)
+        except DmtSearchError as error:
+            self._problem(stage, "soft.loss", error)
+            return False
+        return True
 
     def _classifier_macs(self, stage: Stage) -> tuple[int, ...]:
         names = stage.select.stages if stage.select is not None else ()

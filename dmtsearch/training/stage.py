@@ -25,6 +25,7 @@ from dmtsearch.training.objective import (
     TrainObjective,
     merit_over,
 )
+from dmtsearch.training.own_losses import hint_loss_of
 from dmtsearch.training.phases import (
     CLOCKS,
     SAVE_EVERY_S,
@@ -102,7 +103,7 @@ class StageRun:
                 ),
                 weight=found.hint.weight,
                 scale=found.hint.scale,
-                loss=found.hint.loss,
+                loss=hint_loss_of(found.hint.loss),
                 source_last=found.source_last,
                 at_last=found.at_last,
             )

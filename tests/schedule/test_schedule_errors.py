@@ -124,7 +124,8 @@ IN_STUDENT = [
     ("hint_phase: {epochs: 3}", "hint_phase: has no effect: there are no hints; drop the field"),
     ("hints: [], hint_phase: {epochs: 3}", "hint_phase: has no effect: there are no hints; drop "
      "the field"),
-    ("soft: {loss: dkt}", "soft.loss: must be kl, dkd or dist, got 'dkt'; did you mean 'dkd'?"),
+    ("soft: {loss: dkt}", "soft.loss: must be kl, dkd, dist or 'package.module:function', got "
+     "'dkt'; did you mean 'dkd'?"),
     ("soft: {alpha: 2}", "soft.alpha: has no effect: loss is kl, and it belongs to dkd; drop the "
      "field"),
     ("soft: {loss: dist, alpha: 2}", "soft.alpha: has no effect: loss is dist, and it belongs to "
