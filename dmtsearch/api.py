@@ -250,9 +250,10 @@ def search(
     store: str | Path | None = None,
     seed: int = 0,
     set: Mapping[str, Any] | None = None,
+    backend: str = "ray",
     view: View | None = None,
 ) -> Run:
-    """Search a space on Ray; return the run as data frames, with the best schedule.
+    """Search a space; return the run as data frames, with the best schedule.
 
     Ctrl-C stops cleanly, and the run comes back with `ended == "interrupted"`; `resume` goes on.
 
@@ -267,6 +268,8 @@ def search(
         store: URL of the store of finished stages; else $DMTSEARCH_STORE, else the user's cache.
         seed: Of the proposals and of the trials' schedules.
         set: Other values in the space, by document path: `{"stages.student.epochs": 5}`.
+        backend: `ray`; or `inline`: no Ray, one stage at a time in this process, which suits
+            tests, debugging and notebooks. It takes neither `address` nor `concurrency`.
         view: Who is shown how it goes; now and then a line on standard output, if None.
 
     Raises:
@@ -284,6 +287,7 @@ def search(
         store=str(store) if isinstance(store, Path) else store,
         seed=seed,
         set=set,
+        backend=backend,
         view=view,
     )
 
@@ -298,6 +302,7 @@ def resume(
     store: str | Path | None = None,
     folder: str | Path | None = None,
     train_again: bool = False,
+    backend: str | None = None,
     view: View | None = None,
 ) -> Run:
     """Go on with a run after any interruption, or add trials to a finished one.
@@ -312,6 +317,7 @@ def resume(
             since stages are found by their content.
         folder: Where relative paths and factories start from now; as it was if None.
         train_again: Go on though no stage that the run has finished is in the store.
+        backend: As for `search`; as it was if None.
 
     Raises:
         DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
@@ -327,5 +333,6 @@ def resume(
         store=str(store) if isinstance(store, Path) else store,
         folder=folder,
         train_again=train_again,
+        backend=backend,
         view=view,
     )

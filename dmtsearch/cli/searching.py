@@ -1,6 +1,7 @@
 """`dmtsearch search`, `resume` and `status`."""
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,16 @@ Address = Annotated[
 Concurrency = Annotated[
     int | None, typer.Option(help="Trials at once, at most 64; else twice what fits.")
 ]
+
+
+class Backend(str, Enum):
+    """Where trials run."""
+
+    RAY = "ray"
+    INLINE = "inline"
+
+
+BACKENDS = "inline: without Ray, one stage at a time in this process, to debug or test"
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -44,8 +55,9 @@ def search(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of proposals and of the trials' schedules.")] = 0,
     set: Settings = None,
+    backend: Annotated[Backend, typer.Option(help=f"{BACKENDS}.")] = Backend.RAY,
 ) -> None:
-    """Search a space of switching schedules on Ray, and keep the best.
+    """Search a space of switching schedules, and keep the best.
 
     Ctrl-C once stops cleanly; `dmtsearch resume` goes on, also after a kill.
 
@@ -64,6 +76,7 @@ def search(
         store=store,
         seed=seed,
         set=read_settings(set),
+        backend=backend.value,
         view=make_view(),
         command=typed(),
         leave=True,
@@ -91,6 +104,7 @@ def resume(
         bool,
         typer.Option("--train-again", help="Go on though no finished stage is in the store."),
     ] = False,
+    backend: Annotated[Backend | None, typer.Option(help=f"{BACKENDS}; else as before.")] = None,
 ) -> None:
     """Go on with a run after any interruption, or add trials to a finished one.
 
@@ -112,6 +126,7 @@ def resume(
             store=store,
             folder=folder,
             train_again=train_again,
+            backend=backend.value if backend else None,
             view=make_view(),
             command=typed(),
             leave=True,

@@ -230,9 +230,9 @@ class Desk:
         for trial in trials:
             plan = self._plans.get(trial)
             if plan is not None and plan.done():
-                for order in plan.result().orders:
-                    if key == order.key or key in order.snapshots:
-                        return order
+                order = plan.result().making(key)
+                if order is not None:
+                    return order
         return None
 
     def _plan(self, trial: int) -> "asyncio.Future[TrialOrders]":

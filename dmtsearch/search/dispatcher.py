@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from .entry import Entry
-from .faults import PAUSES_S, SAME_TWICE, STARTS, store_outcome
+from .faults import PAUSES_S, after_failure, store_outcome
 from .orders import Answer, StageEvent, StageOrder, StageOutcome
 from .slots import Node, Slots
 
@@ -46,6 +46,24 @@ class Shelf(Protocol):
         verify: bool = False,
         on_damage: Callable[[str], None] | None = None,
     ) -> StoredRecord | None: ...
+
+
+def find_finished(
+    shelf: Shelf, order: StageOrder, note: Callable[[str], None]
+) -> StageOutcome | None:
+    """A stage's result, if the store has it with all snapshots that others learn from.
+
+    Args:
+        shelf: The store.
+        order: Which stage.
+        note: Given a sentence about what is damaged.
+    """
+    found = shelf.get(order.key, verify=True, on_damage=note)
+    if found is None or found.failed:
+        return None  # whoever starts the stage puts a stored failure into words
+    if any(shelf.get(key, on_damage=note) is None for key in order.snapshots):
+        return None
+    return StageOutcome("done", record=found.record, reused=True)
 
 
 class Dispatcher:
@@ -122,7 +140,9 @@ class Dispatcher:
     async def _look_up(self, entry: Entry) -> None:
         """Find a stage in the store, or put it in the queue."""
         try:
-            found = await asyncio.to_thread(self._find, entry.order)
+            found = await asyncio.to_thread(
+                find_finished, self._shelf, entry.order, self.notes.append
+            )
         except Exception as error:
             await self._go_on(entry, store_outcome(error))
             return
@@ -130,15 +150,6 @@ class Dispatcher:
             self._queue(entry)
         else:
             self._end(entry, found)
-
-    def _find(self, order: StageOrder) -> StageOutcome | None:
-        found = self._shelf.get(order.key, verify=True, on_damage=self.notes.append)
-        if found is None or found.failed:
-            return None  # the stage's task puts a stored failure into words
-        note = self.notes.append
-        if any(self._shelf.get(key, on_damage=note) is None for key in order.snapshots):
-            return None
-        return StageOutcome("done", record=found.record, reused=True)
 
     async def _dispatch(self) -> None:
         while True:
@@ -222,14 +233,15 @@ class Dispatcher:
             self.notes.append(outcome.trace)
             outcome = replace(outcome, trace=None)
         entry.faults.append(outcome.cause)
-        if outcome.certain or (outcome.cause and entry.faults.count(outcome.cause) >= SAME_TWICE):
+        step = after_failure(outcome, entry.faults)
+        if step == "answer":
             self._end(entry, replace(outcome, certain=True))
             return
         reason = outcome.reason or "no reason is known"
         if self.draining or entry.unwanted(self._grace_s):
             self.entries.pop(entry.key, None)
             entry.settle(Answer("interrupted"))
-        elif not outcome.again or len(entry.faults) >= STARTS:
+        elif step == "give up":
             self._give_up(entry, reason)
         else:
             self.notes.append(f"{reason}; trying again")

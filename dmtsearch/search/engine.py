@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import ray
@@ -12,46 +11,24 @@ from ray import tune
 from ..commands import command_line
 from ..errors import SearchStoppedError
 from ..store import Store
+from .backend import EngineSetting, Mind, Stop
 from .broker import BrokerSetting, look_at_nodes, start_broker
 from .cluster import lost_part, own_session
 from .coordinator import RESOURCES, coordinate
-from .driver import Mind, SearchDriver
+from .driver import SearchDriver
 from .leftovers import temporary_folder
 from .live import Watching
 from .orders import Needs
 from .probes import ask_with_ray, refuse_oversized, refuse_unlike_nodes
 from .silence import watched_ray
 from .slots import Slots
-from .stage_task import Perform, StageSetting, train_stage, warm_up
+from .stage_task import warm_up
 from .tuning import PlanSearcher, PrunerScheduler, Ticker
 
 MAX_CONCURRENCY = 64
 """A coordinator takes about 110 MB."""
 COORDINATOR_DEATHS = 3
 """A trial's coordinator is started again so often before the trial fails."""
-
-
-@dataclass(frozen=True)
-class EngineSetting:
-    """What an engine runs with.
-
-    Attributes:
-        run: The run's id.
-        time_budget_s: Nothing is proposed after so many seconds; None for no limit.
-        watched: Whether trials are pruned.
-        stage: What all stages share.
-        perform: Runs a job inside a stage's task.
-        warm: Processes that get ready for stages at once.
-        leave: End the process where Ray is lost and does not let go of it: only for commands.
-    """
-
-    run: str
-    stage: StageSetting
-    time_budget_s: float | None = None
-    watched: bool = False
-    perform: Perform = train_stage
-    warm: int = 0
-    leave: bool = False
 
 
 def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
@@ -74,21 +51,27 @@ def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
     return slots
 
 
-def choose_concurrency(wanted: int | None, slots: Slots, needs: Needs) -> int:
-    """Trials at once: as wanted, else twice what fits, at most 64."""
-    return min(MAX_CONCURRENCY, wanted or 2 * max(1, slots.count(needs)))
+def choose_concurrency(wanted: int | None, fitting: int) -> int:
+    """Trials at once: as wanted, else twice as many as stages fit at once; at most 64."""
+    return min(MAX_CONCURRENCY, wanted or 2 * max(1, fitting))
 
 
 def run_trials(
     setting: EngineSetting,
     mind: Mind,
     store: Store,
+    watching: Watching,
+    stop: Stop,
     *,
     concurrency: int,
-    watching: Watching,
-    stop_asked: Callable[[], bool],
+    warm: int = 0,
 ) -> str | None:
     """Run trials until the mind has no more, time is up, or somebody stops it.
+
+    Args:
+        setting, mind, store, watching, stop: As for `TrialRules`.
+        concurrency: Trials at once.
+        warm: Processes that get ready for stages at once.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the mind says why.
@@ -101,19 +84,9 @@ def run_trials(
     broker = start_broker(
         BrokerSetting(name, store, setting.stage, setting.perform, first=concurrency)
     )
-    for _ in range(setting.warm):
+    for _ in range(warm):
         ray.remote(warm_up).remote(setting.stage, "cpu")
-    driver = SearchDriver(
-        mind=mind,
-        store=store,
-        broker=broker,
-        broker_name=name,
-        run=setting.run,
-        watched=setting.watched,
-        time_budget_s=setting.time_budget_s,
-        stop_asked=stop_asked,
-        watching=watching,
-    )
+    driver = SearchDriver(setting, mind, store, watching, stop, broker=broker, broker_name=name)
     try:
         with (
             temporary_folder(own_session()) as folder,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .orders import Answer, StageOrder
+from .records import StageRequest
 
 Rows = tuple[Mapping[str, Any], ...]
 
@@ -59,7 +60,7 @@ class Entry:
         return self.order.key
 
     @property
-    def request(self) -> Any:
+    def request(self) -> StageRequest:
         return self.order.request
 
     def rank(self) -> tuple[int, int]:
@@ -144,16 +145,30 @@ class Entry:
 
     def view(self) -> dict[str, Any]:
         """How far it is, for people."""
-        name, epoch, epochs = self.phase
-        return {
-            "name": self.request.name,
-            "key": self.key,
-            "model": self.request.model,
-            "trial": self.asked_by,
-            "waiters": len(self.waiters),
-            "phase": name,
-            "epoch": epoch,
-            "epochs": epochs or self.request.epochs,
-            "cost": self.request.cost,
-            "hint_epochs": self.request.hint_epochs,
-        }
+        return view_of(self.request, self.asked_by, len(self.waiters), self.phase)
+
+
+def view_of(
+    request: StageRequest, trial: int, waiters: int, phase: tuple[str, int, int]
+) -> dict[str, Any]:
+    """How far a running stage is, for people.
+
+    Args:
+        request: Which stage.
+        trial: That asked for it first.
+        waiters: Number of trials that need it now.
+        phase: Name, epochs done, epochs at most.
+    """
+    name, epoch, epochs = phase
+    return {
+        "name": request.name,
+        "key": request.key,
+        "model": request.model,
+        "trial": trial,
+        "waiters": waiters,
+        "phase": name,
+        "epoch": epoch,
+        "epochs": epochs or request.epochs,
+        "cost": request.cost,
+        "hint_epochs": request.hint_epochs,
+    }

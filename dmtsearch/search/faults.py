@@ -8,7 +8,8 @@ where that does not help the search stops and leaves the trial unfinished.
 import errno
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from ..errors import (
     DataError,
@@ -102,6 +103,24 @@ def store_outcome(error: BaseException) -> StageOutcome:
     system = system_error(error)
     again = system is None or system.errno not in _HOPELESS
     return StageOutcome("failed", reason=str(error) or type(error).__name__, again=again)
+
+
+def after_failure(
+    outcome: StageOutcome, causes: Sequence[str]
+) -> Literal["answer", "again", "give up"]:
+    """What a failed start of a stage means: the same on every backend.
+
+    Args:
+        outcome: Of the start.
+        causes: Of all failed starts so far, this one included (see `StageOutcome.cause`).
+
+    Returns:
+        `answer`: the schedule is at fault, and its trial has failed; `again`: start it once more;
+        `give up`: the machine is at fault, and no further start helps.
+    """
+    if outcome.certain or (outcome.cause and causes.count(outcome.cause) >= SAME_TWICE):
+        return "answer"
+    return "again" if outcome.again and len(causes) < STARTS else "give up"
 
 
 def system_error(error: BaseException) -> OSError | None:

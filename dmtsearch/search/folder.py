@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ..commands import command_line
 from ..errors import UsageError
@@ -21,9 +23,11 @@ from ..files import read_regular, write_atomic, write_json
 from ..space import Space, dump_space, load_space
 from .fields import Checked, Count, Int, Object, Objectives, PathText
 from .paths import RunPaths
+from .settings import INLINE, RAY
 
 STARTS = "start_with"
 """Folder of the known schedules that a space names, beside its copy."""
+Backend = Annotated[str, Field(pattern=f"^({RAY}|{INLINE})$")]
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -45,6 +49,7 @@ class RunInfo:
         command: As typed, or the function's name.
         versions, hardware, commit: What it was made with.
         data: Fingerprint and split digests of its data; None in runs of older versions.
+        backend: `ray` or `inline`: where its trials run, unless a resume says otherwise.
     """
 
     run_id: str
@@ -63,6 +68,7 @@ class RunInfo:
     hardware: Object = field(default_factory=dict)
     commit: str | None = None
     data: Mapping[str, str] | None = None
+    backend: Backend = RAY
 
 
 def new_folder_name(space: Space) -> Path:

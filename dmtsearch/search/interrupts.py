@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+BREAK_AFTER_S = 5.0
+"""After the first signal; then a stage in this process that still runs is broken off."""
 PATIENCE_S = 10.0
 EXIT_CODE = 130
 
@@ -22,26 +24,50 @@ class Interrupts:
 
     def __init__(self, told: Callable[[], None], *, leave: bool) -> None:
         self._told, self._leave = told, leave
-        self._timer: threading.Timer | None = None
+        self._timers: list[threading.Timer] = []
+        self._may_break = self._is_overdue = False
         self.asked = False
+
+    def let_break(self, allowed: bool) -> None:
+        """Whether a KeyboardInterrupt may come `BREAK_AFTER_S` after the first signal.
+
+        What runs in this process would else have to end by itself.
+        """
+        self._may_break = allowed
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """A signal came."""
+        if self._is_overdue:  # our own, from `_break_off`
+            self._is_overdue = False
+            if self._may_break:
+                raise KeyboardInterrupt
+            return
         if self.asked:
             if self._leave:
                 os._exit(EXIT_CODE)
             raise KeyboardInterrupt
         self.asked = True
+        self._after(BREAK_AFTER_S, self._break_off)
         if self._leave:
-            self._timer = threading.Timer(PATIENCE_S, os._exit, (EXIT_CODE,))
-            self._timer.daemon = True
-            self._timer.start()
+            self._after(PATIENCE_S, lambda: os._exit(EXIT_CODE))
         self._told()
+
+    def _after(self, wait_s: float, act: Callable[[], None]) -> None:
+        timer = threading.Timer(wait_s, act)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def _break_off(self) -> None:
+        main = threading.main_thread().ident
+        if self._may_break and main is not None:
+            self._is_overdue = True
+            signal.pthread_kill(main, signal.SIGINT)  # also ends a sleep
 
     def cancel(self) -> None:
         """The search has ended; nobody needs to be forced."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in self._timers:
+            timer.cancel()
 
 
 @contextmanager

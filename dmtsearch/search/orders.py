@@ -125,6 +125,11 @@ class TrialOrders:
     def delivered(self) -> StageOrder:
         return next(order for order in self.orders if order.request.name == self.deliver)
 
+    def making(self, key: str) -> StageOrder | None:
+        """The stage that makes an object, its result or one of its snapshots, if one of these."""
+        makes = (order for order in self.orders if key == order.key or key in order.snapshots)
+        return next(makes, None)
+
 
 @dataclass(frozen=True)
 class StageOutcome:

@@ -43,6 +43,16 @@ def output_in(log: Path) -> Iterator[tuple[TextIO, TextIO]]:
                 person.close()
 
 
+@contextmanager
+def log_in(log: Path) -> Iterator[tuple[TextIO, TextIO]]:
+    """Give (standard output, `log`): what this process prints goes where it always did.
+
+    For stages that run in this process: a debugger's prompt must reach the user.
+    """
+    with _open_log(log) as file:
+        yield sys.stdout, file
+
+
 class _Log(io.FileIO):
     """A file that loses lines where the disk is full: no log is worth a search."""
 

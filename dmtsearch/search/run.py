@@ -35,7 +35,7 @@ from .plain import PlainLines
 from .probes import own_versions
 from .reopening import reopen
 from .session import Session
-from .settings import here
+from .settings import INLINE, RAY, here
 from .span import seconds_of
 from .stage_book import now
 
@@ -173,11 +173,12 @@ def search(
     store: str | None = None,
     seed: int = 0,
     set: Mapping[str, Any] | None = None,
+    backend: str = RAY,
     view: View | None = None,
     command: str | None = None,
     leave: bool = False,
 ) -> Run:
-    """Search a space on Ray; return the run, finished or stopped.
+    """Search a space; return the run, finished or stopped.
 
     Args:
         space: A file, or a loaded space.
@@ -190,6 +191,8 @@ def search(
         store: URL of the store of finished stages; else $DMTSEARCH_STORE, else the user's cache.
         seed: Of the proposals and of the trials' schedules.
         set: Other values in the space, by document path.
+        backend: `ray`; or `inline`: no Ray, one stage at a time in this process, which suits
+            tests, debugging and notebooks. It takes neither `address` nor `concurrency`.
         view: Who is shown how it goes; lines on standard output if None.
         command: What to write down as its origin.
         leave: End the process where a stop takes too long: only for commands.
@@ -197,6 +200,7 @@ def search(
     Raises:
         DmtSearchError: It cannot run as asked; the text says what to do.
     """
+    _check_backend(backend, address, concurrency)
     loaded = space if isinstance(space, Space) else load_space(space)
     if set:
         loaded = override_space(loaded, set)
@@ -208,7 +212,7 @@ def search(
     budget = seconds_of(time_budget)
     wanted = _positive("trials", trials) or loaded.search.trials
     opened = open_store(store)
-    if opened.where.startswith("memory:"):
+    if opened.where.startswith("memory:") and backend != INLINE:
         raise UsageError(
             f"the store {opened.where} lives in one process, and stages run in others: give a "
             "folder, or a URL that all of them reach"
@@ -230,6 +234,7 @@ def search(
         versions=own_versions(),
         hardware=describe_hardware(),
         commit=find_commit(Path.cwd()),
+        backend=backend,
     )
     with new_run(root) as paths:
         write_space(paths, loaded)
@@ -251,6 +256,7 @@ def resume(
     store: str | None = None,
     folder: str | Path | None = None,
     train_again: bool = False,
+    backend: str | None = None,
     view: View | None = None,
     command: str | None = None,
     leave: bool = False,
@@ -267,6 +273,7 @@ def resume(
             since stages are found by their content.
         folder: Where relative paths and factories start from now; as it was if None.
         train_again: Go on though no stage that the run has finished is in the store.
+        backend: As for `search`; as it was if None.
 
     Raises:
         DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
@@ -274,11 +281,14 @@ def resume(
     root = run.folder if isinstance(run, Run) else Path(run)
     budget = seconds_of(time_budget)
     opened = reopen(root, store=store, folder=folder, train_again=train_again)
+    backend = backend or opened.info.backend
+    _check_backend(backend, address, concurrency)
     with held(opened.paths):
         info = replace(
             opened.info,
             trials=_total(opened.info, trials),
             concurrency=_positive("concurrency", concurrency) or opened.info.concurrency,
+            backend=backend,
         )
         session = Session(
             opened.paths, info, opened.space, opened.store, view or PlainLines(), opened.notes
@@ -291,6 +301,19 @@ def resume(
             leave=leave,
         )
     return Run(root, reason)
+
+
+def _check_backend(backend: str, address: str | None, concurrency: int | None) -> None:
+    if backend not in (RAY, INLINE):
+        raise UsageError(f"no backend is called {backend!r}: there are {RAY!r} and {INLINE!r}")
+    given = {"--address": address, "--concurrency": concurrency}
+    found = [name for name, value in given.items() if value is not None]
+    if backend == INLINE and found:
+        raise UsageError(
+            f"{' and '.join(found)} cannot be given with the backend {INLINE!r}, which runs one "
+            f"stage at a time in this process: leave {'them' if len(found) > 1 else 'it'} out, or "
+            f"take the backend {RAY!r}"
+        )
 
 
 def _total(info: RunInfo, trials: int | None) -> int:

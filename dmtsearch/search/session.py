@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -13,8 +14,10 @@ from ..printable import printable
 from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
+from .backend import EngineSetting, Mind, Stop
 from .cluster import ray_at
 from .folder import RunInfo, has_begun, write_run
+from .inline import run_inline
 from .interrupts import interrupts
 from .live import View, Watching
 from .orders import stage_needs
@@ -22,8 +25,9 @@ from .paths import RunPaths
 from .probes import own_versions
 from .proposer import Proposer
 from .records import RunStarted
-from .redirect import output_in
+from .redirect import log_in, output_in
 from .settings import (
+    INLINE,
     LOCAL,
     choose_address,
     connected,
@@ -40,6 +44,9 @@ MOST_WARM = 4
 SAVE_EVERY_S = 20.0
 """Seconds between checkpoints of a stage, at least."""
 SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
+
+RunTrials = Callable[[EngineSetting, Mind, Store, Watching, Stop], str | None]
+"""As `run_inline`."""
 
 
 class Session:
@@ -81,9 +88,11 @@ class Session:
         Raises:
             DmtSearchError: It cannot run here; nothing was tried.
         """
-        where = choose_address(address, os.environ)
-        prepare_environment(where, os.environ)
-        refuse_unreachable(where)
+        where = None
+        if self._info.backend != INLINE:
+            where = choose_address(address, os.environ)
+            prepare_environment(where, os.environ)
+            refuse_unreachable(where)
         if self._info.folder not in sys.path:
             sys.path.insert(0, self._info.folder)  # factories are found from there
         self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
@@ -126,25 +135,20 @@ class Session:
         self,
         mind: Proposer,
         anchor: Schedule,
-        address: str,
+        address: str | None,
         resumed: bool,
         time_budget_s: float | None,
         command: str,
         *,
         leave: bool,
     ) -> str | None:
-        wants = {stage.name: stage_needs(stage.resources) for stage in expand(anchor).needed()}
-        with output_in(self._paths.driver_log) as (person, log), shown(self._view, person):
+        # Ray's processes print into the log; a debugger in a stage of this process needs the user.
+        output = log_in if address is None else output_in
+        with output(self._paths.driver_log) as (person, log), shown(self._view, person):
             for note in (*self._notes, *mind.notes):
                 self._view.tell(note)
             self._view.tell(_joining(address))
-            with ray_at(address):
-                from .engine import EngineSetting, choose_concurrency, probe_cluster, run_trials
-
-                slots = probe_cluster(self._store, wants)
-                concurrency = choose_concurrency(
-                    self._info.concurrency, slots, wants[expand(anchor).deliver]
-                )
+            with self._backend(address, anchor) as (concurrency, run_trials):
                 write_run(self._paths, self._info)
                 mind.record(self._started(resumed, concurrency, command))
                 if resumed:
@@ -158,21 +162,11 @@ class Session:
                     time_budget_s=time_budget_s,
                     watched=self._is_pruned(),
                     leave=leave,
-                    warm=min(concurrency, slots.count(wants[expand(anchor).deliver]), MOST_WARM),
                 )
-                at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
-                self._view.tell(f"starting worker processes for {at_once} at once ...")
                 # Ray has set handlers of its own by now; ours come last.
                 with interrupts(self._say_stopping, leave=leave) as stop:
                     try:
-                        reason = run_trials(
-                            setting,
-                            mind,
-                            self._store,
-                            concurrency=concurrency,
-                            watching=watching,
-                            stop_asked=lambda: stop.asked,
-                        )
+                        reason = run_trials(setting, mind, self._store, watching, stop)
                     except (SearchStoppedError, StoreError) as error:
                         with suppress(DmtSearchError, OSError):  # the disk may be what failed
                             watching.finish("failed")
@@ -185,6 +179,29 @@ class Session:
         """All that is said where a second Ctrl-C, or a stage that hangs, ends the process."""
         again = command_line("resume", self._paths.root)
         self._view.tell(f"stopping ... (Ctrl-C again stops at once); go on with: {again}")
+
+    @contextmanager
+    def _backend(self, address: str | None, anchor: Schedule) -> Iterator[tuple[int, RunTrials]]:
+        """Trials at once, and what runs them: Ray, or this process where `address` is None.
+
+        Raises:
+            DmtSearchError: Ray cannot be reached, or the search cannot run on it.
+        """
+        if address is None:
+            yield 1, run_inline
+            return
+        expanded = expand(anchor)
+        wants = {stage.name: stage_needs(stage.resources) for stage in expanded.needed()}
+        with ray_at(address):
+            from .engine import choose_concurrency, probe_cluster, run_trials
+
+            slots = probe_cluster(self._store, wants)
+            fitting = slots.count(wants[expanded.deliver])
+            concurrency = choose_concurrency(self._info.concurrency, fitting)
+            at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
+            self._view.tell(f"starting worker processes for {at_once} at once ...")
+            warm = min(concurrency, fitting, MOST_WARM)
+            yield concurrency, partial(run_trials, concurrency=concurrency, warm=warm)
 
     def _reopen(self, mind: Proposer) -> None:
         """Try trials again that an earlier version wrote down as failed for want of a machine."""
@@ -240,7 +257,9 @@ class Session:
         )
 
 
-def _joining(address: str) -> str:
+def _joining(address: str | None) -> str:
+    if address is None:
+        return "searching in this process, one stage at a time ..."
     if connected():
         return "using the Ray that this process is connected to ..."
     where = "on this machine" if address == LOCAL else f"at {address}"

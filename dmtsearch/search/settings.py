@@ -1,4 +1,4 @@
-"""What must be set before Ray is imported, and where Ray is: rules without Ray itself."""
+"""Which backend, what is set before Ray is imported, and where Ray is: rules without Ray."""
 
 import os
 import socket
@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 
 from ..errors import UsageError
 
+RAY = "ray"
+"""The backend whose trials run on Ray: several at once, on one machine or many."""
+INLINE = "inline"
+"""The backend whose stages run in this process, one at a time."""
 VARIABLE = "RAY_ADDRESS"
 LOCAL = "local"
 """A private Ray on this machine, for this run."""

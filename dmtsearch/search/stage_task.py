@@ -187,6 +187,11 @@ _BENCHES: "dict[str, Bench]" = {}
 """The data of the last run that this process served."""
 
 
+def forget_data() -> None:
+    """Free the data that stages of this process have read."""
+    _BENCHES.clear()
+
+
 def _read_bench(setting: StageSetting, device: str) -> "Bench":
     from ..data import load_data
     from ..training.data_facts import data_facts
