@@ -1,16 +1,18 @@
-"""Trials whose stages do next to nothing, run by the real engine on a real Ray."""
+"""Trials whose stages do next to nothing, run by the real engine: on a real Ray, or inline."""
 
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mind
-import ray
 
-from dmtsearch.search.engine import EngineSetting, run_trials
+from dmtsearch.search.backend import EngineSetting
+from dmtsearch.search.inline import run_inline
 from dmtsearch.search.ledger import RunState
 from dmtsearch.search.live import LiveState, Watching
 from dmtsearch.search.orders import Needs, StageOutcome
@@ -40,8 +42,7 @@ def do_nothing(
     job: Nothing, store: Store, setting: StageSetting, on_epoch: Any, tell: Any
 ) -> StageOutcome:
     """Run a job: one mark for each time, so that a test can count; it says on which node."""
-    node = ray.get_runtime_context().get_node_id()
-    Path(job.marks, f"{job.name}-{job.key[:8]}-{time.time_ns()}").write_text(node)
+    Path(job.marks, f"{job.name}-{job.key[:8]}-{time.time_ns()}").write_text(_node())
     rows: list[dict[str, Any]] = []
     for row in mind.curve_of(job.key, job.epochs):
         time.sleep(job.seconds / job.epochs)
@@ -57,6 +58,14 @@ def do_nothing(
     }
     store.commit(job.key, {}, record)
     return StageOutcome("done", record=record)
+
+
+def _node() -> str:
+    if "ray" not in sys.modules:
+        return "this process"
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else "no node"
 
 
 def preparer(marks: Path, *, seconds: float, needs: Needs) -> Callable[[Any], Prepared]:
@@ -86,6 +95,19 @@ class Memory:
         self.states.append(state)
 
 
+class Stop:
+    """A search that is asked to stop when a test says so."""
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+
+    @property
+    def asked(self) -> bool:
+        return self._asked()
+
+    def let_break(self, allowed: bool) -> None: ...
+
+
 @dataclass
 class Outcome:
     """What came of a search."""
@@ -102,15 +124,20 @@ def run_null(
     space: Space,
     *,
     trials: int,
+    inline: bool = False,
     concurrency: int = 4,
     seconds: float = 0.0,
     needs: Needs | None = None,
     time_budget_s: float | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
+    stop: Any = None,
     perform: Perform = do_nothing,
     between: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Search `space` by stages that do nothing; `between` is called before each trial."""
+    """Search `space` by stages that do nothing; `between` is called before each trial.
+
+    On the Ray that this process is connected to, or `inline`: without it.
+    """
     folder.mkdir(exist_ok=True)
     marks = folder / "marks"
     marks.mkdir(exist_ok=True)
@@ -128,19 +155,22 @@ def run_null(
 
     proposer.next = next_trial  # type: ignore[method-assign]
     view, log = Memory(), []
-    reason = run_trials(
-        EngineSetting(
-            "null",
-            StageSetting("null", None, False, str(folder), 20.0),
-            time_budget_s=time_budget_s,
-            watched=space.search.pruner is not None,
-            perform=perform,
-        ),
-        proposer,
-        open_store(str(folder / "store")),
-        concurrency=concurrency,
-        watching=Watching(paths, view, log.append),
-        stop_asked=stop_asked,
+    setting = EngineSetting(
+        "null",
+        StageSetting("null", None, False, str(folder), 20.0),
+        time_budget_s=time_budget_s,
+        watched=space.search.pruner is not None,
+        perform=perform,
+    )
+    if inline:
+        run: Any = partial(run_inline, pauses_s=(0.0, 0.0))
+    else:
+        from dmtsearch.search.engine import run_trials
+
+        run = partial(run_trials, concurrency=concurrency)
+    store = open_store(str(folder / "store"))
+    reason = run(
+        setting, proposer, store, Watching(paths, view, log.append), stop or Stop(stop_asked)
     )
     proposer.stop(reason)
     return Outcome(

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from dmtsearch.errors import OutputError
+from dmtsearch.search.backend import EngineSetting
 from dmtsearch.search.driver import SearchDriver
+from dmtsearch.search.interrupts import Interrupts
+from dmtsearch.search.stage_task import StageSetting
 from dmtsearch.search.trials import TrialOutcome, TrialPlan
 
 
@@ -23,15 +26,13 @@ class Calls:
 def driver_of(broker: Calls, mind: Any = None) -> SearchDriver:
     state = SimpleNamespace(stages=())
     return SearchDriver(
-        mind=mind or SimpleNamespace(state=state, record=lambda record: None),
+        EngineSetting("run", StageSetting("run", None, False, ".", 20.0)),
+        mind or SimpleNamespace(state=state, record=lambda record: None),
         store=None,  # type: ignore[arg-type]  # not looked into here
+        watching=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
+        stop=Interrupts(lambda: None, leave=False),
         broker=broker,
         broker_name="broker",
-        run="run",
-        watched=False,
-        time_budget_s=None,
-        stop_asked=lambda: False,
-        watching=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
     )
 
 

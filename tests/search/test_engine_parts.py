@@ -289,6 +289,7 @@ def test_the_first_interrupt_asks_and_the_second_does_not_wait() -> None:
     told: list[str] = []
     interrupts = Interrupts(lambda: told.append("stopping"), leave=False)
     interrupts.handle(2, None)
+    interrupts.cancel()
     assert (interrupts.asked, told) == (True, ["stopping"])
     with pytest.raises(KeyboardInterrupt):
         interrupts.handle(2, None)
@@ -302,8 +303,10 @@ def test_a_command_that_does_not_stop_is_left_after_a_while(
     monkeypatch.setattr("dmtsearch.search.interrupts.PATIENCE_S", 0.01)
     interrupts = Interrupts(lambda: None, leave=True)
     interrupts.handle(15, None)
-    assert interrupts._timer is not None
-    interrupts._timer.join(5)
+    until = time.monotonic() + 5
+    while not left and time.monotonic() < until:
+        time.sleep(0.01)
+    interrupts.cancel()
     assert left == [130]
 
 

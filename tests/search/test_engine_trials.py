@@ -1,27 +1,23 @@
 """The engine on a real Ray, in this process: stages that do nothing, and small real ones."""
 
+import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mind
 import pytest
 from engine_runs import descendants_of, title_of
-from typer.testing import CliRunner
+from small_searches import AfterOne, results_of, write_space
 
 import dmtsearch
-from dmtsearch.cli.main import app
 from dmtsearch.errors import SearchStoppedError, UsageError
-from dmtsearch.schedule import Schedule
 from dmtsearch.search.ledger import RunState, read_state
-from dmtsearch.search.live import LiveState
 from dmtsearch.search.orders import Needs
 from dmtsearch.search.settings import prepare_environment
 from dmtsearch.search.slots import Slots
@@ -85,60 +81,6 @@ def test_thirty_trials_start_few_processes_and_train_each_stage_once(tmp_path: P
     )
     assert "this student breaks" in found.log
     assert found.states[-1].trials["done"] > 0
-
-
-def test_time_that_is_up_ends_proposing_and_lets_trials_finish(tmp_path: Path) -> None:
-    from engine_null import run_null
-
-    space = mind.chain(mind.FORTY, sampler="random")
-    found = run_null(tmp_path, space, trials=30, seconds=1.0, time_budget_s=0.5, concurrency=2)
-    assert found.reason == "time"
-    assert 0 < len(found.state.of_search()) < 30
-    assert found.state.unfinished == ()
-    assert found.state.ended is not None
-    assert found.state.ended.reason == "time"
-
-
-def test_a_stop_leaves_unfinished_trials_for_the_next_driver(tmp_path: Path) -> None:
-    from engine_null import run_null
-
-    space = mind.chain(mind.FORTY, sampler="random")
-    began = time.monotonic()
-    first = run_null(
-        tmp_path,
-        space,
-        trials=6,
-        seconds=4.0,
-        concurrency=2,
-        stop_asked=lambda: any((tmp_path / "marks").iterdir()) and time.monotonic() - began > 1,
-    )
-    assert first.reason == "interrupted"
-    begun = first.state.unfinished
-    assert 0 < len(begun) <= 2
-    second = run_null(tmp_path, space, trials=6, concurrency=2)
-    assert second.state.unfinished == ()
-    assert len(second.state.of_search()) == 6
-    again = {trial.trial: dict(trial.values) for trial in second.state.of_search()}
-    assert all(again[trial.trial] == dict(trial.values) for trial in begun)
-
-
-def test_pruned_trials_stop_their_stage_and_the_search_goes_on(tmp_path: Path) -> None:
-    from engine_null import run_null
-
-    space = mind.chain(
-        mind.FORTY, sampler="random", pruner={"name": "halving", "min_fraction": 0.25}
-    )
-    found = run_null(tmp_path, space, trials=12, seconds=0.2, concurrency=2)
-    pruned = found.state.of_search("pruned")
-    assert pruned
-    stopped = {stage.key for stage in found.state.stages if stage.status == "stopped"}
-    for trial in pruned:
-        end = found.state.ends[trial.trial]
-        assert 0 < end.epochs < 10
-        assert end.reason == f"its pruner stopped it after {end.epochs} of 10 epochs"
-        assert trial.stages[-1].key in stopped
-        [line] = [s for s in found.state.stages if s.key == trial.stages[-1].key]
-        assert line.epochs == end.epochs
 
 
 def test_a_stage_that_fits_nowhere_fails_its_trial_and_says_so(tmp_path: Path) -> None:
@@ -276,76 +218,67 @@ def test_a_process_killed_from_outside_stops_the_search_and_fails_no_trial(
     check_ends(found.state)
 
 
-REAL = """
+BOTH = """
 dmtsearch: 1
-name: rates
-search: {{sampler: grid, trials: 9, controls: {controls}}}
-data: {{name: digits, train: 200, val: 100}}
-defaults: {{epochs: 1, optimizer: {{name: adam, batch: 50}}}}
+name: both
+search:
+  objectives: {val_accuracy: max}
+  sampler: tpe
+  trials: 6
+  pruner: {name: halving, min_fraction: 0.25}
+  controls: [scratch]
+data: {name: digits, train: 200, val: 100}
+defaults: {epochs: 4, optimizer: {name: adam, batch: 50}}
 stages:
   teacher:
-    model: {{family: plain, widths: [4, 8], convs: 1}}
+    model: {family: plain, widths: [4, 8], convs: 1}
   student:
     source: teacher
-    model: {{family: plain, widths: [2, 4], convs: 1}}
-    optimizer: {{lr: {{choice: {rates}}}}}
-    soft: {{temperature: 2}}
+    model: {family: plain, widths: [2, 4], convs: {int: [1, 2]}}
+    optimizer: {lr: {log: [0.0001, 0.1]}}
+    hints: [{source: block1, at: block1}]
+    hint_phase: {epochs: 1}
+    soft: {temperature: {float: [1, 8, 1]}, weight: 0.5}
 """
 
 
-def write_space(folder: Path, rates: str, *, controls: str = "none") -> Path:
-    path = folder / "rates.yaml"
-    path.write_text(REAL.format(rates=rates, controls=controls))
-    return path
+def test_the_inline_backend_finds_and_writes_what_ray_does_one_trial_at_a_time(
+    tmp_path: Path,
+) -> None:
+    space = tmp_path / "both.yaml"
+    space.write_text(BOTH)
+    runs = []
+    for backend, options in (("ray", {"concurrency": 1}), ("inline", {})):
+        store = str(tmp_path / f"store {backend}")
+        runs.append(
+            dmtsearch.search(
+                space, out=tmp_path / backend, store=store, backend=backend, **options
+            )
+        )
+    there, here = runs
+    state = read_state(here.paths.ledger)
+    assert {end.status for end in state.ends.values()} == {"done", "pruned"}
+    assert len(state.of_controls()) == 3
+    theirs, ours = (lines_of(run) for run in runs)
+    # Ray has a pruned stage's line some time after its trial's end.
+    assert sorted(ours.pop("stage")) == sorted(theirs.pop("stage"))
+    assert ours == theirs
+    for name in ("trials.csv", "curves.csv", "summary.json", "best_schedule.yaml"):
+        assert (here.folder / name).read_bytes() == (there.folder / name).read_bytes()
+    times = ["seconds", "latency_ms"]
+    mine, yours = (run.stages.drop(columns=times).sort_values("key") for run in runs)
+    assert mine.to_dict("records") == yours.to_dict("records")
 
 
-def test_a_search_in_python_gives_data_frames_and_a_schedule(tmp_path: Path) -> None:
-    space = write_space(tmp_path, "[0.01, 1e+30]", controls="[scratch]")
-    store = str(tmp_path / "store")
-    run = dmtsearch.search(space, out=tmp_path / "run", store=store, concurrency=2, seed=3)
-    assert run.ended == "used_up"
-    trials = run.trials.set_index("trial")
-    search = trials[trials["arm"] == "search"]
-    assert sorted(search["status"]) == ["done", "failed"]
-    assert set(search["seed"]) == {3}
-    [reason] = search[search["status"] == "failed"]["reason"]
-    assert "stage 'student' diverged" in reason
-    controls = trials[trials["arm"] == "scratch"]
-    assert sorted(controls["seed"]) == [3, 4, 5]
-    assert list(controls["status"]) == ["done"] * 3
-    # A teacher, two students, three from scratch.
-    assert sorted(run.stages["status"]) == ["failed", *["run"] * 5]
-    assert {"key", "epoch", "val_accuracy"} <= set(run.curves.columns)
-    assert isinstance(run.best, Schedule)
-    assert run.best.stages["student"].optimizer.lr == 0.01
-    assert run.summary["sharing"]["stages_run"] == 5
-
-    # Another run of the same finds everything in the store, the failure too.
-    again = dmtsearch.search(space, out=tmp_path / "again", store=store, concurrency=2, seed=3)
-    assert again.summary["sharing"]["stages_run"] == 0
-    assert again.summary["sharing"]["cost_run"] == 0
-    assert again.summary["best"] == run.summary["best"]
-    assert again.summary["failures"] == run.summary["failures"]
-
-
-class AfterOne:
-    """A view that does something once, after the first trial."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self._act = act
-
-    def begin(self, stream: Any) -> None: ...
-    def end(self) -> None: ...
-    def tell(self, text: str) -> None: ...
-    def show(self, state: LiveState) -> None:
-        if sum(state.trials.values()) - state.trials["running"] >= 1:
-            act, self._act = self._act, lambda: None
-            act()
-
-
-def results_of(run: dmtsearch.Run) -> Any:
-    """What a search found, without times."""
-    return run.trials[["trial", "status", "val_accuracy", "val_nll"]].to_dict("records")
+def lines_of(run: dmtsearch.Run) -> dict[str, list[str]]:
+    """A ledger's lines by kind, without times, and what names the run or its machine."""
+    passing = {"started", "ended", "seconds", "latency", "run_id", "store", "command"}
+    found: dict[str, list[str]] = {}
+    for line in run.paths.ledger.read_text().splitlines():
+        facts = json.loads(line)
+        kept = {name: value for name, value in facts.items() if name not in passing}
+        found.setdefault(facts["event"], []).append(json.dumps(kept, sort_keys=True))
+    return found
 
 
 @pytest.fixture
@@ -354,14 +287,11 @@ def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dmtsearch.search.live.WRITE_EVERY_S", 0.0)
 
 
-RATES = "[0.001, 0.003, 0.01]"
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dmtsearch.Run:
     folder = tmp_path_factory.mktemp("undisturbed")
-    space = write_space(folder, RATES)
-    return dmtsearch.search(space, out=folder / "run", store=str(folder / "s"), concurrency=1)
+    space = write_space(folder)
+    return dmtsearch.search(space, out=folder / "run", store=str(folder / "s"), backend="inline")
 
 
 @pytest.mark.usefixtures("shown_at_once")
@@ -380,7 +310,7 @@ def test_a_source_that_is_lost_in_mid_search_is_trained_again(
             os.truncate(weights, 100)
 
     run = dmtsearch.search(
-        write_space(tmp_path, RATES),
+        write_space(tmp_path),
         out=tmp_path / "run",
         store=str(tmp_path / "s"),
         concurrency=1,
@@ -389,58 +319,6 @@ def test_a_source_that_is_lost_in_mid_search_is_trained_again(
     assert results_of(run) == results_of(undisturbed)
     log = (tmp_path / "run" / "driver.log").read_text()
     assert "teacher: its stored result" in log
-
-
-@pytest.mark.usefixtures("shown_at_once")
-def test_a_store_that_is_full_stops_the_search_and_room_lets_resume_finish_it(
-    undisturbed: dmtsearch.Run, tmp_path: Path
-) -> None:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)]
-    if not shutil.which("mount") or subprocess.run(words, capture_output=True).returncode:
-        pytest.skip("may not mount a small file system here")
-    try:
-
-        def fill() -> None:
-            with suppress(OSError), (mount / "filler").open("wb", buffering=0) as file:
-                while True:
-                    file.write(bytes(4096))
-
-        with pytest.raises(SearchStoppedError) as caught:
-            dmtsearch.search(
-                write_space(tmp_path, RATES),
-                out=tmp_path / "run",
-                store=str(mount / "s"),
-                concurrency=1,
-                view=AfterOne(fill),
-            )
-        assert f"the store at {mount / 's'} is full: could not" in str(caught.value)
-        assert "no trial has failed because of this, and 1 trial is unfinished" in str(
-            caught.value
-        )
-        assert f"Go on with: dmtsearch resume {tmp_path / 'run'}" in str(caught.value)
-        # Still no room: the command says the same and ends with 1.
-        again = CliRunner().invoke(app, ["resume", str(tmp_path / "run")])
-        assert (again.exit_code, type(again.exception)) == (1, SearchStoppedError)
-        (mount / "filler").unlink()
-        assert CliRunner().invoke(app, ["resume", str(tmp_path / "run")]).exit_code == 0
-        assert results_of(dmtsearch.Run(tmp_path / "run")) == results_of(undisturbed)
-    finally:
-        subprocess.run(["umount", "-l", str(mount)], check=True)
-
-
-def test_a_search_in_which_all_trials_fail_ends_with_the_first_cause(tmp_path: Path) -> None:
-    space = write_space(tmp_path, "[1e+30, 2e+30]")
-    words = ["search", str(space), "--out", str(tmp_path / "run"), "--store", str(tmp_path / "s")]
-    result = CliRunner().invoke(app, [*words, "--concurrency", "2"])
-    assert result.exit_code == 1
-    assert "all 2 trials failed; the first cause: stage 'student' diverged" in str(
-        result.exception
-    )
-    status = CliRunner().invoke(app, ["status", str(tmp_path / "run")])
-    assert status.output.startswith(f"{tmp_path / 'run'}: the space is used up\n")
-    assert "failed    2 trials: stage 'student' diverged" in status.output
 
 
 def test_a_stage_larger_than_the_cluster_is_refused_before_anything_runs(tmp_path: Path) -> None:
