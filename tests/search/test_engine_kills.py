@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -120,51 +119,6 @@ def test_a_search_whose_driver_is_killed_and_interrupted_ends_as_the_unbroken_on
     check_equal(search, unbroken)
     again = [s.key for s in search.state().stages if s.status == "run" and s.key in done]
     assert sorted(again) == sorted(done)
-
-
-def test_a_finished_run_takes_more_trials_and_runs_no_stage_again(
-    unbroken: Search, tmp_path: Path
-) -> None:
-    before = [stage.key for stage in unbroken.state().stages if stage.status == "run"]
-    code, said = unbroken.resume("--trials", "3").end()
-    assert code == 1
-    assert "fewer than the 4" in said
-    # This is the last test of the module: the fixture is changed by it.
-    code, said = unbroken.resume("--trials", "5").end()
-    assert code == 0, said
-    state = unbroken.state()
-    assert len(state.of_search()) == 5
-    assert state.unfinished == ()
-    after = [stage.key for stage in state.stages if stage.status == "run"]
-    assert after[: len(before)] == before
-    assert len(after) == len(set(after))
-
-
-def test_a_run_whose_store_has_moved_goes_on_once_it_is_named_and_trains_nothing_again(
-    unbroken: Search, tmp_path: Path
-) -> None:
-    moved = Search(tmp_path / "run", tmp_path / "unused")
-    shutil.copytree(unbroken.folder, moved.folder)
-    shutil.copytree(unbroken.store, tmp_path / "elsewhere")
-    facts = json.loads(moved.paths.run.read_text())
-    gone = {"store": str(tmp_path / "gone"), "folder": str(tmp_path / "gone too")}
-    moved.paths.run.write_text(json.dumps({**facts, **gone}))
-    ledger = moved.paths.ledger.read_bytes()
-    code, said = moved.resume("--trials", "5").end()
-    assert code == 1
-    assert "this run cannot go on here: 2 problems" in said
-    assert "none of the" in said
-    assert "--store URL" in said
-    assert "--folder DIR" in said
-    assert not (tmp_path / "gone").exists()
-    assert moved.paths.ledger.read_bytes() == ledger
-    named = ("--store", str(tmp_path / "elsewhere"), "--folder", str(tmp_path))
-    code, said = moved.resume("--trials", "5", *ONE, *named).end()
-    assert code == 0, said
-    ran = [stage.key for stage in moved.state().stages if stage.status == "run"]
-    assert len(ran) == len(set(ran))  # no key twice: nothing was trained again
-    assert moved.state().runs[-1].store == str(tmp_path / "elsewhere")
-    assert json.loads(moved.paths.run.read_text())["folder"] == str(tmp_path)
 
 
 def test_a_run_folder_that_fills_up_ends_in_a_sentence_and_goes_on_once_there_is_room(

@@ -1,5 +1,6 @@
 """Searches without Ray: in this process, or in one that is killed."""
 
+import json
 import os
 import shutil
 import signal
@@ -230,8 +231,8 @@ def test_a_resume_goes_on_with_the_backend_that_the_run_has(tmp_path: Path) -> N
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dmtsearch.Run:
     folder = tmp_path_factory.mktemp("unbroken")
     (folder / "tiny.yaml").write_text(SPACE)
-    options: dict[str, Any] = {"store": str(folder / "s"), "backend": "inline"}
-    return dmtsearch.search(folder / "tiny.yaml", out=folder / "run", **options)
+    options: dict[str, Any] = {"store": str(folder / "store"), "backend": "inline"}
+    return dmtsearch.search(folder / "tiny.yaml", out=folder / "run", trials=2, **options)
 
 
 def test_an_inline_search_that_is_killed_and_then_ended_goes_on_to_the_same_end(
@@ -239,7 +240,7 @@ def test_an_inline_search_that_is_killed_and_then_ended_goes_on_to_the_same_end(
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(SPACE)
     search = Search(tmp_path / "run", tmp_path / "store")
-    search.search(tmp_path / "tiny.yaml", "--backend", "inline")
+    search.search(tmp_path / "tiny.yaml", "--backend", "inline", "--trials", "2")
     progress = tmp_path / "store" / "progress"
     search.wait_for(lambda state: any(progress.glob("*/*/*/manifest.json")))
     search.kill()
@@ -256,6 +257,57 @@ def test_an_inline_search_that_is_killed_and_then_ended_goes_on_to_the_same_end(
     assert run.summary == unbroken.summary
     assert run.paths.best_schedule.read_bytes() == unbroken.paths.best_schedule.read_bytes()
     assert "teacher: going on from its last checkpoint" in run.paths.driver_log.read_text()
+
+
+def trained_by(run: Path) -> list[str]:
+    stages = read_state(run / "ledger.jsonl").stages
+    return [stage.key for stage in stages if stage.status == "run"]
+
+
+def test_a_finished_run_takes_more_trials_and_runs_no_stage_again(
+    unbroken: dmtsearch.Run, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(unbroken.folder, run)
+    before = trained_by(run)
+    with pytest.raises(UsageError, match="fewer than the 2"):
+        dmtsearch.resume(run, trials=1)
+    dmtsearch.resume(run, trials=3)
+    state = read_state(run / "ledger.jsonl")
+    assert len(state.of_search()) == 3
+    assert state.unfinished == ()
+    after = trained_by(run)
+    assert after[: len(before)] == before
+    assert len(after) == len(set(after))
+
+
+def test_a_run_whose_store_has_moved_goes_on_once_it_is_named_and_trains_nothing_again(
+    unbroken: dmtsearch.Run, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(unbroken.folder, run)
+    shutil.copytree(unbroken.folder.parent / "store", tmp_path / "elsewhere")
+    facts = json.loads((run / "run.json").read_text())
+    gone = {"store": str(tmp_path / "gone"), "folder": str(tmp_path / "gone too")}
+    (run / "run.json").write_text(json.dumps({**facts, **gone}))
+    ledger = (run / "ledger.jsonl").read_bytes()
+    words = ["resume", str(run), "--trials", "3"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    said = str(result.exception)
+    assert "this run cannot go on here: 2 problems" in said
+    assert "none of the" in said
+    assert "--store URL" in said
+    assert "--folder DIR" in said
+    assert not (tmp_path / "gone").exists()
+    assert (run / "ledger.jsonl").read_bytes() == ledger
+    named = ["--store", str(tmp_path / "elsewhere"), "--folder", str(tmp_path)]
+    result = CliRunner().invoke(app, [*words, *named])
+    assert result.exit_code == 0, result.output
+    ran = trained_by(run)
+    assert len(ran) == len(set(ran))  # no key twice: nothing was trained again
+    assert read_state(run / "ledger.jsonl").runs[-1].store == str(tmp_path / "elsewhere")
+    assert json.loads((run / "run.json").read_text())["folder"] == str(tmp_path)
 
 
 def test_a_stage_that_does_not_stop_is_broken_off_after_a_while(
