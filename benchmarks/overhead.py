@@ -77,7 +77,9 @@ def prepare(schedule: Any) -> Prepared:
 
 def run_ours(trials: int, sampler: str, at_once: int) -> float:
     """Seconds for so many trials of our engine."""
-    from dmtsearch.search.engine import EngineSetting, run_trials
+    from dmtsearch.search.backend import EngineSetting
+    from dmtsearch.search.engine import run_trials
+    from dmtsearch.search.interrupts import Interrupts
     from dmtsearch.search.live import Watching
     from dmtsearch.search.paths import RunPaths
     from dmtsearch.search.proposer import Proposer
@@ -103,9 +105,9 @@ def run_ours(trials: int, sampler: str, at_once: int) -> float:
             ),
             mind,
             open_store(str(Path(folder) / "store")),
+            Watching(paths, Quiet(), lambda text: None),
+            Interrupts(lambda: None, leave=False),
             concurrency=at_once,
-            watching=Watching(paths, Quiet(), lambda text: None),
-            stop_asked=lambda: False,
         )
         mind.stop()
         seconds = time.perf_counter() - started
