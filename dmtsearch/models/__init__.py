@@ -1,5 +1,6 @@
 """WHO learns: families, presets, models from outside, sizing, taps, adapters."""
 
+from .adapters import check_adapter as check_adapter
 from .adapters import make_adapter as make_adapter
 from .adapters import match_maps as match_maps
 from .answers import PROBE_SEED as PROBE_SEED

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError, ShapeError
 from .chance import seeded
+from .limits import MAX_PARAMS, short
 
 
 def make_adapter(
@@ -35,18 +36,14 @@ def make_adapter(
 
     Raises:
         ShapeError: No adapter joins the two: maps against features, or neither of these.
-        ModelError: The kernel is even.
+        ModelError: The kernel is even, or the adapter is larger than any machine holds.
 
     References:
         Romero et al., "FitNets", 2015, section 2.2 (a convolutional regressor). BatchNorm and
         ReLU as in the code of Morikawa and Kameyama, PerCom Workshops 2022.
     """
     student, source = tuple(student_shape), tuple(source_shape)
-    _check_joinable(student, source)
-    if kernel < 1 or kernel % 2 == 0:
-        raise ModelError(
-            f"adapter.kernel is {kernel}; it must be odd, so that maps keep their size"
-        )
+    check_adapter(student, source, kernel=kernel)
     layers: list[nn.Module]
     with seeded(seed):
         if len(student) == 3:
@@ -56,6 +53,28 @@ def make_adapter(
             linear = nn.Linear(student[0], source[0])
             layers = [linear, *([nn.BatchNorm1d(source[0])] if norm else [])]
     return nn.Sequential(*layers, *([nn.ReLU()] if relu else []))
+
+
+def check_adapter(
+    student_shape: Sequence[int], source_shape: Sequence[int], *, kernel: int
+) -> None:
+    """Refuse what `make_adapter` refuses, by counting alone: no tensor is made.
+
+    Raises:
+        ShapeError, ModelError: As for `make_adapter`.
+    """
+    student, source = tuple(student_shape), tuple(source_shape)
+    _check_joinable(student, source)
+    if kernel < 1 or kernel % 2 == 0:
+        raise ModelError(
+            f"adapter.kernel is {kernel}; it must be odd, so that maps keep their size"
+        )
+    count = student[0] * source[0] * (kernel**2 if len(student) == 3 else 1)
+    if count > MAX_PARAMS:
+        raise ModelError(
+            f"the adapter has {short(count)} parameters; at most {short(MAX_PARAMS)}: give a "
+            "smaller adapter.kernel, or tap narrower layers"
+        )
 
 
 def _check_joinable(student: tuple[int, ...], source: tuple[int, ...]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from dmtsearch.errors import DmtSearchError, ModelError
-from dmtsearch.models import Tap, find_path, find_tap, make_adapter
+from dmtsearch.models import Tap, check_adapter, find_path, find_tap
 from dmtsearch.models.output import check_output
 from dmtsearch.models.screening import (
     given_module,
@@ -54,14 +54,7 @@ def resolve_hint(
         rule = f"attention needs maps [C, H, W], and a tap has shape {list(flat[0])}"
         return [("", f"{rule}; take points at convolutions, or `loss: mse`")]
     try:
-        make_adapter(
-            at_tap.shape,
-            source_tap.shape,
-            kernel=adapter.kernel,
-            norm=adapter.norm,
-            relu=adapter.relu,
-            seed=0,
-        )
+        check_adapter(at_tap.shape, source_tap.shape, kernel=adapter.kernel)
     except DmtSearchError as error:
         return [("", str(error))]
     sides = [min(a, b) for a, b in zip(at_tap.shape[1:], source_tap.shape[1:], strict=True)]

@@ -63,6 +63,14 @@ def test_even_kernel_is_refused(kernel):
         make_adapter((1, 4, 4), (1, 4, 4), kernel=kernel, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel"), [((8, 4, 4), 1_000_001), ((10**6,), 3)], ids=["map", "features"]
+)
+def test_an_adapter_that_no_machine_holds_is_refused_before_it_is_made(shape, kernel):
+    with pytest.raises(ModelError, match=r"the adapter has .* parameters; at most 10,000,000,000"):
+        make_adapter(shape, shape, kernel=kernel, seed=0)
+
+
 def test_adapter_weights_come_from_the_seed_and_leave_chance_alone():
     before = torch.random.get_rng_state()
     first, again, other = (make_adapter((2, 4, 4), (3, 4, 4), seed=s)[0].weight for s in (1, 1, 2))
