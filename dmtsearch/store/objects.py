@@ -246,7 +246,8 @@ def _try_put(disk: Disk, files: Mapping[str, bytes], draft: Manifest) -> StoredO
 
 def _stands(disk: Disk, mine: StoredObject) -> bool | None:
     try:
-        return sha256_bytes(disk.read(paths.object_manifest(mine.key))) == mine.seen
+        data = disk.read(paths.object_manifest(mine.key), limit=manifests.MAX_BYTES)
+        return sha256_bytes(data) == mine.seen
     except FileNotFoundError:
         return False
     except OSError:
@@ -265,7 +266,7 @@ def set_aside(disk: Disk, what: Damaged | Newer | StoredObject) -> str:
         if link:
             disk.move(link, f"{target}/{link.rpartition('/')[2]}")
             return f"{disk.where}/{target}"
-        if sha256_bytes(disk.read(source)) != what.seen:
+        if sha256_bytes(disk.read(source, limit=manifests.MAX_BYTES)) != what.seen:
             return ""  # somebody set it aside and a new one stands there
         disk.move(source, f"{target}/{paths.MANIFEST}")
     except (FileNotFoundError, OddFileError):

@@ -212,6 +212,13 @@ def test_of_a_payload_no_more_is_read_than_its_manifest_says(local):
     assert local.find(KEY, verify=True).reason == "its file w has more than 5 bytes"
 
 
+def test_a_manifest_of_a_terabyte_is_set_aside_by_its_first_bytes(local):
+    local._disk.replace(f"{FOLDER}/manifest.json", b"")
+    os.truncate(local._disk.root / FOLDER / "manifest.json", 1 << 40)  # a hole: no disk is used
+    local.verify(repair=True)
+    assert not (local._disk.root / FOLDER / "manifest.json").exists()
+
+
 # -- odd files block nothing ----------------------------------------------------------------------
 
 
