@@ -159,17 +159,24 @@ class StageCheck:
             return
         if not self.stage.hints and self.stage.sources:
             self._idle_unless_off("hint_phase", "there are no hints", [self.stage.get("hints")])
-        for hint in self.stage.hints:
+        for number, hint in enumerate(self.stage.hints):
             loss = hint.get("loss")
             if loss is not None and loss.value != "mse":
                 idle = _NOT_OF_ATTENTION if loss.value == "attention" else _NOT_OF_OWN
                 for field, why in idle.items():
-                    node = hint.get(field)
-                    if node is not None and not (node.drawn or loss.drawn or is_inherited(node)):
-                        self.report.add(node, f"has no effect: {why}; drop the field")
+                    self._idle_in_hint(str(number), hint, field, why)
             kernel = hint.get("adapter", "kernel")
             if kernel is not None and isinstance(kernel.value, int) and kernel.value % 2 == 0:
                 self.report.add(kernel, "must be odd, so that maps keep their size", kernel)
+
+    def _idle_in_hint(self, number: str, hint: Node, field: str, why: str) -> None:
+        node, loss = hint.get(field), hint.get("loss")
+        if node is None or is_inherited(node):
+            return
+        if node.drawn or hint.drawn or (loss is not None and loss.drawn):
+            self.report.dropped.append((self.stage.name, "hints", number, field))
+        else:
+            self.report.add(node, f"has no effect: {why}; drop the field")
 
     def _optimizer(self) -> None:
         block = self.stage.block("optimizer")

@@ -134,10 +134,14 @@ def pruned(document: Node, steps: Steps) -> Node:
 
 
 def without(document: Node, steps: Sequence[str]) -> Node:
-    """The document without the field at `steps`."""
+    """The document without the field at `steps`; items of lists by number, as text."""
     below = document.get(steps[0])
     if below is None:
         return document
+    if document.items:
+        items = list(document.items)
+        items[int(steps[0])] = without(below, steps[1:])
+        return document.with_items(items)
     if len(steps) == 1:
         return document.with_fields({steps[0]: None})
     return document.with_fields({steps[0]: without(below, steps[1:])})

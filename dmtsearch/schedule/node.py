@@ -42,10 +42,14 @@ class Node:
         return self.value if isinstance(self.value, list) else []
 
     def get(self, *names: str) -> Node | None:
-        """The node under `names`, or None."""
+        """The node under `names`, or None; an item of a list by its number, as text."""
         node: Node | None = self
         for name in names:
-            node = node.fields.get(name) if node is not None else None
+            if node is not None and node.items:
+                known = name.isdigit() and int(name) < len(node.items)
+                node = node.items[int(name)] if known else None
+            else:
+                node = node.fields.get(name) if node is not None else None
         return node
 
     def plain(self) -> Any:

@@ -278,3 +278,31 @@ stages:
     # The tied width is the student's too; merit moves the weight of a soft loss that is not there.
     assert space.fill_tracked(alone)[1] == {"teacher.epochs", "student.merit"}
     assert space.fill_tracked({**alone, "student.soft": "some"})[1] == frozenset()
+
+
+def test_fields_that_a_drawn_loss_does_not_have_are_left_out():
+    space = parse_space(
+        """\
+dmtsearch: 1
+data: {name: digits}
+stages:
+  teacher: {model: {family: plain, widths: [4, 6]}}
+  student:
+    source: teacher
+    model: {family: plain, widths: [3, 5]}
+    soft: {loss: {choice: [kl, dkd, dist]}, beta: {float: [1, 8]}}
+    hints: [{source: block1, at: block1, loss: {choice: [mse, attention]}, scale: unit}]
+search: {objectives: {val_accuracy: max}}
+""",
+        "losses.yaml",
+    )
+    seen = set()
+    for seed in range(12):
+        drawn = space.draw(seed=seed)
+        again = parse_schedule(dump_schedule(drawn), "again.yaml")
+        student = expand(again).stages[-1]
+        seen.add((student.soft.loss, student.hints[0].loss))
+        assert (student.soft.beta is None) is (student.soft.loss == "kl")
+        assert (student.hints[0].scale == "unit") is (student.hints[0].loss == "mse")
+    assert {loss for loss, _ in seen} == {"kl", "dkd", "dist"}
+    assert {loss for _, loss in seen} == {"mse", "attention"}
