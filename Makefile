@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DOCS_STAMP := $(VENV)/.docs-ready
 # Over the cores; each process takes about 0.8 GB.
-SPREAD := -n auto --maxprocesses 8 --dist loadgroup
+SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick slow fuzz lint types contracts cover docs clean
 

@@ -1,33 +1,44 @@
 """How tests are spread over processes: a file stays together, and one process runs every Ray."""
 
+import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+ROOT = Path(__file__).parent.parent
+_LONG = re.compile(r"mark\.(engine|slow)\b(?P<alone>.*starts no Ray)?")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+class ByFile(LoadScopeScheduling):
+    """A file's tests in one process, since they share fixtures; all that start Ray in another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "ray" if kind_of(file) == "ray" else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Take the place of `--dist loadfile`."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process (they share fixtures), and all that start Ray in another.
+    """Put the longest work first, so that no process is left with it at the end."""
+    order = ("ray", "long", "short")
+    items.sort(key=lambda item: order.index(kind_of(item.nodeid.partition("::")[0])))
 
-    A file of `engine` tests that start no Ray names a group of its own. The longest work comes
-    first, so that no process is left with it at the end.
+
+@cache
+def kind_of(file: str) -> str:
+    """What a file, named from the top folder, holds by the marks of its tests.
+
+    `ray`: tests marked `engine` or `slow`, unless the mark's line says that it starts no Ray:
+    `long`. Else `short`.
     """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            group = "engine" if _is_long(item) else _file_of(item)
-            item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (_group_of(item) != "engine", not _is_long(item)))
-
-
-def _is_long(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) is not None for name in ("engine", "slow"))
-
-
-def _group_of(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    assert marker is not None
-    return str(marker.args[0])
-
-
-def _file_of(item: pytest.Item) -> str:
-    return str(Path(item.path).relative_to(item.config.rootpath))
+    found = _LONG.search((ROOT / file).read_text(encoding="utf-8"))
+    if found is None:
+        return "short"
+    return "long" if found["alone"] else "ray"

@@ -28,7 +28,7 @@ from dmtsearch.search.interrupts import interrupts
 from dmtsearch.search.ledger import read_state
 from dmtsearch.search.orders import StageOutcome
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("inline")]  # beside those of Ray
+pytestmark = pytest.mark.engine  # starts no Ray
 
 
 @pytest.fixture(scope="module")
