@@ -19,7 +19,14 @@ from dmtsearch.deploy.arrays import (
 )
 from dmtsearch.deploy.selector_file import read_selector, write_selector
 from dmtsearch.deploy.selector_params import check_params
-from dmtsearch.errors import DataError, DivergedError, UsageError, nearest
+from dmtsearch.errors import (
+    BundleError,
+    DataError,
+    DivergedError,
+    DmtSearchError,
+    UsageError,
+    nearest,
+)
 from dmtsearch.models import build_model
 from dmtsearch.schedule import Optimizer, Select
 from dmtsearch.training.loop import PhaseState, run_phase
@@ -220,14 +227,23 @@ class Selector:
         """Read what `save` wrote.
 
         Raises:
-            BundleError: There is no such file, or it holds no selector.
+            BundleError: There is no such file, or it holds no selector that can be.
         """
         facts, state = read_selector(Path(path))
-        made = cls(**{**facts["params"], "hidden": tuple(facts["params"]["hidden"])})
-        made.modalities_, made.n_classes_ = tuple(facts["modalities"]), facts["classes"]
-        made.n_informative_ = facts["informative"]
-        made._net = made._build()
-        made._net.load_state_dict(state)
+        params = facts.params.model_dump()
+        made = cls(**{**params, "hidden": tuple(facts.params.hidden)})
+        made.modalities_, made.n_classes_ = tuple(facts.modalities), facts.classes
+        made.n_informative_ = facts.informative
+        try:
+            check_params(params, facts.classes)
+            made._refuse_other_weights(state)
+            made._net = made._build()
+            made._net.load_state_dict(state)
+        except (DmtSearchError, RuntimeError) as error:
+            first = str(error).splitlines()[0]
+            raise BundleError(
+                f"{path}: not a selector's parameters and weights ({first})"
+            ) from error
         return made
 
     # -- inside ----------------------------------------------------------------------------------
@@ -235,6 +251,15 @@ class Selector:
     def _spec(self) -> Select:
         k = self.k if self.inputs == "topk" else None
         return Select(self.modalities_, inputs=self.inputs, k=k, decision=self.decision)
+
+    def _refuse_other_weights(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse layers of other widths than the file's, before a net of theirs is made."""
+        (features,) = selector_features(self._spec(), self.n_classes_)
+        widths = [features, *self.hidden, len(self.modalities_)]
+        wanted = sorted(zip(widths[1:], widths[:-1], strict=True))
+        given = sorted(tuple(values.shape) for values in state.values() if values.ndim == 2)
+        if given != wanted:
+            raise BundleError(f"its layers are {given} by its weights, {wanted} by its header")
 
     def _build(self) -> SelectorNet:
         (features,) = selector_features(self._spec(), self.n_classes_)

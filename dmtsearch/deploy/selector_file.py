@@ -3,19 +3,52 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dmtsearch.errors import BundleError
+from dmtsearch.errors import BundleError, FileError
 from dmtsearch.files import write_atomic
+from dmtsearch.printable import printable_line
+from dmtsearch.reading import MIB, refuse_odd_file
 from dmtsearch.training.build import state_from_bytes
 from dmtsearch.training.checkpoint import tensor_bytes
 
 FORMAT = 1
 NOTE = "dmtsearch_selector"
+MAX_BYTES = 1024 * MIB
+"""Of a file: a selector of 10^8 parameters has 400 MB."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SelectorParams(_Strict):
+    """What a selector was made with; `check_params` has the ranges."""
+
+    inputs: str
+    k: int
+    hidden: list[int]
+    decision: str
+    dropout: float
+    epochs: int
+    lr: float
+    batch: int
+    seed: int
+
+
+class SelectorFacts(_Strict):
+    """The header of a selector's file."""
+
+    format: int
+    params: SelectorParams
+    modalities: Annotated[list[str], Field(min_length=2)]
+    classes: Annotated[int, Field(ge=2, le=10**9)]
+    informative: Annotated[int, Field(ge=0)]
 
 
 def write_selector(path: Path, facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
@@ -36,23 +69,35 @@ def write_selector(path: Path, facts: Mapping[str, Any], state: Mapping[str, Ten
         raise BundleError(f"{path}: cannot be written ({error.strerror}); name a file") from error
 
 
-def read_selector(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what `write_selector` was given: facts and state.
+def read_selector(path: Path) -> tuple[SelectorFacts, dict[str, Tensor]]:
+    """Return facts and state of a file that `write_selector` wrote, or that says so.
 
     Raises:
-        BundleError: There is no such file, or it holds no selector.
+        BundleError: There is no such file, it holds no selector, or a field is wrong: names it.
     """
-    if not path.is_file():
+    if not path.exists():
         raise BundleError(f"{path}: no such file; give what Selector.save wrote")
     try:
+        if refuse_odd_file(path) > MAX_BYTES:
+            raise BundleError(f"{path}: is longer than any selector ({MAX_BYTES:,} bytes)")
         with safe_open(str(path), "pt") as file:
             note = (file.metadata() or {}).get(NOTE)
         facts = json.loads(note) if note else None
-    except (SafetensorError, ValueError) as error:
+    except FileError as error:
+        raise BundleError(str(error)) from error
+    except (SafetensorError, ValueError, RecursionError, OSError) as error:
         raise BundleError(f"{path}: damaged, or no selector ({error})") from error
-    if facts is None or facts.get("format") != FORMAT:
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise BundleError(f"{path}: holds no selector of format {FORMAT}")
-    return facts, state_from_bytes(path.read_bytes())
+    try:
+        found = SelectorFacts.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        given = repr(first["input"])[:40]
+        message = f"{path}: {place}: {first['msg'].lower()}, got {given}; save the selector again"
+        raise BundleError(printable_line(message)) from None
+    return found, state_from_bytes(path.read_bytes())
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """The selector on plain arrays: for someone with own classifiers."""
 
+import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +10,8 @@ import pandas as pd
 import pytest
 import torch
 from array_outputs import CLASSES, outputs_of
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.base import clone
 
 from dmtsearch import Selector
@@ -155,8 +159,6 @@ def test_a_saved_selector_answers_the_same_in_another_process(fitted, tmp_path):
 def test_a_file_that_holds_no_selector_is_refused(tmp_path, content):
     path = tmp_path / "x.safetensors"
     if content is None:
-        from safetensors.torch import save_file
-
         save_file({"a": torch.zeros(1)}, path)
     else:
         path.write_bytes(content)
@@ -164,6 +166,43 @@ def test_a_file_that_holds_no_selector_is_refused(tmp_path, content):
         Selector.load(path)
     with pytest.raises(BundleError, match=r"no such file; give what Selector\.save wrote"):
         Selector.load(tmp_path / "nowhere")
+
+
+def with_params(facts, **params):
+    return {**facts, "params": {**facts["params"], **params}}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda facts: [facts], "no selector"),
+        (lambda facts: {**facts, "classes": "4"}, "classes"),
+        (lambda facts: {**facts, "modalities": ["a"]}, "modalities"),
+        (
+            lambda facts: {**facts, "params": {**facts["params"], "hidden": [10**9]}},
+            "by its header",
+        ),
+        (lambda facts: {**facts, "params": {**facts["params"], "k": 99}}, "k is 99"),
+        (lambda facts: {**facts, "params": {**facts["params"], "colour": 1}}, r"params\.colour"),
+        (lambda facts: {**facts, "params": {}}, r"params\.inputs"),
+        (lambda facts: {**facts, "classes": 2}, "k is 5"),
+    ],
+)
+def test_a_strangers_file_of_a_selector_is_refused_by_field(fitted, tmp_path, change, place):
+    path = tmp_path / "s.safetensors"
+    fitted.save(path)
+    with safe_open(str(path), "pt") as file:
+        facts = json.loads(file.metadata()["dmtsearch_selector"])
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    save_file(state, path, metadata={"dmtsearch_selector": json.dumps(change(facts))})
+    with pytest.raises(BundleError, match=place):
+        Selector.load(path)
+
+
+def test_a_pipe_in_place_of_a_selectors_file_is_named(tmp_path):
+    os.mkfifo(tmp_path / "s")
+    with pytest.raises(BundleError, match="is a pipe"):
+        Selector.load(tmp_path / "s")
 
 
 def test_it_has_scikit_learns_manners():
