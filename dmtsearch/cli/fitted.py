@@ -23,7 +23,7 @@ _GLUED = re.compile(
     r"(?<=\d) (?=(?:%|[kMGTP]?B|[kMGTP]|s|min|h)(?![\w]))"  # 2.38 M, 42 s
     r"|(?<=\d) (?=[+=x/-] \d)|(?<=\d [+=x/-]) (?=\d)"  # 5 + 20
     r"|(?<=\bn) (?== )|(?<=\bn =) (?=\d)"  # n = 449
-    r"|(?<=\d,) (?=\d)"  # [11, 4, 4]
+    r"|(?<=\d,) (?=\d+[,\]])"  # [11, 4, 4]
     r"|(?<=[a-z]) (?=\d+/\d)"  # epoch 3/20
 )
 """Spaces at which a line never breaks: inside a number with its unit."""

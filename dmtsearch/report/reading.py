@@ -1,5 +1,6 @@
 """A run folder as one frozen value. Nothing in it is written or locked."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,12 +142,12 @@ def read_run(run: str | Path) -> RunRecord:
     paths = RunPaths(Path(run))
     if not paths.root.is_dir():
         raise UsageError(f"{run}: no such folder; give the run folder of a search (--out)")
-    if paths.run.is_file() and not paths.ledger.is_file():
+    if paths.run.is_file() and not os.path.lexists(paths.ledger):
         raise UsageError(
             f"{run}: no {paths.ledger.name} there: this search has tried nothing yet, or the file "
             f"is lost; see `{command_line('status', run)}`"
         )
-    if not paths.ledger.is_file():
+    if not os.path.lexists(paths.ledger):
         raise UsageError(
             f"{run}: not a run folder: it holds no {paths.ledger.name}; give what "
             "`dmtsearch search SPACE --out RUN` wrote"

@@ -139,6 +139,8 @@ def without(document: Node, steps: Sequence[str]) -> Node:
     if below is None:
         return document
     if document.items:
+        if len(steps) == 1:
+            return document  # a list with a hole in its numbering would be another list
         items = list(document.items)
         items[int(steps[0])] = without(below, steps[1:])
         return document.with_items(items)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -132,12 +133,14 @@ class StudyBook:
             stopped_at: The step at which its pruner stopped it.
         """
         holes = {hole.name: hole for hole in self._space.holes}
+        distributions = {name: distribution_of(holes[name]) for name in values}
+        drawn = {name: _as_drawn(distributions[name], value) for name, value in values.items()}
         with self._journal.together():
             self._study.add_trial(
                 optuna.trial.create_trial(
                     state=TrialState.RUNNING,
-                    params=dict(values),
-                    distributions={name: distribution_of(holes[name]) for name in values},
+                    params=drawn,
+                    distributions=distributions,
                     intermediate_values=dict(reports),
                     user_attrs={} if stopped_at is None else {_STOPPED_AT: stopped_at},
                 )
@@ -279,3 +282,15 @@ def _check_types(trial: FrozenTrial) -> None:
         raise ValueError(f"trial {trial.number}: a step or a value is no number")
     if any(not abs(value) <= MOST for value in numbers):
         raise ValueError(f"trial {trial.number}: a step or a value is not finite")
+
+
+def _as_drawn(distribution: BaseDistribution, value: Value) -> Value:
+    """A value as a sampler draws it: 0.1 + 2 x 0.1 is 0.30000000000000004, and the ledger has 0.3.
+
+    A sampler that sees another last bit may propose something else.
+    """
+    if not isinstance(distribution, FloatDistribution) or distribution.step is None:
+        return value
+    assert isinstance(value, float | int)
+    low, step = distribution.low, distribution.step
+    return min(round((value - low) / step) * step + low, distribution.high)

@@ -73,6 +73,7 @@ def test_nothing_is_written_into_a_pipe(copy):
     os.mkfifo(folder / "openings.jsonl")
     with pytest.raises(DmtSearchError, match=r"openings\.jsonl: is a pipe; name a regular file"):
         dmtsearch.evaluate(folder)
+    (folder / ".lock").unlink(missing_ok=True)
     os.mkfifo(folder / ".lock")
     with pytest.raises(DmtSearchError, match=r"\.lock: is a pipe; name a regular file"):
         dmtsearch.train(folder / "schedule.yaml", folder, store=folder / "store")
