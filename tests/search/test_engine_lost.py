@@ -43,7 +43,7 @@ def test_a_search_whose_ray_is_killed_ends_within_a_minute_and_resume_finishes_i
     assert time.monotonic() - killed < 60
     assert code == 1, said
     assert "Ray is lost: " in said
-    assert f"Go on with: dmtsearch resume {search.folder}" in said.splitlines()
+    assert f"Go on with: dmtsearch resume {search.folder}\n" in said
     search.gone()
 
     code, said = search.resume().end()
