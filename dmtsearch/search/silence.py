@@ -96,7 +96,7 @@ def _leave_later(reason: str, tell: Callable[[str], None], resume: str, leave_s:
 
     def end() -> None:
         try:
-            tell(f"{reason}\nEverything so far is kept. Go on with: {resume}")
+            tell(f"{reason}\nEverything so far is kept.\nGo on with: {resume}")
         finally:
             os._exit(EXIT_CODE)
 

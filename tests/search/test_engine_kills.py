@@ -144,7 +144,8 @@ def test_a_run_folder_that_fills_up_ends_in_a_sentence_and_goes_on_once_there_is
 
 def answers(search: Search) -> dict[int, tuple[str, object]]:
     """Of each trial how it ended, and its objectives."""
-    return {number: (end.status, end.values) for number, end in search.state().ends.items()}
+    ends = search.state().ends
+    return {number: (end.status, dict(end.objectives)) for number, end in ends.items()}
 
 
 def best_schedule(search: Search) -> bytes:
