@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmtsearch.search.orders import Needs, StageOutcome
+from dmtsearch.engine.orders import Needs, StageOutcome
 
 
 @dataclass(frozen=True)

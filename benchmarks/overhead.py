@@ -30,9 +30,9 @@ from typing import Any
 
 from nothing import Nothing, do_nothing
 
+from dmtsearch.engine.records import RunStarted, StageRequest
+from dmtsearch.engine.trials import Prepared
 from dmtsearch.files import sha256_text
-from dmtsearch.search.records import RunStarted, StageRequest
-from dmtsearch.search.trials import Prepared
 from dmtsearch.space import parse_space
 
 SLOTS, ROUNDS, TRIALS = 2, 3, 60
@@ -77,13 +77,13 @@ def prepare(schedule: Any) -> Prepared:
 
 def run_ours(trials: int, sampler: str, at_once: int) -> float:
     """Seconds for so many trials of our engine."""
-    from dmtsearch.search.backend import EngineSetting
-    from dmtsearch.search.engine import run_trials
-    from dmtsearch.search.interrupts import Interrupts
-    from dmtsearch.search.live import Watching
-    from dmtsearch.search.paths import RunPaths
-    from dmtsearch.search.proposer import Proposer
-    from dmtsearch.search.stage_task import StageSetting
+    from dmtsearch.engine.backend import EngineSetting
+    from dmtsearch.engine.engine import run_trials
+    from dmtsearch.engine.interrupts import Interrupts
+    from dmtsearch.engine.live import Watching
+    from dmtsearch.engine.paths import RunPaths
+    from dmtsearch.engine.proposer import Proposer
+    from dmtsearch.engine.stage_task import StageSetting
     from dmtsearch.store import open_store
 
     with tempfile.TemporaryDirectory() as folder:
@@ -143,9 +143,9 @@ def run_tune(trials: int, at_once: int) -> float:
 
 def measure(what: str, trials: int, at_once: int) -> None:
     """Run one measurement in this process, and print it as JSON."""
-    from dmtsearch.search.cluster import ray_at
-    from dmtsearch.search.redirect import output_in
-    from dmtsearch.search.settings import LOCAL, prepare_environment
+    from dmtsearch.engine.cluster import ray_at
+    from dmtsearch.engine.redirect import output_in
+    from dmtsearch.engine.settings import LOCAL, prepare_environment
 
     if what != "tune":
         prepare_environment(LOCAL, os.environ)

@@ -25,8 +25,8 @@ from selector_study_numbers import (
 )
 from selector_study_words import compare, expectation, mean_of, trend, with_interval
 
-from dmtsearch.report.drawing.canvas import Drawing
-from dmtsearch.report.words import amount, duration, listed, plural
+from dmtsearch.reporting.drawing.canvas import Drawing
+from dmtsearch.reporting.words import amount, duration, listed, plural
 
 GROUP_WORDS = {
     "seen": "kinds that the selector was trained on",

@@ -24,8 +24,8 @@ from operator import truediv
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.search.ledger import read_ledger
-from dmtsearch.search.records import StageEnded, TrialEnded, TrialProposed
+from dmtsearch.engine.ledger import read_ledger
+from dmtsearch.engine.records import StageEnded, TrialEnded, TrialProposed
 from dmtsearch.space import load_space
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from dmtsearch.api import search as search
     from dmtsearch.api import train as train
     from dmtsearch.deploy.array_selector import Selector as Selector
+    from dmtsearch.engine.run import Run as Run
     from dmtsearch.errors import DmtSearchError as DmtSearchError
     from dmtsearch.schedule import Schedule as Schedule
-    from dmtsearch.search.run import Run as Run
     from dmtsearch.space import Space as Space
 
 _HOMES = {
@@ -31,17 +31,16 @@ _HOMES = {
     "load_bundle": "dmtsearch.api",
     "load_schedule": "dmtsearch.api",
     "load_space": "dmtsearch.api",
+    "report": "dmtsearch.api",
     "resume": "dmtsearch.api",
+    "search": "dmtsearch.api",
     "train": "dmtsearch.api",
     "DmtSearchError": "dmtsearch.errors",
-    "Run": "dmtsearch.search.run",
+    "Run": "dmtsearch.engine.run",
     "Schedule": "dmtsearch.schedule",
     "Selector": "dmtsearch.deploy.array_selector",
     "Space": "dmtsearch.space",
 }
-
-# Sub-packages that are called like the function of their name in `dmtsearch.api`.
-_ROOMS = ("report", "search")
 
 __all__ = [
     "DmtSearchError",
@@ -65,12 +64,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("dmtsearch")
-    if name in _ROOMS:
-        return import_module(f"dmtsearch.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'dmtsearch' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, *_ROOMS])
+    return sorted([*globals(), *_HOMES])

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.exporting import Export
     from dmtsearch.deploy.selector_bundle import SelectorBundle
     from dmtsearch.deploy.training import Training, Watch
-    from dmtsearch.report.writing import Report
-    from dmtsearch.search.live import View
-    from dmtsearch.search.run import Run
+    from dmtsearch.engine.live import View
+    from dmtsearch.engine.run import Run
+    from dmtsearch.reporting.writing import Report
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def report(run: str | Path, out: str | Path | None = None) -> Report:
     Raises:
         DmtSearchError: `run` is no run folder, or its ledger cannot be read.
     """
-    from dmtsearch.report.writing import write_report
+    from dmtsearch.reporting.writing import write_report
 
     return write_report(run, out)
 
@@ -275,7 +275,7 @@ def search(
     Raises:
         DmtSearchError: It cannot run as asked; told before anything is tried.
     """
-    from dmtsearch.search.run import search as run_search
+    from dmtsearch.engine.run import search as run_search
 
     return run_search(
         space,
@@ -322,7 +322,7 @@ def resume(
     Raises:
         DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
     """
-    from dmtsearch.search.run import resume as run_resume
+    from dmtsearch.engine.run import resume as run_resume
 
     return run_resume(
         run,

@@ -28,7 +28,7 @@ def demo(
     Example: `dmtsearch demo`
     """
     from dmtsearch.cli.search_view import make_view
-    from dmtsearch.search.run import search as run_search
+    from dmtsearch.engine.run import search as run_search
 
     folder = out if out is not None else _new_folder(Path("runs"))
     run = run_search(

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from dmtsearch.cli.fitted import FittedTable, wrap_words
 from dmtsearch.cli.output import table
+from dmtsearch.engine.live import LiveState, View
+from dmtsearch.engine.plain import PlainLines, describe
 from dmtsearch.printable import printable
-from dmtsearch.search.live import LiveState, View
-from dmtsearch.search.plain import PlainLines, describe
 
 SHOWN_STAGES = 12
 """Running stages in the view, at most."""

@@ -64,7 +64,7 @@ def search(
     Example: `dmtsearch search search_spaces/demo.yaml --out runs/first`
     """
     from dmtsearch.cli.search_view import make_view
-    from dmtsearch.search.run import search as run_search
+    from dmtsearch.engine.run import search as run_search
 
     run = run_search(
         space,
@@ -114,7 +114,7 @@ def resume(
     Example: `dmtsearch resume runs/first --trials 16`
     """
     from dmtsearch.cli.search_view import make_view
-    from dmtsearch.search.run import resume as run_resume
+    from dmtsearch.engine.run import resume as run_resume
 
     finish(
         run_resume(
@@ -143,8 +143,8 @@ def status(
     Example: `dmtsearch status runs/first`
     """
     from dmtsearch.cli.search_view import stage_table
-    from dmtsearch.search.plain import describe, describe_state
-    from dmtsearch.search.status import read_status
+    from dmtsearch.engine.plain import describe, describe_state
+    from dmtsearch.engine.status import read_status
 
     found = read_status(run)
     if json:

@@ -11,7 +11,7 @@ from rich.console import Console
 from dmtsearch.cli.fitted import wrap_words
 from dmtsearch.cli.output import table
 from dmtsearch.cli.search_view import stage_table
-from dmtsearch.search.live import LiveState
+from dmtsearch.engine.live import LiveState
 
 COLUMNS = ("stage", "learns from", "model", "params", "MACs", "epochs", "cost", "in the store")
 NUMBERS = ("params", "MACs", "epochs", "cost")

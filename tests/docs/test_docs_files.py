@@ -10,12 +10,12 @@ from doc_pages import in_backticks
 
 from dmtsearch.api import CheckReport
 from dmtsearch.deploy.bundle import HISTORY_COLUMNS
-from dmtsearch.search.folder import RunInfo
-from dmtsearch.search.ledger import fold
-from dmtsearch.search.live import Best, LiveState
-from dmtsearch.search.paths import RunPaths
-from dmtsearch.search.records import RECORDS, RunStarted, StageRequest
-from dmtsearch.search.tables import Tables
+from dmtsearch.engine.folder import RunInfo
+from dmtsearch.engine.ledger import fold
+from dmtsearch.engine.live import Best, LiveState
+from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.records import RECORDS, RunStarted, StageRequest
+from dmtsearch.engine.tables import Tables
 from dmtsearch.store.inventory import ObjectInfo
 from dmtsearch.store.manifest import encode, new_manifest
 

@@ -1,0 +1,209 @@
+"""What all backends share: the setting of a search, and the rules for its trials. Knows no Ray."""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..store import Store
+from .ledger import RunState
+from .live import Watching
+from .orders import TrialOrders, make_orders
+from .records import Record
+from .stage_book import StageBook
+from .stage_task import Perform, StageSetting, train_stage
+from .trials import TrialOutcome, TrialPlan
+
+TRIES = 3
+"""A trial that is lost begins again until it has begun so often; then the search stops."""
+
+
+@dataclass(frozen=True)
+class EngineSetting:
+    """What a search runs with.
+
+    Attributes:
+        run: The run's id.
+        time_budget_s: Nothing is proposed after so many seconds; None for no limit.
+        watched: Whether trials are pruned.
+        stage: What all stages share.
+        perform: Runs a job.
+        leave: End the process where a stop takes too long: only for commands.
+    """
+
+    run: str
+    stage: StageSetting
+    time_budget_s: float | None = None
+    watched: bool = False
+    perform: Perform = train_stage
+    leave: bool = False
+
+
+class Mind(Protocol):
+    """Which trial next; see `dmtsearch.engine.proposer.Proposer`."""
+
+    @property
+    def state(self) -> RunState: ...
+    def record(self, record: Record) -> None: ...
+    def next(self) -> TrialPlan | None: ...
+    def should_prune(self, trial: int, history: Sequence[Any], epochs: int) -> bool: ...
+    def end(self, trial: int, outcome: TrialOutcome) -> None: ...
+    def look(self) -> None: ...
+
+
+class Stop(Protocol):
+    """Whether somebody wants the search to stop; see `dmtsearch.engine.interrupts.Interrupts`."""
+
+    @property
+    def asked(self) -> bool: ...
+    def let_break(self, allowed: bool) -> None: ...
+
+
+class TrialRules:
+    """When a trial begins, is pruned, has ended or is lost, and when the search is to stop.
+
+    All of it runs in one thread.
+
+    Args:
+        setting: What the search runs with.
+        mind: Proposes trials, takes their ends, writes the ledger.
+        store: Where finished stages lie.
+        watching: Who sees how it goes.
+        stop: Whether somebody wants the search to stop.
+    """
+
+    def __init__(
+        self,
+        setting: EngineSetting,
+        mind: Mind,
+        store: Store,
+        watching: Watching,
+        stop: Stop,
+    ) -> None:
+        self._mind, self._store, self._watching = mind, store, watching
+        self._watched, self._stop = setting.watched, stop
+        self._time_budget_s, self._deadline = setting.time_budget_s, float("inf")
+        self._book = StageBook(mind.record, mind.state.stages, store, setting.run)
+        self._again: deque[tuple[TrialPlan, TrialOrders]] = deque()
+        self._tries: dict[int, int] = {}
+        self._pruned: dict[int, int] = {}
+        self._lost = "a trial was lost"
+        self._draining = False
+        self._error: BaseException | None = None
+        self.reason: str | None = None
+        """Why nothing more is proposed: `time`, `interrupted`, `failed`; else the mind knows."""
+        self.fault: str | None = None
+        """What of the machine failed, in words, so that the search stops; no trial is to blame."""
+
+    # -- beginnings -----------------------------------------------------------------------------
+
+    def _next_trial(self) -> tuple[TrialPlan, TrialOrders] | None:
+        """The trial to run next: one that was lost, else a new one; None ends the search."""
+        if self._again and not self._stopping():
+            return self._again.popleft()
+        if self._may_propose() and (plan := self._mind.next()) is not None:
+            return plan, make_orders(plan, watched=self._watched)
+        return None
+
+    def _may_propose(self) -> bool:
+        if self._stopping():
+            return False
+        if time.monotonic() > self._deadline:
+            self.reason = "time"
+        elif self._time_budget_s is not None:
+            self._deadline = min(self._deadline, time.monotonic() + self._time_budget_s)
+        return self.reason is None
+
+    def _stopping(self) -> bool:
+        """Whether the search is to stop now, and why."""
+        if self._error is not None or self.fault is not None:
+            self.reason = "failed"
+        elif self._stop.asked:
+            self.reason = "interrupted"
+        else:
+            return False
+        return True
+
+    # -- ends -----------------------------------------------------------------------------------
+
+    def _prunes(self, plan: TrialPlan, history: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the pruner stops a trial after these epochs of its delivered stage."""
+        if not self._mind.should_prune(plan.trial, history, plan.epochs):
+            return False
+        self._pruned[plan.trial] = sum(row["phase"] == "train" for row in history)
+        return True
+
+    def _outcome(
+        self, plan: TrialPlan, orders: TrialOrders, outcome: Mapping[str, Any] | None
+    ) -> TrialOutcome | None:
+        """How a trial ended; None where it has not: interrupted, lost, or met by a fault.
+
+        Args:
+            plan, orders: The trial.
+            outcome: `status`, `stage` and `reason` of the stage with which it ended; None where
+                the process that ran it has died.
+        """
+        if self._error is not None:
+            return None  # a line of one of its stages may be missing: a resume writes both
+        if plan.trial in self._pruned:
+            epochs = self._pruned.pop(plan.trial)
+            reason = f"its pruner stopped it after {epochs} of {plan.epochs} epochs"
+            return TrialOutcome("pruned", stage=plan.deliver, reason=reason, epochs=epochs)
+        if outcome is None:
+            self._lost = f"the process that coordinates trial {plan.trial} died again and again"
+            return None
+        if outcome["status"] == "failed":
+            return TrialOutcome("failed", stage=outcome["stage"], reason=outcome["reason"])
+        if outcome["status"] == "fault":
+            self._stop_for(outcome["reason"])
+        if outcome["status"] != "done":
+            return None
+        key = orders.delivered.key
+        stored = self._store.get(key, on_damage=self._watching.log)
+        if stored is None:
+            self._lost = (
+                f"the result of trial {plan.trial} ({key[:12]}) is removed from the store again "
+                "and again before it is read"
+            )
+            self._forget(key)
+            return None
+        epochs = stored.record["epochs"]
+        return TrialOutcome("done", record=stored.record, stage=plan.deliver, epochs=epochs)
+
+    def _forget(self, key: str) -> None:
+        """An object that was known to be there is gone."""
+
+    def _write_end(self, plan: TrialPlan, orders: TrialOrders, found: TrialOutcome) -> None:
+        self._book.settle(plan.trial, orders.orders)
+        self._mind.end(plan.trial, found)
+        self._watching.ended()
+
+    def _try_again(self, plan: TrialPlan, orders: TrialOrders) -> None:
+        """Let a trial begin once more, under the number that it has."""
+        if self._error is not None or self._stopping():
+            return
+        tries = self._tries[plan.trial] = self._tries.get(plan.trial, 1) + 1
+        if tries > TRIES:
+            self._stop_for(self._lost)
+        else:
+            self._watching.log(f"trial {plan.trial} was lost; trying it again")
+            self._again.append((plan, orders))
+
+    # -- what ends the search -------------------------------------------------------------------
+
+    def _stop_for(self, fault: str) -> None:
+        """Let nothing more begin: the machine fails. Once the search stops, nothing adds to it."""
+        if not self._draining:
+            self.fault = self.fault or fault
+
+    def _fail(self, error: BaseException) -> None:
+        """Keep an error of our own, which must not look like a trial's; it ends the search."""
+        if self._error is None:
+            self._error = error
+        self.reason = "failed"
+
+    def raise_error(self) -> None:
+        """Raise what went wrong in here."""
+        if self._error is not None:
+            raise self._error

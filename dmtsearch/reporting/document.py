@@ -1,0 +1,120 @@
+"""A report as a list of blocks, from which the page and the Markdown are both made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dmtsearch.reporting.answer import Fact
+from dmtsearch.reporting.drawing.canvas import Drawing
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    words: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "items"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text.
+
+    Attributes:
+        columns: Heads.
+        rows: As many cells as heads.
+        numbers: Heads of the columns that are right-aligned.
+        caption: What it shows, and n; empty where the text before says it.
+        folded: A few words under which the page folds it away; None to show it.
+    """
+
+    kind: ClassVar[str] = "table"
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[str, ...] = ()
+    caption: str = ""
+    folded: str | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One drawing, or small ones side by side."""
+
+    kind: ClassVar[str] = "figures"
+    drawings: tuple[Drawing, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Text to copy: a command, or a file.
+
+    Attributes:
+        text: As it is.
+        language: `console` or `yaml`.
+        folded: As in `Table`.
+    """
+
+    kind: ClassVar[str] = "code"
+    text: str
+    language: str
+    folded: str | None = None
+
+
+Block = Text | Items | Table | Figures | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report; `name` is its anchor."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report.
+
+    Attributes:
+        name: Of the run's space.
+        question: What was asked; None where the space does not say.
+        answer: A paragraph.
+        facts: Numbers under it.
+        next_command: What to run now; None where there is nothing to run.
+        state: A line on how far the run is.
+        sections: In order.
+    """
+
+    name: str
+    question: str | None
+    answer: str
+    facts: tuple[Fact, ...]
+    next_command: str | None
+    state: str
+    sections: tuple[Section, ...]
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """Every drawing, in order."""
+        return tuple(
+            drawing
+            for section in self.sections
+            for block in section.blocks
+            if isinstance(block, Figures)
+            for drawing in block.drawings
+        )
+
+
+def figures(drawings: Sequence[Drawing | None]) -> tuple[Figures, ...]:
+    """A block of those that there are; none where there are none."""
+    found = tuple(drawing for drawing in drawings if drawing is not None)
+    return (Figures(found),) if found else ()

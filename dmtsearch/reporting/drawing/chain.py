@@ -1,0 +1,185 @@
+"""The best schedule as a chain: a box a stage, as wide as the logarithm of its parameters."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
+
+from dmtsearch.reporting.chain import Box, Chain, Link
+from dmtsearch.reporting.drawing.canvas import (
+    CONTROL,
+    INK,
+    MUTED,
+    OTHER,
+    SEARCH,
+    SOFT_SEARCH,
+    Drawing,
+    draw,
+)
+from dmtsearch.reporting.words import plural
+
+_WIDTH, _CENTRE, _TEXT = 560.0, 132.0, 262.0
+_NARROW, _WIDE, _TALL = 96.0, 208.0, 40.0
+_LINE, _MIN_GAP = 12.5, 34.0
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Where a box stands, in points: its upper edge and its width."""
+
+    box: Box
+    top: float
+    width: float
+
+    @property
+    def bottom(self) -> float:
+        return self.top + _TALL
+
+    @property
+    def left(self) -> float:
+        return _CENTRE - self.width / 2
+
+
+def draw_chain(chain: Chain) -> Drawing:
+    """Stages from top to bottom, in the order in which they run."""
+    rows = _rows(chain)
+    height = rows[-1].bottom + 8
+
+    def paint(figure: Figure) -> None:
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_xlim(0, _WIDTH)
+        axes.set_ylim(height, 0)
+        axes.axis("off")
+        for row in rows:
+            _box(axes, row)
+        for index, row in enumerate(rows):
+            links = [link for link in chain.links if link.target == row.box.name]
+            if not links:
+                continue
+            for link in links:
+                _arrow(axes, rows, index, link)
+            _words(axes, rows[index - 1].bottom, row.top, _lines(links, rows[index - 1].box.name))
+
+    steps = "; ".join(_sentence(box, chain.links) for box in chain.boxes)
+    return draw(
+        "chain",
+        paint,
+        size=(_WIDTH, height),
+        alt=f"{plural(len(chain.boxes), 'stage')}: {steps}.",
+        caption=(
+            "Top to bottom: stages in the order in which they run. A box is as wide as the "
+            "logarithm of its parameters; solid arrows are soft targets, dashed ones hints"
+            f"{_around(chain)}. Val accuracy of one seed each."
+        ),
+    )
+
+
+def _around(chain: Chain) -> str:
+    """What the caption says of arrows that go around other boxes, where there are any."""
+    names = [box.name for box in chain.boxes]
+    far = any(names.index(link.target) - names.index(link.source) > 1 for link in chain.links)
+    return "; an arrow around other boxes is orange where it carries hints" if far else ""
+
+
+def _rows(chain: Chain) -> list[_Row]:
+    logs = [math.log(max(2, box.params)) for box in chain.boxes]
+    low, span = min(logs), max(logs) - min(logs)
+    rows: list[_Row] = []
+    top = 6.0
+    for index, box in enumerate(chain.boxes):
+        if index:
+            links = [link for link in chain.links if link.target == box.name]
+            lines = _lines(links, chain.boxes[index - 1].name)
+            top = rows[-1].bottom + max(_MIN_GAP, 18 + _LINE * len(lines))
+        share = (logs[index] - low) / span if span else 0.5
+        rows.append(_Row(box, top, _NARROW + share * (_WIDE - _NARROW)))
+    return rows
+
+
+def _box(axes: Axes, row: _Row) -> None:
+    box = row.box
+    axes.add_patch(
+        FancyBboxPatch(
+            (row.left, row.top), row.width, _TALL, boxstyle="round,pad=0,rounding_size=5",
+            facecolor=SOFT_SEARCH, edgecolor=SEARCH, linewidth=1.8 if box.delivered else 0.8,
+        )
+    )  # fmt: skip
+    middle = row.top + _TALL / 2
+    axes.text(_CENTRE, middle - 3, box.name, ha="center", color=INK, fontsize=9.5, weight="bold")
+    size = f"{box.params:,} parameters"
+    axes.text(_CENTRE, middle + 11, size, ha="center", color=MUTED, fontsize=7.5)
+    accuracy = "accuracy not known" if box.accuracy is None else f"{100 * box.accuracy:.2f} % val"
+    tail = ", delivered" if box.delivered else ""
+    axes.text(_TEXT, middle - 3, f"{accuracy}, {box.epochs}{tail}", color=INK, fontsize=8.5)
+    axes.text(_TEXT, middle + 10, _cut(box.model, 56), color=MUTED, fontsize=8)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _arrow(axes: Axes, rows: Sequence[_Row], index: int, link: Link) -> None:
+    target = rows[index]
+    at = next(i for i, row in enumerate(rows) if row.box.name == link.source)
+    source = rows[at]
+    has_soft = any(not word.startswith("hint") for word in link.words) or not link.words
+    if at == index - 1:
+        if has_soft:
+            _draw_arrow(axes, _straight(_CENTRE, source, target), INK, "-")
+        if link.hint:
+            hint = _straight(_CENTRE - 22, source, target)
+            _draw_arrow(axes, hint, CONTROL, (0, (3, 2)))
+        return
+    # A link over other boxes goes around them, the further the more.
+    start = (source.left, source.top + _TALL * 0.7)
+    end = (target.left, target.top + _TALL * 0.3)
+    side = max(-4.0, 50.0 - 14.0 * (index - at))
+    curve = Path(
+        [start, (side, start[1]), (side, end[1]), end],
+        [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4],
+    )
+    _draw_arrow(axes, curve, CONTROL if link.hint else OTHER, "-")
+
+
+def _straight(x: float, source: _Row, target: _Row) -> Path:
+    return Path([(x, source.bottom + 1), (x, target.top - 1)])
+
+
+def _draw_arrow(axes: Axes, path: Path, colour: str, style: object) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            path=path, arrowstyle="-|>", mutation_scale=9, color=colour, linewidth=1.2,
+            linestyle=style, fill=True,
+        )
+    )  # fmt: skip
+
+
+def _lines(links: Sequence[Link], above: str) -> list[str]:
+    """What is written beside the arrows into a box; a source is named unless it is just above."""
+    lines = []
+    for link in links:
+        start = "" if len(links) == 1 and link.source == above else f"from {link.source}: "
+        lines += [start + word for word in link.words] or [start + "soft targets"]
+    return lines
+
+
+def _words(axes: Axes, top: float, bottom: float, lines: Sequence[str]) -> None:
+    middle = (top + bottom) / 2
+    first = middle - _LINE * (len(lines) - 1) / 2 + 3
+    for number, line in enumerate(lines):
+        colour = CONTROL if "hint: " in line else INK
+        axes.text(_CENTRE + 14, first + number * _LINE, line, color=colour, fontsize=8)
+
+
+def _sentence(box: Box, links: Sequence[Link]) -> str:
+    into = [link for link in links if link.target == box.name]
+    sources = ", ".join(
+        f"{link.source} ({'; '.join(link.words)})" if link.words else link.source for link in into
+    )
+    learns = f" learns from {sources}" if into else " learns from labels"
+    return f"{box.name} with {box.params:,} parameters{learns}"

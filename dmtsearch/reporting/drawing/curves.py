@@ -1,0 +1,106 @@
+"""Learning curves, a panel a stage."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dmtsearch.reporting.curves import Curve, StageCurves
+from dmtsearch.reporting.drawing.canvas import (
+    CONTROL,
+    MUTED,
+    OTHER,
+    SEARCH,
+    SOFT_SEARCH,
+    Drawing,
+    draw,
+    only_horizontal,
+)
+from dmtsearch.reporting.words import plural
+
+_NAMED = {"direct": (CONTROL, "-"), "scratch": (CONTROL, (0, (1.5, 1.5)))}
+
+
+def draw_curves(stage: StageCurves) -> Drawing:
+    """Val accuracy by epoch of one stage; with its controls where it is the delivered one."""
+    best, controls = stage.curves[0], stage.curves[1:]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for curve in controls:
+            _control(axes, curve)
+        axes.plot(
+            best.epochs, _percent(best), color=SEARCH, linewidth=1.8, zorder=4, label="best trial",
+            marker="o" if len(best.epochs) == 1 else None, markersize=4,
+        )  # fmt: skip
+        if best.hint_epochs:
+            axes.axvspan(-best.hint_epochs, 0, color=SOFT_SEARCH, linewidth=0, zorder=0)
+            axes.annotate(
+                "hints", (-best.hint_epochs / 2, 0.04), xycoords=("data", "axes fraction"),
+                ha="center", color=MUTED, fontsize=8,
+            )  # fmt: skip
+        _limits(axes, stage)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("val accuracy (%)")
+        only_horizontal(axes)
+        if controls:
+            _legend(axes)
+
+    n = f"; n = {stage.n:,} val samples a point" if stage.n is not None else ""
+    hints = (
+        f" The {plural(best.hint_epochs, 'hint epoch')} before are shaded." if best.hint_epochs
+        else ""
+    )  # fmt: skip
+    beside = (
+        f" Beside it {plural(len(controls), 'control run')}, a line each; one that leaves the "
+        "frame trained longer."
+        if controls
+        else ""
+    )
+    return draw(
+        f"curve-{stage.stage}",
+        paint,
+        size=(560, 220) if controls else (272, 172),
+        title=f"{stage.stage}{', delivered' if stage.delivered else ''}",
+        alt=(
+            f"Val accuracy of {stage.stage} over {plural(len(best.epochs), 'epoch')}, from "
+            f"{100 * best.values[0]:.2f} to {100 * best.values[-1]:.2f} %, beside "
+            f"{plural(len(controls), 'control run')}."
+        ),
+        caption=f"{stage.model}; one seed{n}.{hints}{beside}",
+    )
+
+
+def _percent(curve: Curve) -> list[float]:
+    return [100 * value for value in curve.values]
+
+
+def _control(axes: Axes, curve: Curve) -> None:
+    colour, style = _NAMED.get(curve.arm, (OTHER, "-"))
+    label = curve.arm if curve.arm in _NAMED else "other controls"
+    shown = axes.get_legend_handles_labels()[1]
+    axes.plot(
+        curve.epochs, _percent(curve), color=colour, linestyle=style, linewidth=1, alpha=0.85,
+        zorder=3 if curve.arm in _NAMED else 2, label="_" + label if label in shown else label,
+    )  # fmt: skip
+
+
+def _limits(axes: Axes, stage: StageCurves) -> None:
+    """Long controls are cut at twice the best's epochs; the first epochs may leave the frame."""
+    best = stage.curves[0]
+    right = max(best.epochs)
+    longest = max(max(curve.epochs) for curve in stage.curves)
+    axes.set_xlim(-best.hint_epochs or 0.5, min(longest, 2 * right) + 0.3)
+    ticks = MaxNLocator(nbins=8, integer=True).tick_values(0, axes.get_xlim()[1])
+    axes.set_xticks([tick for tick in ticks if 0 <= tick <= axes.get_xlim()[1]])
+    values = [value for curve in stage.curves for value in _percent(curve)]
+    later = [v for curve in stage.curves for v in _percent(curve)[len(curve.values) // 4 :]]
+    low, high = min(later), max(values)
+    margin = 0.08 * (high - low) or 1.0
+    axes.set_ylim(low - 2 * margin, high + margin)
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(
+        ncols=4, loc="lower left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.6,
+        columnspacing=1.2, handletextpad=0.5,
+    )  # fmt: skip

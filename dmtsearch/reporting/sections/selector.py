@@ -1,0 +1,185 @@
+"""The selector beside every other method; only for runs whose best trial delivers one."""
+
+from dmtsearch.reporting.document import Block, Items, Section, Table, Text, figures
+from dmtsearch.reporting.drawing.choices import draw_choices
+from dmtsearch.reporting.drawing.selector import draw_accuracy, draw_selection
+from dmtsearch.reporting.selector import ORACLE, OWN, Group, Selector
+from dmtsearch.reporting.selector_words import (
+    best_of,
+    build_words,
+    degraded_words,
+    label,
+    minus_words,
+    percent,
+    span,
+    sweep_words,
+)
+from dmtsearch.reporting.summary import Summary
+from dmtsearch.reporting.words import plural
+
+_FAMILIES = {
+    "modality": "the most accurate single modality",
+    "selection": "the most accurate selection rule",
+    "fusion": "the most accurate fusion rule",
+    "oracle": "which knows the labels",
+}
+
+
+def selector_section(summary: Summary) -> Section | None:
+    """What the selector is, how it does beside the baselines, and whom it believes."""
+    found = summary.selector
+    if found is None:
+        return None
+    blocks: list[Block] = []
+    sweep = found.sweep
+    if sweep is None:
+        blocks.append(
+            Text(
+                f"{_what(found)} The ledger holds no sweep of it (an earlier version wrote this "
+                "run, or the line was lost), so nothing can be set beside it here."
+            )
+        )
+    else:
+        blocks += _answer(found, sweep)
+        blocks += _tables(found, sweep)
+        blocks += figures([draw_accuracy(found)])
+        blocks += figures([draw_selection(found)])
+        blocks += figures([draw_choices(found)])
+    blocks += _trials(found)
+    return Section("selector", "The selector beside other methods", tuple(blocks))
+
+
+def _what(found: Selector) -> str:
+    who = f"The selector of trial {found.trial}"
+    if found.architecture is None:
+        return f"{who} has a schedule that this version cannot read."
+    return f"{who} {build_words(found.architecture)}"
+
+
+def _answer(found: Selector, sweep: Group) -> list[Block]:
+    own = sweep.scores[OWN]
+    interval = ""
+    if own.interval is not None:
+        low, high = (f"{100 * end:.2f}" for end in own.interval)
+        interval = f"95 % interval {low} to {high} %; "
+    blocks: list[Block] = [
+        Text(
+            f"{_what(found)} Over val's sweep of {sweep_words(found)}, its mean accuracy is "
+            f"{percent(own.accuracy)} ({interval}n = {sweep.n:,} val samples, each met in every "
+            "condition)."
+        )
+    ]
+    has_pairs = all(one.minus is not None for name, one in sweep.scores.items() if name != OWN)
+    items = []
+    for kind, words in _FAMILIES.items():
+        name = best_of(kind, sweep)
+        if name is None:
+            continue
+        other = sweep.scores[name]
+        who = f"{'the ' if name == ORACLE else ''}{label(name)}, {words}"
+        items.append(
+            f"Selector minus {who} ({percent(other.accuracy)}): {minus_words(other)}."
+            if has_pairs
+            else f"{who[0].upper()}{who[1:]}: {percent(other.accuracy)}{span(other)}."
+        )
+    blocks.append(Items(tuple(items)))
+    how = (
+        "Differences are in points; in brackets 95 % intervals, paired: of each of the "
+        f"{sweep.n:,} samples the difference is taken over all conditions, and the interval is "
+        "normal from the spread of these."
+        if has_pairs
+        else "In brackets: 95 % intervals of each accuracy, normal from the spread of the "
+        "samples' own means; the ledger has no differences sample by sample."
+    )
+    blocks.append(
+        Text(
+            f"{how} They count the chance of these samples only, not of a seed. And these are val "
+            "samples, which chose this selector among the trials, and by which the most accurate "
+            "of each kind of method was picked: none of this is a verdict."
+        )
+    )
+    return blocks
+
+
+def _tables(found: Selector, sweep: Group) -> list[Block]:
+    heads = tuple(
+        f"{degraded_words(group.degraded, found.modalities)}, "
+        f"{group.n:,}\u00a0x\u00a0{group.conditions}"
+        for group in found.groups
+    )
+    rows = tuple(
+        (
+            label(name),
+            percent(sweep.scores[name].accuracy) + span(sweep.scores[name]),
+            *(percent(group.scores[name].accuracy) for group in found.groups[1:]),
+        )
+        for name in found.methods
+    )
+    missing = "".join(f" No {label(name)}: {why}." for name, why in found.missing.items())
+    choices = tuple(
+        (label(name), minus_words(one), percent(one.selection),
+         percent(one.decisive), _points(one.regret))
+        for name, one in sweep.scores.items()
+    )  # fmt: skip
+    decisive = sweep.scores[OWN].decisive_n
+    columns = ("method", "selector minus it, points", "selection accuracy", "decisive accuracy",
+               "regret, points")  # fmt: skip
+    return [
+        Table(
+            ("mean accuracy", *heads), rows, heads,
+            "Means over conditions of equal weight; in each head, val samples x conditions. In "
+            "brackets the 95 % interval, over samples. Temperatures and stacking are fitted on "
+            f"the selector split, which nothing is scored on.{missing}",
+        ),
+        Table(
+            columns, choices, columns[1:],
+            f"Over the whole sweep, n = {sweep.n:,} x {sweep.conditions}. Selection accuracy: an "
+            f"undegraded modality believed, where exactly one is degraded ({_one(found)}). "
+            "Decisive accuracy: the right modality believed, where exactly one is right "
+            f"({decisive or 0:,} answers). Regret: the oracle selector's accuracy minus the "
+            "method's. A dash: not defined there. Fusion rules believe no single modality, and "
+            "the oracle believes the first of those that are right, which says nothing of "
+            "degradation. The same by what is degraded, with intervals, and by condition: "
+            "selector_methods.csv and selector_sweep.csv.",
+        ),
+    ]  # fmt: skip
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _one(found: Selector) -> str:
+    count = sum(len(one.degraded) == 1 for one in found.conditions if one.seen)
+    return plural(count, "condition")
+
+
+def _trials(found: Selector) -> list[Block]:
+    if len(found.trials) < 2:
+        return []
+    columns = ("trial", "inputs", "k", "hidden", "target", "decision", "val accuracy",
+               "val regret, points", "selection accuracy")  # fmt: skip
+    rows = tuple(
+        (
+            str(one.trial),
+            one.architecture.inputs,
+            "-" if one.architecture.k is None else str(one.architecture.k),
+            "-".join(map(str, one.architecture.hidden)) or "linear",
+            one.architecture.target,
+            one.architecture.decision,
+            percent(one.accuracy),
+            "-" if one.regret is None else _points(one.regret),
+            percent(one.selection),
+        )
+        for one in found.trials
+    )
+    of = (
+        f"The best {len(rows)} of {plural(found.finished, 'finished search trial')}"
+        if len(rows) < found.finished
+        else f"All {plural(found.finished, 'finished search trial')}"
+    )
+    sweep = found.sweep
+    n = f"n = {sweep.n:,} val samples x {sweep.conditions} conditions, " if sweep else ""
+    numbers = ("trial", "k", "val accuracy", "val regret, points", "selection accuracy")
+    caption = f"{of}, best first; {n}one seed each. k is read by topk alone."
+    return [Table(columns, rows, numbers, caption)]

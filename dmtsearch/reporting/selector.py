@@ -1,0 +1,235 @@
+"""The best schedule's selector beside every other method, over val's sweep, from the ledger."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from dmtsearch.reporting.chance import wilson
+from dmtsearch.reporting.reading import RunRecord, Trial
+from dmtsearch.reporting.selector_trials import (
+    Architecture,
+    SelectorTrial,
+    architecture_of,
+    delivered,
+    gather_trials,
+)
+
+OWN, ORACLE = "selector", "oracle"
+"""Names of the selector and of the oracle selector among the methods."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method in one condition, or its mean over several of equal weight; shares in [0, 1].
+
+    Attributes:
+        accuracy: Right final decisions.
+        interval: Its 95 % interval: Wilson's in one condition, over samples in several; None
+            where the ledger has none.
+        selection: An undegraded modality believed; None unless exactly one is degraded, and for
+            what believes no single modality.
+        decisive: The right modality believed, where exactly one is right; None where there is no
+            such sample, and for what believes no single modality.
+        decisive_n: How many such samples there are.
+        regret: The oracle selector's accuracy minus its own; below 0 where fusion passes it.
+        minus: The selector's accuracy minus this one's, with its paired 95 % interval
+            (difference, low, high), in [-1, 1]; None where the ledger has none.
+    """
+
+    accuracy: float
+    interval: tuple[float, float] | None
+    selection: float | None
+    decisive: float | None
+    decisive_n: int | None
+    regret: float
+    minus: tuple[float, float, float] | None = None
+
+    def selection_interval(self, n: int) -> tuple[float, float] | None:
+        """Wilson's 95 % interval of `selection` in one condition of `n` samples."""
+        return None if self.selection is None else wilson(round(self.selection * n), n)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of the sweep.
+
+    Attributes:
+        kind, severity: Of the degradation; None where nothing is degraded.
+        degraded: Names of the degraded modalities.
+        seen: Whether the selector was trained on this kind.
+        n: Val samples.
+        scores: By method, the selector first and the oracle last.
+        believed: Samples for which the selector believed each modality.
+    """
+
+    kind: str | None
+    severity: float | None
+    degraded: tuple[str, ...]
+    seen: bool
+    n: int
+    scores: Mapping[str, Score]
+    believed: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Conditions with the same modalities degraded.
+
+    Attributes:
+        degraded: Their names; None for the whole sweep.
+        conditions: How many.
+        n: Val samples, the same ones in each condition.
+        scores: By method, in the same order.
+        believed: Answers of the selector that believed each modality, over all conditions.
+    """
+
+    degraded: tuple[str, ...] | None
+    conditions: int
+    n: int
+    scores: Mapping[str, Score]
+    believed: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Selector:
+    """What a report says of the delivered selector of the best trial.
+
+    Attributes:
+        trial: The best one's number.
+        stage: The selector's name in its schedule.
+        architecture: What it reads and how it decides; None where this version cannot read it.
+        modalities: Names, in order.
+        conditions: All of the sweep; () where the ledger has none.
+        groups: Of the conditions with seen kinds: the whole sweep, then by what is degraded.
+        missing: Methods that could not be fitted, with the reason.
+        trials: Finished search trials that deliver a selector, best first, at most `NUM_TRIALS`.
+        finished: How many of those there are in all.
+    """
+
+    trial: int
+    stage: str
+    architecture: Architecture | None
+    modalities: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    groups: tuple[Group, ...]
+    missing: Mapping[str, str]
+    trials: tuple[SelectorTrial, ...]
+    finished: int
+
+    @property
+    def sweep(self) -> Group | None:
+        """All conditions with seen kinds together; None without a sweep."""
+        return self.groups[0] if self.groups else None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The selector, then the others in order; () without a sweep."""
+        return tuple(self.groups[0].scores) if self.groups else ()
+
+
+def gather_selector(record: RunRecord, best: Trial | None) -> Selector | None:
+    """The selector that `best` delivers; None where it delivers none, or nothing finished."""
+    if best is None:
+        return None
+    ended = delivered(record, best)
+    found = ended.val_sweep if ended is not None else {}
+    architecture = architecture_of(best)
+    if architecture is None and not found:
+        return None
+    conditions = tuple(_condition(row) for row in found.get("sweep", ()))
+    names = tuple(conditions[0].believed) if conditions else ()
+    trials, finished = gather_trials(record)
+    return Selector(
+        trial=best.asked.trial,
+        stage=best.asked.deliver,
+        architecture=architecture,
+        modalities=names or (architecture.stages if architecture is not None else ()),
+        conditions=conditions,
+        groups=_groups(conditions, found),
+        missing=dict(found.get("missing", {})),
+        trials=trials,
+        finished=finished,
+    )
+
+
+def _condition(row: Mapping[str, Any]) -> Condition:
+    n, best = int(row["n"]), float(row["oracle_accuracy"])
+    methods = {OWN: row, **row["methods"]}
+    return Condition(
+        kind=row["kind"],
+        severity=row["severity"],
+        degraded=tuple(row["degraded"]),
+        seen=row["seen"],
+        n=n,
+        scores={
+            name: Score(
+                accuracy=one["accuracy"],
+                interval=wilson(round(one["accuracy"] * n), n),
+                selection=one["selection_accuracy"],
+                decisive=one["decisive_accuracy"],
+                decisive_n=one["decisive_n"],
+                regret=best - one["accuracy"],
+            )
+            for name, one in methods.items()
+        },
+        believed=dict(row["believed"]),
+    )
+
+
+def _groups(conditions: Sequence[Condition], found: Mapping[str, Any]) -> tuple[Group, ...]:
+    """Means are taken here; intervals are the ledger's, since they rest on single samples."""
+    seen = [one for one in conditions if one.seen]
+    if not seen:
+        return ()
+    groups: dict[tuple[str, ...] | None, list[Condition]] = {None: seen}
+    # Nothing degraded first, then one modality, then more; the sort keeps the sweep's order.
+    for degraded in sorted(dict.fromkeys(one.degraded for one in seen), key=len):
+        groups[degraded] = [one for one in seen if one.degraded == degraded]
+    stored = {_key(one["degraded"]): one["methods"] for one in found.get("groups", ())}
+    # A selector of an earlier version has the intervals of whole methods alone.
+    stored.setdefault(None, found.get("methods", {}))
+    return tuple(_group(key, group, stored.get(key, {})) for key, group in groups.items())
+
+
+def _key(degraded: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if degraded is None else tuple(degraded)
+
+
+def _group(
+    degraded: tuple[str, ...] | None,
+    conditions: Sequence[Condition],
+    stored: Mapping[str, Mapping[str, Any]],
+) -> Group:
+    first = conditions[0]
+    return Group(
+        degraded=degraded,
+        conditions=len(conditions),
+        n=first.n,
+        scores={
+            name: _mean([one.scores[name] for one in conditions], stored.get(name, {}))
+            for name in first.scores
+        },
+        believed={
+            name: sum(one.believed.get(name, 0) for one in conditions) for name in first.believed
+        },
+    )
+
+
+def _mean(scores: Sequence[Score], stored: Mapping[str, Any]) -> Score:
+    selections = [one.selection for one in scores if one.selection is not None]
+    counts = [one.decisive_n for one in scores if one.decisive_n is not None]
+    hits = sum((one.decisive or 0.0) * (one.decisive_n or 0) for one in scores)
+    interval = (stored["low"], stored["high"]) if "low" in stored else None
+    minus = None
+    if "selector_minus" in stored:
+        minus = (stored["selector_minus"], stored["minus_low"], stored["minus_high"])
+    return Score(
+        accuracy=fmean(one.accuracy for one in scores),
+        interval=scores[0].interval if len(scores) == 1 else interval,
+        selection=fmean(selections) if selections else None,
+        decisive=hits / sum(counts) if sum(counts) else None,
+        decisive_n=sum(counts) if counts else None,
+        regret=fmean(one.regret for one in scores),
+        minus=minus,
+    )

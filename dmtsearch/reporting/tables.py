@@ -1,0 +1,156 @@
+"""The numbers behind a report's figures, as CSV."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+
+from dmtsearch.printable import printable_line
+from dmtsearch.reporting.selector import Score, Selector
+from dmtsearch.reporting.summary import Summary
+
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-][0-9.]+([eE][+-]?[0-9]+)?|-")
+
+
+def csv_tables(summary: Summary) -> dict[str, str]:
+    """File name to text, a table each; values as stored, unrounded and without units.
+
+    Those of a selector are left out where there is none.
+    """
+    main = summary.main
+    return {
+        "arms.csv": _text(
+            ("arm", "trial", "seed", main),
+            ((a.name, r.trial, r.seed, r.value) for a in summary.arms for r in a.runs),
+        ),
+        "progress.csv": _text(
+            ("finished", "trial", main, "best", "best_of_equal"),
+            ((s.finished, s.trial, s.value, s.best, s.equal) for s in summary.steps),
+        ),
+        "holes.csv": _text(("hole", "value", "trial", main), _holes(summary)),
+        "importance.csv": _text(
+            ("hole", "ped_anova", "ped_from", "ped_to", "fanova", "fanova_from", "fanova_to"),
+            (
+                (h.name, h.ped, *h.ped_range, h.fanova, *(h.fanova_range or (None, None)))
+                for h in summary.importance.holes
+            ),
+        ),
+        "points.csv": _text(
+            ("trial", "arm", "val_accuracy", "params", "cold_cost"),
+            ((p.trial, p.arm, p.accuracy, p.params, p.cold_cost) for p in summary.points),
+        ),
+        "pareto.csv": _pareto(summary),
+        "curves.csv": _text(
+            ("stage", "arm", "trial", "epoch", "val_accuracy"),
+            (
+                (stage.stage, curve.arm, curve.trial, epoch, value)
+                for stage in summary.curves
+                for curve in stage.curves
+                for epoch, value in zip(curve.epochs, curve.values, strict=True)
+            ),
+        ),
+        "sharing.csv": _text(
+            ("what", "asked", "run", "shared", "store", "left_out"),
+            (
+                (what, saved.asked, saved.run, saved.shared, saved.store, saved.left_out)
+                for what, saved in (
+                    ("stages", summary.sharing.stages),
+                    ("epochs", summary.sharing.epochs),
+                    ("cost", summary.sharing.cost),
+                )
+            ),
+        ),
+        "failures.csv": _text(
+            ("count", "stage", "reason", "trials"),
+            (
+                (len(c.trials), c.stage, c.reason, " ".join(map(str, c.trials)))
+                for c in summary.failures.causes
+            ),
+        ),
+        **(_selector(summary.selector) if summary.selector is not None else {}),
+    }
+
+
+_SCORE = ("accuracy", "low", "high", "selection_accuracy", "decisive_accuracy", "decisive_n",
+          "regret")  # fmt: skip
+
+
+def _selector(found: Selector) -> dict[str, str]:
+    """By method and what is degraded, by method and condition, and whom it believed."""
+    return {
+        "selector_methods.csv": _text(
+            ("method", "degraded", "n", "conditions", *_SCORE,
+             "selector_minus", "minus_low", "minus_high"),
+            (
+                (name, _names(group.degraded), group.n, group.conditions, *_score(one),
+                 *(one.minus or (None, None, None)))
+                for group in found.groups
+                for name, one in group.scores.items()
+            ),
+        ),
+        "selector_sweep.csv": _text(
+            ("kind", "severity", "degraded", "seen", "n", "method", *_SCORE),
+            (
+                (one.kind, one.severity, _names(one.degraded), one.seen, one.n, name, *_score(of))
+                for one in found.conditions
+                for name, of in one.scores.items()
+            ),
+        ),
+        "selector_choices.csv": _text(
+            ("kind", "severity", "degraded", "seen", "n", "believed", "count"),
+            (
+                (one.kind, one.severity, _names(one.degraded), one.seen, one.n, name, count)
+                for one in found.conditions
+                for name, count in one.believed.items()
+            ),
+        ),
+    }  # fmt: skip
+
+
+def _names(degraded: Sequence[str] | None) -> str:
+    """`iris`, `iris+periocular`; `none`, and `any` for all conditions together."""
+    if degraded is None:
+        return "any"
+    return "+".join(degraded) or "none"
+
+
+def _score(one: Score) -> tuple[object, ...]:
+    low, high = one.interval or (None, None)
+    return one.accuracy, low, high, one.selection, one.decisive, one.decisive_n, one.regret
+
+
+def _holes(summary: Summary) -> Iterable[Sequence[object]]:
+    for effect in summary.holes:
+        for group in effect.groups:
+            for trial, value in zip(group.trials, group.values, strict=True):
+                yield effect.name, group.value, trial, value
+        for x, y, trial in effect.points:
+            yield effect.name, x, trial, y
+
+
+def _pareto(summary: Summary) -> str:
+    front = summary.front
+    if front is None:
+        return _text(("trial",), ())
+    names = tuple(front.objectives)
+    rows = zip(front.trials, front.values, strict=True)
+    return _text(
+        ("trial", *names), ((number, *(values[n] for n in names)) for number, values in rows)
+    )
+
+
+def _text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    return file.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Text that no spreadsheet takes for a formula and no terminal for a command."""
+    if not isinstance(value, str):
+        return value
+    text = printable_line(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

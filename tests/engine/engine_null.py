@@ -1,0 +1,182 @@
+"""Trials whose stages do next to nothing, run by the real engine: on a real Ray, or inline."""
+
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mind
+
+from dmtsearch.engine.backend import EngineSetting
+from dmtsearch.engine.inline import run_inline
+from dmtsearch.engine.ledger import RunState
+from dmtsearch.engine.live import LiveState, Watching
+from dmtsearch.engine.orders import Needs, StageOutcome
+from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.proposer import Proposer
+from dmtsearch.engine.records import RunStarted
+from dmtsearch.engine.stage_task import Perform, StageSetting
+from dmtsearch.engine.trials import Prepared, TrialPlan
+from dmtsearch.space import Space
+from dmtsearch.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A job: takes `seconds`, then commits a record, and marks that it ran."""
+
+    key: str
+    name: str
+    marks: str
+    epochs: int
+    seconds: float = 0.0
+    resources: Needs = field(default_factory=Needs)
+    snapshots: tuple[Any, ...] = ()
+
+
+def do_nothing(
+    job: Nothing, store: Store, setting: StageSetting, on_epoch: Any, tell: Any
+) -> StageOutcome:
+    """Run a job: one mark for each time, so that a test can count; it says on which node."""
+    Path(job.marks, f"{job.name}-{job.key[:8]}-{time.time_ns()}").write_text(_node())
+    rows: list[dict[str, Any]] = []
+    for row in mind.curve_of(job.key, job.epochs):
+        time.sleep(job.seconds / job.epochs)
+        rows.append(row)
+        if not on_epoch(("train", len(rows), job.epochs), tuple(rows)):
+            return StageOutcome("stopped", history=tuple(rows))
+    if job.name == "student" and int(job.key[:2], 16) % 5 == 0:
+        raise ValueError("this student breaks")
+    record = {
+        **mind.record_of(job.key),
+        **{"run": setting.run, "hints_by": [None, None], "epochs": job.epochs, "hint_epochs": 0},
+        **{"history": rows, "seconds": 0.0, "hint_seconds": 0.0},
+    }
+    store.commit(job.key, {}, record)
+    return StageOutcome("done", record=record)
+
+
+def _node() -> str:
+    if "ray" not in sys.modules:
+        return "this process"
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else "no node"
+
+
+def preparer(marks: Path, *, seconds: float, needs: Needs) -> Callable[[Any], Prepared]:
+    """`prepare` for such trials."""
+
+    def prepare(schedule: Any) -> Prepared:
+        prepared = mind.prepare(schedule)
+        jobs = tuple(
+            pickle.dumps(Nothing(r.key, r.name, str(marks), r.epochs, seconds, needs))
+            for r in prepared.requests
+        )
+        return replace(prepared, jobs=jobs)
+
+    return prepare
+
+
+class Memory:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.states: list[LiveState] = []
+
+    def begin(self, stream: Any) -> None: ...
+    def end(self) -> None: ...
+    def tell(self, text: str) -> None: ...
+    def show(self, state: LiveState) -> None:
+        self.states.append(state)
+
+
+class Stop:
+    """A search that is asked to stop when a test says so."""
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+
+    @property
+    def asked(self) -> bool:
+        return self._asked()
+
+    def let_break(self, allowed: bool) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """What came of a search."""
+
+    state: RunState
+    reason: str | None
+    marks: list[str]
+    states: list[LiveState]
+    log: str
+
+
+def run_null(
+    folder: Path,
+    space: Space,
+    *,
+    trials: int,
+    inline: bool = False,
+    concurrency: int = 4,
+    seconds: float = 0.0,
+    needs: Needs | None = None,
+    time_budget_s: float | None = None,
+    stop_asked: Callable[[], bool] = lambda: False,
+    stop: Any = None,
+    perform: Perform = do_nothing,
+    between: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Search `space` by stages that do nothing; `between` is called before each trial.
+
+    On the Ray that this process is connected to, or `inline`: without it.
+    """
+    folder.mkdir(exist_ok=True)
+    marks = folder / "marks"
+    marks.mkdir(exist_ok=True)
+    paths = RunPaths(folder)
+    prepare = preparer(marks, seconds=seconds, needs=needs or Needs())
+    proposer = Proposer(space, paths, trials=trials, seed=0, prepare=prepare)
+    proposer.record(
+        RunStarted("null", "", False, 0, trials, concurrency, {"val_accuracy": "max"}, {}, "test")
+    )
+    propose = proposer.next
+
+    def next_trial() -> TrialPlan | None:
+        between()
+        return propose()
+
+    proposer.next = next_trial  # type: ignore[method-assign]
+    view, log = Memory(), []
+    setting = EngineSetting(
+        "null",
+        StageSetting("null", None, False, str(folder), 20.0),
+        time_budget_s=time_budget_s,
+        watched=space.search.pruner is not None,
+        perform=perform,
+    )
+    if inline:
+        run: Any = partial(run_inline, pauses_s=(0.0, 0.0))
+    else:
+        from dmtsearch.engine.engine import run_trials
+
+        run = partial(run_trials, concurrency=concurrency)
+    store = open_store(str(folder / "store"))
+    reason = run(
+        setting, proposer, store, Watching(paths, view, log.append), stop or Stop(stop_asked)
+    )
+    proposer.stop(reason)
+    return Outcome(
+        proposer.state,
+        reason,
+        sorted(path.name for path in marks.iterdir()),
+        view.states,
+        "\n".join(log),
+    )

@@ -1,0 +1,139 @@
+"""Small real things for the tests of the engine: orders, a store in memory, tasks one can end."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dmtsearch.engine.desk import Desk
+from dmtsearch.engine.orders import Costs, Needs, StageOrder, StageOutcome
+from dmtsearch.engine.records import StageRequest
+from dmtsearch.engine.slots import Node
+from dmtsearch.files import sha256_text
+
+
+def request_of(
+    name: str, *sources: str, cost: int = 100, epochs: int = 4, hint_epochs: int = 0
+) -> StageRequest:
+    return StageRequest(
+        name=name,
+        key=sha256_text(name),
+        sources=sources,
+        model="plain 8-16",
+        params=10,
+        macs=20,
+        epochs=epochs,
+        hint_epochs=hint_epochs,
+        cost=cost,
+    )
+
+
+def order_of(name: str, *, path_cost: int = 100, cpu: float = 1.0, **more: Any) -> StageOrder:
+    return StageOrder(
+        request=request_of(name),
+        job=b"",
+        needs=Needs(cpu=cpu),
+        snapshots=more.pop("snapshots", ()),
+        path_cost=path_cost,
+        costs=Costs(epoch=25, hint_epoch=0, sources=0, repeated=False),
+    )
+
+
+def record_of(run: str | None = "this-run", **more: Any) -> dict[str, Any]:
+    return {
+        "run": run,
+        "hints_by": [None, None],
+        "epochs": 4,
+        "hint_epochs": 0,
+        "history": [{"phase": "train", "epoch": epoch} for epoch in range(1, 5)],
+        "metrics": {"val": {"n": 50, "accuracy": 0.5, "nll": 1.0, "ece": 0.1}},
+        "latency": {"device": "cpu", "median_ms": 1.0, "n": 9},
+        "seconds": 2.0,
+        "hint_seconds": 0.0,
+        **more,
+    }
+
+
+@dataclass
+class Found:
+    """An object of the store."""
+
+    record: dict[str, Any]
+    failed: bool = False
+
+
+@dataclass
+class Memory:
+    """A store in memory."""
+
+    objects: dict[str, Found] = field(default_factory=dict)
+
+    def get(
+        self,
+        key: str,
+        *,
+        verify: bool = False,
+        on_damage: Callable[[str], None] | None = None,
+    ) -> Found | None:
+        return self.objects.get(key)
+
+
+class Tasks:
+    """Stage tasks that end when the test says so."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.started: list[str] = []
+        self.attempts: dict[str, str] = {}
+        self._ends: dict[str, asyncio.Future[StageOutcome]] = {}
+
+    async def launch(self, order: StageOrder, attempt: str) -> StageOutcome:
+        name = order.request.name
+        self.started.append(name)
+        self.attempts[name] = attempt
+        self._ends[name] = asyncio.get_running_loop().create_future()
+        return await self._ends[name]
+
+    def end(self, name: str, status: str = "done", **facts: Any) -> None:
+        record: Mapping[str, Any] = record_of() if status == "done" else {}
+        if status == "done":
+            self._memory.objects[sha256_text(name)] = Found(dict(record))
+        self._ends[name].set_result(StageOutcome(status, record=record, **facts))
+
+
+@dataclass
+class Office:
+    """A desk with everything around it."""
+
+    desk: Desk
+    tasks: Tasks
+    memory: Memory
+    nodes: list[Node]
+
+    async def asked(
+        self, trial: int, order: StageOrder, *, watched: bool = False
+    ) -> "asyncio.Task[Any]":
+        """A trial asks; returns once the desk has done what it can."""
+        call = asyncio.create_task(self.desk.obtain(trial, order, watched))
+        await settle()
+        return call
+
+    async def progress(self, name: str, epoch: int, *, epochs: int = 4) -> bool:
+        rows = [{"phase": "train", "epoch": number} for number in range(1, epoch + 1)]
+        attempt = self.tasks.attempts[name]
+        return await self.desk.progress(sha256_text(name), attempt, ("train", epoch, epochs), rows)
+
+
+async def settle() -> None:
+    """Let the desk's own tasks, and its threads, do what is to be done."""
+    for _ in range(10):
+        await asyncio.sleep(0.005)
+
+
+def office(*, cpus: float = 2.0, first: int = 0, **options: Any) -> Office:
+    """Open a desk in the running event loop."""
+    memory = Memory()
+    tasks = Tasks(memory)
+    nodes = [Node("one", cpu=cpus, gpu=0.0, memory=1e9)]
+    desk = Desk(memory, tasks.launch, lambda: list(nodes), first=first, **options)
+    return Office(desk, tasks, memory, nodes)

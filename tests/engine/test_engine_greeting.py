@@ -1,0 +1,85 @@
+"""The driver by itself: what it tells a broker that was started again, and what an error keeps."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dmtsearch.engine.backend import EngineSetting
+from dmtsearch.engine.driver import SearchDriver
+from dmtsearch.engine.interrupts import Interrupts
+from dmtsearch.engine.stage_task import StageSetting
+from dmtsearch.engine.trials import TrialOutcome, TrialPlan
+from dmtsearch.errors import OutputError
+
+
+class Calls:
+    """A broker's handle that only writes down what is called."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return SimpleNamespace(remote=lambda *given: self.made.append((name, *given)))
+
+
+def driver_of(broker: Calls, mind: Any = None) -> SearchDriver:
+    state = SimpleNamespace(stages=())
+    return SearchDriver(
+        EngineSetting("run", StageSetting("run", None, False, ".", 20.0)),
+        mind or SimpleNamespace(state=state, record=lambda record: None),
+        store=None,  # type: ignore[arg-type]  # not looked into here
+        watching=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
+        stop=Interrupts(lambda: None, leave=False),
+        broker=broker,
+        broker_name="broker",
+    )
+
+
+def test_a_first_broker_makes_its_coordinators_wait_and_a_second_one_does_not() -> None:
+    broker = Calls()
+    driver = driver_of(broker)
+    driver._greet("first life")
+    assert broker.made == []
+    driver._greet("second life")
+    assert broker.made == [("expect", 0), ("release", [], True)]
+
+
+class FullFolder:
+    """A mind whose pruner stops every trial, and whose ledger takes no line any more."""
+
+    state = SimpleNamespace(stages=())
+
+    def record(self, record: Any) -> None: ...
+
+    def __init__(self) -> None:
+        self.ends: list[TrialOutcome] = []
+
+    def next(self) -> TrialPlan:
+        return TrialPlan(0, "search", 0, (), (), deliver="student", epochs=8, values={})
+
+    def should_prune(self, trial: int, history: Any, epochs: int) -> bool:
+        return True
+
+    def look(self) -> None:
+        raise OutputError("the disk is full")
+
+    def end(self, trial: int, outcome: TrialOutcome) -> None:
+        self.ends.append(outcome)
+
+
+def test_a_pruned_trial_stays_unfinished_where_a_line_before_its_end_could_not_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SearchDriver, "_take_answer", lambda driver, wait_s: None)
+    mind = FullFolder()
+    driver = driver_of(Calls(), mind)
+    monkeypatch.setattr(driver, "_last_tick", float("inf"))
+    assert driver.propose("tune") == {"trial": 0, "broker": "broker"}
+    assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
+    monkeypatch.setattr(driver, "_last_tick", 0.0)
+    driver.tick()
+    driver.ended("tune", None, lost=False)
+    assert mind.ends == []
+    with pytest.raises(OutputError, match="the disk is full"):
+        driver.raise_error()

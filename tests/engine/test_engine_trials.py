@@ -1,0 +1,343 @@
+"""The engine on a real Ray, in this process: stages that do nothing, and small real ones."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mind
+import pytest
+from engine_runs import descendants_of, title_of
+from small_searches import AfterOne, results_of, write_space
+
+import dmtsearch
+from dmtsearch.engine.ledger import RunState, read_state
+from dmtsearch.engine.orders import Needs
+from dmtsearch.engine.settings import prepare_environment
+from dmtsearch.engine.slots import Slots
+from dmtsearch.errors import SearchStoppedError, UsageError
+
+pytestmark = pytest.mark.engine
+
+SLOTS = 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Ray of two slots, for all tests of this module."""
+    from dmtsearch.engine.cluster import ray_at
+    from dmtsearch.engine.redirect import output_in
+
+    log = tmp_path_factory.mktemp("ray") / "driver.log"
+    # Workers must find the jobs of these tests; they inherit the environment.
+    tests = str(Path(__file__).parent)
+    paths = os.pathsep.join([tests, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", paths)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        prepare_environment("local", os.environ)  # before Ray is imported
+        with output_in(log), ray_at("local", num_cpus=SLOTS):
+            yield
+
+
+def processes_started() -> int:
+    import ray
+
+    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    return len(list(logs.glob("worker-*.out")))
+
+
+def test_thirty_trials_start_few_processes_and_train_each_stage_once(tmp_path: Path) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    found = run_null(tmp_path, space, trials=30, concurrency=4)
+    # The issue's bound: concurrency + stage slots + 4.
+    assert processes_started() <= 4 + SLOTS + 4
+    assert len(found.state.of_search()) == 30
+    assert found.state.unfinished == ()
+    keys = {stage.key for trial in found.state.trials.values() for stage in trial.stages}
+    ran = Counter(mark.rpartition("-")[0] for mark in found.marks)
+    assert len(ran) == len(keys) == 31
+    # An unexpected error is an answer once it has come twice; all others run once.
+    failing = {f"{s.name}-{s.key[:8]}" for s in found.state.stages if s.status == "failed"}
+    assert {name for name, times in ran.items() if times == 2} == failing
+    assert set(ran.values()) == {1, 2}
+    written = Counter(stage.key for stage in found.state.stages)
+    assert set(written) == keys
+    assert set(written.values()) == {1}
+    # A broken stage says why, and ends nothing but its trial.
+    failed = found.state.of_search("failed")
+    assert 0 < len(failed) < 30
+    end = found.state.ends[failed[0].trial]
+    assert (end.stage, end.reason) == (
+        "student",
+        "stage 'student': ValueError: this student breaks",
+    )
+    assert "this student breaks" in found.log
+    assert found.states[-1].trials["done"] > 0
+
+
+def test_a_stage_that_fits_nowhere_fails_its_trial_and_says_so(tmp_path: Path) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    found = run_null(tmp_path, space, trials=1, needs=Needs(cpu=64), concurrency=1)
+    [end] = found.state.ends.values()
+    assert end.status == "failed"
+    assert end.reason is not None
+    assert "asks for 64 CPU, but the largest node has 2 CPU and no GPU" in end.reason
+
+
+def kill_coordinator() -> None:
+    """SIGKILL this process's coordinators: between two trials they are idle."""
+    for pid in descendants_of(os.getpid()):
+        if title_of(pid).startswith("ray::ImplicitFunc"):
+            os.kill(pid, signal.SIGKILL)
+
+
+def check_ends(state: RunState) -> None:
+    """Every trial has ended as its key says, whatever happened on the way."""
+    assert state.unfinished == ()
+    for number, end in state.ends.items():
+        key = state.trials[number].key
+        if int(key[:2], 16) % 5 == 0:
+            assert end.status == "failed"
+        else:
+            assert (end.status, end.metrics) == ("done", mind.record_of(key)["metrics"]["val"])
+
+
+def removes_its_result(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
+    """As `do_nothing`, but each student's first result is removed at once."""
+    from engine_null import do_nothing
+
+    outcome = do_nothing(job, store, setting, on_epoch, tell)
+    marks = list(Path(job.marks).glob(f"student-{job.key[:8]}-*"))
+    if job.name == "student" and len(marks) == 1:
+        shutil.rmtree(Path(store.where, "objects", job.key[:2], job.key))
+    return outcome
+
+
+def test_trials_whose_idle_coordinator_or_unread_result_is_lost_run_again_under_their_numbers(
+    tmp_path: Path,
+) -> None:
+    from engine_null import run_null
+
+    space = mind.chain("soft: {temperature: {choice: [1, 2, 4]}}", sampler="grid")
+    calls = iter(range(100))
+
+    def kill_before_the_second() -> None:
+        if next(calls) == 1:
+            kill_coordinator()
+
+    found = run_null(
+        tmp_path,
+        space,
+        trials=3,
+        concurrency=1,
+        between=kill_before_the_second,
+        perform=removes_its_result,
+    )
+    assert sorted(found.state.trials) == [0, 1, 2]
+    check_ends(found.state)
+    done = len(found.state.of_search("done"))
+    assert found.log.count("was lost; trying it again") == 1 + done
+
+
+def hurt(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
+    """As `do_nothing`, but two students in three end their process in ways of their own."""
+    from engine_null import do_nothing
+
+    if job.name == "student":
+        Path(job.marks, f"begun-{job.key[:8]}-{time.time_ns()}").touch()
+        how = int(job.key[-2:], 16) % 3
+        if how == 0:
+            os._exit(3)
+        if how == 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+    return do_nothing(job, store, setting, on_epoch, tell)
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_itself_fails_its_trial_after_two_starts_and_others_go_on(
+    tmp_path: Path,
+) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    found = run_null(tmp_path, space, trials=6, concurrency=2, perform=hurt)
+    assert found.state.unfinished == ()
+    reasons = {n: end.reason for n, end in found.state.ends.items() if end.status == "failed"}
+    words = "stage 'student': its code ends its process: "
+    exits = [r for r in reasons.values() if r and r.startswith(f"{words}os._exit(3) in hurt (")]
+    faults = [
+        r for r in reasons.values() if r and r.startswith(f"{words}Segmentation fault in hurt (")
+    ]
+    assert exits
+    assert faults
+    starts = Counter(mark.rpartition("-")[0] for mark in found.marks if mark.startswith("begun"))
+    for trial in found.state.of_search():
+        ends_itself = reasons.get(trial.trial, "") in [*exits, *faults]
+        assert starts[f"begun-{trial.key[:8]}"] >= (2 if ends_itself else 1)
+        assert starts[f"begun-{trial.key[:8]}"] <= 2
+    assert found.state.of_search("done")
+
+
+def killed_from_outside(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
+    """As `do_nothing`, but killed as the kernel kills, while there is a file `kill`."""
+    from engine_null import do_nothing
+
+    if job.name == "student" and Path(job.marks).with_name("kill").exists():
+        Path(job.marks, f"killed-{time.time_ns()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return do_nothing(job, store, setting, on_epoch, tell)
+
+
+@pytest.mark.slow
+def test_a_process_killed_from_outside_stops_the_search_and_fails_no_trial(
+    tmp_path: Path,
+) -> None:
+    from engine_null import run_null
+
+    space = mind.chain(mind.FORTY, sampler="random")
+    (tmp_path / "kill").touch()
+    with pytest.raises(SearchStoppedError, match=r"process of stage 'student' was lost .* memory"):
+        run_null(tmp_path, space, trials=2, concurrency=1, perform=killed_from_outside)
+    state = read_state(tmp_path / "ledger.jsonl")
+    assert len(state.unfinished) == 1
+    assert not state.ends
+    assert len(list((tmp_path / "marks").glob("killed-*"))) == 3
+    (tmp_path / "kill").unlink()
+    found = run_null(tmp_path, space, trials=2, concurrency=1, perform=killed_from_outside)
+    assert sorted(found.state.trials) == [0, 1]
+    check_ends(found.state)
+
+
+BOTH = """
+dmtsearch: 1
+name: both
+search:
+  objectives: {val_accuracy: max}
+  sampler: tpe
+  trials: 6
+  pruner: {name: halving, min_fraction: 0.25}
+  controls: [scratch]
+data: {name: digits, train: 200, val: 100}
+defaults: {epochs: 4, optimizer: {name: adam, batch: 50}}
+stages:
+  teacher:
+    model: {family: plain, widths: [4, 8], convs: 1}
+  student:
+    source: teacher
+    model: {family: plain, widths: [2, 4], convs: {int: [1, 2]}}
+    optimizer: {lr: {log: [0.0001, 0.1]}}
+    hints: [{source: block1, at: block1}]
+    hint_phase: {epochs: 1}
+    soft: {temperature: {float: [1, 8, 1]}, weight: 0.5}
+"""
+
+
+def test_the_inline_backend_finds_and_writes_what_ray_does_one_trial_at_a_time(
+    tmp_path: Path,
+) -> None:
+    space = tmp_path / "both.yaml"
+    space.write_text(BOTH)
+    runs = []
+    for backend, options in (("ray", {"concurrency": 1}), ("inline", {})):
+        store = str(tmp_path / f"store {backend}")
+        runs.append(
+            dmtsearch.search(
+                space, out=tmp_path / backend, store=store, backend=backend, **options
+            )
+        )
+    there, here = runs
+    state = read_state(here.paths.ledger)
+    assert {end.status for end in state.ends.values()} == {"done", "pruned"}
+    assert len(state.of_controls()) == 3
+    theirs, ours = (lines_of(run) for run in runs)
+    # Ray has a pruned stage's line some time after its trial's end.
+    assert sorted(ours.pop("stage")) == sorted(theirs.pop("stage"))
+    assert ours == theirs
+    for name in ("trials.csv", "curves.csv", "summary.json", "best_schedule.yaml"):
+        assert (here.folder / name).read_bytes() == (there.folder / name).read_bytes()
+    times = ["seconds", "latency_ms"]
+    stages = [
+        run.stages.drop(columns=times).sort_values("key").to_csv(index=False) for run in runs
+    ]
+    assert stages[0] == stages[1]
+
+
+def lines_of(run: dmtsearch.Run) -> dict[str, list[str]]:
+    """A ledger's lines by kind, without times, and what names the run or its machine."""
+    passing = {"started", "ended", "seconds", "latency", "run_id", "store", "command"}
+    found: dict[str, list[str]] = {}
+    for line in run.paths.ledger.read_text().splitlines():
+        facts = json.loads(line)
+        kept = {name: value for name, value in facts.items() if name not in passing}
+        found.setdefault(facts["event"], []).append(json.dumps(kept, sort_keys=True))
+    return found
+
+
+@pytest.fixture
+def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view sees each trial's end before the next trial begins."""
+    monkeypatch.setattr("dmtsearch.engine.live.WRITE_EVERY_S", 0.0)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dmtsearch.Run:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    space = write_space(folder)
+    return dmtsearch.search(space, out=folder / "run", store=str(folder / "s"), backend="inline")
+
+
+@pytest.mark.usefixtures("shown_at_once")
+@pytest.mark.parametrize("how", ["removed", "truncated"])
+def test_a_source_that_is_lost_in_mid_search_is_trained_again(
+    undisturbed: dmtsearch.Run, tmp_path: Path, how: str
+) -> None:
+    def lose_the_teacher() -> None:
+        stages = read_state(tmp_path / "run" / "ledger.jsonl").stages
+        key = next(stage.key for stage in stages if stage.name == "teacher")
+        folder = tmp_path / "s" / "objects" / key[:2] / key
+        if how == "removed":
+            shutil.rmtree(folder)
+        else:
+            [weights] = folder.rglob("model.safetensors")
+            os.truncate(weights, 100)
+
+    run = dmtsearch.search(
+        write_space(tmp_path),
+        out=tmp_path / "run",
+        store=str(tmp_path / "s"),
+        concurrency=1,
+        view=AfterOne(lose_the_teacher),
+    )
+    assert results_of(run) == results_of(undisturbed)
+    log = (tmp_path / "run" / "driver.log").read_text()
+    assert "teacher: its stored result" in log
+
+
+def test_a_stage_larger_than_the_cluster_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    space = write_space(tmp_path, "[0.01]")
+    with pytest.raises(UsageError, match=r"stage 'teacher' asks for 64 CPU; .*largest node has 2"):
+        dmtsearch.search(
+            space,
+            out=tmp_path / "run",
+            store=str(tmp_path / "s"),
+            set={"defaults.resources.cpu": 64},
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_cluster_is_what_ray_says_it_is() -> None:
+    from dmtsearch.engine.broker import look_at_nodes
+
+    nodes = look_at_nodes()
+    assert [node.cpu for node in nodes] == [SLOTS]
+    assert Slots(nodes).count(Needs()) == SLOTS

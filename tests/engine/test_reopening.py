@@ -1,0 +1,131 @@
+"""A run is opened again where its store and its folder are, or it says what is missing."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from damaged_runs import made_run
+from engine_runs import SPACE
+
+import dmtsearch
+from dmtsearch.engine.ledger import read_state
+from dmtsearch.engine.live import LiveState
+from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.reopening import reopen
+from dmtsearch.engine.status import Status, read_status
+from dmtsearch.errors import DmtSearchError, UsageError
+from dmtsearch.store import open_store
+
+pytestmark = pytest.mark.usefixtures("quick_disk")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return made_run(tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture
+def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
+    shutil.copytree(whole.root, tmp_path / "run")
+    return RunPaths(tmp_path / "run")
+
+
+def change(paths: RunPaths, **facts: Any) -> None:
+    paths.run.write_text(json.dumps(json.loads(paths.run.read_text()) | facts))
+
+
+def keep(paths: RunPaths, folder: Path, number: int | None = None) -> None:
+    """Put finished stages of a run into the store at `folder`."""
+    store = open_store(str(folder))
+    keys = {s.key for s in read_state(paths.ledger).stages if s.status == "run"}
+    for key in sorted(keys)[:number]:
+        store.commit(key, {}, {"epochs": 1})
+
+
+def test_a_store_that_is_not_here_is_said_with_the_ways_and_none_is_made(
+    paths: RunPaths, tmp_path: Path
+) -> None:
+    change(paths, store=str(tmp_path / "gone"), folder=str(tmp_path))
+    words = (
+        r"run: this run cannot go on here: 1 problem\n"
+        r"  the store .*gone has none of the \d+ stages that it has finished: name the store that "
+        r"holds them now with --store URL .* or train them again: "
+        r"dmtsearch resume .*run --store .*gone --train-again"
+    )
+    with pytest.raises(DmtSearchError, match=words):
+        reopen(paths.root)
+    assert not (tmp_path / "gone").exists()
+    again = reopen(paths.root, train_again=True)
+    assert (again.info.store, again.notes) == (str(tmp_path / "gone"), ())
+
+
+def test_any_store_that_holds_the_stages_does(paths: RunPaths, tmp_path: Path) -> None:
+    change(paths, store=str(tmp_path / "gone"), folder=str(tmp_path))
+    keep(paths, tmp_path / "moved")
+    opened = reopen(paths.root, store=str(tmp_path / "moved"))
+    assert (opened.info.store, opened.notes) == (str(tmp_path / "moved"), ())
+
+
+def test_what_a_store_lacks_is_counted(paths: RunPaths, tmp_path: Path) -> None:
+    change(paths, store=str(tmp_path / "store"), folder=str(tmp_path))
+    keep(paths, tmp_path / "store", 2)
+    (note,) = reopen(paths.root).notes
+    assert "stages that this run has finished are not in the store" in note
+
+
+def test_a_store_that_cannot_be_opened_and_a_lost_folder_are_told_at_once(
+    paths: RunPaths, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    change(paths, store=str(tmp_path / "file" / "x"), folder=str(tmp_path / "away"))
+    words = r"2 problems\n.*folder .*away, which is not here: .*--folder DIR.*\n.*not a folder: "
+    with pytest.raises(DmtSearchError, match=words):
+        reopen(paths.root)
+    keep(paths, tmp_path / "store")
+    opened = reopen(paths.root, store=str(tmp_path / "store"), folder=tmp_path)
+    assert opened.info.folder == str(tmp_path)
+    with pytest.raises(UsageError, match=r"--folder .*nowhere: no such folder"):
+        reopen(paths.root, folder=tmp_path / "nowhere")
+
+
+class Stopped(BaseException):
+    """As a Ctrl-C before Ray is there."""
+
+
+class BeforeRay:
+    """A view that keeps what a kill would leave at the moment before Ray starts, and stops."""
+
+    def __init__(self, run: Path, left: Path) -> None:
+        self.run, self.left = run, left
+        self.said: list[str] = []
+        self.status: Status | None = None
+
+    def begin(self, stream: Any) -> None: ...
+    def end(self) -> None: ...
+    def show(self, state: LiveState) -> None: ...
+    def tell(self, text: str) -> None:
+        self.said.append(text)
+        if text.startswith("starting Ray"):
+            self.status = read_status(self.run)
+            shutil.copytree(self.run, self.left)
+            raise Stopped
+
+
+def test_a_run_that_is_killed_before_ray_is_there_has_a_status_and_goes_on(tmp_path: Path) -> None:
+    space = tmp_path / "tiny.yaml"
+    space.write_text(SPACE)
+    run, left, store = tmp_path / "run", tmp_path / "left", str(tmp_path / "store")
+    view = BeforeRay(run, left)
+    with pytest.raises(Stopped):
+        dmtsearch.search(space, out=run, store=store, view=view)
+    assert view.status is not None
+    assert view.status.alive
+    assert not run.exists()
+    status = read_status(left)
+    assert (status.state, status.live.wanted) == ("killed", 4)
+    again = BeforeRay(left, tmp_path / "left again")
+    with pytest.raises(Stopped):
+        dmtsearch.resume(left, view=again)
+    assert again.said == [f"{left}: going on", "reading the data ...", again.said[-1]]

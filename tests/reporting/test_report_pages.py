@@ -1,0 +1,258 @@
+"""The page and the Markdown: self-contained, honest, and there whatever the run holds."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from made_run import MadeRun
+from made_search import ONE_HOLE, SPACE, made_search
+
+import dmtsearch
+from dmtsearch.engine.records import ArmMissing
+from dmtsearch.space import parse_space
+
+TITLES = (
+    "The best schedule",
+    "Search beside control arms",
+    "What each hole does",
+    "Which holes mattered",
+    "Accuracy against size and cost",
+    "Learning curves of the best schedule",
+    "What sharing saved",
+    "Failures and what was not tried",
+    "Caveats",
+    "Provenance",
+)
+VERDICTS = re.compile(
+    r"\b(win(s|ner|ning)?|won|beat(s|en|ing)?|outperform\w*|superior|significant\w*|better than|"
+    r"loses|ties|undecided)\b",
+    re.IGNORECASE,
+)
+VOID = {"meta", "path", "use", "rect", "link", "br"}
+
+
+class Page(HTMLParser):
+    """Remembers what a test asks of a page; complains of tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.tags, self.links = [], [], [], []
+        self.text = ""
+        self.svgs, self.titles = 0, 0
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found[name] for name in ("href", "src") if name in found]
+        self.svgs += tag == "svg" and found.get("role") == "img"
+        self.titles += tag == "title" and "svg" in self.open
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data + " "
+
+
+@pytest.fixture(scope="module")
+def written(full_run, tmp_path_factory):
+    return dmtsearch.report(full_run, out=tmp_path_factory.mktemp("report"))
+
+
+def test_the_sections_stand_in_order(written):
+    text = written.page.read_text(encoding="utf-8")
+    assert tuple(re.findall(r"<h2>(.*?)</h2>", text)) == TITLES
+    assert (
+        tuple(re.findall(r"^## (.*)$", written.markdown.read_text(encoding="utf-8"), re.M))
+        == TITLES
+    )
+
+
+def test_the_page_is_whole_and_needs_nothing_else(written):
+    page = Page(written.page.read_text(encoding="utf-8"))
+    assert page.open == []
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert "img" not in page.tags
+    assert all(link.startswith("#") for link in page.links)
+    assert "@import" not in page.text
+
+
+def test_ids_are_unique_and_links_meet_them(written):
+    page = Page(written.page.read_text(encoding="utf-8"))
+    assert len(page.ids) == len(set(page.ids))
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    clips = re.findall(r"url\(#(.*?)\)", written.page.read_text(encoding="utf-8"))
+    assert set(clips) <= set(page.ids)
+
+
+def test_every_drawing_has_words_for_those_who_do_not_see_it(written):
+    page = Page(written.page.read_text(encoding="utf-8"))
+    assert page.svgs == page.titles == page.tags.count("svg") > 20
+    markdown = written.markdown.read_text(encoding="utf-8")
+    alts = re.findall(r"!\[(.*?)\]\((figures/.*?)\)", markdown, re.S)
+    assert len(alts) == page.svgs
+    assert all(len(alt) > 30 for alt, _ in alts)
+    assert all((written.folder / path).is_file() for _, path in alts)
+
+
+def test_colours_follow_the_page_and_are_plain_in_files(written):
+    text = written.page.read_text(encoding="utf-8")
+    assert "#0102" not in text
+    used = set(re.findall(r"var\((--[a-z-]+)\)", text))
+    light = text[: text.index("prefers-color-scheme: dark")]
+    dark = text[text.index("prefers-color-scheme: dark") :]
+    for variable in used - {"--sans", "--mono", "--width"}:
+        assert f"{variable}:" in light, variable
+        assert f"{variable}:" in dark, variable
+    file = (written.folder / "figures" / "arms.svg").read_text(encoding="utf-8")
+    assert "var(" not in file
+    assert "#0102" not in file
+
+
+def test_no_word_of_a_verdict_anywhere(written):
+    # The space's own words may hold any; this one's do not.
+    for path in (written.page, written.markdown):
+        text = path.read_text(encoding="utf-8")
+        words = Page(text).text if path.suffix == ".html" else text
+        assert VERDICTS.search(words) is None
+
+
+def test_the_answer_stands_beside_the_ruler_and_what_chance_would_show(written):
+    summary = written.summary
+    text = Page(written.page.read_text(encoding="utf-8")).text
+    assert f"trial {summary.best.trial} has the best val accuracy: 87.37 % (n = 10,000" in text
+    assert "direct reaches 86.14 % (sd 0.13 points, n = 3 seeds)" in text
+    assert "the best of them would show 86.35 % on average" in text
+    assert "This is no verdict" in text
+    assert "The test split was opened 0 times" in text
+
+
+def test_the_next_command_trains_the_best_schedule(written, full_run):
+    command = f"dmtsearch train {full_run}/best_schedule.yaml --out out/full"
+    assert written.next_command == command
+    assert command in written.page.read_text(encoding="utf-8")
+    assert command in written.markdown.read_text(encoding="utf-8")
+
+
+def test_the_best_schedule_is_told_in_plain_english(written):
+    text = Page(written.page.read_text(encoding="utf-8")).text
+    assert "teacher (plain 16-32-64-128) learns from the labels for 10 epochs." in text
+    assert "hint: block2 → block2" in text
+
+
+def test_a_report_of_the_same_run_is_the_same_bytes(written, full_run, tmp_path):
+    again = dmtsearch.report(full_run, out=tmp_path / "again")
+    names = sorted(path.relative_to(written.folder) for path in written.folder.rglob("*.*"))
+    assert len(names) > 30
+    for name in names:
+        assert (again.folder / name).read_bytes() == (written.folder / name).read_bytes(), name
+
+
+def test_tables_hold_unrounded_values(written):
+    arms = (written.folder / "arms.csv").read_text(encoding="utf-8").splitlines()
+    assert arms[0] == "arm,trial,seed,val_accuracy"
+    best = written.summary.best
+    assert f"search,{best.trial},0,{best.value!r}" in arms
+    sharing = (written.folder / "sharing.csv").read_text(encoding="utf-8").splitlines()
+    assert sharing[1].startswith("stages,")
+
+
+def _empty(root):
+    run = MadeRun(root, parse_space(SPACE, "space.yaml"))
+    run.start(SPACE)
+    return root
+
+
+def _all_failed(root):
+    run = MadeRun(root, parse_space(ONE_HOLE, "space.yaml"))
+    run.start(ONE_HOLE)
+    for weight in (0.3, 0.6):
+        values = {"student.soft.weight": weight}
+        trial = run.propose("search", run.space.fill(values), values)
+        run.end(trial, "failed", stage="teacher", reason="no space left <on> device", epochs=0)
+    return run.stop("failed")
+
+
+def _three_objectives(root):
+    objectives = {"val_accuracy": "max", "macs": "min", "cold_cost": "min"}
+    return made_search(root, trials=12, objectives=objectives).stop()
+
+
+def _nothing_but_a_ledger(root):
+    root.mkdir()
+    (root / "ledger.jsonl").touch()
+    return root
+
+
+RUNS = {
+    "a ledger without a line": _nothing_but_a_ledger,
+    "no trial": _empty,
+    "all failed": _all_failed,
+    "one objective": lambda root: made_search(root, trials=3).stop(),
+    "three objectives": _three_objectives,
+    "no controls": lambda root: made_search(root, trials=3, controls=False).stop(),
+    "controls alone": lambda root: made_search(root, trials=0).stop(),
+    "one hole": lambda root: made_search(root, text=ONE_HOLE, trials=12).stop(),
+    "200 trials": lambda root: made_search(root, text=ONE_HOLE, trials=200).stop(),
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_report_renders_with(kind, tmp_path):
+    written = dmtsearch.report(RUNS[kind](tmp_path / "run"), out=tmp_path / "report")
+    page = Page(written.page.read_text(encoding="utf-8"))
+    assert page.open == []
+    assert all(title in page.text for title in TITLES)
+    assert "None" not in page.text
+    assert re.search(r"\bnan\b", page.text.replace("was nan in", "")) is None
+    assert VERDICTS.search(page.text) is None
+
+
+def test_with_no_finished_trial_there_is_no_answer_and_no_command(tmp_path):
+    written = dmtsearch.report(_all_failed(tmp_path / "run"), out=tmp_path / "report")
+    text = written.page.read_text(encoding="utf-8")
+    assert "There is no answer: of 2 trials none has finished with a value (2 failed)." in text
+    assert "All failed for one reason: no space left &lt;on&gt; device." in text
+    assert written.next_command is None
+    assert "dmtsearch train" not in text
+
+
+def test_without_controls_the_page_says_that_it_has_no_ruler(tmp_path):
+    root = made_search(tmp_path / "run", trials=3, controls=False).stop()
+    text = dmtsearch.report(root, out=tmp_path / "report").page.read_text(encoding="utf-8")
+    assert "There is no noise ruler" in text
+    assert "No control arm was run" in text
+
+
+def test_three_objectives_have_their_pareto_set(tmp_path):
+    written = dmtsearch.report(_three_objectives(tmp_path / "run"), out=tmp_path / "report")
+    text = Page(written.page.read_text(encoding="utf-8")).text
+    for head in ("val accuracy (max)", "MACs (min)", "cold cost (min)"):
+        assert head in text
+    assert "under pareto/" in text
+
+
+def test_arms_that_a_space_cannot_have_are_told_by_reason_and_nothing_is_advised(tmp_path):
+    run = made_search(tmp_path / "run", trials=2, controls=False)
+    for arm in ("scratch", "direct"):
+        run.write(ArmMissing(arm, "the delivered stage is a selector"))
+    run.write(ArmMissing("fitnet", "the schedule has no hints"))
+    dmtsearch.report(run.root, out=tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "This space can have no control arm, so none was run." in text
+    assert "Not possible here, since the delivered stage is a selector: scratch, direct." in text
+    assert "Not possible here, since the schedule has no hints: fitnet." in text
+    assert "controls: default" not in text
