@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from dmtsearch.data.degrade import degrade, fitting_kinds
-from dmtsearch.data.synthetic_eyes import read_eyes
+from dmtsearch.data.eyes import read_eyes
 
 IMAGES = 5
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -8,6 +8,7 @@ from typing import Any
 from . import feature_tables, paired_folders, ubiris
 from .cifar import CIFAR10, CIFAR100
 from .digits import describe_digits, read_digits
+from .eyes import EYE_ARGS, describe_eyes, read_eyes
 from .facts import DataFacts
 from .fashion import FASHION_MNIST
 from .feature_tables import describe_tables, read_tables
@@ -17,7 +18,6 @@ from .paired_folders import describe_paired, read_paired
 from .pool import RawData
 from .published import PublishedSet
 from .resize import resize_raw, resized_shape
-from .synthetic_eyes import EYE_ARGS, describe_eyes, read_eyes
 from .ubiris import describe_ubiris, read_ubiris
 
 Args = Mapping[str, Any]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmtsearch.data import describe_data, load_data
-from dmtsearch.data.synthetic_eyes import draw_contact_sheet, read_eyes
+from dmtsearch.data.eyes import draw_contact_sheet, read_eyes
 from dmtsearch.errors import DataError
 
 SMALL = {"identities": 4, "images": 10}

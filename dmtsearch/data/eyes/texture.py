@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from .eye_traits import draw
+from .traits import draw
 
 RADII = 32
 ANGLES = 256

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .eye_texture import ANGLES, RADII, look_up
-from .eye_traits import Traits
+from .texture import ANGLES, RADII, look_up
+from .traits import Traits
 
 PUPIL = 0.4
 """Radius of the pupil in the plain view, as a share of the iris's."""

@@ -21,14 +21,14 @@ from typing import Any
 
 import torch
 
-from ..errors import DataError
-from ..files import canonical_json, sha256_text
-from .eye_camera import iris_strips, periocular_images
-from .eye_scene import Eyes
-from .eye_texture import iris_maps, skin_maps
-from .eye_traits import identity_traits, image_counters, image_traits
-from .facts import DataFacts
-from .pool import Pool, RawData
+from ...errors import DataError
+from ...files import canonical_json, sha256_text
+from ..facts import DataFacts
+from ..pool import Pool, RawData
+from .camera import iris_strips, periocular_images
+from .scene import Eyes
+from .texture import iris_maps, skin_maps
+from .traits import identity_traits, image_counters, image_traits
 
 VERSION = 1
 """Of the drawing; raised whenever the same arguments would give other pictures."""

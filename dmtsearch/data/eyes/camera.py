@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from .blur import gaussian_blur
-from .eye_scene import Eyes, iris_centre, pupil_radius, shade
-from .eye_traits import stream
-from .mixing import mix, normal
+from ..blur import gaussian_blur
+from ..mixing import mix, normal
+from .scene import Eyes, iris_centre, pupil_radius, shade
+from .traits import stream
 
 _HALF_VIEW = 1.7
 """Half of what a periocular image shows, from its middle, in half openings of the eye."""

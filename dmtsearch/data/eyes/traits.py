@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..files import sha256_text
-from .mixing import mix, uniform
+from ...files import sha256_text
+from ..mixing import mix, uniform
 
 Traits = Mapping[str, Tensor]
 """float32, [N] each, or [N, 1] to broadcast over points."""
