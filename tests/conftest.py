@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden import Golden
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent.parent
@@ -42,3 +43,19 @@ def kind_of(file: str) -> str:
     if found is None:
         return "short"
     return "long" if found["alone"] else "ray"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flag that writes golden files anew."""
+    parser.addoption("--rewrite-golden", action="store_true", help="see tests/golden.py")
+
+
+_fresh: set[str] = set()
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """The sentences that this test's cases get, as tests/schedule/errors.txt has them."""
+    test = f"{request.path.name}: {request.node.originalname.removeprefix('test_')}"
+    rewrite = bool(request.config.getoption("--rewrite-golden"))
+    return Golden(test.replace("_", " ").replace(".py", ""), rewrite=rewrite, fresh=_fresh)

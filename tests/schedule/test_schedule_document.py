@@ -79,131 +79,42 @@ BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    "text",
     [
-        pytest.param("", "empty; start with `dmtsearch: 1`  (x.yaml)", id="an empty file"),
-        pytest.param("# a\n", "empty; start with `dmtsearch: 1`  (x.yaml)", id="a comment only"),
+        pytest.param("", id="an empty file"),
+        pytest.param("# a\n", id="a comment only"),
+        pytest.param("- 1\n", id="a list"),
+        pytest.param("a: 1\n\na: 2\n", id="a name twice"),
+        pytest.param("a: {b: 1,\n  b: 2}\n", id="a name twice within a block"),
         pytest.param(
-            "- 1\n",
-            "must be fields, `dmtsearch: 1` first; got no mapping  (x.yaml:1)",
-            id="a list",
+            "a: !!python/object/apply:os.system [ls]\n", id="a tag that builds an object"
         ),
-        pytest.param(
-            "a: 1\n\na: 2\n",
-            "a: stands twice, first on line 1; keep one  (x.yaml:3)",
-            id="a name twice",
-        ),
-        pytest.param(
-            "a: {b: 1,\n  b: 2}\n",
-            "a.b: stands twice, first on line 1; keep one  (x.yaml:2)",
-            id="a name twice within a block",
-        ),
-        pytest.param(
-            "a: !!python/object/apply:os.system [ls]\n",
-            "a: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is refused; "
-            "a schedule holds plain values only  (x.yaml:1)",
-            id="a tag that builds an object",
-        ),
-        pytest.param(
-            "a: 1\nb: !secret x\n",
-            "b: the tag '!secret' is refused; a schedule holds plain values only  (x.yaml:2)",
-            id="a tag of somebody's own",
-        ),
-        pytest.param(
-            "!t k: 1\n",
-            "k: the tag '!t' is refused; a schedule holds plain values only  (x.yaml:1)",
-            id="a tag on a name",
-        ),
-        pytest.param(
-            "a: !!int x\n",
-            "a: 'x' is not a value of the tag !!int  (x.yaml:1)",
-            id="a core tag that does not fit",
-        ),
-        pytest.param(
-            "a: !!int true\n",
-            "a: 'true' is not a value of the tag !!int  (x.yaml:1)",
-            id="a truth is no number",
-        ),
-        pytest.param(
-            "a: !!null 1\n",
-            "a: '1' is not a value of the tag !!null  (x.yaml:1)",
-            id="a number is not nothing",
-        ),
-        pytest.param(
-            BOMB, "more than 20,000 values, aliases written out  (x.yaml:5)", id="an alias bomb"
-        ),
-        pytest.param("a: " + "[" * 40, "deeper than 32 levels  (x.yaml:1)", id="too deep"),
-        pytest.param(
-            "a: 1\n---\nb: 2\n",
-            "several documents; a file holds one, so drop what follows `---`  (x.yaml:2)",
-            id="several documents",
-        ),
-        pytest.param(
-            "%YAML 1.1\n---\na: no\n",
-            "must be YAML 1.2, got `%YAML 1.1`; drop that line  (x.yaml:2)",
-            id="YAML 1.1",
-        ),
-        pytest.param(
-            "a: &x {b: 1}\nc:\n  <<: *x\n",
-            "c[<<]: merge keys are not supported; use `defaults`  (x.yaml:3)",
-            id="merge keys",
-        ),
-        pytest.param(
-            "a: *x\n", "no anchor &x before this alias *x  (x.yaml:1)", id="an alias of nothing"
-        ),
-        pytest.param(
-            "a: &x [*x]\n",
-            "no anchor &x before this alias *x  (x.yaml:1)",
-            id="an alias within its own anchor",
-        ),
-        pytest.param(
-            "? [1, 2]\n: 3\n",
-            "a field's name must be text, got a list or mapping  (x.yaml:1)",
-            id="a list as a name",
-        ),
-        pytest.param(
-            "b: &x k\n? *x\n: 3\n",
-            "a field's name must be text, got an alias  (x.yaml:2)",
-            id="an alias as a name",
-        ),
-        pytest.param(
-            "a: .inf\n", "a: a number must be finite, got .inf  (x.yaml:1)", id="infinity"
-        ),
-        pytest.param("a: .NaN\n", "a: a number must be finite, got .NaN  (x.yaml:1)", id="nan"),
-        pytest.param(
-            "a: 1e999\n",
-            "a: a number must be finite, got 1e999  (x.yaml:1)",
-            id="too large a number",
-        ),
-        pytest.param(
-            "a: " + "9" * 101,
-            "a: a whole number has at most 100 digits, got " + "9" * 40 + "  (x.yaml:1)",
-            id="too many digits",
-        ),
-        pytest.param(
-            'a: "\\ud800"\n',
-            "a: text holds half of a character (a lone surrogate)  (x.yaml:1)",
-            id="half a character",
-        ),
-        pytest.param(
-            '"\\ud800": 1\n',
-            "a name must be readable text  (x.yaml:1)",
-            id="half a character in a name",
-        ),
-        pytest.param(
-            b"a: 1\nb: \xff\n", "not UTF-8; save the file as UTF-8  (x.yaml:2)", id="not UTF-8"
-        ),
-        pytest.param(
-            "#" * (1 << 20) + "\n",
-            "larger than 1 MiB; a schedule is a few KiB  (x.yaml)",
-            id="over one MiB",
-        ),
+        pytest.param("a: 1\nb: !secret x\n", id="a tag of somebody's own"),
+        pytest.param("!t k: 1\n", id="a tag on a name"),
+        pytest.param("a: !!int x\n", id="a core tag that does not fit"),
+        pytest.param("a: !!int true\n", id="a truth is no number"),
+        pytest.param("a: !!null 1\n", id="a number is not nothing"),
+        pytest.param(BOMB, id="an alias bomb"),
+        pytest.param("a: " + "[" * 40, id="too deep"),
+        pytest.param("a: 1\n---\nb: 2\n", id="several documents"),
+        pytest.param("%YAML 1.1\n---\na: no\n", id="YAML 1.1"),
+        pytest.param("a: &x {b: 1}\nc:\n  <<: *x\n", id="merge keys"),
+        pytest.param("a: *x\n", id="an alias of nothing"),
+        pytest.param("a: &x [*x]\n", id="an alias within its own anchor"),
+        pytest.param("? [1, 2]\n: 3\n", id="a list as a name"),
+        pytest.param("b: &x k\n? *x\n: 3\n", id="an alias as a name"),
+        pytest.param("a: .inf\n", id="infinity"),
+        pytest.param("a: .NaN\n", id="nan"),
+        pytest.param("a: 1e999\n", id="too large a number"),
+        pytest.param("a: " + "9" * 101, id="too many digits"),
+        pytest.param('a: "\\ud800"\n', id="half a character"),
+        pytest.param('"\\ud800": 1\n', id="half a character in a name"),
+        pytest.param(b"a: 1\nb: \xff\n", id="not UTF-8"),
+        pytest.param("#" * (1 << 20) + "\n", id="over one MiB"),
     ],
 )
-def test_what_is_no_plain_document_is_refused(text, problem):
-    found = problems_of(text)
-    assert problem in found
-    assert len(found) == 1 or "half" in problem or "readable" in problem
+def test_what_is_no_plain_document_is_refused(text, golden, request):
+    golden(request.node.callspec.id, problems_of(text))
 
 
 @pytest.mark.parametrize(
