@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from dmtsearch.errors import BundleError, FileError
+from dmtsearch.fields import STRICT, describe_problems
 from dmtsearch.files import sha256_file
 from dmtsearch.printable import printable_line
 from dmtsearch.reading import MIB, read_text, refuse_odd_file
@@ -30,7 +31,7 @@ _Model = Annotated[dict[str, Any], Field(min_length=1)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = STRICT
 
 
 class _View(_Strict):
@@ -121,12 +122,7 @@ def read_bundle_file(path: Path) -> dict[str, Any]:
     try:
         found = _Whole.model_validate(info)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        given = repr(first["input"])[:40]
-        raise BundleError(
-            printable_line(f"{path}: {place}: {first['msg'].lower()}, got {given}; {AGAIN}")
-        ) from None
+        raise BundleError(f"{path}: {describe_problems(error)}; {AGAIN}") from None
     problem = _problem(found)
     if problem is not None:
         raise BundleError(printable_line(f"{path}: {problem}; {AGAIN}"))

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dmtsearch.errors import BundleError, FileError
+from dmtsearch.fields import describe_problems
 from dmtsearch.files import write_atomic
-from dmtsearch.printable import printable_line
 from dmtsearch.reading import MIB, refuse_odd_file
 from dmtsearch.training.build import state_from_bytes
 from dmtsearch.training.checkpoint import tensor_bytes
@@ -92,11 +92,8 @@ def read_selector(path: Path) -> tuple[SelectorFacts, dict[str, Tensor]]:
     try:
         found = SelectorFacts.model_validate(facts)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        given = repr(first["input"])[:40]
-        message = f"{path}: {place}: {first['msg'].lower()}, got {given}; save the selector again"
-        raise BundleError(printable_line(message)) from None
+        problems = describe_problems(error)
+        raise BundleError(f"{path}: {problems}; save the selector again") from None
     return found, state_from_bytes(path.read_bytes())
 
 

@@ -17,11 +17,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from dmtsearch.fields import Checked, Count, Int, Object, Objectives, PathText
+
 from ..commands import command_line
 from ..errors import UsageError
 from ..files import read_regular, write_atomic, write_json
 from ..space import Space, dump_space, load_space
-from .fields import Checked, Count, Int, Object, Objectives, PathText
 from .paths import RunPaths
 from .settings import INLINE, RAY
 

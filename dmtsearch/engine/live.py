@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from dmtsearch.fields import Checked, Count, Number, RunningStage
+
 from ..errors import DmtSearchError
 from ..files import read_regular, write_json
-from .fields import Checked, Count, Number, RunningStage
 from .ledger import Lines
 from .paths import RunPaths
 from .records import RunStarted, StageEnded, TrialEnded, TrialProposed, TrialReopened

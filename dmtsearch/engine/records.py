@@ -15,9 +15,7 @@ from pydantic import Field
 from pydantic_core import from_json
 
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.printable import printable_line
-
-from .fields import (
+from dmtsearch.fields import (
     Checked,
     Count,
     Int,
@@ -31,6 +29,7 @@ from .fields import (
     Sweep,
     Values,
 )
+from dmtsearch.printable import printable_line
 
 TrialStatus = Annotated[str, Field(pattern="^(done|pruned|failed)$")]
 StageStatus = Annotated[str, Field(pattern="^(run|store|stopped|failed)$")]

@@ -8,6 +8,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmtsearch.fields import Checked, SummaryFile
+
 from ..commands import command_line
 from ..errors import DmtSearchError, UsageError
 from ..files import read_regular
@@ -16,7 +18,6 @@ from ..printable import printable_line
 from ..schedule import Schedule, load_schedule
 from ..space import Space, load_space, override_space
 from ..store import open_store
-from .fields import Checked, SummaryFile
 from .folder import (
     RunInfo,
     describe_hardware,

@@ -10,13 +10,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dmtsearch.errors import DmtSearchError
+from dmtsearch.fields import MOST
 from dmtsearch.printable import printable_line
 from dmtsearch.schedule import SearchSpec
 from dmtsearch.space import Space
 from dmtsearch.space.hole import Value
 
 from .drawing import distribution_of, exact, suggest
-from .fields import MOST
 from .journal import Journal
 from .paths import RunPaths
 from .pruning import make_pruner, measured_steps, wake

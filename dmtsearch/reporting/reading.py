@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from dmtsearch.commands import command_line
-from dmtsearch.engine.fields import Checked, Object
 from dmtsearch.engine.ledger import read_state
 from dmtsearch.engine.paths import RunPaths
 from dmtsearch.engine.records import (
@@ -20,6 +19,7 @@ from dmtsearch.engine.records import (
     TrialProposed,
 )
 from dmtsearch.errors import DmtSearchError, UsageError
+from dmtsearch.fields import Checked, Object
 from dmtsearch.files import read_regular
 from dmtsearch.reporting.heading import Heading, read_heading
 from dmtsearch.space import Space, load_space

@@ -15,10 +15,10 @@ from types import TracebackType
 from pydantic import BaseModel, Field, ValidationError
 
 from dmtsearch.errors import UsageError
+from dmtsearch.fields import STRICT, describe_problems
 from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk, OddFileError
 from dmtsearch.store.process import Process, is_dead, this_process
-from dmtsearch.store.strict import STRICT, first_problem
 
 MAX_TTL_S = 7 * 24 * 3600.0
 """A lease for longer is none: work done twice is better than work that nobody may do."""
@@ -92,7 +92,7 @@ def decode_holder(data: bytes) -> Holder:
     try:
         fields = _Fields.model_validate_json(data)
     except ValidationError as error:
-        raise BadLeaseError(f"it is no lease: {first_problem(error)}") from None
+        raise BadLeaseError(f"it is no lease: {describe_problems(error)}") from None
     process = Process(**dict(fields.process))
     return Holder(process, fields.token, fields.renewed, fields.ttl_s)
 

@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from dmtsearch.errors import StoreError, nearest
+from dmtsearch.fields import STRICT, describe_problems
 from dmtsearch.files import canonical_json, sha256_bytes, sha256_text
 from dmtsearch.printable import printable_line
 from dmtsearch.store import paths
-from dmtsearch.store.strict import STRICT, first_problem
 
 FORMAT = 1
 MAX_BYTES = 64 << 20
@@ -194,7 +194,9 @@ def decode(data: bytes, key: str) -> Manifest:
     try:
         checked = _Body.model_validate(body)
     except ValidationError as error:
-        raise BadManifestError(f"its manifest has a wrong field: {first_problem(error)}") from None
+        raise BadManifestError(
+            f"its manifest has a wrong field: {describe_problems(error)}"
+        ) from None
     manifest = Manifest(
         **{name: getattr(checked, name) for name in _Body.model_fields if name != "files"},
         files={name: FileEntry(**dict(entry)) for name, entry in checked.files.items()},

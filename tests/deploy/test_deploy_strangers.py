@@ -47,7 +47,7 @@ def copy(plain_folder, tmp_path):
         (lambda i: i["model"].update(widths=[10**8] * 3), "parameters, which take"),
         (lambda i: i["model"].update(widths=[4, 5]), "do not fit"),
         (lambda i: i.update(deliver="\x1b[31m", seed="x"), "seed: input should be a valid int"),
-        (lambda i: i.update(selector={"classifiers": []}), "selector.prefix: field required"),
+        (lambda i: i.update(selector={"classifiers": []}), "selector.prefix: is missing"),
     ],
 )
 def test_a_wrong_field_of_a_bundle_is_named(copy, edit, problem):

@@ -1,8 +1,8 @@
-"""Types of the fields of a run folder's files, and the one way to check them.
+"""Types of the fields of JSON files that others may have written, and the one way to check them.
 
-A record is declared once, as a frozen dataclass whose fields have these types; what is read is
-checked against the declaration, strictly: no text where a number belongs, no NaN, no number that
-cannot be reckoned with. What a driver writes is not checked again.
+A record is declared once, as a frozen dataclass or model whose fields have these types; what is
+read is checked against the declaration, strictly: no text where a number belongs, no NaN, no
+number that cannot be computed with. What dmtsearch itself writes is not checked again.
 """
 
 import re
@@ -19,6 +19,8 @@ MOST = 1e100
 DEEPEST = 24
 """Lists and objects within one another."""
 SHOWN_PROBLEMS = 3
+STRICT = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+"""For models: a field that a newer version added is passed over, since fields are only added."""
 
 T = TypeVar("T")
 
@@ -232,14 +234,17 @@ _TAGS = re.compile(r"^(constrained-\w+|function-\w+|int|float)(\[.*\])?$")
 
 
 def describe_problems(error: ValidationError) -> str:
-    """The first problems with their place in the document, in one line."""
+    """Return the first wrong fields, each with its rule and value, on one line."""
     words: dict[str, None] = {}
     for problem in error.errors(include_url=False, include_context=False):
         place = ".".join(str(part) for part in problem["loc"] if not _TAGS.match(str(part)))
-        given = printable_line(repr(problem["input"])[:60])
         message = problem["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
-        got = "" if problem["type"] in ("missing", "json_invalid") else f", got {given}"
-        words[f"{place}: {message}{got}" if place else f"{message}{got}"] = None
+        if problem["type"] == "missing":
+            message = "is missing"
+        elif problem["type"] != "json_invalid":
+            message += f", got {repr(problem['input'])[:60]}"
+        words[f"{place}: {message}" if place else message] = None
     more = len(words) - SHOWN_PROBLEMS
-    return "; ".join([*list(words)[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
+    shown = [*list(words)[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+    return printable_line("; ".join(shown))
