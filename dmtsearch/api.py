@@ -100,6 +100,7 @@ def check(
         set: Other values, by document path: `{"stages.student.epochs": 5}`.
     """
     from dmtsearch.deploy.checking import check_schedule
+    from dmtsearch.engine.own_sampler import check_sampler
 
     try:
         loaded = _load(file)
@@ -109,6 +110,8 @@ def check(
             )
         schedule = loaded.anchor() if isinstance(loaded, Space) else loaded
         found = check_schedule(schedule, open_store(store, read_only=True))
+        if isinstance(loaded, Space):
+            check_sampler(loaded)
     except ScheduleError as error:
         return CheckReport(False, error.problems, None, (), ())
     holes: tuple[dict[str, Any], ...] = ()

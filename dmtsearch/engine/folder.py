@@ -51,6 +51,7 @@ class RunInfo:
         versions, hardware, commit: What it was made with.
         data: Fingerprint and split digests of its data; None in runs of older versions.
         backend: `ray` or `inline`: where its trials run, unless a resume says otherwise.
+        sampler: Sources and packages of a sampler of the user's own; None of one that ships.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class RunInfo:
     commit: str | None = None
     data: Mapping[str, str] | None = None
     backend: Backend = RAY
+    sampler: Object | None = None
 
 
 def new_folder_name(space: Space) -> Path:

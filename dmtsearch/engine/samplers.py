@@ -7,6 +7,8 @@ from collections.abc import Callable
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
+from .own_sampler import find_sampler, is_own
+
 POPULATION = 16
 """Of nsga2. Optuna's own 50 would leave a search of 40 trials in its first, random generation."""
 STARTUP = 10
@@ -26,7 +28,15 @@ def draw_seed(seed: int, index: int, redraw: int) -> int:
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
-    """Return a fresh sampler. `grid` draws nothing: what it tries is enumerated elsewhere."""
+    """Return a fresh sampler: a row of `SAMPLERS`, or what a user's `module:function` makes.
+
+    `grid` draws nothing: what it tries is enumerated elsewhere.
+
+    Raises:
+        UsageError, ModelError: A user's function cannot be found, raises, or gives no sampler.
+    """
+    if is_own(name):
+        return find_sampler(name)(seed)
     with warnings.catch_warnings():
         # `group` is what conditional holes need; that it may change is Optuna's caveat.
         warnings.simplefilter("ignore", ExperimentalWarning)

@@ -107,9 +107,15 @@ class Session:
     def _mind(self, anchor: Schedule, resumed: bool) -> Proposer:
         from ..training.data_facts import data_facts
         from .controls import arms_of
+        from .own_sampler import keep_sampler, try_sampler
         from .prepare import open_context, preparer
         from .run_data import keep_data
 
+        goes_on = resumed and has_begun(self._paths)
+        try_sampler(self._space)
+        self._info = keep_sampler(
+            self._info, self._space.search, resumed=goes_on, tell=self._notes.append
+        )
         asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
         context = open_context(
             anchor, device="cuda" if asks_for_gpu else None, folder=Path(self._info.folder)
@@ -118,7 +124,7 @@ class Session:
             self._info,
             data_facts(context.data),
             self._paths.root,
-            resumed=resumed and has_begun(self._paths),
+            resumed=goes_on,
             tell=self._notes.append,
         )
         prepare: Prepare = preparer(context)

@@ -18,6 +18,7 @@ from dmtsearch.space.hole import Value
 
 from .drawing import distribution_of, exact, suggest
 from .journal import Journal
+from .own_sampler import named
 from .paths import RunPaths
 from .pruning import make_pruner, measured_steps, wake
 from .samplers import make_sampler
@@ -104,7 +105,7 @@ class StudyBook:
             fixed: Values that are not drawn.
         """
         self._study.sampler = make_sampler(self._spec.sampler, seed)
-        with self._journal.together():
+        with self._journal.together(), named(self._spec.sampler):
             if fixed is not None:
                 self._study.enqueue_trial(dict(fixed))
             trial = self._study.ask()
@@ -230,7 +231,8 @@ class StudyBook:
             return
         # The telling needs a sampler only for its hooks; its seed is never drawn from.
         self._study.sampler = make_sampler(self._spec.sampler, 0)
-        self._study.tell(number, values, state)
+        with named(self._spec.sampler):
+            self._study.tell(number, values, state)
 
     def should_prune(self, number: int, history: Sequence[Mapping[str, Any]], epochs: int) -> bool:
         """Ask the pruner about the delivered stage, at every fraction it has reached.

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .values import Count, Real, Spec, Text, none_word, refuse
+from .values import Count, Real, Spec, Text, named_or_own, none_word, refuse
 
 Objective = Literal[
     "val_accuracy",
@@ -80,8 +80,9 @@ class SearchSpec(Spec):
         default_factory=dict
     )
     """Bounds known before training; a draw that breaks one is never trained."""
-    sampler: Literal["tpe", "random", "grid", "nsga2", "gp"] = "tpe"
-    """How values are proposed, as in Optuna; `grid` tries every combination once."""
+    sampler: named_or_own("tpe", "random", "grid", "nsga2", "gp") = "tpe"  # type: ignore[valid-type]
+    """How values are proposed, as in Optuna; `grid` tries every combination once; or a function
+    of your own, from a seed to an Optuna sampler, which is made anew for each draw."""
     pruner: Annotated[PrunerSpec | None, BeforeValidator(_pruner)] = None
     """Which trials are stopped early; a name alone is `{name: ...}`, `none` stops none."""
     trials: Count = 40
