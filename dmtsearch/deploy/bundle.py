@@ -5,8 +5,6 @@ which says what samples the model was trained on. `bundle.json` is written last:
 a folder without it is a training that has not ended.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from dmtsearch.commands import command_line
 from dmtsearch.deploy.bundle_file import FORMAT, check_files, read_bundle_file
 from dmtsearch.deploy.describing import bundle_html, bundle_repr
+from dmtsearch.deploy.history import HISTORY, EpochRow, history_table, read_history
 from dmtsearch.deploy.model_check import Part, check_parts, explained, seed_of
 from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.seen_samples import SAMPLES
@@ -32,21 +31,7 @@ from dmtsearch.training.profile import Profile
 from dmtsearch.writing import writing
 
 MODEL, SCHEDULE, INFO = "model.safetensors", "schedule.yaml", "bundle.json"
-HISTORY, OPENINGS = "history.csv", "openings.jsonl"
-HISTORY_COLUMNS = (
-    "stage",
-    "phase",
-    "epoch",
-    "loss",
-    "hard",
-    "soft",
-    "hint",
-    "val_accuracy",
-    "val_nll",
-    "val_hint",
-    "select",
-    "val_regret",
-)
+OPENINGS = "openings.jsonl"
 
 
 @dataclass(frozen=True)
@@ -78,6 +63,11 @@ class Bundle:
     def classes(self) -> tuple[str, ...]:
         """Name of each class, in the order of the outputs."""
         return tuple(self.info["classes"])
+
+    @property
+    def history(self) -> tuple[EpochRow, ...]:
+        """Every epoch of every stage, as `history.csv` has it."""
+        return read_history(self.folder / HISTORY)
 
     @property
     def view(self) -> View:
@@ -147,16 +137,6 @@ def write_bundle(
         )
 
 
-def history_table(history: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of all stages as CSV; a cell is empty where a phase has no such value."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, HISTORY_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in history:
-        writer.writerow({name: row[name] for name in HISTORY_COLUMNS if name in row})
-    return out.getvalue()
-
-
 def read_info(folder: Path) -> dict[str, Any]:
     """Return `bundle.json`.
 
@@ -201,6 +181,8 @@ def load_bundle(
     folder = Path(folder)
     info = read_info(folder)
     check_files(folder, info, MODEL)
+    if HISTORY in info["checksums"]:
+        read_history(folder / HISTORY)
     if info.get("selector") is not None:
         return load_selector_bundle(
             folder, info, (folder / MODEL).read_bytes(), models=models or {}, device=device

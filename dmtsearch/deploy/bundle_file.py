@@ -7,12 +7,21 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dmtsearch.errors import BundleError, FileError
-from dmtsearch.fields import STRICT, describe_problems
+from dmtsearch.fields import (
+    STRICT,
+    Count,
+    Latency,
+    Metrics,
+    Number,
+    Object,
+    Positive,
+    describe_problems,
+)
 from dmtsearch.files import sha256_file
 from dmtsearch.printable import printable_line
 from dmtsearch.reading import MIB, read_text, refuse_odd_file
@@ -44,16 +53,24 @@ class _View(_Strict):
 class _Data(_Strict):
     fingerprint: str
     storage: str
-    splits: dict[str, int] = {}
+    splits: dict[str, Count] = {}
+    split_digests: dict[str, str] | None = None
+
+
+class _Degrade(_Strict):
+    model_config = ConfigDict(**{**STRICT, "extra": "forbid"})
+    kind: str
+    low: Number
+    high: Number
 
 
 class _Select(_Strict):
     stages: list[str]
-    inputs: str
-    k: Any
-    degrade: list[dict[str, Any]]
+    inputs: Literal["topk", "posterior", "logits", "moments"]
+    k: Annotated[int, Field(ge=1)] | None
+    degrade: list[_Degrade]
     target: str
-    decision: str
+    decision: Literal["hard", "soft"]
 
 
 class _Classifier(_Strict):
@@ -75,6 +92,20 @@ class _Selector(_Strict):
     classifiers: Annotated[list[_Classifier], Field(min_length=1)]
 
 
+class _Stage(_Strict):
+    name: str
+    key: str
+    reused: bool
+    params: Count
+    macs: Count
+    metrics: dict[str, Metrics]
+    epochs: Count
+    hint_epochs: Count
+    kept_epoch: Count | None
+    tap_mean_squares: list[Object]
+    seconds: Positive
+
+
 class _Probe(_Strict):
     outputs: list[list[float | Annotated[str, Field(pattern="^(-?inf|nan)$")]]] | None
 
@@ -94,8 +125,11 @@ class _Whole(_Strict):
     seed: int
     num_classes: _Count
     classes: list[str]
-    params: int
-    macs: int
+    params: Count
+    macs: Count
+    latency: Latency | None = None
+    metrics: dict[str, Metrics] | None = None
+    stages: list[_Stage] = []
     data: _Data
     checksums: dict[_Name, _Hash]
     selector: _Selector | None = None
@@ -142,6 +176,11 @@ def _problem(found: _Whole) -> str | None:
         if found.selector is not None
         else [(found.in_shape or [], found.input)]
     )
+    select = found.selector.select if found.selector is not None else None
+    if select is not None and (select.k is None) == (select.inputs == "topk"):
+        return f"selector.select.k: got {select.k} for inputs {select.inputs}"
+    if select is not None and select.k is not None and select.k > found.num_classes:
+        return f"selector.select.k: got {select.k} of {found.num_classes} classes"
     for shape, view in parts:
         if math.prod(shape) > 10**9:
             return f"in_shape: {shape} is larger than any input"

@@ -171,7 +171,7 @@ def _on_test(bundle: Bundle | SelectorBundle, reason: str) -> Evaluation:
             "it as other data with --data: what the model was trained on is left out then"
         )
     digests = bundle.info["data"].get("split_digests")
-    if digests is not None and digests["test"] != opened.split_digests["test"]:
+    if digests is not None and digests.get("test") != opened.split_digests["test"]:
         raise BundleError(
             f"{bundle.folder}: the data is the same, but its test split has other samples than "
             "when this model was trained; score it as other data with --data: what the model was "

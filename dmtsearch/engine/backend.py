@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..store import Store
+from ..training.stored_records import check_stage
 from .ledger import RunState
 from .live import Watching
 from .orders import TrialOrders, make_orders
@@ -160,7 +161,7 @@ class TrialRules:
         if outcome["status"] != "done":
             return None
         key = orders.delivered.key
-        stored = self._store.get(key, on_damage=self._watching.log)
+        stored = self._store.get(key, on_damage=self._watching.log, check=check_stage)
         if stored is None:
             self._lost = (
                 f"the result of trial {plan.trial} ({key[:12]}) is removed from the store again "

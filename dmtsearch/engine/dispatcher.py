@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
+from ..training.stored_records import check_stage
 from .entry import Entry
 from .faults import PAUSES_S, after_failure, store_outcome
 from .orders import Answer, StageEvent, StageOrder, StageOutcome
@@ -45,6 +46,7 @@ class Shelf(Protocol):
         *,
         verify: bool = False,
         on_damage: Callable[[str], None] | None = None,
+        check: Callable[[StoredRecord], None] | None = None,
     ) -> StoredRecord | None: ...
 
 
@@ -58,7 +60,7 @@ def find_finished(
         order: Which stage.
         note: Given a sentence about what is damaged.
     """
-    found = shelf.get(order.key, verify=True, on_damage=note)
+    found = shelf.get(order.key, verify=True, on_damage=note, check=check_stage)
     if found is None or found.failed:
         return None  # whoever starts the stage puts a stored failure into words
     if any(shelf.get(key, on_damage=note) is None for key in order.snapshots):

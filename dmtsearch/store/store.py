@@ -63,6 +63,7 @@ class Store:
         *,
         verify: bool = False,
         on_damage: Callable[[str], None] | None = None,
+        check: Callable[[StoredObject], None] | None = None,
     ) -> StoredObject | None:
         """Return the object of `key`, done or failed, or None.
 
@@ -72,11 +73,18 @@ class Store:
             on_damage: What to do with a damaged object: with a listener it is set aside, the
                 listener gets one sentence saying so, and None is returned. One that only a newer
                 dmtsearch can read stays, the listener hears of it, and None is returned.
+            check: Raises ValueError for an object whose record is not one that it can use: such
+                an object counts as damaged.
 
         Raises:
             DamagedError: The object is damaged and there is no listener.
         """
         found = self.find(key, verify=verify)
+        if isinstance(found, StoredObject) and check is not None:
+            try:
+                check(found)
+            except ValueError as error:
+                found = Damaged(key, str(error), found.attempt, found.seen)
         if isinstance(found, StoredObject):
             self._disk.touch(f"{found.folder}/manifest.json")
             return found

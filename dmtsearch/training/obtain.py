@@ -29,6 +29,7 @@ from dmtsearch.training.selector_run import SelectorRun
 from dmtsearch.training.shelf import KeyedWorkspace, Shelf, once
 from dmtsearch.training.sources import Source, freeze
 from dmtsearch.training.stage import StageRun
+from dmtsearch.training.stored_records import check_hints, check_stage
 
 MODEL_FILE = "model.safetensors"
 MODULES_FILE = "modules.safetensors"
@@ -116,7 +117,7 @@ def obtain_stage(
 
 
 def _finished(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> StageResult | None:
-    found = shelf.get(job.keys.key, verify=True, on_damage=tell)
+    found = shelf.get(job.keys.key, verify=True, on_damage=tell, check=check_stage)
     if found is None:
         return None
     if found.failed:
@@ -275,7 +276,7 @@ def _obtain_hints(
     assert key is not None
 
     def look() -> HintOutcome | Stopped | None:
-        found = shelf.get(key, verify=True, on_damage=tell)
+        found = shelf.get(key, verify=True, on_damage=tell, check=check_hints)
         if found is None:
             return None
         if found.failed:

@@ -40,6 +40,7 @@ class Shelf(Protocol):
         *,
         verify: bool = False,
         on_damage: Callable[[str], None] | None = None,
+        check: Callable[[ShelfObject], None] | None = None,
     ) -> ShelfObject | None: ...
 
     def commit(

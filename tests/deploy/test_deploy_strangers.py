@@ -8,7 +8,9 @@ import pytest
 from fuzzing import mutate
 
 import dmtsearch
+from dmtsearch.deploy.history import read_history
 from dmtsearch.errors import BundleError, DmtSearchError
+from dmtsearch.files import sha256_bytes
 
 
 @pytest.fixture
@@ -47,6 +49,9 @@ def copy(plain_folder, tmp_path):
         (lambda i: i["model"].update(widths=[10**8] * 3), "parameters, which take"),
         (lambda i: i["model"].update(widths=[4, 5]), "do not fit"),
         (lambda i: i.update(deliver="\x1b[31m", seed="x"), "seed: input should be a valid int"),
+        (lambda i: i["stages"][0].update(epochs="2"), r"stages\.0\.epochs: .*integer"),
+        (lambda i: i["metrics"]["val"].update(accuracy=3), r"metrics\.val\.accuracy: .*less"),
+        (lambda i: i["data"]["splits"].update(train=None), r"data\.splits\.train: .*integer"),
         (lambda i: i.update(selector={"classifiers": []}), "selector.prefix: is missing"),
     ],
 )
@@ -88,12 +93,44 @@ def test_a_bundle_file_that_is_no_json_is_refused(copy, text):
         dmtsearch.load_bundle(folder)
 
 
-def only_our_errors(folder, seeds):
+def with_history(folder, data):
+    """Put `data` in the place of a bundle's history, with its right hash."""
+    (folder / "history.csv").write_bytes(data)
     info = json.loads((folder / "bundle.json").read_text())
+    info["checksums"]["history.csv"] = sha256_bytes(data)
+    (folder / "bundle.json").write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda text: text.replace("only,train,1,", "only,train,one,"), r":2: epoch: .*got 'one'"),
+        (lambda text: text.replace("only,train,1,", "only,train,1,nan"), r":2: loss: .*number"),
+        (lambda text: text.replace("only,train,1,", ",train,1,"), ":2: stage: is missing"),
+        (lambda text: text + "only,train\n", ":3: has not the 12 cells of its head"),
+        (lambda text: text.replace("epoch", "step"), ":1: has no column epoch"),
+        (lambda text: text + '"\n', ":[23]: unexpected end of data"),
+    ],
+)
+def test_a_wrong_cell_of_a_history_is_named_by_line_and_column(copy, edit, problem):
+    folder = copy()
+    (row,) = dmtsearch.load_bundle(folder).history
+    assert (row.stage, row.phase, row.epoch, row.soft) == ("only", "train", 1, None)
+    with_history(folder, edit((folder / "history.csv").read_text()).encode())
+    with pytest.raises(BundleError, match=rf"history\.csv{problem}"):
+        dmtsearch.load_bundle(folder)
+
+
+def only_our_errors(folder, seeds, name="bundle.json"):
+    data = (folder / name).read_bytes()
     for seed in seeds:
-        (folder / "bundle.json").write_bytes(mutate(info, seed))
         try:
-            repr(dmtsearch.load_bundle(folder))
+            if name == "bundle.json":
+                (folder / name).write_bytes(mutate(json.loads(data), seed))
+                repr(dmtsearch.load_bundle(folder))
+            else:
+                (folder / name).write_bytes(mutate(data, seed))
+                read_history(folder / name)
         except DmtSearchError:
             continue
         except Exception as error:
@@ -107,3 +144,12 @@ def test_odd_bundles_raise_only_our_errors(copy):
 @pytest.mark.fuzz
 def test_20000_odd_bundles_raise_only_our_errors(copy):
     only_our_errors(copy(), range(20_000))
+
+
+def test_odd_histories_raise_only_our_errors(copy):
+    only_our_errors(copy(), range(300), "history.csv")
+
+
+@pytest.mark.fuzz
+def test_20000_odd_histories_raise_only_our_errors(copy):
+    only_our_errors(copy(), range(20_000), "history.csv")

@@ -74,6 +74,7 @@ class Memory:
         *,
         verify: bool = False,
         on_damage: Callable[[str], None] | None = None,
+        check: Callable[[Any], None] | None = None,
     ) -> Found | None:
         return self.objects.get(key)
 
