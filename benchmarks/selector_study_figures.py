@@ -19,7 +19,7 @@ from selector_study_numbers import (
     t_interval,
 )
 
-from dmtsearch.reporting.drawing.canvas import (
+from dmtsearch.reporting.canvas import (
     INK,
     MUTED,
     SEARCH,

@@ -25,8 +25,8 @@ from selector_study_numbers import (
 )
 from selector_study_words import compare, expectation, mean_of, trend, with_interval
 
-from dmtsearch.reporting.drawing.canvas import Drawing
-from dmtsearch.reporting.words import amount, duration, listed, plural
+from dmtsearch.human import amount, counted, duration, listed
+from dmtsearch.reporting.canvas import Drawing
 
 GROUP_WORDS = {
     "seen": "kinds that the selector was trained on",
@@ -84,7 +84,7 @@ def write_page(
 def _heading(study: Study, made: Made) -> str:
     return (
         f"The schedule of `{made.source}` ([schedule.yaml](schedule.yaml)), trained anew from its "
-        f"first stage to its last with {plural(len(study.seeds), 'seed')} "
+        f"first stage to its last with {counted(len(study.seeds), 'seed')} "
         f"({', '.join(map(str, study.seeds))}), and scored on the sealed test split "
         f"(n = {study.num_samples}, the same samples for all seeds). Differences are the "
         "selector's accuracy minus a method's, in percentage points, mean over seeds, with a 95 % "
@@ -250,9 +250,9 @@ def _how(study: Study, facts: Sequence[Mapping[str, Any]], made: Made) -> str:
         f"- Samples: {sizes}. Classifiers learn from train, the selector, the temperatures and "
         "stacking from `selector`; val chose among epochs; no stage reads test.",
         f"- Openings of the test split: {made.openings}, over "
-        f"{plural(len(facts), 'bundle')}, each written down in its bundle.",
+        f"{counted(len(facts), 'bundle')}, each written down in its bundle.",
         f"- Degradations that the selector was trained on: {listed(facts[0]['trained_on'])}. "
-        f"{plural(len(study.places), 'condition')} in the sweep.",
+        f"{counted(len(study.places), 'condition')} in the sweep.",
         "- No stage is shared between seeds (their keys differ). The splits, and how each test "
         "sample is degraded, are the same for all seeds.",
         f"- The whole: {amount(facts[0]['params'])} parameters, {amount(facts[0]['macs'])} MACs.",
@@ -288,7 +288,7 @@ def _limits(study: Study, means: Sequence[Difference]) -> str:
         [
             f"- All seeds share one test split of {study.num_samples} samples. The t interval "
             "covers the choice of seeds and not that of samples; the second one covers both, but "
-            f"from {plural(len(study.seeds), 'seed')} it is too short. Neither covers other "
+            f"from {counted(len(study.seeds), 'seed')} it is too short. Neither covers other "
             "identities or other data.",
             f"- `means.csv` holds {compared:,} comparisons and `differences.csv` more. Were "
             "there no difference anywhere, some would still be called above or below.",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from selector_study_numbers import Difference, Interval, t_interval
 
-from dmtsearch.reporting.words import listed
+from dmtsearch.human import listed
 
 HEADINGS = {"above": "above", "below": "below", "open": "not told apart from"}
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.notebook import counted, html_view, short_repr, shown_names
+from dmtsearch.human import counted
+from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule, override
 from dmtsearch.schedule import load_schedule as load_schedule
 from dmtsearch.space import Space, is_space, override_space
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.training import Training, Watch
     from dmtsearch.engine.live import View
     from dmtsearch.engine.run import Run
-    from dmtsearch.reporting.writing import Report
+    from dmtsearch.reporting import Report
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ def report(run: str | Path, out: str | Path | None = None) -> Report:
     Raises:
         DmtSearchError: `run` is no run folder, or its ledger cannot be read.
     """
-    from dmtsearch.reporting.writing import write_report
+    from dmtsearch.reporting import write_report
 
     return write_report(run, out)
 

@@ -22,11 +22,6 @@ def shown_names(names: Iterable[str], most: int = 6) -> str:
     return ", ".join(every[:most]) + more
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 hole`, `2 holes`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def html_view(
     title: str,
     facts: Mapping[str, object] | None = None,

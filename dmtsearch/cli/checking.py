@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import console, count, print_json, refuse, say, say_command, table
+from dmtsearch.cli.output import console, print_json, refuse, say, say_command, table
 from dmtsearch.cli.settings import Settings, read_settings
 from dmtsearch.errors import ScheduleError
+from dmtsearch.human import amount
 
 
 def check(
@@ -44,7 +45,7 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
     say(f"{file}: ok")
     say(f"data      {found.data}")
     say(f"delivers  {found.deliver}")
-    say(f"cost      {count(found.cost)} sample-MACs for the whole path")
+    say(f"cost      {amount(found.cost)} sample-MACs for the whole path")
     say()
     out.print(
         table(
@@ -90,9 +91,9 @@ def _row(stage: Any) -> tuple[str, ...]:
         names,
         stage.model,
         f"{stage.params:,}",
-        count(stage.macs),
+        amount(stage.macs),
         epochs,
-        count(stage.cost),
+        amount(stage.cost),
         kept,
     )
 

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import percent, print_json, say, say_command
+from dmtsearch.cli.output import print_json, say, say_command
 from dmtsearch.cli.selecting import tell_selector
+from dmtsearch.human import percent
 
 
 def evaluate(

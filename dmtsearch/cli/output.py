@@ -78,28 +78,3 @@ def table(
     """A table for terminals of any width; columns named in `numbers` are right-aligned."""
     cells = [[printable(cell) for cell in row] for row in rows]
     return FittedTable(columns, cells, numbers)
-
-
-def count(value: float | None) -> str:
-    """A large number for a person: 4,756,170, 164.55 M, 4.7 T; `?` where it is not known."""
-    if value is None:
-        return "?"
-    for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if value >= size:
-            return f"{value / size:.2f} {unit}"
-    return f"{value:,.0f}"
-
-
-def percent(value: float) -> str:
-    """A share as people read it: 0.8805 as 88.05 %."""
-    return f"{100 * value:.2f} %"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: 42 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

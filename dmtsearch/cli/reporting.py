@@ -24,7 +24,7 @@ def report(
 
     Example: `dmtsearch report runs/first`
     """
-    from dmtsearch.reporting.answer import answer
+    from dmtsearch.reporting import answer
 
     written = api.report(run, out=out)
     say(answer(written.summary))

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from dmtsearch.cli.output import console, percent, print_json, say, say_command, table
+from dmtsearch.cli.output import console, print_json, say, say_command, table
 from dmtsearch.cli.settings import Settings, read_settings
 from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError
+from dmtsearch.human import percent
 
 Trials = Annotated[int | None, typer.Option(help="Search trials in all.")]
 TimeBudget = Annotated[

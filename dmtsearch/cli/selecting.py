@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dmtsearch.cli.output import console, percent, say, table
+from dmtsearch.cli.output import console, say, table
+from dmtsearch.human import percent
 
 COLUMNS = ("method", "trained kinds", "nothing degraded", "other kinds", "right one believed")
 
@@ -11,7 +12,7 @@ COLUMNS = ("method", "trained kinds", "nothing degraded", "other kinds", "right 
 def tell_selector(found: Mapping[str, Any]) -> None:
     """Print a selector beside every baseline: accuracy on groups of conditions."""
     say(
-        f"selection {_share(found['selection_accuracy'])} (an undegraded modality believed, one "
+        f"selection {percent(found['selection_accuracy'])} (an undegraded modality believed, one "
         "being degraded)"
     )
     say(f"regret    {percent(found['regret'])} below the oracle selector")
@@ -19,17 +20,13 @@ def tell_selector(found: Mapping[str, Any]) -> None:
     rows = [
         (
             name,
-            _share(method["accuracy"]),
-            _share(method["clean"]["accuracy"]),
-            _share(method["unseen"]["accuracy"] if method["unseen"] else None),
-            _share(method["decisive_accuracy"]),
+            percent(method["accuracy"]),
+            percent(method["clean"]["accuracy"]),
+            percent(method["unseen"]["accuracy"] if method["unseen"] else None),
+            percent(method["decisive_accuracy"]),
         )
         for name, method in found["methods"].items()
     ]
     console().print(table(COLUMNS, rows, numbers=COLUMNS[1:]))
     for name, reason in found["missing"].items():
         say(f"no {name}: {reason}")
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else percent(value)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dmtsearch.cli.output import console, print_json, say, table
+from dmtsearch.human import byte_size
 from dmtsearch.store import Skipped, open_store, place_in_words
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and tidy kept stages.")
@@ -39,7 +40,7 @@ def list_objects(
             info.kind,
             "running" if info.running else info.status,
             info.name,
-            size(info.size),
+            byte_size(info.size),
             info.created[:16].replace("T", " "),
         )
         for info in found
@@ -48,7 +49,7 @@ def list_objects(
         table(("key", "kind", "status", "name", "size", "since, UTC"), rows, numbers=("size",))
     )
     _say_skipped(odd)
-    say(f"{opened.where}: {len(found)} objects, {size(sum(info.size for info in found))}")
+    say(f"{opened.where}: {len(found)} objects, {byte_size(sum(info.size for info in found))}")
 
 
 @app.command()
@@ -75,7 +76,7 @@ def verify(
             say(f"  set aside: {place}")
         _say_skipped(report.skipped)
         if report.leftovers:
-            spare = size(sum(leftover.size for leftover in report.leftovers))
+            spare = byte_size(sum(leftover.size for leftover in report.leftovers))
             say(f"{len(report.leftovers)} leftovers, {spare}; dmtsearch store gc removes old ones")
         if not report.ok:
             say("Next: dmtsearch store verify --repair")
@@ -136,23 +137,15 @@ def gc(
         print_json({**asdict(report), "freed_bytes": report.freed_bytes})
         return
     for removed in report.removed:
-        say(f"  {removed.what:11s} {size(removed.size):>10s}  {removed.path}")
+        say(f"  {removed.what:11s} {byte_size(removed.size):>10s}  {removed.path}")
     _say_skipped(report.skipped)
     verb = "would free" if dry_run else "freed"
     say(
-        f"{opened.where}: {verb} {size(report.freed_bytes)}; {report.kept} objects stay, "
-        f"{size(report.kept_bytes)}"
+        f"{opened.where}: {verb} {byte_size(report.freed_bytes)}; {report.kept} objects stay, "
+        f"{byte_size(report.kept_bytes)}"
     )
 
 
 def _say_skipped(odd: Sequence[Skipped]) -> None:
     for item in odd:
         say(f"  passed over: {item.path}: {item.reason}")
-
-
-def size(num_bytes: float) -> str:
-    """Bytes for a person, in powers of 1000: 812 B, 4.8 MB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= scale:
-            return f"{num_bytes / scale:.1f} {unit}"
-    return f"{num_bytes:.0f} B"

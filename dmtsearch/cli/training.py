@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import console, count, duration, percent, say, say_command, table
+from dmtsearch.cli.output import console, say, say_command, table
 from dmtsearch.cli.settings import Settings, read_settings
+from dmtsearch.human import amount, duration, percent
 
 
 def train(
@@ -61,7 +62,7 @@ def train(
                 (
                     stage.name,
                     f"{stage.record['params']:,}",
-                    count(stage.record["macs"]),
+                    amount(stage.record["macs"]),
                     percent(stage.record["metrics"]["val"]["accuracy"]),
                     f"{stage.record['metrics']['val']['n']:,}",
                     str(stage.record["hint_epochs"] + stage.record["epochs"]),

@@ -9,8 +9,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dmtsearch.cli.output import console, count, duration, percent, say, table
+from dmtsearch.cli.output import console, say, table
 from dmtsearch.deploy.training import Watch
+from dmtsearch.human import amount, percent, rough_duration
 from dmtsearch.printable import printable
 from dmtsearch.training.job import StageJob
 from dmtsearch.training.obtain import StageResult
@@ -110,7 +111,7 @@ class PlainView:
 
     def _left(self) -> str:
         left = self._clock.left_s()
-        return "" if left is None else f"; about {duration(left)} left"
+        return "" if left is None else f"; about {rough_duration(left)} left"
 
     def end(self, job: StageJob, result: StageResult) -> None:
         self._clock.end(job)
@@ -194,7 +195,7 @@ def describe_result(job: StageJob, result: StageResult) -> str:
     if result.hints_reused:
         how += " (its hint phase reused)"
     return (
-        f"{how}; {count(record['params'])} parameters, val {percent(val['accuracy'])} "
+        f"{how}; {amount(record['params'])} parameters, val {percent(val['accuracy'])} "
         f"(n = {val['n']:,})"
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import DataError
+from ..human import listed
 from .image_files import holds_images, subfolders
 from .split_names import split_of, splits_by_name
 
@@ -39,8 +40,8 @@ def split_places(root: Path, declared: int | None = None) -> dict[str, Path]:
     if others:
         advice = _move_or_declare(root, splits, len(names))
         raise DataError(
-            f"{root} holds {_and(splits)}, which {_look(splits)} of splits, beside "
-            f"{_and([repr(name) for name in others])}; {advice}"
+            f"{root} holds {_some(splits)}, which {_look(splits)} of splits, beside "
+            f"{_some([repr(name) for name in others])}; {advice}"
         )
     flat = [name for name in splits if holds_images(root / name, deep=False)]
     if flat:
@@ -50,7 +51,7 @@ def split_places(root: Path, declared: int | None = None) -> dict[str, Path]:
         )
     if not any(split_of(name) == "train" for name in splits):
         raise DataError(
-            f"{root} holds {_and(splits)}, which {_look(splits)} of splits, but none for "
+            f"{root} holds {_some(splits)}, which {_look(splits)} of splits, but none for "
             f"training; give the folder that holds the classes: {root / splits[0]}"
         )
     places = {split: root / name for split, name in splits_by_name(splits, str(root)).items()}
@@ -88,7 +89,7 @@ def refuse_above_classes(place: Path, declared: int | None) -> None:
         found = [split for split in map(split_of, below) if split]
         if "train" in found and len(set(found)) > 1:
             raise DataError(
-                f"{place} is above the data: {place / name} holds {_and(below)}; give that folder"
+                f"{place} is above the data: {place / name} holds {_some(below)}; give that folder"
             )
     if declared == len(names) or any(holds_images(place / name, deep=False) for name in names):
         return
@@ -99,12 +100,12 @@ def refuse_above_classes(place: Path, declared: int | None) -> None:
     if len(full) == 1:
         raise DataError(
             f"{place} is above the classes: its folder {full[0]!r} holds no images itself, but "
-            f"the folders {_and(below)}; give {place / full[0]}"
+            f"the folders {_some(below)}; give {place / full[0]}"
         )
     raise DataError(
-        f"{place} is above the classes: {_and(full)} hold no images themselves, but folders "
-        f"({full[0]}: {_and(below)}); give the folder whose sub-folders are the classes, such as "
-        f"{place / full[0]}; where {_and(full)} are the classes, say so: data.args.classes: "
+        f"{place} is above the classes: {_some(full)} hold no images themselves, but folders "
+        f"({full[0]}: {_some(below)}); give the folder whose sub-folders are the classes, such as "
+        f"{place / full[0]}; where {_some(full)} are the classes, say so: data.args.classes: "
         f"{len(names)}"
     )
 
@@ -123,7 +124,7 @@ def refuse_split_names(place: Path, names: Sequence[str], what: str) -> None:
     found: Mapping[str, str] = {name: split for name in names if (split := split_of(name))}
     if found and (len(found) == len(names) or {"train"} < set(found.values())):
         raise DataError(
-            f"{place} holds {_and(list(found))}, which {_look(list(found))} of splits, where "
+            f"{place} holds {_some(list(found))}, which {_look(list(found))} of splits, where "
             f"{what} are expected: paired_folders reads ROOT/MODALITY/CLASS/SAMPLE and draws its "
             "splits itself; put all samples of a class into one folder, or read them by a factory"
         )
@@ -133,7 +134,5 @@ def _look(names: Sequence[str]) -> str:
     return "is the name" if len(names) == 1 else "are names"
 
 
-def _and(names: Sequence[str], limit: int = 4) -> str:
-    if len(names) > limit:
-        return f"{', '.join(names[:limit])} and {len(names) - limit} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
+def _some(names: Sequence[str]) -> str:
+    return listed(names, most=4)

@@ -18,7 +18,8 @@ from dmtsearch.deploy.model_check import Part, check_parts, explained, seed_of
 from dmtsearch.deploy.samples import check_samples, finite_samples
 from dmtsearch.deploy.whole import Whole, select_from, view_from
 from dmtsearch.errors import BundleError, nearest
-from dmtsearch.notebook import counted, html_view, short_repr, shown_names
+from dmtsearch.human import counted
+from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.training.batch import NO_VIEW, Viewer
 from dmtsearch.training.build import OBJECT, build_unloaded, state_from_bytes
 from dmtsearch.training.evaluate import EVALUATION_BATCH

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TextIO
 
+from ..human import rough_duration
 from ..printable import printable
 from .live import Best, LiveState
 
@@ -91,7 +92,7 @@ def describe(state: LiveState) -> str:
     if state.best_control is not None:
         words.append(f"best control {describe_best(state.best_control)}")
     if state.left_s is not None and state.state == "running":
-        words.append(f"about {describe_span(state.left_s)} left")
+        words.append(f"about {rough_duration(state.left_s)} left")
     if state.state not in ("starting", "running"):
         words.append(describe_state(state.state))
     return "; ".join(words)
@@ -102,13 +103,3 @@ def describe_best(best: Best) -> str:
     of = f"trial {best.trial}" if best.arm == "search" else best.arm
     n = f", n = {best.n:,}" if best.n is not None else ""
     return f"{best.objective} {best.value:.4g} ({of}{n})"
-
-
-def describe_span(seconds: float) -> str:
-    """Seconds for a person: 42 s, 3 min, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -13,6 +13,7 @@ from dmtsearch.fields import Checked, SummaryFile
 from ..commands import command_line
 from ..errors import DmtSearchError, UsageError
 from ..files import read_regular
+from ..human import seconds_of
 from ..notebook import html_view, short_repr
 from ..printable import printable_line
 from ..schedule import Schedule, load_schedule
@@ -37,7 +38,6 @@ from .probes import own_versions
 from .reopening import reopen
 from .session import Session
 from .settings import INLINE, RAY, here
-from .span import seconds_of
 from .stage_book import now
 
 if TYPE_CHECKING:

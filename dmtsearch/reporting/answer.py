@@ -1,27 +1,12 @@
 """The answer in one paragraph, in plain English; no verdict, since a search cannot give one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from dmtsearch.reporting.summary import Best, Summary
-from dmtsearch.reporting.words import (
-    amount,
-    difference,
-    duration,
-    listed,
-    measure_of,
-    plural,
-    show,
-)
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A number for the strip under the answer: what, how much, and n or spread."""
-
-    label: str
-    value: str
-    note: str
+from dmtsearch.human import amount, counted, listed
+from dmtsearch.reporting.best_schedule import Best
+from dmtsearch.reporting.findings import Summary
+from dmtsearch.reporting.layout import Fact
+from dmtsearch.reporting.measures import difference, measure_of, show
 
 
 def answer(summary: Summary) -> str:
@@ -39,7 +24,7 @@ def _no_answer(summary: Summary) -> str:
         return "There is no answer yet: no trial of the search has started."
     parts = _others(summary.states)
     words = [
-        f"There is no answer: of {plural(total, 'trial')} none has finished with a value "
+        f"There is no answer: of {counted(total, 'trial')} none has finished with a value "
         f"({', '.join(parts) or 'all done, without the objective'})."
     ]
     causes = summary.failures.causes
@@ -59,7 +44,7 @@ def _best(summary: Summary, best: Best) -> str:
     n = best.metrics.get("n")
     samples = f"n = {n:,} val samples, one seed" if n is not None else "one seed"
     return (
-        f"Of {plural(summary.finished, 'finished trial')}, trial {best.trial} has the best "
+        f"Of {counted(summary.finished, 'finished trial')}, trial {best.trial} has the best "
         f"{measure_of(summary.main).label}: {show(summary.main, best.value)} ({samples}), with "
         f"{best.params:,} parameters."
     )
@@ -85,7 +70,7 @@ def _chance(summary: Summary, best: Best) -> list[str]:
     ruler, equal = summary.ruler, summary.equal
     if ruler is not None and equal is not None:
         words.append(
-            f"If all {plural(equal.n, 'trial')} were in truth as good as {ruler.level_arm} and "
+            f"If all {counted(equal.n, 'trial')} were in truth as good as {ruler.level_arm} and "
             f"differed by chance alone (pooled sd {difference(summary.main, ruler.sd)}, "
             f"{ruler.n} runs), the best of them would show {show(summary.main, equal.expected)} "
             f"on average, and {show(summary.main, equal.extreme)} or more extreme in one of "
@@ -124,9 +109,3 @@ def facts(summary: Summary) -> tuple[Fact, ...]:
         note = f"of the {amount(cost.asked)} sample-MACs asked for"
         found.append(Fact("Cost run", f"{100 * cost.share(cost.run):.0f} %", note))
     return tuple(found)
-
-
-def cost_again(best: Best) -> str:
-    """What running a schedule again takes: cold cost, and wall-clock where it is known."""
-    time = f", about {duration(best.seconds)} as measured here" if best.seconds is not None else ""
-    return f"{show('cold_cost', best.cold_cost)}{time}"

@@ -4,7 +4,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from dmtsearch.reporting.reading import RunRecord
+from dmtsearch.human import counted
+from dmtsearch.reporting.layout import Block, Section, Table, Text
+from dmtsearch.reporting.run_record import RunRecord
 
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 
@@ -81,3 +83,53 @@ def gather_failures(record: RunRecord) -> Failures:
         redrawn=dict(Counter(draw.reason for draw in record.redrawn).most_common()),
         redrawn_details=details,
     )
+
+
+def failures_section(found: Failures, num_trials: int) -> Section:
+    """Failed trials by cause, pruned ones, draws that were not tried."""
+    blocks: list[Block] = []
+    if found.causes:
+        rows = tuple(
+            (
+                str(len(cause.trials)),
+                cause.stage or "-",
+                cause.reason,
+                ", ".join(map(str, cause.trials)),
+            )
+            for cause in found.causes
+        )
+        caption = "Causes that differ only in numbers are one row; the first trial's is shown."
+        blocks.append(Table(("trials", "stage", "cause", "which"), rows, ("trials",), caption))
+    elif num_trials:
+        blocks.append(Text("No trial failed."))
+    else:
+        blocks.append(Text("No trial has started."))
+    if found.pruned:
+        run, asked = found.pruned_epochs
+        blocks.append(
+            Text(
+                f"{counted(len(found.pruned), 'trial')} pruned, after {run} of {asked} epochs of "
+                "their delivered stages. A pruned trial has no value and is in no figure above."
+            )
+        )
+    if found.unfinished:
+        blocks.append(
+            Text(
+                f"{counted(len(found.unfinished), 'trial')} not finished; a resume takes them up."
+            )
+        )
+    for reason, number in found.redrawn.items():
+        blocks.append(
+            Text(
+                f"{counted(number, 'draw')} not tried, {_REASONS.get(reason, reason)}; the first: "
+                f"{found.redrawn_details[reason]}."
+            )
+        )
+    return Section("failures", "Failures and what was not tried", tuple(blocks))
+
+
+_REASONS = {
+    "refused": "since they make no schedule that can run",
+    "bound": "since they break a bound of the space",
+    "duplicate": "since the same schedule had been tried",
+}

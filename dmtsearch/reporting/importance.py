@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING
 
 from dmtsearch.engine.paths import RunPaths
 from dmtsearch.files import read_regular
-from dmtsearch.reporting.reading import RunRecord
-from dmtsearch.reporting.words import plural
+from dmtsearch.human import counted
+from dmtsearch.reporting.canvas import INK, MUTED, OTHER, SEARCH, Drawing, draw, only_vertical
+from dmtsearch.reporting.layout import Block, Section, Text, figures
+from dmtsearch.reporting.measures import measure_of
+from dmtsearch.reporting.run_record import RunRecord
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+from matplotlib.figure import Figure
 
 MIN_TRIALS = 20
 """Under so many finished trials an importance is mostly noise, and is not shown."""
 
 MOST_BYTES = 1 << 30
 """Of the study's journal."""
+
 PARTS = 5
 """Importances are computed again with each of so many parts of the trials left out."""
 
@@ -87,7 +92,7 @@ def gather_importance(record: RunRecord) -> Importance:
 
 def _find_trials(record: RunRecord, objective: int) -> "tuple[str | None, list[FrozenTrial]]":
     """The study's trials, or first why an importance cannot be had."""
-    done = sum(trial.value(record.main) is not None for trial in record.search_trials("done"))
+    done = len(record.finished())
     if done < MIN_TRIALS:
         return (
             f"it is computed from {MIN_TRIALS} finished trials on, and there are {done}: with "
@@ -104,7 +109,7 @@ def _find_trials(record: RunRecord, objective: int) -> "tuple[str | None, list[F
     except Exception as error:
         return _unreadable(error), []
     if len(trials) < MIN_TRIALS:
-        return f"the study's journal holds only {plural(len(trials), 'finished trial')}", []
+        return f"the study's journal holds only {counted(len(trials), 'finished trial')}", []
     return None, trials
 
 
@@ -229,3 +234,70 @@ def _on_study(
             return evaluate(study)
     finally:
         logging.set_verbosity(before)
+
+
+def importance_section(found: Importance) -> Section:
+    """Optuna's importances, or why there are none."""
+    blocks: list[Block] = []
+    if found.missing is not None:
+        blocks.append(Text(f"There is no importance here: {found.missing}."))
+    elif not found.holes:
+        blocks.append(Text("There is no importance here: the study's trials have no parameters."))
+    else:
+        blocks.append(
+            Text(f"Which holes mattered for {measure_of(found.objective).label}, by Optuna.")
+        )
+    blocks += figures([draw_importance(found)])
+    return Section("importance", "Which holes mattered", tuple(blocks))
+
+
+def draw_importance(importance: Importance) -> Drawing | None:
+    """Two bars a hole where both measures know it; None where there is no importance."""
+    holes = importance.holes
+    if not holes:
+        return None
+    both = any(hole.fanova is not None for hole in holes)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        height = 0.32 if both else 0.6
+        for row, hole in enumerate(holes):
+            has_both = hole.fanova is not None
+            bars = [(hole.ped, hole.ped_range, SEARCH, -height / 2 if has_both else 0.0)]
+            if hole.fanova is not None and hole.fanova_range is not None:
+                bars.append((hole.fanova, hole.fanova_range, OTHER, height / 2))
+            for value, (low, high), colour, offset in bars:
+                at = row + offset
+                axes.barh(at, 100 * value, height=height * 0.86, color=colour, zorder=2)
+                axes.plot([100 * low, 100 * high], [at, at], color=INK, linewidth=1, zorder=3)
+        axes.set_yticks(range(len(holes)), [hole.name for hole in holes])
+        for text in axes.get_yticklabels():
+            text.set_color(INK)
+        axes.set_ylim(len(holes) - 0.4, -0.6)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("share of importance (%)")
+        only_vertical(axes)
+        if both:
+            axes.barh([0], [0], color=SEARCH, label="PED-ANOVA")
+            axes.barh([0], [0], color=OTHER, label="fANOVA (holes of every trial)")
+            axes.legend(
+                ncols=2, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1.2,
+                labelcolor=MUTED,
+            )  # fmt: skip
+
+    shown = ", ".join(f"{hole.name} {100 * hole.ped:.0f} %" for hole in holes[:5])
+    return draw(
+        "importance",
+        paint,
+        size=(560, 74 + 21 * len(holes)),
+        alt=f"Bars of importance by PED-ANOVA, the largest first: {shown}.",
+        caption=(
+            f"n = {importance.n} finished draws of the study (a schedule drawn again counts "
+            "again). Dark lines: the range when each "
+            "fifth of the trials is left out in turn. PED-ANOVA "
+            f"asks which holes set the best {100 * importance.quantile:.0f} % of them apart; "
+            "fANOVA which holes explain the variance of all. The shares of each "
+            "measure add up to 100 %. Both describe this search, whose sampler did not try all "
+            "values equally often."
+        ),
+    )

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dmtsearch.engine.records import RunStarted
-from dmtsearch.reporting.answer import cost_again
-from dmtsearch.reporting.summary import Summary
-from dmtsearch.reporting.words import amount, duration, plural
+from dmtsearch.human import amount, counted, duration
+from dmtsearch.reporting.best_schedule import cost_again
+from dmtsearch.reporting.findings import Summary
+from dmtsearch.reporting.layout import Section, Table
 
 
 def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
@@ -19,7 +20,7 @@ def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
             ("run", first.run_id),
             ("command", "; then ".join(dict.fromkeys(line.command for line in record.starts))),
             ("started", first.started),
-            ("taken up", plural(effort.drivers, "time")),
+            ("taken up", counted(effort.drivers, "time")),
             ("seed of the search", str(first.seed)),
             ("trials wanted", str(last.trials)),
             ("trials at once", str(last.concurrency)),
@@ -48,7 +49,6 @@ _TOLD = (
     *("run_id", "created", "name", "question", "objectives", "trials", "seed", "concurrency"),
     *("command", "versions"),
 )
-
 
 _STOPS = {
     "trials": "all wanted trials ended",
@@ -91,3 +91,9 @@ def flatten(facts: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
         elif value is not None and value != "":
             rows.append((full, str(value)))
     return rows
+
+
+def provenance_section(summary: Summary) -> Section:
+    """Where the numbers come from."""
+    table = Table(("what", "value"), provenance(summary))
+    return Section("provenance", "Provenance", (table,))

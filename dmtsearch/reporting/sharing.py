@@ -1,9 +1,24 @@
-"""What sharing saved: stages, epochs and cost, asked for and run."""
+"""What sharing saved: stages, epochs and cost, requested and run."""
 
 from collections import Counter
 from dataclasses import dataclass
 
-from dmtsearch.reporting.reading import RunRecord
+from matplotlib.figure import Figure
+
+from dmtsearch.human import amount, counted, duration
+from dmtsearch.reporting.canvas import (
+    INK,
+    LINE,
+    OTHER,
+    PAPER,
+    SEARCH,
+    SOFT_SEARCH,
+    Drawing,
+    draw,
+    only_vertical,
+)
+from dmtsearch.reporting.layout import Block, Section, Table, Text, figures
+from dmtsearch.reporting.run_record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -86,3 +101,103 @@ def _saved(asked: int, run: int, shared: int, store: int) -> Saved:
         # Something ran twice, after a kill: less was saved than the requests alone say.
         shared, left_out = max(0, shared + left_out), 0
     return Saved(asked, run, shared, store, left_out)
+
+
+def sharing_section(found: Sharing, stage_seconds: float) -> Section:
+    """Requested and run: stages, epochs, cost.
+
+    Args:
+        found: The counts.
+        stage_seconds: Wall-clock of all stages that were run, added up.
+    """
+    if not found.stages.asked:
+        text = Text("No trial has asked for a stage yet.")
+        return Section("sharing", "What sharing saved", (text,))
+    share = 100 * found.cost.share(found.cost.run)
+    blocks: list[Block] = [
+        Text(
+            f"All trials together asked for {counted(found.stages.asked, 'stage')}, of which "
+            f"{found.distinct:,} are distinct; {found.stages.run:,} were run, in "
+            f"{duration(stage_seconds)} of stages. That is {share:.0f} % of the cost asked "
+            "for: a property of this space and of what its trials shared."
+        ),
+        *figures([draw_sharing(found)]),
+        Table(
+            ("", "asked for", "run", "shared", "in the store", "left out"),
+            (
+                _row("stages", found.stages),
+                _row("epochs", found.epochs),
+                _row("cost, sample-MACs", found.cost),
+            ),
+            ("asked for", "run", "shared", "in the store", "left out"),
+            "Search trials and control arms together; epochs include hint epochs.",
+        ),
+    ]
+    return Section("sharing", "What sharing saved", tuple(blocks))
+
+
+def _row(name: str, saved: Saved) -> tuple[str, ...]:
+    parts = (saved.asked, saved.run, saved.shared, saved.store, saved.left_out)
+    return (name, *(amount(part) for part in parts))
+
+
+_PARTS = (
+    ("run", "run", SEARCH),
+    ("shared", "shared with another trial", SOFT_SEARCH),
+    ("store", "found in the store", OTHER),
+    ("left_out", "left out", LINE),
+)
+
+
+def draw_sharing(sharing: Sharing) -> Drawing | None:
+    """Three bars: stages, epochs, cost; None where nothing was asked for."""
+    if not sharing.stages.asked:
+        return None
+    rows: tuple[tuple[str, Saved], ...] = (
+        ("stages", sharing.stages),
+        ("epochs", sharing.epochs),
+        ("cost", sharing.cost),
+    )
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for row, (_, saved) in enumerate(rows):
+            left = 0.0
+            for field, name, colour in _PARTS:
+                width = 100 * saved.share(getattr(saved, field))
+                axes.barh(
+                    row, width, left=left, height=0.58, color=colour, edgecolor=PAPER,
+                    linewidth=0.8, label=name if not row else "",
+                )  # fmt: skip
+                if width > 9:
+                    inside = PAPER if field in ("run", "store") else INK
+                    axes.annotate(
+                        f"{width:.0f} %", (left + width / 2, row), ha="center", va="center",
+                        color=inside, fontsize=8,
+                    )  # fmt: skip
+                left += width
+        axes.set_yticks(range(len(rows)), [f"{n}, {amount(s.asked)} asked" for n, s in rows])
+        for text in axes.get_yticklabels():
+            text.set_color(INK)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("share of what all trials asked for (%)")
+        only_vertical(axes)
+        axes.legend(
+            ncols=4, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1, handleheight=1,
+            columnspacing=1.4, handletextpad=0.5,
+        )  # fmt: skip
+
+    parts = "; ".join(
+        f"{name}: {amount(saved.run)} of {amount(saved.asked)} run" for name, saved in rows
+    )
+    return draw(
+        "sharing",
+        paint,
+        size=(560, 150),
+        alt=f"What trials asked for and what was run. {parts}.",
+        caption=(
+            "Of everything that search trials and control arms asked for. Left out: pruned, "
+            "failed, switched early, or a hint phase that another stage had run."
+        ),
+    )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ScheduleError
-from ..notebook import counted, html_view, short_repr, shown_names
+from ..human import counted
+from ..notebook import html_view, short_repr, shown_names
 from ..schedule import SearchSpec, expand
 from ..schedule.document import parse_document, read_document
 from ..schedule.holes import find_holes

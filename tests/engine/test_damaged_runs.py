@@ -20,10 +20,10 @@ from dmtsearch.engine.proposer import Proposer
 from dmtsearch.engine.run import Run
 from dmtsearch.engine.status import read_status
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.reporting import reading
+from dmtsearch.reporting import run_record as reading
 from dmtsearch.reporting.answer import answer
-from dmtsearch.reporting.reading import read_run as read_report
-from dmtsearch.reporting.summary import summarize
+from dmtsearch.reporting.findings import summarize
+from dmtsearch.reporting.run_record import read_run as read_report
 from dmtsearch.space import Space, load_space
 
 pytestmark = pytest.mark.usefixtures("quick_disk")

@@ -29,7 +29,6 @@ from dmtsearch.engine.settings import (
 )
 from dmtsearch.engine.silence import Heard, watched_ray
 from dmtsearch.engine.slots import Node, Slots
-from dmtsearch.engine.span import seconds_of
 from dmtsearch.engine.trials import TrialPlan
 from dmtsearch.errors import UsageError
 
@@ -143,20 +142,6 @@ with ray_at("local", num_cpus=1):
         [sys.executable, "-c", notebook], env=environment, capture_output=True, timeout=240
     )
     assert ended.stdout.decode().split() == ["1.0"], ended.stderr.decode()
-
-
-@pytest.mark.parametrize(
-    ("span", "seconds"),
-    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("45", 45), (12.5, 12.5)],
-)
-def test_spans_of_time(span: str | float, seconds: float) -> None:
-    assert seconds_of(span) == seconds
-
-
-@pytest.mark.parametrize("span", ["soon", "", "2 weeks", "-5", 0, "h", "nan", "inf", "1h x"])
-def test_what_is_no_span_of_time_is_refused(span: str | float) -> None:
-    with pytest.raises(UsageError, match="is no span of time; write 90s"):
-        seconds_of(span)
 
 
 # Orders

@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from dmtsearch.engine.paths import RunPaths
-from dmtsearch.reporting.reading import read_run
+from dmtsearch.reporting.run_record import read_run
 from dmtsearch.space import Hole
 
 

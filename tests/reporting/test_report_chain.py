@@ -7,11 +7,10 @@ import pytest
 from made_run import MadeRun
 
 from dmtsearch.reporting.caveats import caveats
-from dmtsearch.reporting.chain import gather_chain, weak_sources
-from dmtsearch.reporting.drawing.chain import draw_chain
+from dmtsearch.reporting.chain_diagram import draw_chain, gather_chain, weak_sources
+from dmtsearch.reporting.findings import summarize
 from dmtsearch.reporting.provenance import flatten, provenance
-from dmtsearch.reporting.reading import read_run
-from dmtsearch.reporting.summary import summarize
+from dmtsearch.reporting.run_record import read_run
 from dmtsearch.space import parse_space
 
 DENSE = """\

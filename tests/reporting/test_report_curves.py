@@ -2,11 +2,11 @@
 
 from made_search import control, try_weight
 
-from dmtsearch.reporting.curves import gather_curves
-from dmtsearch.reporting.drawing.points import draw_points, front_of
-from dmtsearch.reporting.pareto import Point
-from dmtsearch.reporting.reading import read_run
-from dmtsearch.reporting.summary import best_trial, summarize
+from dmtsearch.reporting.best_schedule import best_trial
+from dmtsearch.reporting.findings import summarize
+from dmtsearch.reporting.learning_curves import gather_curves
+from dmtsearch.reporting.pareto import Point, draw_points, front_of
+from dmtsearch.reporting.run_record import read_run
 
 
 def test_controls_stand_beside_the_delivered_stage_only(tiny):
@@ -54,6 +54,6 @@ def test_a_figure_against_what_is_the_same_for_all_is_not_drawn(tiny):
     control(run, "direct", 0, 0.82)
     try_weight(run, 0.3, 0.80)
     summary = summarize(read_run(run.stop()))
-    assert draw_points(summary, "params") is None
+    assert draw_points(summary.points, "params") is None
     # The control has half the search's epochs, so it costs less; nothing is as accurate.
-    assert "The Pareto set is trial 0 (direct)." in draw_points(summary, "cold_cost").alt
+    assert "The Pareto set is trial 0 (direct)." in draw_points(summary.points, "cold_cost").alt

@@ -8,7 +8,7 @@ from made_search import made_search, try_weight
 
 from dmtsearch.engine.paths import RunPaths
 from dmtsearch.reporting.importance import MIN_TRIALS, gather_importance
-from dmtsearch.reporting.reading import read_run
+from dmtsearch.reporting.run_record import read_run
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from made_search import SPACE, made_search, try_weight
 
 from dmtsearch.engine.paths import RunPaths
 from dmtsearch.errors import DmtSearchError, UsageError
+from dmtsearch.reporting.caveats import gather_fixed
 from dmtsearch.reporting.failures import gather_failures
-from dmtsearch.reporting.heading import parse_heading
-from dmtsearch.reporting.reading import read_run
-from dmtsearch.reporting.summary import summarize
+from dmtsearch.reporting.findings import summarize
+from dmtsearch.reporting.run_record import parse_heading, read_run
 
 
 def test_no_folder_and_no_run_folder_are_refused(tmp_path):
@@ -70,7 +70,7 @@ def test_a_file_without_a_comment_says_nothing_of_itself():
 
 
 def test_what_is_fixed_is_told_and_holes_are_not(tmp_path):
-    fixed = " ".join(summarize(read_run(made_search(tmp_path / "r", trials=1).stop())).fixed)
+    fixed = " ".join(gather_fixed(read_run(made_search(tmp_path / "r", trials=1).stop())))
     assert "Fixed by the space: Fashion-MNIST, 6,000 training images" in fixed
     assert "One optimizer for student: adam, learning rate 0.003 (one_cycle), batch 128" in fixed
     assert "split once (split_seed 0)" in fixed

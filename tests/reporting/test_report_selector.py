@@ -14,11 +14,11 @@ from made_selector import (
     try_selector,
 )
 
-from dmtsearch.reporting.chance import wilson
-from dmtsearch.reporting.reading import read_run
-from dmtsearch.reporting.selector import Selector
-from dmtsearch.reporting.selector_words import best_of, build_words, family, minus_words
-from dmtsearch.reporting.summary import summarize
+from dmtsearch.reporting.findings import summarize
+from dmtsearch.reporting.noise import wilson
+from dmtsearch.reporting.run_record import read_run
+from dmtsearch.reporting.selector_results import SelectorResults, best_of, family
+from dmtsearch.reporting.selector_section import build_words, minus_words
 
 
 def others(oracle, *, only_a, energy, sum_rule, selection=None):
@@ -43,7 +43,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-def gathered(tmp_path, sweep, **more) -> Selector:
+def gathered(tmp_path, sweep, **more) -> SelectorResults:
     run = selector_run(tmp_path / "run", **more)
     try_selector(run, 0.6, sweep)
     return summarize(read_run(run.stop())).selector

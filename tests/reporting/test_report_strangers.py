@@ -7,8 +7,8 @@ from made_run import MadeRun
 from made_search import ONE_HOLE
 
 import dmtsearch
-from dmtsearch.reporting.drawing.canvas import draw
-from dmtsearch.reporting.pages import _alt, _fence
+from dmtsearch.reporting.canvas import draw
+from dmtsearch.reporting.page import _alt, _fence
 from dmtsearch.space import parse_space
 
 EVIL = (

@@ -7,9 +7,9 @@ from made_search import arm_schedule, control, try_weight
 from dmtsearch.engine.ledger import read_state
 from dmtsearch.engine.paths import RunPaths
 from dmtsearch.engine.summary import summarise
+from dmtsearch.reporting.findings import summarize
 from dmtsearch.reporting.pareto import pareto_set
-from dmtsearch.reporting.reading import read_run
-from dmtsearch.reporting.summary import summarize
+from dmtsearch.reporting.run_record import read_run
 from dmtsearch.schedule import expand
 
 

@@ -10,7 +10,9 @@ RULER_ARMS = ("direct", "scratch")
 level of an equal trial."""
 
 _Z95 = NormalDist().inv_cdf(0.975)
+
 _REACH = 12.0
+
 _STEPS = 4800
 
 

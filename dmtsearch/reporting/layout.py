@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dmtsearch.reporting.answer import Fact
-from dmtsearch.reporting.drawing.canvas import Drawing
+from dmtsearch.reporting.canvas import Drawing
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number for the strip under the answer: what, how much, and n or spread."""
+
+    label: str
+    value: str
+    note: str
 
 
 @dataclass(frozen=True)

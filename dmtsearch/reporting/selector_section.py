@@ -1,21 +1,94 @@
 """The selector beside every other method; only for runs whose best trial delivers one."""
 
-from dmtsearch.reporting.document import Block, Items, Section, Table, Text, figures
-from dmtsearch.reporting.drawing.choices import draw_choices
-from dmtsearch.reporting.drawing.selector import draw_accuracy, draw_selection
-from dmtsearch.reporting.selector import ORACLE, OWN, Group, Selector
-from dmtsearch.reporting.selector_words import (
+from collections.abc import Sequence
+
+from dmtsearch.human import counted, listed, percent
+from dmtsearch.reporting.layout import Block, Items, Section, Table, Text, figures
+from dmtsearch.reporting.selector_figures import draw_accuracy, draw_choices, draw_selection
+from dmtsearch.reporting.selector_results import (
+    ORACLE,
+    OWN,
+    Architecture,
+    ConditionGroup,
+    Score,
+    SelectorResults,
     best_of,
-    build_words,
     degraded_words,
     label,
-    minus_words,
-    percent,
-    span,
-    sweep_words,
 )
-from dmtsearch.reporting.summary import Summary
-from dmtsearch.reporting.words import plural
+
+
+def build_words(architecture: Architecture) -> str:
+    """What a selector reads, its net, and how it decides, in one sentence and a half."""
+    names = listed(architecture.stages)
+    reads = {
+        "topk": f"the {architecture.k} largest class probabilities",
+        "posterior": "all class probabilities",
+        "logits": "the logits",
+        "moments": "four numbers about the certainty (largest probability, margin, entropy, "
+        "energy)",
+    }.get(architecture.inputs, architecture.inputs)
+    dropout = f", dropout {architecture.dropout:g}" if architecture.dropout else ""
+    decides = {
+        "hard": "lets the modality that it believes decide alone (hard)",
+        "soft": "mixes the classes' probabilities by its trust in each modality (soft); the one "
+        "that weighs most counts as believed",
+    }.get(architecture.decision, architecture.decision)
+    taught = {
+        "undegraded": "which modality is not degraded",
+        "right": "which modality is right, where exactly one is",
+    }.get(architecture.target, architecture.target)
+    return (
+        f"reads {reads} of each of {names}, has {hidden_words(architecture.hidden)}{dropout}, and "
+        f"{decides}. It was taught {taught}, on samples degraded by {listed(architecture.kinds)}."
+    )
+
+
+def hidden_words(hidden: Sequence[int]) -> str:
+    """`no hidden layer`, `a hidden layer of 16 units`, `hidden layers of 64 and 32 units`."""
+    if not hidden:
+        return "no hidden layer"
+    if len(hidden) == 1:
+        return f"a hidden layer of {counted(hidden[0], 'unit')}"
+    return f"hidden layers of {listed([str(units) for units in hidden])} units"
+
+
+def sweep_words(found: SelectorResults) -> str:
+    """Which conditions were met: kinds, severities, on what; and n."""
+    sweep, seen = found.sweep, [one for one in found.conditions if one.seen]
+    if sweep is None:
+        return "no condition"
+    kinds = list(dict.fromkeys(one.kind for one in seen if one.kind is not None))
+    severities = sorted({one.severity for one in seen if one.severity is not None})
+    where = list(dict.fromkeys(one.degraded for one in seen if one.degraded))
+    parts = []
+    if kinds:
+        names = [listed(on) if len(on) < len(found.modalities) else "all" for on in where]
+        if len(found.modalities) == 2:
+            names = ["both" if name == "all" else name for name in names]
+        grid = listed([f"{severity:g}" for severity in severities])
+        word = "severity" if len(severities) == 1 else "severities"
+        parts.append(f"{listed(kinds)} at {word} {grid} on {listed(names)}")
+    if any(one.kind is None for one in seen):
+        parts.append("nothing degraded")
+    return f"{counted(sweep.conditions, 'condition')} ({', and '.join(parts)})"
+
+
+def span(score: Score, digits: int = 1) -> str:
+    """An accuracy's 95 % interval in percent: ` (69.3 to 77.4)`; empty where there is none."""
+    if score.interval is None:
+        return ""
+    low, high = (f"{100 * end:.{digits}f}" for end in score.interval)
+    return f" ({low} to {high})"
+
+
+def minus_words(score: Score, digits: int = 1) -> str:
+    """Selector minus a method, in points: `+7.61 (4.1 to 11.2)`; `-` where there is none."""
+    if score.minus is None:
+        return "-"
+    middle, low, high = (100 * value for value in score.minus)
+    return f"{middle:+.2f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
 
 _FAMILIES = {
     "modality": "the most accurate single modality",
@@ -25,9 +98,8 @@ _FAMILIES = {
 }
 
 
-def selector_section(summary: Summary) -> Section | None:
+def selector_section(found: SelectorResults | None) -> Section | None:
     """What the selector is, how it does beside the baselines, and whom it believes."""
-    found = summary.selector
     if found is None:
         return None
     blocks: list[Block] = []
@@ -49,14 +121,14 @@ def selector_section(summary: Summary) -> Section | None:
     return Section("selector", "The selector beside other methods", tuple(blocks))
 
 
-def _what(found: Selector) -> str:
+def _what(found: SelectorResults) -> str:
     who = f"The selector of trial {found.trial}"
     if found.architecture is None:
         return f"{who} has a schedule that this version cannot read."
     return f"{who} {build_words(found.architecture)}"
 
 
-def _answer(found: Selector, sweep: Group) -> list[Block]:
+def _answer(found: SelectorResults, sweep: ConditionGroup) -> list[Block]:
     own = sweep.scores[OWN]
     interval = ""
     if own.interval is not None:
@@ -101,7 +173,7 @@ def _answer(found: Selector, sweep: Group) -> list[Block]:
     return blocks
 
 
-def _tables(found: Selector, sweep: Group) -> list[Block]:
+def _tables(found: SelectorResults, sweep: ConditionGroup) -> list[Block]:
     heads = tuple(
         f"{degraded_words(group.degraded, found.modalities)}, "
         f"{group.n:,}\u00a0x\u00a0{group.conditions}"
@@ -149,12 +221,12 @@ def _points(share: float) -> str:
     return f"{100 * share:.2f}"
 
 
-def _one(found: Selector) -> str:
+def _one(found: SelectorResults) -> str:
     count = sum(len(one.degraded) == 1 for one in found.conditions if one.seen)
-    return plural(count, "condition")
+    return counted(count, "condition")
 
 
-def _trials(found: Selector) -> list[Block]:
+def _trials(found: SelectorResults) -> list[Block]:
     if len(found.trials) < 2:
         return []
     columns = ("trial", "inputs", "k", "hidden", "target", "decision", "val accuracy",
@@ -174,9 +246,9 @@ def _trials(found: Selector) -> list[Block]:
         for one in found.trials
     )
     of = (
-        f"The best {len(rows)} of {plural(found.finished, 'finished search trial')}"
+        f"The best {len(rows)} of {counted(found.finished, 'finished search trial')}"
         if len(rows) < found.finished
-        else f"All {plural(found.finished, 'finished search trial')}"
+        else f"All {counted(found.finished, 'finished search trial')}"
     )
     sweep = found.sweep
     n = f"n = {sweep.n:,} val samples x {sweep.conditions} conditions, " if sweep else ""

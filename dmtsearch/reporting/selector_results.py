@@ -5,15 +5,113 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from dmtsearch.reporting.chance import wilson
-from dmtsearch.reporting.reading import RunRecord, Trial
-from dmtsearch.reporting.selector_trials import (
-    Architecture,
-    SelectorTrial,
-    architecture_of,
-    delivered,
-    gather_trials,
-)
+from dmtsearch.engine.records import StageEnded
+from dmtsearch.errors import DmtSearchError
+from dmtsearch.human import listed
+from dmtsearch.reporting.noise import wilson
+from dmtsearch.reporting.run_record import RunRecord, Trial
+from dmtsearch.schedule import expand, parse_schedule
+
+NUM_TRIALS = 10
+"""So many selectors are shown."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How a selector is built.
+
+    Attributes:
+        stages: Names of the stages whose outputs it reads, in order.
+        inputs: `topk`, `posterior`, `logits` or `moments`.
+        k: How many probabilities of each modality; None unless `inputs` is `topk`.
+        hidden: Units of each hidden layer; () for a linear one.
+        dropout: In its hidden layers, in [0, 1).
+        decision: `hard` or `soft`.
+        target: `undegraded` or `right`.
+        kinds: Of the degradations that it is trained on.
+    """
+
+    stages: tuple[str, ...]
+    inputs: str
+    k: int | None
+    hidden: tuple[int, ...]
+    dropout: float
+    decision: str
+    target: str
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SelectorTrial:
+    """A finished search trial that delivers a selector.
+
+    Attributes:
+        trial: Its number.
+        architecture: How it is built.
+        accuracy, regret, selection: On val, means over the sweep, shares; None where the ledger
+            does not say.
+    """
+
+    trial: int
+    architecture: Architecture
+    accuracy: float | None
+    regret: float | None
+    selection: float | None
+
+
+def delivered(record: RunRecord, trial: Trial) -> StageEnded | None:
+    """How the stage that a trial delivers ended; None while it has not."""
+    return record.stages.get(trial.asked.key)
+
+
+def architecture_of(trial: Trial) -> Architecture | None:
+    """How a trial's delivered selector is built.
+
+    None where it delivers no selector, or this version cannot read its schedule.
+    """
+    try:
+        expanded = expand(parse_schedule(trial.asked.schedule))
+        stage = expanded.stage(expanded.deliver)
+    except DmtSearchError:
+        return None
+    select = stage.select
+    if select is None:
+        return None
+    return Architecture(
+        stages=select.stages,
+        inputs=select.inputs,
+        k=select.k if select.inputs == "topk" else None,
+        hidden=tuple(stage.model.get("hidden", ())),
+        dropout=float(stage.model.get("dropout", 0.0)),
+        decision=select.decision,
+        target=select.target,
+        kinds=tuple(dict.fromkeys(way.kind for way in select.degrade)),
+    )
+
+
+def gather_trials(record: RunRecord) -> tuple[tuple[SelectorTrial, ...], int]:
+    """The best `NUM_TRIALS` selectors by the main objective, and how many finished."""
+    finished = record.ranked()
+    # A search delivers one stage of its space: a selector in every trial, or in none.
+    found = [made for trial, _ in finished[:NUM_TRIALS] if (made := _describe(record, trial))]
+    return tuple(found), len(finished)
+
+
+def _describe(record: RunRecord, trial: Trial) -> SelectorTrial | None:
+    architecture = architecture_of(trial)
+    if architecture is None or trial.ended is None:
+        return None
+    ended = delivered(record, trial)
+    metrics: dict[str, Any] = dict(ended.metrics) if ended is not None else {}
+    metrics |= trial.ended.metrics
+    return SelectorTrial(
+        trial=trial.asked.trial,
+        architecture=architecture,
+        accuracy=trial.value("val_accuracy"),
+        regret=metrics.get("regret"),
+        selection=metrics.get("selection_accuracy"),
+    )
+
 
 OWN, ORACLE = "selector", "oracle"
 """Names of the selector and of the oracle selector among the methods."""
@@ -51,7 +149,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Condition:
+class SweepCondition:
     """One condition of the sweep.
 
     Attributes:
@@ -73,7 +171,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Group:
+class ConditionGroup:
     """Conditions with the same modalities degraded.
 
     Attributes:
@@ -92,7 +190,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Selector:
+class SelectorResults:
     """What a report says of the delivered selector of the best trial.
 
     Attributes:
@@ -111,14 +209,14 @@ class Selector:
     stage: str
     architecture: Architecture | None
     modalities: tuple[str, ...]
-    conditions: tuple[Condition, ...]
-    groups: tuple[Group, ...]
+    conditions: tuple[SweepCondition, ...]
+    groups: tuple[ConditionGroup, ...]
     missing: Mapping[str, str]
     trials: tuple[SelectorTrial, ...]
     finished: int
 
     @property
-    def sweep(self) -> Group | None:
+    def sweep(self) -> ConditionGroup | None:
         """All conditions with seen kinds together; None without a sweep."""
         return self.groups[0] if self.groups else None
 
@@ -128,7 +226,7 @@ class Selector:
         return tuple(self.groups[0].scores) if self.groups else ()
 
 
-def gather_selector(record: RunRecord, best: Trial | None) -> Selector | None:
+def gather_selector(record: RunRecord, best: Trial | None) -> SelectorResults | None:
     """The selector that `best` delivers; None where it delivers none, or nothing finished."""
     if best is None:
         return None
@@ -140,7 +238,7 @@ def gather_selector(record: RunRecord, best: Trial | None) -> Selector | None:
     conditions = tuple(_condition(row) for row in found.get("sweep", ()))
     names = tuple(conditions[0].believed) if conditions else ()
     trials, finished = gather_trials(record)
-    return Selector(
+    return SelectorResults(
         trial=best.asked.trial,
         stage=best.asked.deliver,
         architecture=architecture,
@@ -153,10 +251,10 @@ def gather_selector(record: RunRecord, best: Trial | None) -> Selector | None:
     )
 
 
-def _condition(row: Mapping[str, Any]) -> Condition:
+def _condition(row: Mapping[str, Any]) -> SweepCondition:
     n, best = int(row["n"]), float(row["oracle_accuracy"])
     methods = {OWN: row, **row["methods"]}
-    return Condition(
+    return SweepCondition(
         kind=row["kind"],
         severity=row["severity"],
         degraded=tuple(row["degraded"]),
@@ -177,12 +275,14 @@ def _condition(row: Mapping[str, Any]) -> Condition:
     )
 
 
-def _groups(conditions: Sequence[Condition], found: Mapping[str, Any]) -> tuple[Group, ...]:
+def _groups(
+    conditions: Sequence[SweepCondition], found: Mapping[str, Any]
+) -> tuple[ConditionGroup, ...]:
     """Means are taken here; intervals are the ledger's, since they rest on single samples."""
     seen = [one for one in conditions if one.seen]
     if not seen:
         return ()
-    groups: dict[tuple[str, ...] | None, list[Condition]] = {None: seen}
+    groups: dict[tuple[str, ...] | None, list[SweepCondition]] = {None: seen}
     # Nothing degraded first, then one modality, then more; the sort keeps the sweep's order.
     for degraded in sorted(dict.fromkeys(one.degraded for one in seen), key=len):
         groups[degraded] = [one for one in seen if one.degraded == degraded]
@@ -198,11 +298,11 @@ def _key(degraded: Iterable[str] | None) -> tuple[str, ...] | None:
 
 def _group(
     degraded: tuple[str, ...] | None,
-    conditions: Sequence[Condition],
+    conditions: Sequence[SweepCondition],
     stored: Mapping[str, Mapping[str, Any]],
-) -> Group:
+) -> ConditionGroup:
     first = conditions[0]
-    return Group(
+    return ConditionGroup(
         degraded=degraded,
         conditions=len(conditions),
         n=first.n,
@@ -233,3 +333,53 @@ def _mean(scores: Sequence[Score], stored: Mapping[str, Any]) -> Score:
         regret=fmean(one.regret for one in scores),
         minus=minus,
     )
+
+
+LABELS = {
+    OWN: "selector",
+    "max_softmax": "max-softmax",
+    "temperature_max_softmax": "max-softmax, temperature-scaled",
+    "margin": "margin",
+    "entropy": "entropy",
+    "energy": "energy",
+    "sum_rule": "sum rule",
+    "product_rule": "product rule",
+    "stacking": "logistic stacking",
+    ORACLE: "oracle selector",
+}
+
+_ALONE = "only_"
+
+
+def label(method: str) -> str:
+    """A method's name in a table: `iris alone`, `sum rule`; one of a later version as it is."""
+    if method.startswith(_ALONE):
+        return f"{method.removeprefix(_ALONE)} alone"
+    return LABELS.get(method, method)
+
+
+def family(method: str, sweep: ConditionGroup) -> str:
+    """`selector`, `modality` (one decides all), `selection`, `fusion` or `oracle`."""
+    if method in (OWN, ORACLE):
+        return method
+    if method.startswith(_ALONE):
+        return "modality"
+    # Only what believes one modality has a count of decisive samples.
+    return "fusion" if sweep.scores[method].decisive_n is None else "selection"
+
+
+def best_of(kind: str, sweep: ConditionGroup) -> str | None:
+    """The most accurate method of a family over the sweep, the first of equals; None of none."""
+    found = [name for name in sweep.scores if family(name, sweep) == kind]
+    return max(found, key=lambda name: sweep.scores[name].accuracy, default=None)
+
+
+def degraded_words(degraded: Sequence[str] | None, modalities: Sequence[str]) -> str:
+    """What is degraded: `whole sweep`, `none degraded`, `iris degraded`, `both degraded`."""
+    if degraded is None:
+        return "whole sweep"
+    if not degraded:
+        return "none degraded"
+    if len(degraded) == len(modalities) > 1:
+        return "both degraded" if len(degraded) == 2 else "all degraded"
+    return f"{listed(degraded)} degraded"

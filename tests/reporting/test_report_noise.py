@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 
-from dmtsearch.reporting.chance import best_of_equal, expected_maximum, lay_ruler, spread
+from dmtsearch.reporting.noise import best_of_equal, expected_maximum, lay_ruler, spread
 
 
 @pytest.mark.parametrize(

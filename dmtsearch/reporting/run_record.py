@@ -1,6 +1,7 @@
 """A run folder as one frozen value. Nothing in it is written or locked."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,66 @@ from dmtsearch.engine.records import (
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.fields import Checked, Object
 from dmtsearch.files import read_regular
-from dmtsearch.reporting.heading import Heading, read_heading
 from dmtsearch.space import Space, load_space
 
 MOST_BYTES = 1 << 24
-"""Of `run.json`."""
+"""Of `run.json` and of `space.yaml`."""
+
+
+_FIELDS = ("question", "scientific", "nuisance", "fixed", "budget")
+
+_FIELD = re.compile(rf"^({'|'.join(_FIELDS)})\s*:\s*(.*)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The parts of a space's opening comment; None where it does not say.
+
+    Attributes:
+        question: What the space asks.
+        scientific: The parameters that it asks about.
+        nuisance: Those that must be set well for a fair comparison.
+        fixed: Those that are the same in every trial, on which what is found depends.
+        budget: What it costs.
+    """
+
+    question: str | None = None
+    scientific: str | None = None
+    nuisance: str | None = None
+    fixed: str | None = None
+    budget: str | None = None
+
+
+def read_heading(path: Path) -> Heading:
+    """Return the opening comment of the file at `path`; an empty heading where there is none."""
+    try:
+        text = read_regular(path, most=MOST_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        return Heading()
+    return parse_heading(text)
+
+
+def parse_heading(text: str) -> Heading:
+    """Read `# Question: ...`, `# Fixed: ...` and so on; a line without a name goes on.
+
+    A blank comment line ends a part.
+    """
+    parts: dict[str, list[str]] = {}
+    current: list[str] | None = None
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        words = line.lstrip("#").strip()
+        found = _FIELD.match(words)
+        if found is not None:
+            current = parts.setdefault(found.group(1).lower(), [])
+            words = found.group(2)
+        if not words:
+            current = None
+        elif current is not None:
+            current.append(words)
+    joined = {name: " ".join(lines).rstrip() for name, lines in parts.items() if lines}
+    return Heading(**joined)
 
 
 @dataclass(frozen=True)
@@ -130,6 +186,19 @@ class RunRecord:
             for trial in self.trials
             if trial.is_search and (status is None or trial.status == status)
         )
+
+    def finished(self) -> tuple[tuple[Trial, float], ...]:
+        """Search trials that are done and have the main objective, each with its value."""
+        return tuple(
+            (trial, value)
+            for trial in self.search_trials("done")
+            if (value := trial.value(self.main)) is not None
+        )
+
+    def ranked(self) -> tuple[tuple[Trial, float], ...]:
+        """The finished trials, the best by the main objective first; of equals the earliest."""
+        sign = -1.0 if self.direction == "max" else 1.0
+        return tuple(sorted(self.finished(), key=lambda one: (sign * one[1], one[0].asked.trial)))
 
 
 def read_run(run: str | Path) -> RunRecord:

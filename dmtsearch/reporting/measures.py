@@ -1,8 +1,8 @@
-"""Numbers and names as people read them."""
+"""How objectives and values of holes are written."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dmtsearch.human import amount
 from dmtsearch.printable import printable_line
 
 
@@ -61,36 +61,6 @@ def difference(name: str, value: float, *, signed: bool = False) -> str:
         return minus + amount(abs(value)) + measure.unit
     unit = " points" if measure.unit == " %" else measure.unit
     return f"{value * measure.scale:{sign}.{measure.digits}f}{unit}"
-
-
-def amount(value: float) -> str:
-    """A large number: `52,430`, `164.55 M`, `3.41 T`."""
-    for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if value >= size:
-            return f"{value / size:.2f} {unit}"
-    return f"{value:,.0f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for a person: `42 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 trial`, `12 trials`, `2,000 trials`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def short(value: object) -> str:

@@ -1,7 +1,6 @@
-"""From a summary to the page and the Markdown."""
+"""From what a run has found to the page and the Markdown."""
 
 import re
-from collections.abc import Callable
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -9,35 +8,22 @@ from markupsafe import Markup
 
 from dmtsearch.commands import command_line
 from dmtsearch.engine.paths import RunPaths
+from dmtsearch.human import counted
 from dmtsearch.printable import printable, printable_line
 from dmtsearch.reporting.answer import answer, facts
-from dmtsearch.reporting.document import Document, Section
-from dmtsearch.reporting.sections.accounting import (
-    caveats_section,
-    failures_section,
-    provenance_section,
-    sharing_section,
-)
-from dmtsearch.reporting.sections.best import best_section
-from dmtsearch.reporting.sections.comparing import arms_section, curves_section, weight_section
-from dmtsearch.reporting.sections.explaining import holes_section, importance_section
-from dmtsearch.reporting.sections.selector import selector_section
-from dmtsearch.reporting.summary import Summary
-from dmtsearch.reporting.words import plural
-
-SECTIONS: tuple[Callable[[Summary], Section | None], ...] = (
-    best_section,
-    selector_section,
-    arms_section,
-    holes_section,
-    importance_section,
-    weight_section,
-    curves_section,
-    sharing_section,
-    failures_section,
-    caveats_section,
-    provenance_section,
-)
+from dmtsearch.reporting.best_schedule import best_section
+from dmtsearch.reporting.caveats import caveats_section
+from dmtsearch.reporting.control_arms import arms_section
+from dmtsearch.reporting.failures import failures_section
+from dmtsearch.reporting.findings import Summary
+from dmtsearch.reporting.hole_effects import holes_section
+from dmtsearch.reporting.importance import importance_section
+from dmtsearch.reporting.layout import Document, Section
+from dmtsearch.reporting.learning_curves import curves_section
+from dmtsearch.reporting.pareto import weight_section
+from dmtsearch.reporting.provenance import provenance_section
+from dmtsearch.reporting.selector_section import selector_section
+from dmtsearch.reporting.sharing import sharing_section
 
 
 def compose(summary: Summary) -> Document:
@@ -49,7 +35,25 @@ def compose(summary: Summary) -> Document:
         facts=facts(summary),
         next_command=next_command(summary),
         state=_state(summary),
-        sections=tuple(found for make in SECTIONS if (found := make(summary)) is not None),
+        sections=tuple(section for section in _sections(summary) if section is not None),
+    )
+
+
+def _sections(summary: Summary) -> tuple[Section | None, ...]:
+    """The parts of a report, in order; None for one that this run does not have."""
+    record = summary.record
+    return (
+        best_section(summary.best, summary.chain),
+        selector_section(summary.selector),
+        arms_section(record, summary.arms, summary.ruler, summary.equal, summary.steps),
+        holes_section(record, summary.holes),
+        importance_section(summary.importance),
+        weight_section(record, summary.points, summary.front),
+        curves_section(summary.curves, summary.best),
+        sharing_section(summary.sharing, summary.effort.stage_seconds),
+        failures_section(summary.failures, len(record.trials)),
+        caveats_section(summary),
+        provenance_section(summary),
     )
 
 
@@ -66,8 +70,8 @@ def _state(summary: Summary) -> str:
     states = ", ".join(f"{number} {state}" for state, number in summary.states.items() if number)
     controls = sum(summary.controls.values())
     total = sum(summary.states.values())
-    parts = [plural(total, "search trial") + (f" ({states})" if states else "")]
-    parts.append(plural(controls, "control run"))
+    parts = [counted(total, "search trial") + (f" ({states})" if states else "")]
+    parts.append(counted(controls, "control run"))
     ends = [trial.ended.ended for trial in summary.record.trials if trial.ended is not None]
     if ends:
         parts.append(f"last result {max(ends)[:16].replace('T', ' ')} UTC")

@@ -19,10 +19,12 @@ from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
 from dmtsearch.printable import printable, printable_line
-from dmtsearch.reporting.words import measure_of
+from dmtsearch.reporting.measures import measure_of
 
 INK, MUTED, LINE = "#010203", "#010204", "#010205"
+
 SEARCH, CONTROL, OTHER = "#010206", "#010207", "#010208"
+
 PAPER, SOFT_SEARCH, SOFT_CONTROL = "#010209", "#01020a", "#01020b"
 
 _COLOURS = {
@@ -36,6 +38,7 @@ _COLOURS = {
     SOFT_SEARCH: ("--soft-search", "#dbe8f6"),
     SOFT_CONTROL: ("--soft-control", "#f8e6d6"),
 }
+
 _FONTS = "ui-sans-serif, system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 _LONGEST = 60  # characters of a line of a label

@@ -1,0 +1,340 @@
+"""The search's trials beside its control arms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dmtsearch.human import amount
+from dmtsearch.reporting.best_so_far import Step, draw_best_so_far
+from dmtsearch.reporting.canvas import (
+    CONTROL,
+    INK,
+    MUTED,
+    PAPER,
+    SEARCH,
+    SOFT_CONTROL,
+    Drawing,
+    axis_label,
+    draw,
+    jitter,
+    only_vertical,
+    scaled,
+)
+from dmtsearch.reporting.layout import Block, Section, Table, Text, figures
+from dmtsearch.reporting.measures import difference, measure_of, short, show
+from dmtsearch.reporting.noise import BestOfEqual, Ruler, Spread, spread
+from dmtsearch.reporting.run_record import RunRecord, Trial
+
+ORDER = (
+    *("scratch", "scratch_long", "direct", "direct_long", "direct_standardised"),
+    *(
+        "direct_dkd",
+        "best_direct",
+        "assistant",
+        "fitnet",
+        "hint_reversed",
+        "merit_matched",
+        "merit_shuffled",
+    ),
+)
+
+MEANING = {
+    "search": "the trials that fill the space, one seed",
+    "scratch": "the delivered model from labels alone",
+    "scratch_long": "the same, for as many epochs as cost what the anchor costs",
+    "direct": "the first stage, then the delivered model by soft targets",
+    "direct_long": "the same, at the anchor's cost",
+    "direct_standardised": "direct with z-scored logits",
+    "direct_dkd": "direct with decoupled distillation (DKD) in place of KL",
+    "best_direct": "the best one-hop schedule among the trials",
+    "assistant": "one model in between, soft targets only",
+    "fitnet": "direct, with hints first",
+    "hint_reversed": "placebo: the hints at mirrored points",
+    "merit_matched": "placebo: merit's mean weight for all samples",
+    "merit_shuffled": "placebo: merit's weights dealt out to other samples",
+}
+
+
+@dataclass(frozen=True)
+class ArmRun:
+    """One finished run of an arm: the trial's number, its seed, its main objective."""
+
+    trial: int
+    seed: int
+    value: float
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """All runs of the search, or of one control arm.
+
+    Attributes:
+        name: `search`, or the control arm's.
+        meaning: In words.
+        runs: Those that finished and have the main objective, in order of proposal.
+        asked: Runs that were proposed.
+        spread: Of the main objective; None where nothing finished.
+        others: Spread of each further objective, by name.
+        params: Smallest and largest number of parameters of the delivered model.
+        cold_cost: Smallest and largest cost to run one of them again, in sample-MACs.
+        seeds: Each once, in order.
+    """
+
+    name: str
+    meaning: str
+    runs: tuple[ArmRun, ...]
+    asked: int
+    spread: Spread | None
+    others: dict[str, Spread]
+    params: tuple[int, int]
+    cold_cost: tuple[int, int]
+    seeds: tuple[int, ...]
+
+
+def gather_arms(record: RunRecord) -> tuple[ArmRuns, ...]:
+    """The search first, then every control arm that was run, in the order of their table."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in record.trials:
+        groups.setdefault(trial.asked.arm, []).append(trial)
+    known = [name for name in ("search", *ORDER) if name in groups]
+    names = [*known, *(name for name in groups if name not in known)]
+    return tuple(_arm(name, groups[name], record) for name in names)
+
+
+def _arm(name: str, trials: Sequence[Trial], record: RunRecord) -> ArmRuns:
+    runs = tuple(
+        ArmRun(trial.asked.trial, trial.asked.seed, value)
+        for trial in trials
+        if (value := trial.value(record.main)) is not None
+    )
+    others: dict[str, Spread] = {}
+    for objective in record.objectives:
+        found = spread([v for trial in trials if (v := trial.value(objective)) is not None])
+        if objective != record.main and found is not None:
+            others[objective] = found
+    finished = {run.trial for run in runs}
+    shown = [trial for trial in trials if trial.asked.trial in finished] or list(trials)
+    params = [trial.asked.params for trial in shown]
+    costs = [trial.asked.cold_cost for trial in shown]
+    return ArmRuns(
+        name=name,
+        meaning=MEANING.get(name, "a control arm"),
+        runs=runs,
+        asked=len(trials),
+        spread=spread([run.value for run in runs]),
+        others=others,
+        params=(min(params), max(params)),
+        cold_cost=(min(costs), max(costs)),
+        seeds=tuple(sorted({trial.asked.seed for trial in shown})),
+    )
+
+
+NUM_BEST = 5
+
+
+def arms_section(
+    record: RunRecord,
+    arms: Sequence[ArmRuns],
+    ruler: Ruler | None,
+    equal: BestOfEqual | None,
+    steps: Sequence[Step],
+) -> Section:
+    """A row an arm, the dots behind it, the best trials, and the search over time."""
+    ranked = record.ranked()
+    best = ranked[0][0].asked.trial if ranked else None
+    blocks: list[Block] = []
+    if not any(arm.spread for arm in arms):
+        blocks.append(Text("Nothing has finished yet, neither a search trial nor a control arm."))
+    blocks += figures([draw_arms(record.main, arms, ruler, equal, best)])
+    if arms:
+        blocks.append(_table(record, arms))
+        meanings = tuple((arm.name, arm.meaning) for arm in arms)
+        blocks.append(Table(("arm", "what it is"), meanings, folded="What the arms are"))
+    names = [arm.name for arm in arms if arm.name != "search"]
+    if not names and record.missing:
+        blocks.append(Text("This space can have no control arm, so none was run."))
+    elif not names:
+        blocks.append(
+            Text(
+                "No control arm was run, so the search has nothing to be compared with; the line "
+                "“controls: default” in the space's search block asks for them."
+            )
+        )
+    for reason in dict.fromkeys(arm.reason for arm in record.missing):
+        left_out = ", ".join(arm.arm for arm in record.missing if arm.reason == reason)
+        blocks.append(Text(f"Not possible here, since {reason}: {left_out}."))
+    blocks += _best_trials(record.main, ranked)
+    blocks += figures([draw_best_so_far(steps, record.main, best)])
+    return Section("arms", "Search beside control arms", tuple(blocks))
+
+
+def _table(record: RunRecord, arms: Sequence[ArmRuns]) -> Table:
+    main = record.main
+    # Parameters and cost have columns of their own.
+    shown = {main, "params", "cold_cost"}
+    others = tuple(name for name in record.objectives if name not in shown)
+    heads = [f"mean {measure_of(main).label}", "sd", "from", "to"]
+    columns = ("arm", "n", *heads, *(f"mean {measure_of(name).label}" for name in others),
+               "parameters", "cost to run again", "seeds")  # fmt: skip
+    rows = tuple(_table_row(arm, main, others) for arm in arms)
+    numbers = tuple(column for column in columns if column not in ("arm", "seeds"))
+    return Table(
+        columns, rows, numbers,
+        "n: finished runs, of those asked for where fewer. Cost to run one again from nothing, in "
+        "sample-MACs.",
+    )  # fmt: skip
+
+
+def _table_row(arm: ArmRuns, main: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    found = arm.spread
+    count = str(len(arm.runs)) if len(arm.runs) == arm.asked else f"{len(arm.runs)} of {arm.asked}"
+    if found is None:
+        values = ["-"] * 4
+    else:
+        sd = "-" if found.sd is None else difference(main, found.sd)
+        values = [show(main, found.mean), sd,
+                  show(main, found.low), show(main, found.high)]  # fmt: skip
+    more = [show(name, arm.others[name].mean) if name in arm.others else "-" for name in others]
+    return (
+        arm.name,
+        count,
+        *values,
+        *more,
+        _between(arm.params),
+        _between(arm.cold_cost),
+        ",\u00a0".join(map(str, arm.seeds)),
+    )
+
+
+def _between(ends: tuple[int, int]) -> str:
+    low, high = amount(ends[0]), amount(ends[1])
+    return low if low == high else f"{low} to {high}"
+
+
+def _best_trials(main: str, ranked: Sequence[tuple[Trial, float]]) -> list[Block]:
+    rows = tuple(
+        (
+            str(trial.asked.trial),
+            show(main, value),
+            f"{trial.asked.params:,}",
+            amount(trial.asked.cold_cost),
+            ", ".join(f"{name} {short(value)}" for name, value in trial.asked.read_values.items()),
+        )
+        for trial, value in ranked[:NUM_BEST]
+    )
+    if len(rows) < 2:
+        return []
+    label = measure_of(main).label
+    return [
+        Table(
+            ("trial", label, "parameters", "cold cost", "holes"),
+            rows,
+            ("trial", label, "parameters", "cold cost"),
+            "One seed each.",
+            folded=f"The best {len(rows)} trials",
+        )
+    ]
+
+
+def draw_arms(
+    main: str,
+    arms: Sequence[ArmRuns],
+    ruler: Ruler | None,
+    equal: BestOfEqual | None,
+    best: int | None,
+) -> Drawing | None:
+    """A row of dots an arm; None where nothing finished."""
+    shown = [arm for arm in arms if arm.spread is not None]
+    if not shown:
+        return None
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        if ruler is not None:
+            _draw_ruler(axes, measure_of(main).scale, ruler, equal)
+        for row, arm in enumerate(shown):
+            _draw_row(axes, arm, row, main, best)
+        axes.set_yticks(range(len(shown)), [_label(arm) for arm in shown])
+        for text in axes.get_yticklabels():
+            text.set_color(INK)
+        axes.set_ylim(len(shown) - 0.45, -0.95)
+        axes.set_xlabel(axis_label(main))
+        axes.margins(x=0.03)
+        only_vertical(axes)
+
+    return draw(
+        "arms",
+        paint,
+        size=(560, 62 + 26 * len(shown)),
+        alt=_alt(main, shown),
+        caption=_caption(main, ruler, equal),
+    )
+
+
+def _label(arm: ArmRuns) -> str:
+    return f"{arm.name} (n = {len(arm.runs)})"
+
+
+def _draw_ruler(axes: Axes, scale: float, ruler: Ruler, equal: BestOfEqual | None) -> None:
+    low, high = (ruler.level - ruler.sd) * scale, (ruler.level + ruler.sd) * scale
+    axes.axvspan(low, high, color=SOFT_CONTROL, linewidth=0, zorder=0)
+    if equal is not None:
+        at = equal.expected * scale
+        axes.axvline(at, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            f"best of {equal.n} equal trials",
+            (at, -0.72),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=MUTED,
+            fontsize=8,
+        )
+
+
+def _draw_row(axes: Axes, arm: ArmRuns, row: int, main: str, best: int | None) -> None:
+    values = scaled(main, [run.value for run in arm.runs])
+    is_search = arm.name == "search"
+    colour = SEARCH if is_search else CONTROL
+    offsets = [row + (0.26 * jitter(i) if is_search else 0.0) for i in range(len(values))]
+    alpha = 0.55 if is_search else 0.8
+    axes.scatter(values, offsets, s=19, color=colour, alpha=alpha, linewidth=0, zorder=3)
+    if arm.spread is not None and len(values) > 1 and not is_search:
+        mean = arm.spread.mean * measure_of(main).scale
+        axes.plot([mean, mean], [row - 0.28, row + 0.28], color=colour, linewidth=1.6, zorder=4)
+    if is_search and best is not None:
+        number = next(i for i, run in enumerate(arm.runs) if run.trial == best)
+        axes.scatter(
+            values[number], offsets[number], s=48, color=SEARCH, edgecolor=PAPER, linewidth=1.2,
+            zorder=5,
+        )  # fmt: skip
+
+
+def _caption(main: str, ruler: Ruler | None, equal: BestOfEqual | None) -> str:
+    words = [
+        "Each dot is one run; a search trial has one seed. The large dot is the best trial, a "
+        "tick the mean of an arm."
+    ]
+    if ruler is not None:
+        words.append(
+            f"Shaded: the mean of {ruler.level_arm} ± one standard deviation of the noise ruler "
+            f"({difference(main, ruler.sd)}, n = {ruler.n})."
+        )
+    if equal is not None:
+        words.append(
+            f"Dashed: what the best of {equal.n} trials would show on average if all were "
+            f"as good as {ruler.level_arm if ruler else 'the control'}."
+        )
+    return " ".join(words)
+
+
+def _alt(main: str, arms: Sequence[ArmRuns]) -> str:
+    parts = []
+    for arm in arms:
+        if arm.spread is not None:
+            low, high = show(main, arm.spread.low), show(main, arm.spread.high)
+            between = low if low == high else f"{low} to {high}"
+            parts.append(f"{arm.name} {between} (n = {arm.spread.n})")
+    return f"Dot plot of {measure_of(main).label} by arm: {'; '.join(parts)}."

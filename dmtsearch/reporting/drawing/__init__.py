@@ -1,1 +1,0 @@
-"""Figures of a report: each draws what it is given, and computes nothing."""

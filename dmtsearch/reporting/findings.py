@@ -1,0 +1,144 @@
+"""Everything a report says, as frozen data: pages and figures only show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dmtsearch.reporting.best_schedule import Best, best_trial, describe_best
+from dmtsearch.reporting.best_so_far import Step, gather_steps
+from dmtsearch.reporting.chain_diagram import Chain, gather_chain
+from dmtsearch.reporting.control_arms import ArmRuns, gather_arms
+from dmtsearch.reporting.failures import Failures, gather_failures
+from dmtsearch.reporting.hole_effects import HoleEffect, gather_holes
+from dmtsearch.reporting.importance import Importance, gather_importance
+from dmtsearch.reporting.learning_curves import StageCurves, gather_curves
+from dmtsearch.reporting.noise import BestOfEqual, Ruler, best_of_equal, lay_ruler
+from dmtsearch.reporting.pareto import Front, Point, gather_front, gather_points
+from dmtsearch.reporting.run_record import RunRecord, Trial
+from dmtsearch.reporting.selector_results import SelectorResults, gather_selector
+from dmtsearch.reporting.sharing import Sharing, gather_sharing
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the run took so far.
+
+    Attributes:
+        stage_seconds: Wall-clock of all stages that were run, added up.
+        elapsed_seconds: From the first driver's start to the last line; pauses included.
+        cost: Sample-MACs that were run.
+        drivers: How often a driver took the run up.
+    """
+
+    stage_seconds: float
+    elapsed_seconds: float | None
+    cost: int
+    drivers: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run has found.
+
+    Attributes:
+        record: The run as read.
+        main, direction: The objective by which a trial is called best.
+        finished: Search trials with a main objective.
+        states: Search trials by state.
+        controls: Runs of control arms by state.
+        wanted: Search trials that were asked for; None where the ledger does not say.
+        best: None where nothing finished.
+        selector: Of the best trial; None where it delivers none.
+        test_openings: How often the test split was read: a search never reads it.
+    """
+
+    record: RunRecord
+    main: str
+    direction: str
+    finished: int
+    states: Mapping[str, int]
+    controls: Mapping[str, int]
+    wanted: int | None
+    best: Best | None
+    ruler: Ruler | None
+    equal: BestOfEqual | None
+    steps: tuple[Step, ...]
+    arms: tuple[ArmRuns, ...]
+    chain: Chain | None
+    selector: SelectorResults | None
+    holes: tuple[HoleEffect, ...]
+    importance: Importance
+    points: tuple[Point, ...]
+    front: Front | None
+    curves: tuple[StageCurves, ...]
+    sharing: Sharing
+    failures: Failures
+    effort: Effort
+    test_openings: int
+
+
+def summarize(record: RunRecord) -> Summary:
+    """Return what a run has found; renders nothing and writes nothing."""
+    main, direction = record.main, record.direction
+    arms = gather_arms(record)
+    best = best_trial(record)
+    finished = record.finished()
+    ruler = lay_ruler({arm.name: [(run.seed, run.value) for run in arm.runs] for arm in arms})
+    equal = None
+    if ruler is not None and finished:
+        equal = best_of_equal(len(finished), mean=ruler.level, sd=ruler.sd, direction=direction)
+    return Summary(
+        record=record,
+        main=main,
+        direction=direction,
+        finished=len(finished),
+        states=_states(record.search_trials()),
+        controls=_states(tuple(trial for trial in record.trials if not trial.is_search)),
+        wanted=record.starts[-1].trials if record.starts else None,
+        best=describe_best(record, best) if best is not None else None,
+        ruler=ruler,
+        equal=equal,
+        steps=gather_steps(record, ruler),
+        arms=arms,
+        chain=gather_chain(record, best),
+        selector=gather_selector(record, best),
+        holes=gather_holes(record),
+        importance=gather_importance(record),
+        points=gather_points(record),
+        front=gather_front(record),
+        curves=gather_curves(record, best),
+        sharing=gather_sharing(record),
+        failures=gather_failures(record),
+        effort=_effort(record),
+        test_openings=0,
+    )
+
+
+def _states(trials: tuple[Trial, ...]) -> dict[str, int]:
+    counts = dict.fromkeys(("done", "pruned", "failed", "unfinished"), 0)
+    for trial in trials:
+        counts[trial.status] = counts.get(trial.status, 0) + 1
+    return counts
+
+
+def _effort(record: RunRecord) -> Effort:
+    ran = [line for line in record.stage_lines if line.status != "store"]
+    times = [line.started for line in record.starts]
+    times += [line.ended for line in record.stage_lines]
+    times += [trial.ended.ended for trial in record.trials if trial.ended is not None]
+    moments = [moment for text in times if (moment := _moment(text)) is not None]
+    elapsed = (max(moments) - min(moments)).total_seconds() if len(moments) > 1 else None
+    return Effort(
+        stage_seconds=sum(line.seconds for line in ran),
+        elapsed_seconds=elapsed,
+        cost=sum(line.cost for line in ran),
+        drivers=len(record.starts),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
