@@ -3,16 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-DOCS_STAMP := $(VENV)/.docs-ready
-# Over the cores; each process takes about 0.8 GB.
+# Over the cores and one more (tests/conftest.py); each process takes about 0.8 GB.
 SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick slow fuzz lint types contracts cover docs clean
+.PHONY: demo setup test tests quick slow fuzz lint types contracts cover docs clean
+# Types are checked on one core while tests run; an older make does one after the other.
+MAKEFLAGS += --jobs=2
 
 demo: $(STAMP)
 	$(BIN)/dmtsearch demo
 
-test: lint types contracts
+setup: $(STAMP)
+
+test: lint types contracts tests
+
+tests: $(STAMP)
 	$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not fuzz"
 
 quick: $(STAMP)
@@ -20,7 +25,7 @@ quick: $(STAMP)
 
 # What takes more than 20 seconds a test: the README's commands in order, faults, browsers.
 slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q $(SPREAD) -m slow
 
 # Thousands of made inputs for every reader; by hand.
 fuzz: $(STAMP)
@@ -40,17 +45,14 @@ cover: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not fuzz" --cov --cov-report=term:skip-covered
 
 # Pages in build/docs, from docs/; warnings are errors.
-docs: $(DOCS_STAMP)
+docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Wrote build/docs/index.html"
 
-$(DOCS_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
-	touch $(DOCS_STAMP)
-
+# Not compiled beforehand: Python does that for what is imported, which is a small part.
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs]'
 	touch $(STAMP)
 
 clean:

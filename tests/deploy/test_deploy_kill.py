@@ -96,7 +96,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # 4 steps an epoch: 12 of the teacher, 8 of the hint phase, 12 of the student.
-@pytest.mark.engine
+@pytest.mark.engine  # starts no Ray
 @pytest.mark.parametrize(
     ("where", "number"),
     [

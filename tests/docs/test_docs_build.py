@@ -11,7 +11,7 @@ from doc_pages import ROOT
 has_sphinx = all(importlib.util.find_spec(name) for name in ("sphinx", "myst_parser", "furo"))
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # starts no Ray
 @pytest.mark.skipif(not has_sphinx, reason="the extra dmtsearch[docs] is missing: `make docs`")
 def test_the_pages_build_without_a_warning_and_are_read_without_a_network(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]

@@ -111,7 +111,7 @@ def test_the_cheap_examples_of_help_run(name, monkeypatch, tmp_path, capsys):
     assert not ended.value.code, capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # starts no Ray in this process
 def test_every_command_of_the_readme_and_of_help_runs_in_its_order(reader):
     done: set[str] = set()
     ran = None
