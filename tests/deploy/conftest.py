@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from export_pieces import DIGITS, PLAIN, SENSORS
+from kept import check_unchanged, contents
 
 import dmtsearch
 from dmtsearch.schedule import parse_schedule
@@ -23,17 +24,19 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(scope="session")
 def train_into_folder(tmp_path_factory):
-    """Train a schedule's text into a new folder; one store for all."""
-    root = tmp_path_factory.mktemp("export")
+    """Train a schedule's text into a new folder, to be read only; one store for all."""
+    root, made = tmp_path_factory.mktemp("export"), []
     torch.set_num_threads(1)
 
     def call(text, **given):
         out = root / f"out{len(list(root.iterdir()))}"
         schedule = parse_schedule(text, "s.yaml")
         dmtsearch.train(schedule, out, store=open_store(str(root / "store")), **given)
+        made.append((out, contents(out)))
         return out
 
-    return call
+    yield call
+    check_unchanged(made)
 
 
 @pytest.fixture(scope="session")

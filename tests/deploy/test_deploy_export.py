@@ -81,9 +81,8 @@ def test_a_perceptron_on_features_reads_floats_as_they_are_stored(
     [
         ("k: 3", "pt2"),
         ("k: 3", "onnx"),
-        ("inputs: moments\n    decision: soft", "pt2"),
         ("inputs: moments\n    decision: soft", "onnx"),
-        ("inputs: logits", "onnx"),
+        ("inputs: logits", "pt2"),
         ("inputs: posterior", "pt2"),
     ],
     ids=lambda words: words.replace("\n   ", ","),

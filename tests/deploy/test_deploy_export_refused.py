@@ -2,6 +2,7 @@
 
 import errno
 from dataclasses import replace
+from shutil import copytree
 
 import pytest
 import torch
@@ -77,6 +78,7 @@ def test_the_same_export_again_is_written_and_another_file_never(
     plain_folder, selector_folder, exported, tmp_path, format
 ):
     before = exported(plain_folder, format).read_bytes()
+    plain_folder = copytree(plain_folder, tmp_path / "plain")
     file = plain_folder / f"model.{format}"
     file.write_bytes(before)
     assert dmtsearch.export(plain_folder, format).file == file
@@ -142,10 +144,7 @@ def test_a_users_module_is_exported_from_a_loaded_bundle_and_stays_as_it_was(
 
 
 def test_a_bundle_whose_folder_is_gone_or_altered_is_refused(plain_folder, tmp_path):
-    folder = tmp_path / "copy"
-    folder.mkdir()
-    for path in plain_folder.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    folder = copytree(plain_folder, tmp_path / "copy")
     bundle = dmtsearch.load_bundle(folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")

@@ -1,9 +1,10 @@
 """Run folders that the report's tests share; a test that changes one makes its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kept import check_unchanged, contents
 from made_run import MadeRun
 from made_search import ONE_HOLE, made_search
 
@@ -11,13 +12,15 @@ from dmtsearch.space import parse_space
 
 
 @pytest.fixture(scope="session")
-def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """40 search trials (3 failed, 5 pruned, 32 done) and controls, with an Optuna journal."""
     from made_journal import write_journal
 
     root = made_search(tmp_path_factory.mktemp("runs") / "full").stop()
     write_journal(root)
-    return root
+    made = contents(root)
+    yield root
+    check_unchanged([(root, made)])
 
 
 @pytest.fixture

@@ -210,9 +210,23 @@ RUNS = {
 }
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """The report of a kind of run, made once; to be read only."""
+    made = {}
+
+    def call(kind):
+        if kind not in made:
+            folder = tmp_path_factory.mktemp("kind")
+            made[kind] = dmtsearch.report(RUNS[kind](folder / "run"), out=folder / "report")
+        return made[kind]
+
+    return call
+
+
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_report_renders_with(kind, tmp_path):
-    written = dmtsearch.report(RUNS[kind](tmp_path / "run"), out=tmp_path / "report")
+def test_a_report_renders_with(kind, rendered):
+    written = rendered(kind)
     page = Page(written.page.read_text(encoding="utf-8"))
     assert page.open == []
     assert all(title in page.text for title in TITLES)
@@ -221,8 +235,8 @@ def test_a_report_renders_with(kind, tmp_path):
     assert VERDICTS.search(page.text) is None
 
 
-def test_with_no_finished_trial_there_is_no_answer_and_no_command(tmp_path):
-    written = dmtsearch.report(_all_failed(tmp_path / "run"), out=tmp_path / "report")
+def test_with_no_finished_trial_there_is_no_answer_and_no_command(rendered):
+    written = rendered("all failed")
     text = written.page.read_text(encoding="utf-8")
     assert "There is no answer: of 2 trials none has finished with a value (2 failed)." in text
     assert "All failed for one reason: no space left &lt;on&gt; device." in text
@@ -230,15 +244,14 @@ def test_with_no_finished_trial_there_is_no_answer_and_no_command(tmp_path):
     assert "dmtsearch train" not in text
 
 
-def test_without_controls_the_page_says_that_it_has_no_ruler(tmp_path):
-    root = made_search(tmp_path / "run", trials=3, controls=False).stop()
-    text = dmtsearch.report(root, out=tmp_path / "report").page.read_text(encoding="utf-8")
+def test_without_controls_the_page_says_that_it_has_no_ruler(rendered):
+    text = rendered("no controls").page.read_text(encoding="utf-8")
     assert "There is no noise ruler" in text
     assert "No control arm was run" in text
 
 
-def test_three_objectives_have_their_pareto_set(tmp_path):
-    written = dmtsearch.report(_three_objectives(tmp_path / "run"), out=tmp_path / "report")
+def test_three_objectives_have_their_pareto_set(rendered):
+    written = rendered("three objectives")
     text = Page(written.page.read_text(encoding="utf-8")).text
     for head in ("val accuracy (max)", "MACs (min)", "cold cost (min)"):
         assert head in text
