@@ -51,9 +51,10 @@ docs: $(STAMP)
 
 # Not compiled beforehand: Python does that for what is imported, which is a small part.
 $(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV) (PyTorch, Ray and others: minutes, once) ..."
+	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs]'
-	touch $(STAMP)
+	@touch $(STAMP)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

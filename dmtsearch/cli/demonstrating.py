@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dmtsearch.cli.output import print_whole
-from dmtsearch.cli.reporting import report
+from dmtsearch import api
+from dmtsearch.cli.reporting import show
 from dmtsearch.cli.searching import finish, typed
 
 SPACE = Path(__file__).with_name("demo.yaml")
@@ -35,10 +35,9 @@ def demo(
         SPACE, out=folder, trials=trials, view=make_view(), command=typed(), leave=True
     )
     finish(run, advise=False)
-    report(folder)
     activate = activation(Path(sys.executable), shutil.which("dmtsearch"))
-    if activate is not None:
-        print_whole(f"Before:  {activate}    (puts this `dmtsearch` on your PATH)")
+    first = f"{activate}    (puts this `dmtsearch` on your PATH)" if activate else None
+    show(api.report(folder), first=first)
 
 
 def activation(python: Path, found: str | None) -> str | None:

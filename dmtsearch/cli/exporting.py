@@ -31,8 +31,8 @@ def export(
     """Write a model bundle as one file for a device: samples as stored in, probabilities out.
 
     Normalisation is inside, batches have any size, and the file says its classes and units. A
-    selector reads each modality by name (NaN where it is missing), and also tells whom it
-    believed. The file is compared with the bundle before it takes its name.
+    selector reads each modality by name (NaN where it is missing), and also gives the one
+    that it selected. The file is compared with the bundle before it takes its name.
 
     Example: `dmtsearch export out/digits --format onnx`
     """

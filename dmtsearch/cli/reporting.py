@@ -1,12 +1,15 @@
 """`dmtsearch report`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dmtsearch import api
 from dmtsearch.cli.output import print_whole, say
+
+if TYPE_CHECKING:
+    from dmtsearch.reporting import Report
 
 
 def report(
@@ -24,11 +27,22 @@ def report(
 
     Example: `dmtsearch report runs/first`
     """
+    show(api.report(run, out=out))
+
+
+def show(written: "Report", *, first: str | None = None) -> None:
+    """Print the report's answer, where it is, and what to do next.
+
+    Args:
+        written: What was written.
+        first: A line to print before the next command.
+    """
     from dmtsearch.reporting import answer
 
-    written = api.report(run, out=out)
     say(answer(written.summary))
     say()
     say(f"Wrote {written.page} (and {written.markdown.name}, CSV and SVG files beside it).")
     if written.next_command is not None:
-        print_whole(f"Next: {written.next_command}")
+        if first is not None:
+            print_whole(f"Next: {first}")
+        print_whole(f"{'Next:' if first is None else '     '} {written.next_command}")

@@ -15,13 +15,15 @@ data, four standard deviations of the training split around its mean, per channe
 def schema(
     degradations: Annotated[
         bool,
-        typer.Option("--degradations", help="What severity stands for, by kind, as Markdown."),
+        typer.Option("--degradations", help="What severity means, by kind, as Markdown."),
     ] = False,
 ) -> None:
     """Print the JSON Schema of schedules and search spaces, for editors.
 
-    Example: `dmtsearch schema > dmtsearch.schema.json`, then
-    `# yaml-language-server: $schema=dmtsearch.schema.json` as a file's first line.
+    With `# yaml-language-server: $schema=dmtsearch.schema.json` as a file's first line an editor
+    completes and checks it.
+
+    Example: `dmtsearch schema > dmtsearch.schema.json`
     """
     if degradations:
         from dmtsearch.data.degradations import degradation_table

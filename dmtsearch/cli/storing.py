@@ -56,7 +56,8 @@ def list_objects(
 def verify(
     store: Annotated[str | None, STORE] = None,
     repair: Annotated[
-        bool, typer.Option(help="Set damaged objects aside, so that they are trained again.")
+        bool,
+        typer.Option(help="Move damaged objects into quarantine, so that they are trained again."),
     ] = False,
     json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -86,12 +87,12 @@ def verify(
 
 @app.command()
 def explain(
-    a: Annotated[str, typer.Argument(help="A key, or its first 6 signs or more.")],
+    a: Annotated[str, typer.Argument(help="A key, or its first 6 characters or more.")],
     b: Annotated[str, typer.Argument(help="Another.")],
     store: Annotated[str | None, STORE] = None,
     json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Show why two keys differ: every place in which what they are made of is unlike.
+    """Show why two keys differ: every place in which what they are made of differs.
 
     Example: `dmtsearch store explain 3fa9c1 77b0d2`
     """

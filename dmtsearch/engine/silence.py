@@ -74,12 +74,12 @@ def watched_ray(
                 return
             if silent and not reported:
                 tell(
-                    f"the cluster has not answered for {heard.silent_s():.0f} s; if its head is "
-                    "lost, Ray ends this search within a minute. Everything so far is kept; go on "
-                    f"with: {resume}"
+                    f"Ray has not answered for {heard.silent_s():.0f} s (a busy machine, or its "
+                    "head process is lost: this search ends within a minute then). Everything so "
+                    f"far is kept; go on with: {resume}"
                 )
             elif reported and not silent:
-                tell("the cluster answers again")
+                tell("Ray answers again")
             reported = silent
 
     thread = threading.Thread(target=watch, name="silence", daemon=True)

@@ -1,8 +1,10 @@
 """What `dmtsearch demo` says at its end, beside its report."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from dmtsearch.cli.demonstrating import activation
+from dmtsearch.cli.reporting import show
 
 
 def environment(root: Path) -> Path:
@@ -32,3 +34,17 @@ def test_nothing_is_advised_where_the_command_is_found_or_there_is_nothing_to_ac
     assert activation(folder / "python", str(folder / "dmtsearch")) is None
     (folder / "activate").unlink()
     assert activation(folder / "python", None) is None
+
+
+def test_the_command_that_activates_comes_before_the_one_that_needs_it(monkeypatch, capsys):
+    monkeypatch.setattr("dmtsearch.reporting.answer", lambda summary: "It is so.")
+    written = SimpleNamespace(
+        summary=None,
+        page=Path("reports/demo/report.html"),
+        markdown=Path("reports/demo/report.md"),
+        next_command="dmtsearch train best.yaml --out out/demo",
+    )
+    show(written, first="source .venv/bin/activate")
+    *_, first, second = capsys.readouterr().out.splitlines()
+    assert first == "Next: source .venv/bin/activate"
+    assert second == "      dmtsearch train best.yaml --out out/demo"

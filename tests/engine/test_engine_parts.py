@@ -349,7 +349,7 @@ def test_a_cluster_that_falls_silent_is_told_once_with_how_to_go_on() -> None:
         while len(told) < 2 and time.monotonic() < until:
             heard.now()
             time.sleep(0.005)
-        assert told[1] == "the cluster answers again"
+        assert told[1] == "Ray answers again"
 
 
 def test_a_cluster_that_answers_is_not_spoken_of() -> None:
