@@ -14,4 +14,7 @@ from .load import load_data as load_data
 from .moments import Moments as Moments
 from .moments import given_moments as given_moments
 from .sample_digests import sample_digests as sample_digests
+from .sample_features import SampleFeatures as SampleFeatures
+from .sample_features import find_like as find_like
+from .sample_features import sample_features as sample_features
 from .tables import TABLES as TABLES

@@ -11,6 +11,7 @@ from ..errors import DataError, nearest
 from .facts import DataFacts
 from .moments import Moments
 from .sample_digests import sample_digests
+from .sample_features import SampleFeatures, column_moments, sample_features
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,16 @@ class DataSet:
             name: sample_digests({each: split.x[each] for each in modalities}, modalities)
             for name, split in self._stored.items()
         }
+
+    def sample_features(self, modalities: Sequence[str]) -> SampleFeatures:
+        """Return coarse features (see `find_like`) of all samples, the test split's last."""
+        names = sorted(self._stored, key=lambda name: name == "test")
+        x = {name: {each: self._stored[name].x[each] for each in modalities} for name in names}
+        learned, whole = (
+            {each: torch.cat([x[name][each] for name in chosen]) for each in modalities}
+            for chosen in (names[:-1], names)
+        )
+        return sample_features(whole, column_moments(whole, learned, x["train"]))
 
     @property
     def openings(self) -> tuple[str, ...]:

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dmtsearch.commands import command_line
 from dmtsearch.data import Split
-from dmtsearch.deploy.seen_samples import digests_of, read_seen
+from dmtsearch.deploy.seen_samples import read_seen
 from dmtsearch.errors import BundleError
 
 
@@ -65,21 +63,28 @@ def unseen_part(
             f"was trained on; whether {name} holds some of them cannot be known"
         )
         return Unseen(split, 0, 0, (note,))
-    digests = digests_of(split, modalities)
-    learned = torch.isin(digests, seen.learned)
+    found = seen.recognise(split, modalities)
+    learned = found.copies | found.alike
     excluded, count = int(learned.sum()), len(split)
     which = f"{name} is the data that this model was trained on; " if is_own else ""
     if excluded == count:
         raise BundleError(
-            f"{folder}: {which}all {count:,} samples of {name} trained this model or chose it, so "
-            f"that a score on them says nothing; give data that it has not seen, or {sealed}"
+            f"{folder}: {which}all {count:,} samples of {name} trained this model or chose it, "
+            + (f"though {changed}, " if (changed := found.changed()) else "")
+            + f"so that a score on them says nothing; give data that it has not seen, or {sealed}"
         )
-    of_test = int(torch.isin(digests[~learned], seen.test).sum())
+    of_test = int(found.test.sum())
     notes = []
+    if seen.features is None:
+        notes.append(
+            "this bundle was made by an older version, which recognises only samples that are "
+            "as they were: normalised, flipped or re-encoded ones of its own would be scored"
+        )
     if excluded:
         notes.append(
-            f"{which}{excluded:,} of {count:,} samples trained this model or chose it, and are "
-            f"left out: the score is of the other {count - excluded:,}"
+            f"{which}{excluded:,} of {count:,} samples trained this model or chose it"
+            + (f" ({changed}, and are recognised)" if (changed := found.changed()) else "")
+            + f", and are left out: the score is of the other {count - excluded:,}"
         )
     if of_test:
         notes.append(

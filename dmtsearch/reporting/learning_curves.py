@@ -95,7 +95,11 @@ def _controls(record: RunRecord) -> tuple[Curve, ...]:
 
 
 def _curve(ended: StageEnded, label: str, trial: Trial) -> Curve | None:
-    rows = [row for row in ended.history if "val_accuracy" in row and row.get("phase") != "hint"]
+    rows = [
+        row
+        for row in ended.history
+        if row.get("val_accuracy") is not None and row.get("phase") != "hint"
+    ]
     if not rows:
         return None
     return Curve(

@@ -6,10 +6,13 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from safetensors.torch import save_file as save_tensors
 from torch.utils.data import ConcatDataset, Dataset, TensorDataset
 
 import dmtsearch
 from dmtsearch.errors import BundleError, DataError
+from dmtsearch.files import sha256_file
 
 TEXT = """
 dmtsearch: 1
@@ -21,6 +24,8 @@ stages:
 """
 MODULE = """
 import torch
+from safetensors.torch import load_file
+from safetensors.torch import save_file as save_tensors
 from torch.utils.data import TensorDataset, random_split
 
 def whole(n=300):
@@ -54,6 +59,14 @@ def folder(tmp_path_factory):
         dmtsearch.train("chance.yaml", "out")
         yield root / "out"
     sys.modules.pop("chance_labels", None)
+
+
+def save_file(tensors, path):
+    """Write the bundle's samples, and their hash where the bundle has it."""
+    save_tensors(tensors, path)
+    info = json.loads((path.parent / "bundle.json").read_text())
+    info["checksums"][path.name] = sha256_file(path)
+    (path.parent / "bundle.json").write_text(json.dumps(info))
 
 
 @pytest.fixture
@@ -121,6 +134,59 @@ def test_new_samples_open_nothing(out):
     assert (found.metrics.n, found.excluded, found.openings, found.notes) == (40, 0, 0, ())
     mixed = dmtsearch.evaluate(out, data=ConcatDataset([new, whole()]))
     assert (mixed.metrics.n, mixed.excluded) == (40 + 60, 240)
+
+
+NORMALISED = (
+    lambda x: (x - 120) / 70,
+    lambda x: (x / 255).half().float(),
+    lambda x: x.flip(-1) / 127.5 - 1,
+    lambda x: 255 - x,
+    lambda x: x / 255 + 0.004 * torch.rand(x.shape, generator=torch.Generator().manual_seed(1)),
+)
+
+
+@pytest.mark.parametrize("change", NORMALISED)
+def test_its_data_is_recognised_after_a_change_that_leaves_what_it_shows(out, change):
+    x, y = whole().tensors
+    found = dmtsearch.evaluate(out, data=TensorDataset(change(x.float()), y))
+    # By heart it would have far more than a quarter on all 300 of them.
+    assert (found.metrics.n, found.excluded, len(openings(out))) == (60, 240, 1)
+    assert "(240 were normalised, flipped or encoded again, and are recognised)" in found.notes[0]
+    # The sealed test split is sealed for its changed samples too.
+    assert "60 of the scored samples are of this bundle's sealed test split" in found.notes[1]
+
+
+def test_changed_data_of_which_nothing_is_left_is_refused(out):
+    import chance_labels
+
+    train = chance_labels.splits()["train"]
+    x = torch.stack([sample.float() / 255 - 0.5 for sample, _ in train])
+    with pytest.raises(BundleError, match=r"all 180 .*, though 180 were normalised, flipped or"):
+        dmtsearch.evaluate(out, data=TensorDataset(x, torch.arange(180) % 4))
+
+
+def test_a_bundle_without_features_recognises_copies_and_says_what_it_cannot(out):
+    tensors = load_file(out / "samples.safetensors")
+    save_file({name: tensors[name] for name in ("learned", "test")}, out / "samples.safetensors")
+    found = dmtsearch.evaluate(out, data=whole())
+    assert (found.metrics.n, found.excluded) == (60, 240)
+    assert "normalised, flipped or re-encoded ones of its own would be scored" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("learned", torch.zeros(3)),
+        ("features", torch.zeros(2, 2, dtype=torch.int64)),
+        ("shapes/", torch.zeros(300, 16)),
+        ("sums/", torch.zeros(300, 6)),
+    ],
+)
+def test_odd_tensors_among_the_samples_are_refused(out, name, tensor):
+    tensors = load_file(out / "samples.safetensors")
+    save_file({**tensors, name: tensor}, out / "samples.safetensors")
+    with pytest.raises(BundleError, match=r"samples\.safetensors: damaged \("):
+        dmtsearch.evaluate(out, data=whole())
 
 
 def test_data_of_which_nothing_is_left_is_refused(out):

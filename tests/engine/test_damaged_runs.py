@@ -1,6 +1,7 @@
 """A run folder that somebody changed: every reader refuses it in words, none breaks or waits."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from io import StringIO
@@ -150,6 +151,19 @@ def test_status_says_file_and_field(name: str, text: str, words: str, copied: Ru
     (copied.root / name).write_text(text)
     with pytest.raises(DmtSearchError, match=words):
         read_status(copied.root)
+
+
+def test_a_report_leaves_out_epochs_that_were_not_scored(copied: RunPaths) -> None:
+    lines = copied.ledger.read_text().splitlines(keepends=True)
+    unscored = [
+        re.sub('"val_accuracy": [^,}]+', '"val_accuracy": null', line)
+        if '"event": "stage"' in line
+        else line
+        for line in lines
+    ]
+    assert unscored != lines
+    copied.ledger.write_text("".join(unscored))
+    report(copied)
 
 
 def test_a_foreign_live_file_is_named_and_the_ledger_counted_in_its_place(
