@@ -18,8 +18,9 @@ from dmtsearch.reporting.canvas import (
     scaled,
 )
 from dmtsearch.reporting.measures import show
-from dmtsearch.reporting.noise import Ruler, expected_maximum
+from dmtsearch.reporting.noise import Ruler
 from dmtsearch.reporting.run_record import RunRecord
+from dmtsearch.stats import expected_maximum
 
 
 @dataclass(frozen=True)

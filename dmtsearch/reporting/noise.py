@@ -5,15 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
+from dmtsearch.stats import expected_maximum
+
 RULER_ARMS = ("direct", "scratch")
 """The control arms that a search runs with several seeds; the first that there is gives the
 level of an equal trial."""
-
-_Z95 = NormalDist().inv_cdf(0.975)
-
-_REACH = 12.0
-
-_STEPS = 4800
 
 
 @dataclass(frozen=True)
@@ -130,48 +126,3 @@ def best_of_equal(n: int, *, mean: float, sd: float, direction: str) -> BestOfEq
     # The largest of n draws stays under q with chance F(q)^n.
     high = NormalDist().inv_cdf(0.95 ** (1 / n))
     return BestOfEqual(n, mean + sign * sd * expected_maximum(n), mean + sign * sd * high)
-
-
-def expected_maximum(n: int) -> float:
-    """Mean of the largest of `n` independent draws from a standard normal distribution.
-
-    With F its distribution function, by parts from E[max] = integral of x d(F(x)^n):
-
-        E[max] = integral over x > 0 of (1 - F(x)^n) - integral over x < 0 of F(x)^n
-
-    by Simpson's rule over 12 standard deviations on each side; exact to about 1e-12.
-
-    Args:
-        n: Draws, at least 1.
-
-    References:
-        H. A. Harter, "Expected values of normal order statistics", Biometrika 48, 1961, table 1:
-        0.56419 for 2, 1.53875 for 10, 2.50759 for 100.
-    """
-    if n < 1:
-        raise ValueError(f"the largest of {n} draws; n must be at least 1")
-    distribution = NormalDist()
-
-    def tail(x: float) -> float:
-        upper = -(distribution.cdf(x) ** n) + 1
-        return upper - distribution.cdf(-x) ** n
-
-    step = _REACH / _STEPS
-    inner = sum((4 if index % 2 else 2) * tail(index * step) for index in range(1, _STEPS))
-    return step / 3 * (tail(0.0) + inner + tail(_REACH))
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share, (low, high) in [0, 1]; (0, 1) without samples.
-
-    As `dmtsearch.training.scores.wilson` has it, which a report cannot import: that needs torch.
-
-    References:
-        E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-    """
-    if not n:
-        return 0.0, 1.0
-    share, z2 = hits / n, _Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -8,9 +8,9 @@ from typing import Any
 from dmtsearch.engine.records import StageEnded
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import listed
-from dmtsearch.reporting.noise import wilson
 from dmtsearch.reporting.run_record import RunRecord, Trial
 from dmtsearch.schedule import expand, parse_schedule
+from dmtsearch.stats import wilson
 
 NUM_TRIALS = 10
 """So many selectors are shown."""

@@ -15,10 +15,10 @@ from made_selector import (
 )
 
 from dmtsearch.reporting.findings import summarize
-from dmtsearch.reporting.noise import wilson
 from dmtsearch.reporting.run_record import read_run
 from dmtsearch.reporting.selector_results import SelectorResults, best_of, family
 from dmtsearch.reporting.selector_section import build_words, minus_words
+from dmtsearch.stats import wilson
 
 
 def others(oracle, *, only_a, energy, sum_rule, selection=None):
@@ -96,13 +96,6 @@ def test_a_ledger_without_differences_has_intervals_of_the_whole_sweep_alone(tmp
     assert sweep.interval == pytest.approx((0.525 - 0.04, 0.525 + 0.04))
     # One condition is a plain share of 200 samples.
     assert clean.interval == wilson(160, 200)
-
-
-def test_the_wilson_interval_by_hand():
-    # 8 of 10, z = 1.96: middle (.8 + .19207) / 1.38415, half 1.96 / 1.38415 x sqrt(.0256).
-    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_methods_have_families_and_the_first_of_equals_is_the_best(tmp_path):
