@@ -1,0 +1,117 @@
+"""The recipes of docs/how_to_add.md for what ships, as they stand, made to a copy of the package.
+
+Starts no Ray.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from doc_pages import ROOT, Page
+
+pytestmark = pytest.mark.engine
+
+PAGE = Page(ROOT / "docs" / "how_to_add.md")
+USE = """
+import json
+import dmtsearch
+from dmtsearch.data.degradations import degradation_table
+from dmtsearch.schedule import load_schedule
+
+run = dmtsearch.search("mine.yaml", out="run", backend="inline", store="store")
+trials = run.trials
+page = dmtsearch.report(run.folder).markdown.read_text()
+load_schedule("eyes.yaml")
+stages = {stage.name: stage.params for stage in dmtsearch.check("mine.yaml").schedule.stages}
+print(json.dumps({
+    "status": sorted(set(trials["status"])),
+    "arms": sorted(set(trials["arm"])),
+    "ramps": trials[trials["arm"] == "search"]["val_accuracy"].max(),
+    "meaning": "direct at temperature 1" in page,
+    "fog": "| `fog` | a share 0.9 s of white | - |" in degradation_table(),
+    "teacher": stages["teacher"],
+}))
+"""
+SPACE = """
+dmtsearch: 1
+search: {sampler: qmc, pruner: percentile, trials: 3, controls: [direct_cold]}
+data: {name: ramps}
+defaults: {epochs: 2, optimizer: {batch: 32}}
+stages:
+  teacher: {model: {preset: cnn4}}
+  student:
+    source: teacher
+    model: {family: plain, widths: [4, 8], convs: 1}
+    soft: {loss: reverse_kl, temperature: {choice: [1, 2, 4]}}
+    hints: [{source: block1, at: block1, loss: l1}]
+"""
+EYES = """
+dmtsearch: 1
+data: {name: synthetic_eyes, args: {identities: 4}}
+stages:
+  iris: {modality: iris, model: {family: plain, widths: [4, 8]}}
+  periocular: {modality: periocular, model: {family: plain, widths: [4, 8]}}
+  selector:
+    select: [iris, periocular]
+    model: {family: mlp, hidden: [8]}
+    degrade: [{kind: fog, severity: [0.1, 1]}]
+"""
+
+
+def changes(text: str) -> Iterator[tuple[str, str, str]]:
+    """Each change of a block: the file, the lines as they are, the lines as they are to be."""
+    for file, hunks in re.findall(r"^--- (\S+)\n((?:(?!--- ).*\n)*)", text, re.MULTILINE):
+        for hunk in re.split(r"^@@\n", hunks, flags=re.MULTILINE):
+            lines = hunk.splitlines(keepends=True)
+            before = "".join(line[1:] or "\n" for line in lines if line[0] in " -")
+            after = "".join(line[1:] or "\n" for line in lines if line[0] in " +")
+            yield file, before, after
+
+
+def follow(copy: Path) -> None:
+    """Make all changes of the page to a copy of the repository's package."""
+    for code in PAGE.blocks("python"):
+        name = code.splitlines()[0].removeprefix("# ")
+        if name.startswith("dmtsearch/"):
+            assert not (copy / name).exists()
+            (copy / name).write_text(code.partition("\n")[2])
+    for block in PAGE.blocks("diff"):
+        for file, before, after in changes(block):
+            text = (copy / file).read_text()
+            assert text.count(before) == 1, f"{file} has {text.count(before)} of:\n{before}"
+            (copy / file).write_text(text.replace(before, after))
+
+
+def test_everything_that_is_added_as_the_page_says_works_in_a_search(tmp_path: Path) -> None:
+    shutil.copytree(
+        ROOT / "dmtsearch", tmp_path / "dmtsearch", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    follow(tmp_path)
+    (tmp_path / "mine.yaml").write_text(SPACE)
+    (tmp_path / "eyes.yaml").write_text(EYES)
+    ran = subprocess.run(
+        [sys.executable, "-c", USE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert found.pop("ramps") > 0.5
+    assert found == {
+        "status": ["done"],
+        "arms": ["direct_cold", "search"],
+        "meaning": True,
+        "fog": True,
+        # By hand: 3 x 3 filters 1 to 8 to 8 to 16 to 16, biases, norms, 2 x 2 x 16 to 4 classes.
+        "teacher": 9 * (8 + 64 + 128 + 256) + 48 + 2 * 48 + 64 * 4 + 4,
+    }
