@@ -21,6 +21,7 @@ from .foreign import typed_code_of as typed_code_of
 from .layouts import Tap as Tap
 from .layouts import channels_first as channels_first
 from .layouts import find_tap as find_tap
+from .layouts import is_ours as is_ours
 from .outside import current_directory as current_directory
 from .outside import find_function as find_function
 from .outside import named_weights_identity as named_weights_identity
@@ -30,6 +31,7 @@ from .presets import PRESETS as PRESETS
 from .probe import count_macs as count_macs
 from .probe import count_params as count_params
 from .probe import tap_shapes as tap_shapes
+from .seeding import seeded_everywhere as seeded_everywhere
 from .sizing import resolve_size as resolve_size
 from .spec import is_foreign as is_foreign
 from .taps import Taps as Taps

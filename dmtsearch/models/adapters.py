@@ -7,8 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError, ShapeError
-from .chance import seeded
 from .limits import MAX_PARAMS, short
+from .seeding import seeded
+
+_OF_TOKENS = (
+    " (of a transformer the patch embedding, such as conv_proj, gives a map, and what comes after "
+    "the class token is picked gives features)"
+)
 
 
 def make_adapter(
@@ -85,9 +90,10 @@ def _check_joinable(student: tuple[int, ...], source: tuple[int, ...]) -> None:
         f"{who} gives {kinds.get(len(shape), 'an activation')} of shape {shape}"
         for who, shape in (("the student", student), ("the source", source))
     ]
+    tokens = 2 in (len(student), len(source))
     raise ShapeError(
         f"no adapter joins these taps: {told[0]}, {told[1]}; tap two maps [C, H, W] or two "
-        "features [F]"
+        f"features [F]{_OF_TOKENS if tokens else ''}"
     )
 
 

@@ -5,17 +5,16 @@ weight, no statistic and no random state of the caller moves.
 """
 
 import math
-import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..files import canonical_json, sha256_text
+from .seeding import one_thread, seeded_everywhere
 
 PROBE_SEED = 20150624
 """Of the input's values, which are standard normal: what a net reads is normalised."""
@@ -26,17 +25,6 @@ FEWER_DIGITS = 3
 """For all other formats: the last bits depend on the kind of CPU, and must not reach these."""
 _OFFSET = (3 - math.sqrt(5)) / 2
 """Irrational, so that no output of a simple net (0.5, 1/64) lies between two steps."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one CPU thread: sums, and some ways to draw weights, depend on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def probe_answers(
@@ -51,7 +39,7 @@ def probe_answers(
     """
     chance = torch.Generator().manual_seed(PROBE_SEED)
     x = torch.randn((PROBE_SAMPLES, *in_shape), generator=chance, dtype=torch.float64)
-    with one_thread(), _seeded_everywhere(), torch.no_grad(), warnings.catch_warnings():
+    with one_thread(), seeded_everywhere(PROBE_SEED), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # training will say it
         try:
             model = model.eval() if dtype is None else model.eval().to(dtype)
@@ -107,17 +95,3 @@ def count_steps(outputs: Tensor, digits: int) -> list[Any]:
         math.floor(value / step + _OFFSET) if math.isfinite(value) else str(value)
         for value in values
     ]
-
-
-@contextmanager
-def _seeded_everywhere() -> Iterator[None]:
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  # users' nets use it
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(PROBE_SEED)
-        random.seed(PROBE_SEED)
-        np.random.seed(PROBE_SEED % 2**32)  # noqa: NPY002  # the same
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)  # noqa: NPY002  # the same

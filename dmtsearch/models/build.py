@@ -1,7 +1,6 @@
 """From a specification to a net: built, drawn from its seed, loaded, checked."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,6 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from .answers import one_thread
-from .chance import seeded
 from .limits import refuse_huge
 from .mlp import Mlp
 from .output import check_output
@@ -18,7 +15,8 @@ from .outside import build_factory, build_timm, build_torchvision, named_weights
 from .plain import PlainNet, PlainShape
 from .points import last_layer
 from .resnet import ResNet, ResNetShape
-from .screening import refuse_non_finite, refuse_other_precision, refuse_wrapper
+from .screening import refuse_non_finite, refuse_unusual, refuse_wrapper
+from .seeding import isolated, seeded
 from .spec import count_shape, form_of, is_foreign, new_head, shape_of
 from .weights import load_weights, refuse_pickled
 
@@ -34,8 +32,8 @@ def build_model(
     """Return the net that a specification describes, on the CPU, in train mode.
 
     Weights are drawn from `seed` alone, so that one specification and seed give the same bytes;
-    the global random state is as before. (A factory that draws from other generators than
-    torch's on the CPU has to seed them itself.)
+    the global random state is as before. (A factory that draws from a generator of its own has
+    to seed it itself.)
 
     A torchvision or timm model without named weights is built with the data's number of classes.
     With `head: new` its last layer, whatever its size, is replaced, and what a weights file has
@@ -55,8 +53,7 @@ def build_model(
     """
     in_shape = tuple(in_shape)
     head: str | None = None
-    # Some ways to draw weights (orthogonal) depend on the number of threads.
-    with seeded(seed), one_thread() if is_foreign(spec) else nullcontext():
+    with isolated(seed) if is_foreign(spec) else seeded(seed):
         model = _construct(spec, in_shape, num_classes)
         if new_head(spec):
             head = renew_head(model, in_shape, num_classes)
@@ -155,7 +152,7 @@ def _construct(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: 
         raise ModelError(f"args is {args!r}; it takes names with values, like {{width_mult: 0.5}}")
     model = _outside(spec, form, args, num_classes)
     refuse_wrapper(model)
-    refuse_other_precision(model)
+    refuse_unusual(model)
     return model
 
 

@@ -48,6 +48,11 @@ class Tap:
     channels_last: bool = False
 
 
+def is_ours(model: nn.Module) -> bool:
+    """Whether a net is of one of our own families."""
+    return isinstance(model, PlainNet | ResNet | Mlp)
+
+
 def channels_first(maps: Tensor) -> Tensor:
     """A batch of maps [N, H, W, C] as [N, C, H, W]; a view."""
     return maps.permute(0, 3, 1, 2)
@@ -69,7 +74,7 @@ def find_tap(model: nn.Module, in_shape: Sequence[int], path: str) -> Tap:
         ModelError: The module cannot be tapped, or its activation is no map whose axes are known.
     """
     shape = tap_shapes(model, in_shape, [path])[path]
-    if len(shape) != 3 or isinstance(model, PlainNet | ResNet | Mlp):
+    if len(shape) != 3 or is_ours(model):
         return Tap(shape)
     last = _by_growth(model, in_shape, path, shape)
     if last is None:

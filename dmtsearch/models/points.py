@@ -25,8 +25,8 @@ def list_points(model: nn.Module) -> dict[str, str]:
     (tokens, channels-last maps, features) is not listed; its module path still works.
     """
     own = getattr(model, "hint_points", None)
-    if own is not None:
-        return dict(own)
+    if isinstance(own, Mapping):  # another type is no list of ours
+        return {str(name): str(path) for name, path in own.items()}
     trunk, prefix = _trunk(model)
     children = {prefix + name: child for name, child in trunk.named_children()}
     containers = {path: child for path, child in children.items() if _is_container(child)}

@@ -1,7 +1,9 @@
 """Forward passes that only look: no weight, statistic, mode or random state is moved."""
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -12,7 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import ModelError
 from ..exits import RAISED_BY_USERS
+from .seeding import other_generators_kept
 from .taps import Taps
+from .user_code import is_users_file
 
 T = TypeVar("T")
 Forward = Callable[[], Any]
@@ -54,20 +58,25 @@ def look(
 
 
 def look_at_values(
-    model: nn.Module, in_shape: Sequence[int], see: Callable[[Callable[..., Any]], T]
+    model: nn.Module,
+    in_shape: Sequence[int],
+    see: Callable[[Callable[..., Any]], T],
+    *,
+    training: bool = False,
 ) -> T:
-    """Return `see(model)`, run for real in eval mode; what that moved is put back.
+    """Return `see(model)`, run for real; what that moved is put back.
 
     Args:
         model: With its weights; anywhere but on the meta device.
         in_shape: Its input without the batch, for the text of an error.
-        see: Gets the model to call.
+        see: Gets the model to call, without gradients where it does not ask for them.
+        training: In train mode; else in eval mode.
 
     Raises:
         ModelError: The model cannot run; the text has its own reason.
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with _mode(model, training=False), torch.no_grad(), _undone(model, device):
+    with _mode(model, training), torch.no_grad(), _undone(model, device):
         try:
             return see(lambda x: model(x.to(device)))
         except ModelError:
@@ -78,19 +87,39 @@ def look_at_values(
 
 def _refusal(in_shape: Sequence[int], reason: BaseException) -> ModelError:
     text = str(reason).strip().splitlines()
-    advice = (
-        "give it inputs that it can read "
-        "(input.size or data.size for a larger image, args for another number of channels)"
+    place = _place_of(reason)
+    return ModelError(
+        f"the model does not run on an input of shape {tuple(in_shape)}: "
+        f"{text[0] if text else type(reason).__name__}{f' ({place})' if place else ''}; "
+        f"{_advice(reason)}"
     )
-    if isinstance(reason, TypeError) and "argument" in str(reason):
-        advice = (
+
+
+def _advice(reason: BaseException) -> str:
+    text = str(reason)
+    if isinstance(reason, TypeError) and "argument" in text:
+        return (
             "a stage's model is called with the samples alone; give other arguments a default, "
             "or wrap it in a module whose forward(x) fills them in"
         )
-    return ModelError(
-        f"the model does not run on an input of shape {tuple(in_shape)}: "
-        f"{text[0] if text else type(reason).__name__}; {advice}"
+    if "NVIDIA" in text or "CUDA" in text:
+        return (
+            "a stage moves its model and the samples to its device itself; leave .cuda() and "
+            "`device=` out of the model"
+        )
+    if "require grad" in text:
+        return "a model is also run where no gradient is kept; call no backward() in forward"
+    return (
+        "give it inputs that it can read (input.size or data.size for a larger image, args for "
+        "another number of channels), in batches of any size"
     )
+
+
+def _place_of(reason: BaseException) -> str:
+    """Where the user's own code raised it: `nets.py:12`; empty where that is not known."""
+    frames = traceback.extract_tb(reason.__traceback__)
+    own = [frame for frame in frames if is_users_file(frame.filename)]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
 
 
 def _on_meta(model: nn.Module) -> Callable[..., Any]:
@@ -104,11 +133,26 @@ def _on_meta(model: nn.Module) -> Callable[..., Any]:
 
 @contextmanager
 def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Have every module in a mode, and put its mode and attributes back, as far as they were set.
+
+    A net may keep what it saw last, or a statistic that it sets anew: on the meta device these
+    have no values, and would break its next pass.
+    """
     was = [(module, module.training) for module in model.modules()]
+    tables = [
+        (table, dict(table))
+        for module, _ in was
+        if not isinstance(module, torch.jit.ScriptModule)
+        for table in (vars(module), module._parameters, module._buffers, module._modules)
+    ]
     model.train(training)
     try:
-        yield
+        with other_generators_kept():
+            yield
     finally:
+        for table, values in tables:
+            table.clear()
+            table.update(values)
         for module, flag in was:
             module.training = flag
 
@@ -131,7 +175,12 @@ def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def tap_shapes(
-    model: nn.Module, in_shape: Sequence[int], paths: Sequence[str], *, stop: bool = False
+    model: nn.Module,
+    in_shape: Sequence[int],
+    paths: Sequence[str],
+    *,
+    stop: bool = False,
+    training: bool = False,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tapped activation, without the batch, by a probe forward.
 
@@ -140,15 +189,23 @@ def tap_shapes(
         in_shape: Its input without the batch, [C, H, W] or [features].
         paths: Module paths, as `find_path` gives them.
         stop: Layers after the last tap do not run; a module that runs again there goes unseen.
+        training: In train mode; else in eval mode.
 
     Raises:
-        ModelError: A path does not exist, its module cannot be tapped (see `Taps`), or the first
-            axis of what it gives is not the samples.
+        ModelError: A path does not exist, its module cannot be tapped (see `Taps`), the first
+            axis of what it gives is not the samples, or its numbers are no real ones.
     """
 
     def see(forward: Callable[..., Any], x: Tensor) -> dict[str, tuple[int, ...]]:
         with Taps(model, paths, stop=stop, forward=forward) as taps:
             taps(x)
+        for path, tensor in taps.maps.items():
+            if not tensor.is_floating_point():
+                kind = str(tensor.dtype).removeprefix("torch.")
+                raise ModelError(
+                    f"module {path!r} gives {kind} numbers, and a hint compares real ones; tap a "
+                    "module before or after it"
+                )
         shapes = {path: tuple(tensor.shape) for path, tensor in taps.maps.items()}
         for path, shape in shapes.items():
             if not shape or shape[0] != len(x):
@@ -159,7 +216,7 @@ def tap_shapes(
                 )
         return {path: shape[1:] for path, shape in shapes.items()}
 
-    return look(model, in_shape, see)
+    return look(model, in_shape, see, training=training)
 
 
 def count_params(model: nn.Module) -> int:

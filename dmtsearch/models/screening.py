@@ -3,16 +3,17 @@
 What cannot train or teach is refused by name, with the remedy. Our own families pass unseen.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import ModelError
+from ..exits import RAISED_BY_USERS
 from .output import kind_of
 from .probe import look_at_values
 from .taps import Taps
@@ -127,12 +128,24 @@ def refuse_untrainable(model: nn.Module, epochs: str) -> None:
     )
 
 
-def refuse_other_precision(model: nn.Module) -> None:
-    """Refuse weights that are not float32: half precision, or double.
+def refuse_unusual(model: nn.Module) -> None:
+    """Refuse weights that a stage cannot train or keep as they are, and all that is not float32.
 
     Raises:
-        ModelError: Names the first such tensor and its format.
+        ModelError: Names the first tensor that has no shape yet (lazy modules), no gradients
+            (inference mode) or another number format.
     """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if isinstance(tensor, nn.UninitializedParameter | nn.UninitializedBuffer):
+            raise ModelError(
+                f"the model has lazy modules ({name!r} has no shape yet); call it once on a batch "
+                "where it is made, as in net(torch.zeros(2, 3, 32, 32)), with the data's shape"
+            )
+        if tensor.is_inference():
+            raise ModelError(
+                f"the model was made in torch.inference_mode ({name!r} was), so that it can never "
+                "be trained or moved; make it outside of that"
+            )
     for name, tensor in model.named_parameters():  # buffers may be anything
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             kind = str(tensor.dtype).removeprefix("torch.")
@@ -141,6 +154,44 @@ def refuse_other_precision(model: nn.Module) -> None:
                 "model.float() where it is made (`amp: true` on the stage gives bfloat16 forward "
                 "passes on a GPU)"
             )
+
+
+def refuse_unsaved(model: nn.Module) -> None:
+    """Refuse a net whose state dict cannot be stored, or does not give the net back.
+
+    Raises:
+        ModelError: Names what is no tensor, or what load_state_dict says; a weight has no values
+            (it is on the meta device).
+    """
+    try:
+        state = model.state_dict()
+    except Exception as reason:  # whatever a class of others raises
+        raise _no_way_back(reason) from reason
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ModelError(
+                f"the model's state_dict() has {kind_of(value)} under {name!r}, and a stage's "
+                "weights are stored as tensors; give the float model that a quantised one was "
+                "made from, and let get_extra_state() give a tensor or leave it out"
+            )
+        if value.is_meta:
+            raise ModelError(
+                f"the model's weights have no values ({name!r} is on the meta device); build it "
+                "on the CPU"
+            )
+    try:
+        model.load_state_dict(state)
+    except Exception as reason:  # whatever a class of others raises
+        raise _no_way_back(reason) from reason
+
+
+def _no_way_back(reason: Exception) -> ModelError:
+    text = " ".join(str(reason).split())
+    return ModelError(
+        f"the model does not take its own state_dict() back ({type(reason).__name__}: "
+        f"{text[:300]}), and a stage's weights are stored by it; let state_dict() give every "
+        "parameter and buffer by its name"
+    )
 
 
 def refuse_non_finite(model: nn.Module) -> None:
@@ -158,7 +209,7 @@ def refuse_non_finite(model: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._NormBase)
         for buffer in module.buffers(recurse=False)
     }
-    for name, tensor in _state(model):
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if not tensor.is_floating_point() or tensor.is_meta:
             continue
         strict = id(tensor) in trained or id(tensor) in statistics
@@ -171,13 +222,6 @@ def refuse_non_finite(model: nn.Module) -> None:
                 f"{tensor.numel():,} values; give weights that are finite (of a training that "
                 "diverged, an earlier checkpoint)"
             )
-
-
-def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for tensors in (model.named_parameters(), model.named_buffers()):
-        for name, tensor in tensors:
-            if not isinstance(tensor, nn.UninitializedParameter | nn.UninitializedBuffer):
-                yield name, tensor
 
 
 def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
@@ -195,10 +239,15 @@ def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
 
     def see(forward: Callable[..., Any]) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         awake = [name for name, module in model.named_modules() if name and module.training]
-        whole, again, fewer = forward(x), forward(x), forward(x[: _SAMPLES - 1])
-        return whole, again, fewer, awake
+        whole, again = forward(x), forward(x)
+        return whole, again, _alone(forward, x[:1], whole), awake
 
-    whole, again, fewer, awake = look_at_values(model, in_shape, see)
+    whole, again, alone, awake = look_at_values(model, in_shape, see)
+    if not torch.equal(x, _samples(in_shape)):
+        raise ModelError(
+            "the model writes into its input (x.sub_, x[...] = ..., an in-place activation), "
+            "which its source or student reads too; begin forward(x) with x = x.clone()"
+        )
     if not bool(torch.isfinite(whole).all()):
         raise ModelError(
             "the model's answers to normalised samples are not finite, though its weights are; "
@@ -210,9 +259,9 @@ def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
         raise ModelError(
             f"the model does not obey eval(): two passes over the same samples differ by "
             f"{apart:.2g} in a logit ({allowed:.2g} is allowed); {_awake(awake)}give dropout and "
-            "other draws `training=self.training`"
+            "other draws `training=self.training`, and count or average nothing in eval mode"
         )
-    apart = float((whole[: _SAMPLES - 1] - fewer).abs().max())
+    apart = float((whole[:1] - alone).abs().max())
     if apart > allowed:
         raise ModelError(
             f"the model does not obey eval(): a sample's logits differ by {apart:.2g} with the "
@@ -222,6 +271,71 @@ def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
     sums = whole.sum(dim=1)
     summed = bool(((sums - 1).abs() < _SUM_TOLERANCE).all())
     return Answers(probabilities=summed and bool((whole >= 0).all()))
+
+
+def _alone(forward: Callable[..., Any], x: Tensor, whole: Tensor) -> Tensor:
+    """The answer to a batch of one sample."""
+    try:
+        alone = forward(x)
+    except RAISED_BY_USERS as reason:
+        text = str(reason).strip().splitlines()
+        raise ModelError(
+            f"the model runs on {_SAMPLES} samples in eval mode, and not on one alone: "
+            f"{text[0] if text else type(reason).__name__}; let it read batches of any size"
+        ) from reason
+    if alone.shape != whole[:1].shape:
+        raise ModelError(
+            f"for a batch of one sample the model gives {list(alone.shape)}, not "
+            f"{list(whole[:1].shape)}; squeeze named dimensions alone, as in x.flatten(1)"
+        )
+    return cast(Tensor, alone)
+
+
+def see_training(model: nn.Module, in_shape: Sequence[int]) -> None:
+    """Run a net forward and backward in train mode on a few random samples; nothing in it moves.
+
+    Args:
+        model: With its weights, on any device but meta.
+        in_shape: Its input without the batch.
+
+    Raises:
+        ModelError: Its answers are not finite or carry no gradient, a gradient is sparse, or
+            the pass adds to what the net saves.
+    """
+
+    def see(forward: Callable[..., Any]) -> tuple[Tensor, Sequence[Tensor | None], set[str]]:
+        with torch.enable_grad():
+            logits = forward(_samples(in_shape))
+            if not logits.requires_grad:
+                return logits, (), set()
+            trained = [one for one in model.parameters() if one.requires_grad]
+            gradients = torch.autograd.grad(logits.square().mean(), trained, allow_unused=True)
+        return logits, gradients, set(model.state_dict())
+
+    saved = set(model.state_dict())
+    logits, gradients, after = look_at_values(model, in_shape, see, training=True)
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelError(
+            "the model's answers to normalised samples are not finite in train mode, though they "
+            "are in eval mode; look at what forward does where self.training is set"
+        )
+    if all(gradient is None for gradient in gradients):
+        raise ModelError(
+            "no gradient reaches the model's parameters in train mode, so that nothing would be "
+            "learned; leave no_grad, inference_mode, detach, argmax and .data out of forward, or "
+            "set `epochs: 0` to use the model as it is"
+        )
+    if any(gradient is not None and gradient.is_sparse for gradient in gradients):
+        raise ModelError(
+            "the model has sparse gradients, which the optimizers here do not take; make its "
+            "nn.Embedding without sparse=True"
+        )
+    if after != saved:
+        raise ModelError(
+            f"a pass in train mode adds {sorted(after ^ saved)[0]!r} to what the model saves, so "
+            "that a new one would not take its weights; register every buffer in __init__, with "
+            "its shape"
+        )
 
 
 def lowest_value(model: nn.Module, in_shape: Sequence[int], path: str) -> float:

@@ -78,6 +78,13 @@ def _kind_of_file(file: str) -> Literal["user", "package", "python"]:
     return "python" if any(Path(home) in Path(file).parents for home in homes) else "user"
 
 
+def is_users_file(file: str) -> bool:
+    """Whether a source file is the user's own: no package's, Python's, ours or a prompt's."""
+    if file.startswith("<") or str(Path(__file__).parent.parent) in file:
+        return False
+    return _kind_of_file(file) == "user"
+
+
 def package_versions(names: Iterable[str]) -> dict[str, str]:
     """Return the version of each installed package among modules; torch's and ours left out."""
     tops = {name.partition(".")[0] for name in names if kind_of(name) == "package"}

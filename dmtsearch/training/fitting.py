@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from torch import nn
 
 from dmtsearch.errors import DmtSearchError, ModelError
-from dmtsearch.models import Tap, check_adapter, find_path, find_tap
+from dmtsearch.models import Tap, check_adapter, find_path, find_tap, is_ours, tap_shapes
 from dmtsearch.models.output import check_output
 from dmtsearch.models.screening import (
     given_module,
     refuse_non_finite,
-    refuse_other_precision,
+    refuse_unusual,
     refuse_wrapper,
 )
 from dmtsearch.schedule import Hint, Stage
@@ -22,7 +22,7 @@ Owner = tuple[nn.Module, tuple[int, ...], str | None]
 """A stage's model without weights, the shape that it reads, and its description as text, by which
 its taps are known again in a process; None of a module that the user gave."""
 
-_known: dict[tuple[str, str], Tap] = {}
+_known: dict[tuple[str, str, bool], Tap] = {}
 
 
 def resolve_hint(
@@ -42,7 +42,7 @@ def resolve_hint(
         model = owners[owner][0]
         try:
             path = find_path(model, point)
-            taps.append(_tap(owners[owner], path))
+            taps.append(_tap(owners[owner], path, trained=field == "at"))
             paths.append(path)
         except DmtSearchError as error:
             problems.append((f".{field}", f"stage {owner!r}: {error}"))
@@ -74,13 +74,25 @@ def resolve_hint(
     )
 
 
-def _tap(owner: Owner, path: str) -> Tap:
+def _tap(owner: Owner, path: str, *, trained: bool) -> Tap:
+    """The tap at a path; where its net is `trained`, it must run in train mode too."""
     model, in_shape, description = owner
     if description is None:
-        return find_tap(model, in_shape, path)
-    if (description, path) not in _known:
-        _known[description, path] = find_tap(model, in_shape, path)
-    return _known[description, path]
+        return _find_tap(model, in_shape, path, trained)
+    token = (description, path, trained)
+    if token not in _known:
+        _known[token] = _find_tap(model, in_shape, path, trained)
+    return _known[token]
+
+
+def _find_tap(model: nn.Module, in_shape: tuple[int, ...], path: str, trained: bool) -> Tap:
+    found = find_tap(model, in_shape, path)
+    if trained and not is_ours(model):
+        try:
+            tap_shapes(model, in_shape, [path], training=True)
+        except ModelError as error:
+            raise ModelError(f"in train mode, {error}") from error
+    return found
 
 
 def ambiguous_hint(stage: Stage, hint: Hint) -> str | None:
@@ -104,7 +116,7 @@ def check_given(module: object, in_shape: tuple[int, ...], classes: int) -> nn.M
     """
     module = given_module(module)
     refuse_wrapper(module)
-    refuse_other_precision(module)
+    refuse_unusual(module)
     refuse_non_finite(module)
     check_output(module, in_shape, classes, resize=f"give its last layer {classes} outputs")
     try:

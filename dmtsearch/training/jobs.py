@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from dmtsearch.data import DataSet, Moments, given_moments
-from dmtsearch.errors import ModelError
+from dmtsearch.errors import ModelError, ScheduleError
 from dmtsearch.training.batch import NO_VIEW, View
 from dmtsearch.training.identity import key_of, selector_keys, stage_keys
 from dmtsearch.training.job import Snapshot, StageJob, StageKeys, TrainedModel
@@ -37,7 +37,7 @@ def make_jobs(
 
     Raises:
         UsageError: A stage needs what this version does not do.
-        ModelError: A model of the user's has no identity.
+        ScheduleError: A model of the user's has no identity.
     """
     folder = folder or Path.cwd()
     identities = identities or ModelIdentities(objects, folder)
@@ -66,7 +66,7 @@ def _job(
     keys = stage_keys(
         resolved,
         seed=seed,
-        model=_identity(identities, resolved, seed),
+        model=_identity(plan, identities, resolved, seed),
         view=view,
         data=_facts(data, "train"),
         profile=profile.keyed(),
@@ -103,7 +103,7 @@ def _selector_job(
     keys = selector_keys(
         resolved,
         seed=seed,
-        model=_identity(identities, resolved, seed),
+        model=_identity(plan, identities, resolved, seed),
         data=_facts(data, "selector"),
         profile=profile.keyed(),
         classifier_keys=[classifier.key for classifier in classifiers],
@@ -121,11 +121,15 @@ def _selector_job(
     )
 
 
-def _identity(identities: ModelIdentities, resolved: ResolvedStage, seed: int) -> dict[str, Any]:
+def _identity(
+    plan: Plan, identities: ModelIdentities, resolved: ResolvedStage, seed: int
+) -> dict[str, Any]:
     try:
         return identities.of(resolved, seed)
     except ModelError as error:
-        raise ModelError(f"stage {resolved.name!r}: {error}") from error
+        where = f"{resolved.stage.path}.model"
+        problem = plan.schedule.problem(path=where, rule=str(error))
+        raise ScheduleError(plan.schedule.origin.where, [problem]) from error
 
 
 def _facts(data: DataSet, learned: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from dmtsearch.chance import derive_seed
 from dmtsearch.errors import DivergedError
+from dmtsearch.models import seeded_everywhere
 from dmtsearch.training.progress import Decision, Listener, Progress, Row
 
 B = TypeVar("B")
@@ -148,9 +149,10 @@ def train_epoch(phase: Phase[Any], epoch: int) -> Tensor:
     phase.modules.train()
     device = next(phase.modules.parameters()).device
     terms = torch.zeros(phase.steps, 1 + len(phase.terms), device=device)
-    # Dropout can only draw from the global generators; they are lent to the epoch and given back.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(derive_seed(phase.seed, "dropout", phase.clock(epoch)))
+    # Dropout can only draw from the global generators (nets of others from numpy's and Python's
+    # too); they are lent to the epoch and given back.
+    seed = derive_seed(phase.seed, "dropout", phase.clock(epoch))
+    with seeded_everywhere(seed, devices=[device] if device.type == "cuda" else []):
         for step, batch in enumerate(phase.batches(epoch)):
             loss = phase.losses(batch, epoch, step)
             phase.optimizer.zero_grad(set_to_none=True)

@@ -5,7 +5,7 @@ that is wrong is told at once, in the manner of the schedule's own errors.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from dmtsearch.data import DataFacts
 from dmtsearch.errors import DmtSearchError, ScheduleError, nearest
 from dmtsearch.files import canonical_json
 from dmtsearch.models import (
+    build_model,
     build_skeleton,
     check_weights,
     count_macs,
     count_params,
+    is_foreign,
     resolve_size,
 )
 from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
@@ -39,7 +41,7 @@ from dmtsearch.training.sample_rules import (
     lone_sample_problem,
     modality_problem,
 )
-from dmtsearch.training.screen import new_head_problem, screen
+from dmtsearch.training.screen import is_quick, new_head_problem, screen
 from dmtsearch.training.select_rules import select_problems
 from dmtsearch.training.selecting import selector_features
 
@@ -226,7 +228,7 @@ class _Resolver:
         try:
             if name in self.objects:
                 built = check_given(self.objects[name], shape, classes)
-                self._screen(stage, built, None)
+                self._screen(stage, lambda: built, None)
             else:
                 spec = self.models[name]
                 built = build_skeleton(spec, in_shape=shape, num_classes=classes)
@@ -234,7 +236,9 @@ class _Resolver:
                     spec, in_shape=shape, num_classes=classes, base_dir=self.folder
                 )
                 if "factory" in spec:
-                    self._screen(stage, loaded or built, spec)
+                    self._screen(stage, lambda: loaded or built, spec)
+                elif is_foreign(spec) and is_quick(built, spec, shape):
+                    self._screen(stage, lambda: loaded or self._drawn(spec, shape, classes), spec)
         except DmtSearchError as error:
             del self.models[name]
             self._problem(stage, "model", error)
@@ -242,10 +246,17 @@ class _Resolver:
         self.skeletons[name] = built
         return built
 
-    def _screen(self, stage: Stage, model: nn.Module, spec: Mapping[str, Any] | None) -> None:
+    def _drawn(self, spec: Mapping[str, Any], shape: tuple[int, ...], classes: int) -> nn.Module:
+        """A package's net with drawn weights: its code is to be seen, and nothing downloaded."""
+        bare = {field: value for field, value in spec.items() if field != "weights"}
+        return build_model(bare, in_shape=shape, num_classes=classes, seed=0)
+
+    def _screen(
+        self, stage: Stage, make: Callable[[], nn.Module], spec: Mapping[str, Any] | None
+    ) -> None:
         """Refuse a model of other people's code that cannot serve; gather what is to be noted."""
         shape = self.in_shapes[stage.name]
-        note = screen(stage, model, spec=spec, in_shape=shape, folder=self.folder)
+        note = screen(stage, make, spec=spec, in_shape=shape, folder=self.folder)
         if note is not None:
             self.notes.append(self.schedule.problem(path=f"{stage.path}.model", rule=note))
 

@@ -3,21 +3,31 @@
 Only nets that other people's code builds are run; what passed once is not run again in a process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from dmtsearch.files import canonical_json
-from dmtsearch.models import build_model
-from dmtsearch.models.screening import Answers, lowest_value, refuse_untrainable, see_answers
+from dmtsearch.models import build_model, count_macs
+from dmtsearch.models.screening import (
+    Answers,
+    lowest_value,
+    refuse_unsaved,
+    refuse_untrainable,
+    see_answers,
+    see_training,
+)
 from dmtsearch.schedule import Stage
 from dmtsearch.training.build import OBJECT
 from dmtsearch.training.plan import Plan, ResolvedStage
 
 _seen: dict[str, Answers] = {}
+_trained: set[str] = set()
 
+QUICK_PARAMS, QUICK_MACS = 50_000_000, 3_000_000_000
+"""Of a package's net that is run before training."""
 PROBABILITIES = (
     "its outputs are probabilities (on random samples they sum to 1), but a stage's model gives "
     "logits: a temperature and the losses take a softmax of their own; leave its last softmax out"
@@ -26,7 +36,7 @@ PROBABILITIES = (
 
 def screen(
     stage: Stage,
-    model: nn.Module,
+    make: Callable[[], nn.Module],
     *,
     spec: Mapping[str, Any] | None,
     in_shape: Sequence[int],
@@ -36,20 +46,44 @@ def screen(
 
     Args:
         stage: What it is for.
-        model: With its weights.
+        make: Gives the model with its weights.
         spec: What builds it; None of a module that the user gave.
         in_shape: What it reads.
         folder: Where relative file names in `spec` start from.
 
     Raises:
         ModelError: It cannot be trained though the stage has epochs, its answers are not finite,
-            or it does not obey eval mode.
+            it does not obey eval mode, or its weights cannot be stored.
     """
     epochs = epochs_of(stage)
-    if epochs is not None:
-        refuse_untrainable(model, epochs)
-    answers = _answers(model, spec, in_shape, folder)
+    key = None if spec is None else canonical_json([dict(spec), list(in_shape), str(folder)])
+    answers = None if key is None else _seen.get(key)
+    if answers is None or (epochs is not None and key not in _trained):
+        model = make()
+        if epochs is not None:
+            refuse_untrainable(model, epochs)
+        refuse_unsaved(model)
+        answers = see_answers(model, in_shape)
+        if epochs is not None:
+            see_training(model, in_shape)
+        if key is not None:
+            _seen[key] = answers
+            if epochs is not None:
+                _trained.add(key)
     return PROBABILITIES if answers.probabilities else None
+
+
+def is_quick(skeleton: nn.Module, spec: Mapping[str, Any], in_shape: Sequence[int]) -> bool:
+    """Whether a package's net can be run on a few samples in a second or two.
+
+    Its larger nets are of the same code, and are not run for this.
+    """
+    if (spec.get("args") or {}).get("pretrained"):
+        return False  # building it would download
+    return (
+        sum(one.numel() for one in skeleton.parameters()) <= QUICK_PARAMS
+        and count_macs(skeleton, in_shape) <= QUICK_MACS
+    )
 
 
 def epochs_of(stage: Stage) -> str | None:
@@ -59,17 +93,6 @@ def epochs_of(stage: Stage) -> str | None:
     if stage.hint_phase is not None:
         return f"hint_phase.epochs: {stage.hint_phase.epochs}"
     return None
-
-
-def _answers(
-    model: nn.Module, spec: Mapping[str, Any] | None, in_shape: Sequence[int], folder: Path
-) -> Answers:
-    if spec is None:
-        return see_answers(model, in_shape)
-    key = canonical_json([dict(spec), list(in_shape), str(folder)])
-    if key not in _seen:
-        _seen[key] = see_answers(model, in_shape)
-    return _seen[key]
 
 
 def new_head_problem(stage: Stage, readers: Sequence[Stage]) -> str | None:

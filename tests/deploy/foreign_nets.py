@@ -1,7 +1,10 @@
 """Nets and data as strangers bring them, for `factory: "foreign_nets:NAME"`."""
 
+import os
+import random
 import warnings
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -31,6 +34,9 @@ class Tiny(nn.Module):
 
     def forward(self, x):
         return self.fc(self.features(x))
+
+
+KEPT = Tiny()
 
 
 class Holding(nn.Module):
@@ -81,6 +87,207 @@ class NeverInEval(Tiny):
 class NeedsLabels(Tiny):
     def forward(self, x, labels):
         return super().forward(x)
+
+
+class Lazy(Tiny):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.LazyLinear(CLASSES)
+
+
+class Embedding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.fc = nn.Embedding(4, 4, sparse=True), nn.Linear(4, CLASSES)
+
+    def forward(self, x):
+        return self.fc(self.table((x.flatten(1) > 0).long()).mean(1))
+
+
+class Detached(Tiny):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+class Rounded(Tiny):
+    def forward(self, x):
+        return functional.one_hot(super().forward(x).argmax(1), CLASSES).float()
+
+
+class Squeezed(Tiny):
+    def forward(self, x):
+        return super().forward(x).squeeze()
+
+
+class NeedsTwo(Tiny):
+    def forward(self, x):
+        assert len(x) > 1, "a batch of two, please"
+        return super().forward(x)
+
+
+class Counting(Tiny):
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) * self.calls
+
+
+class AddsBuffer(Tiny):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", None)
+
+    def forward(self, x):
+        self.mean = x.mean() if self.mean is None else self.mean
+        return super().forward(x - self.mean * 0)
+
+
+class WritesInput(Tiny):
+    def forward(self, x):
+        return super().forward(x.sub_(0.5))
+
+
+class NanInTraining(Tiny):
+    def forward(self, x):
+        return super().forward(x) / (1.0 - self.training)
+
+
+class DropsState(Tiny):
+    def state_dict(self, *args, **kwargs):
+        state = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in state.items() if "norm" not in name}
+
+
+class ExtraState(Tiny):
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
+
+
+class DrawsFromNumpy(Tiny):
+    """Noise in training, as of a stochastic depth that draws from numpy and from `random`."""
+
+    def forward(self, x):
+        if self.training:
+            x = x * float(np.random.rand()) * random.random()  # noqa: NPY002
+        return super().forward(x)
+
+
+class AuxTapped(Tiny):
+    """`aux` runs in eval mode alone, `bins` gives whole numbers, `phase` complex ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.aux, self.bins, self.phase = nn.Identity(), Bins(), Phase()
+
+    def forward(self, x):
+        self.bins(x), self.phase(x)
+        return super().forward(x if self.training else self.aux(x))
+
+
+class Bins(nn.Module):
+    def forward(self, x):
+        return (x * 10).long()
+
+
+class Phase(nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft2(x)
+
+
+def lazy():
+    return Lazy()
+
+
+def sparse():
+    return Embedding()
+
+
+def detached():
+    return Detached()
+
+
+def rounded():
+    return Rounded()
+
+
+def squeezed():
+    return Squeezed()
+
+
+def needs_two():
+    return NeedsTwo()
+
+
+def counting():
+    return Counting()
+
+
+def adds_buffer():
+    return AddsBuffer()
+
+
+def writes_input():
+    return WritesInput()
+
+
+def nan_in_training():
+    return NanInTraining()
+
+
+def drops_state():
+    return DropsState()
+
+
+def extra_state():
+    return ExtraState()
+
+
+def draws_from_numpy():
+    return DrawsFromNumpy()
+
+
+def aux_tapped():
+    return AuxTapped()
+
+
+def without_values():
+    with torch.device("meta"):
+        return Tiny()
+
+
+def in_inference():
+    with torch.inference_mode():
+        return Tiny()
+
+
+def on_a_gpu():
+    return Tiny().cuda()
+
+
+def kept():
+    return KEPT
+
+
+def moves_settings():
+    """What scripts set for their own process, at the head of the file or in the factory."""
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(3)
+    torch.use_deterministic_algorithms(True)
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
+    torch.manual_seed(0)
+    os.chdir("/")
+    return Tiny().to_empty(device="cpu").apply(_fill)
+
+
+def _fill(module):
+    for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+        tensor.fill_(0.25)
 
 
 def tiny(**args):

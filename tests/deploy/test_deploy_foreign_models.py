@@ -1,8 +1,11 @@
 """Models of strangers: what cannot train or teach is refused before training, with the remedy."""
 
+import os
+import random
 import threading
 
 import foreign_nets as nets
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -59,6 +62,21 @@ def train(schedule, tmp_path, **more):
         ("always_dropping", r"does not obey eval\(\): two passes .*training=self.training"),
         ("never_in_eval", r"number of samples beside it .* in train mode \('conv', \.\.\.\)"),
         ("needs_labels", "called with the samples alone; give other arguments a default"),
+        ("lazy", r"lazy modules \('fc.weight' has no shape yet\); call it once on a batch"),
+        ("sparse", "sparse gradients.*without sparse=True"),
+        ("detached", "no gradient reaches .* in train mode.*detach, argmax"),
+        ("rounded", "no gradient reaches .* in train mode"),
+        ("squeezed", r"for a batch of one sample the model gives \[3\], not \[1, 3\]"),
+        ("needs_two", "not on one alone: a batch of two, please"),
+        ("counting", "two passes over .* count or average nothing in eval mode"),
+        ("adds_buffer", "a pass in train mode adds 'mean' .*register every buffer in __init__"),
+        ("writes_input", r"writes into its input .*x = x.clone\(\)"),
+        ("nan_in_training", "not finite in train mode"),
+        ("drops_state", r"not take its own state_dict\(\) back .*norm.weight"),
+        ("extra_state", r"state_dict\(\) has a dict under '_extra_state'"),
+        ("without_values", r"no values \('conv.weight' is on the meta device\)"),
+        ("in_inference", "made in torch.inference_mode"),
+        ("kept", "gives the same net at each call"),
     ],
 )
 def test_a_factory_s_net_that_cannot_serve_is_refused_by_name_at_check(name, message):
@@ -68,6 +86,56 @@ def test_a_factory_s_net_that_cannot_serve_is_refused_by_name_at_check(name, mes
     assert problem.endswith("(s.yaml:6)")
     with pytest.raises(ScheduleError, match=message):
         raise ScheduleError("s.yaml", found.problems)
+
+
+def settings():
+    return (
+        torch.get_default_device(), torch.is_grad_enabled(), torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(), os.getcwd(), random.getstate(),
+        np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(),  # noqa: NPY002
+    )  # fmt: skip
+
+
+def test_what_a_factory_sets_for_the_process_is_set_back(tmp_path):
+    before = settings()
+    schedule = made(factory("moves_settings"))
+    assert not dmtsearch.check(schedule).problems
+    train(schedule, tmp_path)
+    assert settings() == before
+
+
+def test_a_net_that_draws_from_numpy_and_random_trains_alike_each_time(tmp_path):
+    trained = []
+    for number in range(2):
+        before = settings()
+        student = '{source: teacher, model: {factory: "foreign_nets:draws_from_numpy"}}'
+        folder = train(made(student=student), tmp_path / str(number)).folder
+        trained.append((folder / "model.safetensors").read_bytes())
+        assert settings() == before
+        random.random()
+        np.random.rand()  # noqa: NPY002
+    assert trained[0] == trained[1]
+
+
+@pytest.mark.parametrize(
+    ("point", "field", "message"),
+    [
+        ("aux", "at", "in train mode, module 'aux' did not run"),
+        ("bins", "source", "'bins' gives int64 numbers"),
+        ("phase", "at", "'phase' gives complex64 numbers"),
+    ],
+)
+def test_a_module_that_no_hint_can_use_is_refused_at_check(point, field, message):
+    other = {"source": "at", "at": "source"}[field]
+    model = '{factory: "foreign_nets:aux_tapped"}'
+    plain = "{family: plain, widths: [3, 4]}"
+    teacher, student = (model, plain) if field == "source" else (plain, model)
+    hint = f"{{{field}: {point}, {other}: block1}}"
+    schedule = made(
+        f"{{model: {teacher}}}", f"{{source: teacher, model: {student}, hints: [{hint}]}}"
+    )
+    with pytest.raises(ScheduleError, match=rf"hints\[0\]\.{field}: .*{message}"):
+        raise ScheduleError("s.yaml", dmtsearch.check(schedule).problems)
 
 
 def test_a_student_that_does_not_obey_eval_is_refused_too(tmp_path):
