@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import dmtsearch
-from dmtsearch.cli.main import main
+from dmtsearch.cli.main import app, main
+from dmtsearch.engine.ledger import read_state
 from dmtsearch.engine.reopening import reopen
 
 EARLIER = Path(__file__).with_name("earlier")
@@ -51,15 +53,12 @@ def test_resume_says_in_one_line_that_stages_are_trained_anew(earlier: Path) -> 
     assert reopen(earlier / "run", train_again=True).notes == (NOTE,)
 
 
-@pytest.mark.slow
 def test_resume_goes_on_with_stages_of_its_own(earlier: Path) -> None:
-    from engine_runs import Search
-
-    search = Search(earlier / "run", earlier / "store")
-    code, said = search.resume("--trials", "3").end()
-    assert code == 0, said
-    assert said.count("kept by an earlier version") == 1
-    run = search.state()
+    words = ["resume", str(earlier / "run"), "--trials", "3", "--backend", "inline"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("kept by an earlier version") == 1
+    run = read_state(earlier / "run" / "ledger.jsonl")
     assert [trial.trial for trial in run.of_search("done")] == [0, 1, 2]
     formats = [
         json.loads(file.read_text())["preimage"]["format"]
