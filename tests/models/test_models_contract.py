@@ -95,7 +95,11 @@ def test_an_adapter_joins_its_points_to_those_of_a_like_net(spec):
         assert ours.shape == theirs.shape
 
 
-@pytest.mark.parametrize("name", PRESETS)
+# CIFAR's residual nets differ in a number of blocks alone: the shortest and the longest do.
+SHOWN = [name for name in PRESETS if name in ("resnet-8", "resnet-110") or "resnet-" not in name]
+
+
+@pytest.mark.parametrize("name", SHOWN)
 def test_every_preset_runs_on_cifar_images(name):
     model = build_skeleton({"preset": name}, in_shape=IMAGE, num_classes=NUM_CLASSES)
     shapes = tap_shapes(model, IMAGE, list(list_points(model).values()))
