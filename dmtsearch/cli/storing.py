@@ -114,10 +114,12 @@ def explain(
 def gc(
     store: Annotated[str | None, STORE] = None,
     older_than: Annotated[
-        float | None, typer.Option(metavar="DAYS", help="Objects unused for so many days go too.")
+        float | None,
+        typer.Option(min=0, metavar="DAYS", help="Objects unused for so many days go too."),
     ] = None,
     max_size: Annotated[
-        float | None, typer.Option(metavar="GB", help="The least used go until this much is left.")
+        float | None,
+        typer.Option(min=0, metavar="GB", help="The least used go until this much is left."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
     json: Annotated[bool, JSON] = False,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dmtsearch.cli.output import console, say, table
 from dmtsearch.deploy.training import Watch
-from dmtsearch.human import amount, percent, rough_duration
+from dmtsearch.human import amount, counted, percent, rough_duration
 from dmtsearch.printable import printable
 from dmtsearch.training.job import StageJob
 from dmtsearch.training.obtain import StageResult
@@ -95,7 +95,7 @@ class PlainView:
     def begin(self, plan: Plan, jobs: Sequence[StageJob]) -> None:
         self._clock.begin(plan)
         names = ", ".join(job.name for job in jobs)
-        say(f"{self._name}: {len(jobs)} stages ({names}) on {jobs[0].profile.device}")
+        say(f"{self._name}: {counted(len(jobs), 'stage')} ({names}) on {jobs[0].profile.device}")
 
     def start(self, job: StageJob) -> None:
         self._job, self._last = job, 0.0

@@ -90,12 +90,15 @@ def new_run(root: Path) -> Iterator[RunPaths]:
     try:
         root.mkdir(parents=True)
     except FileExistsError:
+        is_run = RunPaths(root).run.is_file()
+        go_on = f", or go on with it by `{command_line('resume', root)}`" if is_run else ""
         raise UsageError(
-            f"{root} exists, and a run is never overwritten: give a new folder with --out, or go "
-            f"on with it by `{command_line('resume', root)}`"
+            f"{root} exists, and a run is never overwritten: give a new folder with --out{go_on}"
         ) from None
     except OSError as error:
-        raise UsageError(f"{root} cannot be made: {error.strerror or error}") from error
+        raise UsageError(
+            f"{root} cannot be made: {error.strerror or error}; give another folder with --out"
+        ) from error
     paths = RunPaths(root)
     try:
         with held(paths):

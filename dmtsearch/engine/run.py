@@ -321,7 +321,7 @@ def _total(info: RunInfo, trials: int | None) -> int:
     wanted = _positive("trials", trials)
     if wanted is not None and wanted < info.trials:
         raise UsageError(
-            f"trials={wanted} is fewer than the {info.trials} that this run has been promised; "
+            f"trials={wanted} is fewer than the {info.trials} that this run is to have; "
             "--trials is the new total"
         )
     return wanted or info.trials

@@ -123,9 +123,10 @@ def _prefix_problem(
     # Into another file: the tensors read may still lie in the one that they came from.
     renamed = f"{where.removesuffix('.safetensors')}.renamed.safetensors"
     return (
-        f"weights from {where} do not fit the model: their names {what}, and give the new file:\n"
+        f"weights from {where} do not fit the model: their names {what}:\n"
         f"  python -c \"import safetensors.torch as s; d = s.load_file('{where}'); "
-        f"s.save_file({change}, '{renamed}')\""
+        f"s.save_file({change}, '{renamed}')\"\n"
+        "and give that file as `weights`"
     )
 
 

@@ -94,10 +94,12 @@ def resolve(disk: Disk, prefix: str) -> str:
     """Return the one key of the store that begins with `prefix`.
 
     Raises:
-        StoreError: Fewer than 6 signs, no such key, or several.
+        StoreError: Fewer than 6 characters, no such key, or several.
     """
     if len(prefix) < _SHORTEST:
-        raise StoreError(f"{prefix!r} is too short for a key; give at least {_SHORTEST} signs")
+        raise StoreError(
+            f"{prefix!r} is too short for a key; give at least {_SHORTEST} characters"
+        )
     keys = sorted(
         key for key, entry in entries(disk, paths.OBJECTS).items() if entry.manifest is not None
     )
@@ -114,7 +116,7 @@ def resolve(disk: Disk, prefix: str) -> str:
 
 
 def preimage_of(disk: Disk, key: str) -> dict[str, Any]:
-    """Return the pre-image of the object that `key` names, in full or by its first signs.
+    """Return the pre-image of the object that `key` names, in full or by its first characters.
 
     Raises:
         StoreError: There is none, the object is damaged, or was stored without pre-image.

@@ -266,14 +266,14 @@ class Store:
             return verify_store(self._disk, repair=repair)
 
     def resolve(self, prefix: str) -> str:
-        """Return the one key that begins with `prefix` (6 signs or more)."""
+        """Return the one key that begins with `prefix` (6 characters or more)."""
         with self._telling("list it"):
             return explain.resolve(self._disk, prefix)
 
     def explain(self, left: str, right: str) -> tuple[Difference, ...]:
         """Return every place in which the pre-images of two objects differ.
 
-        A key may be given by its first 6 signs or more.
+        A key may be given by its first 6 characters or more.
 
         Raises:
             StoreError: A key is unknown or ambiguous, or an object has no pre-image.

@@ -123,7 +123,10 @@ def pick_device(wanted: str | None = None) -> str:
         torch.empty(1, device=wanted)
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0]
-        raise UsageError(f"device {wanted!r} cannot be used here: {first}") from error
+        raise UsageError(
+            f"device {wanted!r} cannot be used here: give cpu, or cuda or cuda:1 where there is a "
+            f"GPU ({first})"
+        ) from error
     return wanted
 
 

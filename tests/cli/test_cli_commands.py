@@ -58,3 +58,10 @@ def test_no_command_is_put_together_without_quoting():
                 ):  # fmt: skip
                     found.append(f"{file.name}:{node.lineno}: {part.value}")
     assert found == []
+
+
+@pytest.mark.parametrize("option", ["--older-than", "--max-size"])
+def test_a_negative_limit_of_gc_is_wrong_usage(run, option):
+    refused = run("store", "gc", option, "-3")
+    assert refused.code == 2
+    assert option in refused.err

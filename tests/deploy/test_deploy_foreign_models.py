@@ -240,8 +240,9 @@ def test_weights_under_a_prefix_are_refused_with_the_line_that_takes_it_off(
     [problem] = with_weights(tmp_path, lambda w: {prefix + name: v for name, v in w.items()})
     assert f"their names begin with {prefix!r}" in problem
     assert "head: new" not in problem
-    code = problem.split('python -c "')[1].split('"')[0]
-    exec(code, {})  # the advice is run as it is given
+    (line,) = (line for line in problem.splitlines() if "python -c" in line)
+    assert line.endswith('"')  # a copied line is the whole command
+    exec(line.split('python -c "')[1].split('"')[0], {})
     renamed = factory("tiny", f", weights: {tmp_path}/w.renamed.safetensors", ", epochs: 0")
     assert dmtsearch.check(made(renamed)).ok
 

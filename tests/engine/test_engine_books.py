@@ -195,7 +195,10 @@ def test_a_run_folder_stands_alone(tmp_path: Path) -> None:
 
 def test_a_folder_that_exists_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(UsageError, match="never overwritten: give a new folder with --out"):
+    with pytest.raises(UsageError, match=r"never overwritten: give a new folder with --out$"):
+        new_run(tmp_path).__enter__()
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match="with --out, or go on with it by `dmtsearch resume "):
         new_run(tmp_path).__enter__()
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
