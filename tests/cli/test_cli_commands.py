@@ -39,6 +39,7 @@ def test_train_and_evaluate_name_a_folder_with_spaces_so_that_the_next_command_r
 
 def test_a_refusal_quotes_the_folder_in_the_command_that_it_advises(run, small):
     Path("a run").mkdir()
+    Path("a run", "run.json").write_text("{}")
     ran = run("search", small, "--out", "a run", "--set", "stages.teacher.epochs={int: [1, 2]}")
     assert ran.code == 1
     assert "`dmtsearch resume 'a run'`" in ran.err
