@@ -12,8 +12,8 @@ from dmtsearch.space import parse_space
 from dmtsearch.training.resolve import resolve
 
 
-def read_as_space(text):
-    """Everything that is asked of a space before its data is read."""
+def read_as_space(text, *, whole=True):
+    """Read a space; if `whole`, also build its models' skeletons, which is what takes time."""
     try:
         space = parse_space(text, "x.yaml")
     except DmtSearchError as error:
@@ -23,18 +23,21 @@ def read_as_space(text):
     json.dumps([hole.as_dict() for hole in space.holes])
     try:
         space.size()
-        resolve(schedule, describe_data(name="digits"), num_train=1000, num_selector=100)
+        if whole:
+            resolve(schedule, describe_data(name="digits"), num_train=1000, num_selector=100)
     except DmtSearchError as error:
         return str(error)
     return ""
 
 
-def read_as_schedule(text):
+def read_as_schedule(text, *, whole=True):
     try:
         schedule = parse_schedule(text, "x.yaml")
     except DmtSearchError as error:
         return str(error)
     expand(schedule)
+    if not whole:
+        return ""
     try:
         resolve(schedule, describe_data(name="digits"), num_train=1000, num_selector=100)
     except DmtSearchError as error:
@@ -42,10 +45,10 @@ def read_as_schedule(text):
     return ""
 
 
-def only_our_errors(read, seeds):
+def only_our_errors(read, seeds, *, whole_every=1):
     for seed in seeds:
         try:
-            said = read(odd_document(seed))
+            said = read(odd_document(seed), whole=seed % whole_every == 0)
         except Exception as error:
             raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
         assert "\x1b" not in said, f"seed {seed}"
@@ -62,10 +65,10 @@ def test_odd_schedules_raise_only_our_errors():
 @pytest.mark.fuzz
 @pytest.mark.parametrize("part", range(10))
 def test_20000_odd_spaces_raise_only_our_errors(part):
-    only_our_errors(read_as_space, range(2_000 * part, 2_000 * (part + 1)))
+    only_our_errors(read_as_space, range(2_000 * part, 2_000 * (part + 1)), whole_every=10)
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("part", range(10))
 def test_20000_odd_schedules_raise_only_our_errors(part):
-    only_our_errors(read_as_schedule, range(2_000 * part, 2_000 * (part + 1)))
+    only_our_errors(read_as_schedule, range(2_000 * part, 2_000 * (part + 1)), whole_every=10)
