@@ -104,7 +104,7 @@ class DamagedError(StoreError):
     def __str__(self) -> str:
         return (
             f"stored object {self.key[:12]} is damaged: {self.reason}; "
-            "`dmtsearch store verify --repair` sets it aside, so that it is made anew"
+            "`dmtsearch store verify --repair` moves it to the quarantine, and it is made again"
         )
 
 

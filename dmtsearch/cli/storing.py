@@ -74,7 +74,7 @@ def verify(
         for damaged in report.damaged:
             say(f"  {damaged.key[:12]}: {damaged.reason}")
         for place in report.set_aside:
-            say(f"  set aside: {place}")
+            say(f"  moved to {place}")
         _say_skipped(report.skipped)
         if report.leftovers:
             spare = byte_size(sum(leftover.size for leftover in report.leftovers))

@@ -60,7 +60,7 @@ class Rule:
 
     Args:
         keep: Keys that stay whatever happens; alone, it means that all others go.
-        older_than_s: Objects that nobody asked for in this many seconds go.
+        older_than_s: Objects not used for this many seconds go.
         max_bytes: The least recently used go until the rest is no bigger.
         grace_s: Wreckage, finished checkpoints and the quarantine stay for this long.
         unfinished_s: Checkpoints of unfinished stages stay for this long.

@@ -39,11 +39,11 @@ _PLACES = (
     ("profile.threads", "the CPU threads (`resources.cpu`)"),
     ("soft.until_epoch", "the last epoch with soft targets (`soft.until`)"),
 )
-"""What paths in a pre-image stand for, where their names do not say it."""
+"""What paths in a pre-image mean, where their names do not say it."""
 
 
 def place_in_words(path: str) -> str | None:
-    """Return what a path in a pre-image stands for; None where the path says it."""
+    """Return what a path in a pre-image means; None where the path says it."""
     for start, words in _PLACES:
         if path.startswith(start):
             return words.format(path[len(start) :])
@@ -144,9 +144,9 @@ def closest(disk: Disk, preimage: Mapping[str, Any], kind: str) -> Closest | Non
             continue
         if found.preimage.get("format") != preimage.get("format"):
             continue
-        unlike = differences(found.preimage, preimage)
-        if best is None or len(unlike) < len(best.differences):
-            best = Closest(found, unlike)
+        differing = differences(found.preimage, preimage)
+        if best is None or len(differing) < len(best.differences):
+            best = Closest(found, differing)
     return best
 
 

@@ -188,7 +188,7 @@ def _name(record: Mapping[str, Any]) -> str:
 
 
 def last_used(found: StoredObject, fact: FileFact) -> float:
-    """Return when an object was last asked for, in Unix seconds, as far as the disk knows."""
+    """Return when an object was last used, in Unix seconds, as far as the disk knows."""
     created = datetime.fromisoformat(found.created).timestamp()
     return created if fact.modified is None else max(created, fact.modified)
 
@@ -206,8 +206,8 @@ def leftovers(disk: Disk) -> Iterator[Leftover]:
         found = find_object(disk, key) if entry.manifest is not None else None
         if isinstance(found, StoredObject):
             finished.add(key)
-        # A damaged object must first be set aside, whole; which folders belong to one of a newer
-        # dmtsearch only that one knows.
+        # A damaged object must first go to the quarantine, whole; which folders belong to one of
+        # a newer dmtsearch only that one knows.
         if not isinstance(found, Damaged | Newer) and not newer.get(key):
             needed = f"{paths.object_folder(key)}/{found.attempt}" if found else ""
             for folder, facts in entry.folders.items():

@@ -43,7 +43,7 @@ class Holder:
 
     @property
     def live(self) -> bool:
-        """False when its process is dead, or has not been heard for `ttl_s`.
+        """False when its process is dead, or its last heartbeat is older than `ttl_s`.
 
         A heartbeat from the far future counts as none: clocks differ, and work done twice is
         better than work that nobody may do.

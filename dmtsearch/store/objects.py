@@ -1,4 +1,4 @@
-"""Finding, committing and setting aside objects: the part that must never be wrong."""
+"""Finding, committing and quarantining objects: the part that must never be wrong."""
 
 import copy
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from dmtsearch.store import manifest as manifests
 from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk, OddFileError
 from dmtsearch.store.manifest import BadManifestError, Manifest, NewerFormatError
-from dmtsearch.store.trouble import telling
+from dmtsearch.store.os_errors import translate_os_errors
 
 _TRIES = 5
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """A finished object, done or failed. It never changes; payloads are read when asked for."""
+    """A finished object, done or failed. It never changes; payloads are read on request."""
 
     _manifest: Manifest
     _disk: Disk = field(repr=False)
@@ -100,7 +100,7 @@ class StoredObject:
                 f"stored object {self.key[:12]} has no file {name!r}; it has "
                 f"{', '.join(self.names) or 'none'}"
             )
-        with telling(self._disk.where, f"read {name} of {self.key[:12]}"):
+        with translate_os_errors(self._disk.where, f"read {name} of {self.key[:12]}"):
             data = read_payload(self._disk, self.folder, self._manifest, name)
         return data
 
@@ -121,9 +121,9 @@ class Damaged:
     Args:
         key: The object's key.
         reason: What is wrong, as in "is damaged: ...".
-        attempt: The folder of its payload, or "" where the manifest cannot tell.
+        attempt: The folder of its payload, or "" where the manifest does not say.
         seen: Hash of the manifest's bytes as they were read; "" where they were not.
-        link: What stands in the place of the manifest (or of a folder above it) and is none: a
+        link: What is in the place of the manifest (or of a folder above it) without being one: a
             link, a pipe. A path in the store, or "".
     """
 
@@ -199,7 +199,7 @@ def find_object(
 def put_object(disk: Disk, files: Mapping[str, bytes], draft: Manifest) -> StoredObject:
     """Commit `draft` with its payload, or return the object that was there first.
 
-    A damaged object that stands in the way is set aside, and one that only a newer dmtsearch can
+    A damaged object in the way goes to the quarantine, as does one that only a newer dmtsearch can
     read: there it lies whole, and `gc` leaves it alone.
     """
     for _ in range(_TRIES):
@@ -207,13 +207,13 @@ def put_object(disk: Disk, files: Mapping[str, bytes], draft: Manifest) -> Store
         if isinstance(there, StoredObject):
             return there
         if there is not None:
-            set_aside(disk, there)
+            quarantine_object(disk, there)
         mine = _try_put(disk, files, draft)
         if mine is not None:
             return mine
     raise StoreError(
         f"object {draft.key[:12]} could not be committed to {disk.where} in {_TRIES} tries: each "
-        "time another one stood there that was damaged or vanished; check the disk"
+        "time another one was there that was damaged or vanished; check the disk"
     )
 
 
@@ -232,19 +232,19 @@ def _try_put(disk: Disk, files: Mapping[str, bytes], draft: Manifest) -> StoredO
         disk.create(paths.object_manifest(key), data)
     except BaseException as error:
         # A lost answer looks like a failure: only what surely was not committed may be removed.
-        # Where nobody can tell, the attempt stays for gc.
-        stands = _stands(disk, mine)
-        if stands is False:
+        # Where that is not known, the attempt stays for gc.
+        is_there = _is_there(disk, mine)
+        if is_there is False:
             with suppress(OSError):
                 disk.remove_tree(attempt)
             if isinstance(error, FileExistsError):
                 return None
-        if stands is not True or not isinstance(error, OSError):
+        if is_there is not True or not isinstance(error, OSError):
             raise
     return mine
 
 
-def _stands(disk: Disk, mine: StoredObject) -> bool | None:
+def _is_there(disk: Disk, mine: StoredObject) -> bool | None:
     try:
         data = disk.read(paths.object_manifest(mine.key), limit=manifests.MAX_BYTES)
         return sha256_bytes(data) == mine.seen
@@ -254,7 +254,7 @@ def _stands(disk: Disk, mine: StoredObject) -> bool | None:
         return None
 
 
-def set_aside(disk: Disk, what: Damaged | Newer | StoredObject) -> str:
+def quarantine_object(disk: Disk, what: Damaged | Newer | StoredObject) -> str:
     """Move an object to the quarantine and return where it lies, or "" where it had gone.
 
     The manifest goes first: from then on the key is free.
@@ -267,7 +267,7 @@ def set_aside(disk: Disk, what: Damaged | Newer | StoredObject) -> str:
             disk.move(link, f"{target}/{link.rpartition('/')[2]}")
             return f"{disk.where}/{target}"
         if sha256_bytes(disk.read(source, limit=manifests.MAX_BYTES)) != what.seen:
-            return ""  # somebody set it aside and a new one stands there
+            return ""  # another process moved it, and a new one is there
         disk.move(source, f"{target}/{paths.MANIFEST}")
     except (FileNotFoundError, OddFileError):
         return ""

@@ -13,9 +13,9 @@ from fsspec.registry import known_implementations
 from dmtsearch.errors import StoreError, nearest
 from dmtsearch.store.disk import Disk
 from dmtsearch.store.local import LocalDisk
+from dmtsearch.store.os_errors import ELSEWHERE, translate_os_errors
 from dmtsearch.store.remote import RemoteDisk
 from dmtsearch.store.store import Store
-from dmtsearch.store.trouble import ELSEWHERE, telling
 
 VARIABLE = "DMTSEARCH_STORE"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(://|::)")
@@ -71,7 +71,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 
 def _open_local(root: Path, *, read_only: bool) -> LocalDisk:
-    with telling(str(root), "open it"):
+    with translate_os_errors(str(root), "open it"):
         standing = root
         while not standing.exists() and standing != standing.parent:
             standing = standing.parent
@@ -109,6 +109,6 @@ def _open_remote(url: str, scheme: str) -> RemoteDisk:
             f"connection and credentials, or {ELSEWHERE}"
         ) from error
     disk = RemoteDisk(fs, root, url)
-    with telling(url, "list it"):
+    with translate_os_errors(url, "list it"):
         disk.probe()
     return disk

@@ -33,7 +33,7 @@ def check_name(name: str) -> str:
     """Return the name of a payload file, or refuse one that could leave its folder.
 
     Raises:
-        StoreError: `name` has other signs than letters, digits, `._-` and `/`, or a part that
+        StoreError: `name` has other characters than letters, digits, `._-` and `/`, or a part that
             begins with a dot.
     """
     if not is_name(name) or name == MANIFEST:
@@ -80,12 +80,12 @@ def lease(key: str) -> str:
 
 
 def quarantine(key: str, identity: str) -> str:
-    """Return a folder for what was set aside from `key`."""
+    """Return a folder for what was moved there from `key`."""
     return f"{QUARANTINE}/{key}-{identity}"
 
 
 def new_identity() -> str:
-    """Return a name that nobody else draws and that tells when it was drawn (UTC)."""
+    """Return a name that nobody else draws and that says when it was drawn (UTC)."""
     return f"{datetime.now(timezone.utc).strftime(_ID_TIME)}-{secrets.token_hex(6)}"
 
 

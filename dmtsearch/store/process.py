@@ -12,14 +12,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Process:
-    """A process that can be told from every other one, also after its number is used again.
+    """A process, distinct from every other one, also after its number is used again.
 
     Args:
-        host: The machine's name, for people.
+        host: The machine's name, for users.
         machine: Equal for processes that see each other's numbers: one boot of one machine,
             one pid namespace (containers share names but not processes).
         pid: The process's number.
-        started: Start in clock ticks since boot, or 0 where the system does not tell.
+        started: Start in clock ticks since boot, or 0 where the system does not say.
     """
 
     host: str
@@ -35,7 +35,7 @@ def this_process() -> Process:
 
 
 def is_dead(process: Process) -> bool:
-    """Tell whether `process` has surely ended. False for one of another machine."""
+    """Return whether `process` has surely ended. False for one of another machine."""
     if process.machine != _machine() or sys.platform == "win32":
         return False  # signal 0 is no question but an interrupt on Windows
     try:

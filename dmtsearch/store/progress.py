@@ -85,7 +85,7 @@ def load_progress(
             continue
         except (BadManifestError, DamagedError) as error:
             reason = error.reason if isinstance(error, DamagedError) else str(error)
-            where = _set_aside(disk, key, slot.folder)
+            where = _quarantine(disk, key, slot.folder)
             if on_damage is not None:
                 on_damage(
                     f"a checkpoint of {key[:12]} is damaged: {reason}; {where}, and the one "
@@ -96,7 +96,7 @@ def load_progress(
     return None
 
 
-def _set_aside(disk: Disk, key: str, folder: str) -> str:
+def _quarantine(disk: Disk, key: str, folder: str) -> str:
     """Move a damaged slot away, so that no later save takes it for the whole one to keep."""
     target = paths.quarantine(key, paths.new_identity())
     try:

@@ -37,7 +37,7 @@ class RemoteDisk:
         return f"{self.root.rstrip('/')}/{path}"
 
     def probe(self) -> None:
-        """Ask for the root once, so that a wrong address is told before any work.
+        """Ask for the root once, so that a wrong address is reported before any work.
 
         Raises:
             OSError: No answer, or the root is a file. An absent root is fine.
@@ -48,7 +48,7 @@ class RemoteDisk:
             except FileNotFoundError:
                 return
             if info["type"] == "file":
-                raise NotADirectoryError(errno.ENOTDIR, "a file stands there", self.url)
+                raise NotADirectoryError(errno.ENOTDIR, "a file has that name", self.url)
 
     def read(self, path: str, *, limit: int | None = None) -> bytes:
         """Return a file's bytes, whole: an object store holds no more than was put into it."""

@@ -14,8 +14,8 @@ from dmtsearch.store.inventory import ObjectInfo, Skipped
 from dmtsearch.store.lease import Holder, Lease
 from dmtsearch.store.manifest import ObjectKind, new_manifest
 from dmtsearch.store.objects import Damaged, Newer, StoredObject
+from dmtsearch.store.os_errors import translate_os_errors
 from dmtsearch.store.progress import Progress
-from dmtsearch.store.trouble import telling
 from dmtsearch.store.verify import VerifyReport, verify_store
 
 _DAY_S = 24 * 3600.0
@@ -28,10 +28,10 @@ class Store:
 
     * `objects/ab/<key>/<attempt>/`: whoever commits, a folder of its own for each try.
     * `objects/ab/<key>/manifest.json`: created last and exclusively, by the first; never changed.
-      Only `set_aside` and `gc` remove it, the manifest before the payload.
+      Only `quarantine` and `gc` remove it, the manifest before the payload.
     * `progress/ab/<key>/<number>-<id>/`: the lease's holder, a new folder for each checkpoint.
     * `leases/<key>.json`: its holder; others once it is not live.
-    * `quarantine/<key>-<id>/`: `set_aside`. Nothing reads it; `gc` empties it after its grace.
+    * `quarantine/<key>-<id>/`: `quarantine`. Nothing reads it; `gc` empties it after its grace.
 
     Every method raises StoreError where the disk is full, refuses or does not answer.
     """
@@ -47,14 +47,14 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.where!r})"
 
-    def _telling(self, doing: str) -> AbstractContextManager[None]:
-        return telling(self.where, doing)
+    def _translated(self, doing: str) -> AbstractContextManager[None]:
+        return translate_os_errors(self.where, doing)
 
     # Objects
 
     def find(self, key: str, *, verify: bool = False) -> StoredObject | Damaged | Newer | None:
-        """Return what stands at `key`: one read, or with `verify` one of each payload file too."""
-        with self._telling(f"read object {key[:12]}"):
+        """Return what is at `key`: one read, or with `verify` one of each payload file too."""
+        with self._translated(f"read object {key[:12]}"):
             return objects.find_object(self._disk, key, verify=verify)
 
     def get(
@@ -69,10 +69,11 @@ class Store:
 
         Args:
             key: 64 hex digits.
-            verify: Read and compare every payload file now, not only when it is asked for.
-            on_damage: What to do with a damaged object: with a listener it is set aside, the
-                listener gets one sentence saying so, and None is returned. One that only a newer
-                dmtsearch can read stays, the listener hears of it, and None is returned.
+            verify: Read and compare every payload file now, not only when it is read.
+            on_damage: What to do with a damaged object: with a listener it goes to the
+                quarantine, the listener gets one sentence saying so, and None is returned. One
+                that only a newer dmtsearch can read stays, the listener gets a sentence, and None
+                is returned.
             check: Raises ValueError for an object whose record is not one that it can use: such
                 an object counts as damaged.
 
@@ -97,7 +98,7 @@ class Store:
         elif found is not None:
             if on_damage is None:
                 raise DamagedError(key, found.reason)
-            where = self.set_aside(found)
+            where = self.quarantine(found)
             if where:
                 on_damage(f"stored object {key[:12]} is damaged: {found.reason}; moved to {where}")
         return None
@@ -111,7 +112,7 @@ class Store:
         kind: ObjectKind = "stage",
         preimage: Mapping[str, Any] | None = None,
     ) -> StoredObject:
-        """Store an object, whole or not at all, and return what now stands at `key`.
+        """Store an object, whole or not at all, and return what is now at `key`.
 
         The first to commit a key wins; all others get the winner's object.
 
@@ -127,7 +128,7 @@ class Store:
                 no JSON; the pre-image has another hash.
         """
         draft = new_manifest(key, kind, "done", files, record, preimage)
-        with self._telling(f"commit object {key[:12]}"):
+        with self._translated(f"commit object {key[:12]}"):
             return objects.put_object(self._disk, files, draft)
 
     def fail(
@@ -140,17 +141,17 @@ class Store:
     ) -> StoredObject:
         """Store a failure that would happen again, so that nobody repeats it."""
         draft = new_manifest(key, kind, "failed", {}, record, preimage)
-        with self._telling(f"commit the failure of {key[:12]}"):
+        with self._translated(f"commit the failure of {key[:12]}"):
             return objects.put_object(self._disk, {}, draft)
 
-    def set_aside(self, what: Damaged | Newer | StoredObject) -> str:
+    def quarantine(self, what: Damaged | Newer | StoredObject) -> str:
         """Move an object to the quarantine, so that its key is free.
 
         Returns:
-            Where it lies now, or "" where somebody else had set it aside already.
+            Where it lies now, or "" where another process had moved it already.
         """
-        with self._telling(f"set object {what.key[:12]} aside"):
-            return objects.set_aside(self._disk, what)
+        with self._translated(f"move object {what.key[:12]} to the quarantine"):
+            return objects.quarantine_object(self._disk, what)
 
     # Leases
 
@@ -159,12 +160,12 @@ class Store:
 
         A lease is free whose process is dead on this machine or that its ttl has outlived.
         """
-        with self._telling(f"take the lease of {key[:12]}"):
+        with self._translated(f"take the lease of {key[:12]}"):
             return lease.take_lease(self._disk, key, ttl_s=ttl_s, heartbeat_s=heartbeat_s)
 
     def holder(self, key: str) -> Holder | None:
         """Return who works on `key`, or None where no live process does."""
-        with self._telling(f"read the lease of {key[:12]}"):
+        with self._translated(f"read the lease of {key[:12]}"):
             there = lease.read_holder(self._disk, key)
         return there if there is not None and there.live else None
 
@@ -229,7 +230,7 @@ class Store:
         self, key: str, files: Mapping[str, bytes], record: Mapping[str, Any]
     ) -> None:
         """Keep a checkpoint of an unfinished stage, and the one before it."""
-        with self._telling(f"save a checkpoint of {key[:12]}"):
+        with self._translated(f"save a checkpoint of {key[:12]}"):
             progress.save_progress(self._disk, key, files, record)
 
     def load_progress(
@@ -240,34 +241,34 @@ class Store:
         A half-written or damaged one is passed over for the one before it; `on_damage` gets a
         sentence about a damaged one.
         """
-        with self._telling(f"load a checkpoint of {key[:12]}"):
+        with self._translated(f"load a checkpoint of {key[:12]}"):
             return progress.load_progress(self._disk, key, on_damage)
 
     def drop_progress(self, key: str) -> None:
         """Remove all checkpoints of `key`, once its object is committed."""
-        with self._telling(f"remove the checkpoints of {key[:12]}"):
+        with self._translated(f"remove the checkpoints of {key[:12]}"):
             progress.drop_progress(self._disk, key)
 
     # The whole
 
     def ls(self) -> tuple[ObjectInfo, ...]:
         """Return a line for each object and each unfinished stage, oldest first."""
-        with self._telling("list it"):
+        with self._translated("list it"):
             return inventory.list_objects(self._disk)
 
     def skipped(self) -> tuple[Skipped, ...]:
         """Return what is passed over: objects of a newer dmtsearch, leases that are none."""
-        with self._telling("list it"):
+        with self._translated("list it"):
             return inventory.skipped(self._disk)
 
     def verify(self, *, repair: bool = False) -> VerifyReport:
-        """Read every byte and say what is whole; with `repair`, set damaged objects aside."""
-        with self._telling("verify it"):
+        """Read every byte and say what is whole; with `repair`, quarantine what is damaged."""
+        with self._translated("verify it"):
             return verify_store(self._disk, repair=repair)
 
     def resolve(self, prefix: str) -> str:
         """Return the one key that begins with `prefix` (6 characters or more)."""
-        with self._telling("list it"):
+        with self._translated("list it"):
             return explain.resolve(self._disk, prefix)
 
     def explain(self, left: str, right: str) -> tuple[Difference, ...]:
@@ -278,7 +279,7 @@ class Store:
         Raises:
             StoreError: A key is unknown or ambiguous, or an object has no pre-image.
         """
-        with self._telling("read pre-images"):
+        with self._translated("read pre-images"):
             images = [explain.preimage_of(self._disk, key) for key in (left, right)]
         return explain.differences(*images)
 
@@ -286,14 +287,14 @@ class Store:
         self, preimage: Mapping[str, Any], *, kind: ObjectKind = "stage"
     ) -> Closest | None:
         """Return the object whose pre-image differs least, to say why nothing was reused."""
-        with self._telling("read pre-images"):
+        with self._translated("read pre-images"):
             return explain.closest(self._disk, preimage, kind)
 
     def other_formats(
         self, preimage: Mapping[str, Any], *, kind: ObjectKind = "stage"
     ) -> dict[int, int]:
         """Count objects on the same data that another version kept, by their format."""
-        with self._telling("read pre-images"):
+        with self._translated("read pre-images"):
             return explain.other_formats(self._disk, preimage, kind)
 
     def gc(
@@ -310,12 +311,12 @@ class Store:
 
         Args:
             keep: Keys that stay whatever happens; alone, all others go.
-            older_than_s: Objects that nobody asked for in this many seconds go.
+            older_than_s: Objects not used for this many seconds go.
             max_bytes: The least recently used go until the rest is no bigger.
             grace_s: Wreckage, checkpoints of finished stages and the quarantine stay this long.
             unfinished_s: Checkpoints of unfinished stages stay this long.
             dry_run: Only say what would go.
         """
         rule = collect.Rule(keep, older_than_s, max_bytes, grace_s, unfinished_s)
-        with self._telling("collect garbage"):
+        with self._translated("collect garbage"):
             return collect.collect(self._disk, rule, dry_run=dry_run)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk
 from dmtsearch.store.inventory import Leftover, Skipped, entries, leftovers, skipped
-from dmtsearch.store.objects import Damaged, StoredObject, find_object, set_aside
+from dmtsearch.store.objects import Damaged, StoredObject, find_object, quarantine_object
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """True when no object is damaged where it stands."""
+        """True when no object is damaged and still in its place."""
         return len(self.damaged) == len(self.set_aside)
 
 
@@ -40,7 +40,7 @@ def verify_store(disk: Disk, *, repair: bool) -> VerifyReport:
         if isinstance(found, Damaged):
             damaged.append(found)
             if repair:
-                moved.append(set_aside(disk, found))
+                moved.append(quarantine_object(disk, found))
         elif isinstance(found, StoredObject):
             whole += 1
     rest = tuple(sorted(leftovers(disk), key=lambda leftover: leftover.path))

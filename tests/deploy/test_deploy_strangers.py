@@ -51,6 +51,7 @@ def copy(plain_folder, tmp_path):
         (lambda i: i["stages"][0].update(epochs="2"), r"stages\.0\.epochs: .*integer"),
         (lambda i: i["metrics"]["val"].update(accuracy=3), r"metrics\.val\.accuracy: .*less"),
         (lambda i: i["data"]["splits"].update(train=None), r"data\.splits\.train: .*integer"),
+        (lambda i: i.pop("classes"), "classes: is missing"),
         (lambda i: i.update(selector={"classifiers": []}), "selector.prefix: is missing"),
     ],
 )
@@ -138,6 +139,15 @@ def only_our_errors(folder, seeds, name="bundle.json"):
 
 def test_odd_bundles_raise_only_our_errors(copy):
     only_our_errors(copy(), range(150))
+
+
+def test_odd_selectors_raise_only_our_errors(selector_folder, tmp_path):
+    only_our_errors(shutil.copytree(selector_folder, tmp_path / "selector"), range(130, 190))
+
+
+@pytest.mark.fuzz
+def test_20000_odd_selectors_raise_only_our_errors(selector_folder, tmp_path):
+    only_our_errors(shutil.copytree(selector_folder, tmp_path / "selector"), range(20_000))
 
 
 @pytest.mark.fuzz

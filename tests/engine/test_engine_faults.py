@@ -22,8 +22,8 @@ from dmtsearch.errors import (
     SourceMissingError,
     StoreError,
 )
+from dmtsearch.store.os_errors import translate_os_errors
 from dmtsearch.store.process import this_process
-from dmtsearch.store.trouble import telling
 
 
 def outcome_of(error: BaseException) -> StageOutcome:
@@ -36,7 +36,7 @@ def outcome_of(error: BaseException) -> StageOutcome:
 
 def store_error(number: int) -> StoreError:
     """As the store raises it."""
-    with pytest.raises(StoreError) as caught, telling("/store", "commit object abc"):
+    with pytest.raises(StoreError) as caught, translate_os_errors("/store", "commit object abc"):
         raise OSError(number, os.strerror(number))
     return caught.value
 

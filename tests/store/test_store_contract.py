@@ -190,7 +190,7 @@ def test_a_manifest_is_refused_that_lies_though_its_own_hash_is_right(store):
     cases = {
         "names a file outside its folder": lambda body: body["files"]["w"].update(path="../w"),
         "is that of 000000000000": lambda body: body.update(key="0" * 64),
-        "lacks record": lambda body: body.pop("record"),
+        "record: is missing": lambda body: body.pop("record"),
         "pre-image has another hash than its key": lambda body: body.update(preimage={"a": 1}),
     }
     for number, (reason, change) in enumerate(cases.items()):
@@ -208,7 +208,7 @@ def test_damage_after_opening_is_told_when_the_file_is_read(store):
     with pytest.raises(DamagedError, match="its file w was altered") as caught:
         found.read("w")
     assert pickle.loads(pickle.dumps(caught.value)).reason == caught.value.reason
-    assert store.set_aside(found).startswith(store.where)
+    assert store.quarantine(found).startswith(store.where)
     assert store.get(KEY) is None
 
 
@@ -223,10 +223,10 @@ def test_only_what_was_seen_damaged_is_set_aside(store):
     first = store.commit(KEY, {"w": b"first"}, {})
     damage(store, f"{first.folder}/{first.attempt}/w", cut)
     seen = store.find(KEY, verify=True)
-    assert store.set_aside(seen)
-    assert store.set_aside(seen) == "", "there is nothing any more"
+    assert store.quarantine(seen)
+    assert store.quarantine(seen) == "", "there is nothing any more"
     store.commit(KEY, {"w": b"second"}, {})
-    assert store.set_aside(seen) == "", "a whole one stands there"
+    assert store.quarantine(seen) == "", "a whole one stands there"
     assert store.get(KEY, verify=True).read("w") == b"second"
 
 

@@ -116,7 +116,7 @@ def test_gc_removes_wreckage_only_after_its_grace(store):
     store.save_progress(B, {"w": b"1"}, {})  # of use when the stage goes on
     old, fresh = orphan(store, A, OLD), orphan(store, C, paths.new_identity())
     broken = store.commit(C, {"w": b"12"}, {})
-    store.set_aside(broken)
+    store.quarantine(broken)
     dead = Holder(dead_process(), "dead", time.time(), 60.0)
     store._disk.replace(paths.lease(C), _encode(dead))
 

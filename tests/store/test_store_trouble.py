@@ -14,9 +14,9 @@ from store_worker import key_for
 from dmtsearch.errors import StoreError
 from dmtsearch.store import open_store, paths
 from dmtsearch.store.local import LocalDisk
+from dmtsearch.store.os_errors import translate_os_errors
 from dmtsearch.store.remote import RemoteDisk, _modified
 from dmtsearch.store.store import Store
-from dmtsearch.store.trouble import telling
 
 KEY = key_for("object")
 
@@ -257,7 +257,7 @@ def test_a_local_folder_behind_fsspec_is_a_remote_store_too(tmp_path):
     store = Store(RemoteDisk(fs, str(tmp_path), "file-like://x"))
     store.commit(KEY, {"w": b"1"}, {})
     assert open_store(str(tmp_path)).get(KEY, verify=True).read("w") == b"1"
-    store.set_aside(store.get(KEY))
+    store.quarantine(store.get(KEY))
     assert store.verify().whole == 0
     assert [left.what for left in store.gc(grace_s=0).removed] == ["quarantine"]
 
@@ -292,7 +292,7 @@ def test_moving_what_is_gone_says_so(store):
 def test_every_answer_of_a_disk_names_the_place_and_the_remedy(number, said):
     with (
         pytest.raises(StoreError, match=f"{said}.*or name another store with --store") as caught,
-        telling("/data/store", "commit it"),
+        translate_os_errors("/data/store", "commit it"),
     ):
         raise OSError(number, os.strerror(number))
     assert "/data/store" in str(caught.value)

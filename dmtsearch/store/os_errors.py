@@ -13,7 +13,7 @@ ELSEWHERE = "name another store with --store or DMTSEARCH_STORE"
 
 
 @contextmanager
-def telling(where: str, doing: str) -> Iterator[None]:
+def translate_os_errors(where: str, doing: str) -> Iterator[None]:
     """Turn an OSError of the body into a StoreError with the place and the remedy.
 
     Args:
@@ -41,7 +41,7 @@ def _sentence(where: str, doing: str, error: OSError) -> str:
     if error.errno in _NO_FOLDER:
         return (
             f"the store {where} is not a folder: could not {doing} ({error}); remove the file "
-            f"that stands there, or {ELSEWHERE}"
+            f"of that name, or {ELSEWHERE}"
         )
     return (
         f"the store {where} cannot be reached: could not {doing} ({error}); check its path, "
