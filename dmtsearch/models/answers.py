@@ -6,7 +6,7 @@ weight, no statistic and no random state of the caller moves.
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,21 +28,27 @@ _OFFSET = (3 - math.sqrt(5)) / 2
 
 
 def probe_answers(
-    model: nn.Module, in_shape: Sequence[int], dtype: torch.dtype | None
+    model: nn.Module,
+    in_shape: Sequence[int],
+    dtype: torch.dtype | None,
+    *,
+    training: bool = False,
 ) -> Tensor | None:
-    """Return outputs [2, classes] in eval mode, or None where the net does not run so.
+    """Return outputs [2, classes], or None where the net does not run so.
 
     Args:
         model: On the CPU. It becomes of `dtype`, and its buffers may move: give a copy.
         in_shape: What it reads, without the batch.
         dtype: Of the net's numbers and of the input; None for those that it has, and float32.
+        training: In train mode, what it draws being seeded; else in eval mode.
     """
     chance = torch.Generator().manual_seed(PROBE_SEED)
     x = torch.randn((PROBE_SAMPLES, *in_shape), generator=chance, dtype=torch.float64)
     with one_thread(), seeded_everywhere(PROBE_SEED), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # training will say it
         try:
-            model = model.eval() if dtype is None else model.eval().to(dtype)
+            model = model.train(training)
+            model = model if dtype is None else model.to(dtype)
             found = model(x.to(dtype or torch.float32))
         except Exception:  # a net of others, in a number format that it may not know
             return None
@@ -64,24 +70,36 @@ def kept_as_it_is(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-def probe_of(make: Callable[[], nn.Module], in_shape: Sequence[int]) -> dict[str, str]:
+def probe_of(first: nn.Module, second: nn.Module, in_shape: Sequence[int]) -> dict[str, str]:
     """Return the probe's part of an identity: one text for one function.
 
     The outputs are computed in float64 where the net allows it, then counted in steps of the
-    largest one's fifth digit, so that neither threads nor kinds of CPU change them.
+    largest one's fifth digit, so that neither threads nor kinds of CPU change them. Those in
+    train mode are left out where they differ between the two.
 
     Args:
-        make: Gives the net, each time one that may be changed.
+        first, second: The same net twice; both are changed.
         in_shape: What it reads, without the batch.
     """
-    found = probe_answers(make(), in_shape, torch.float64)
+    dtype: torch.dtype | None = torch.float64
+    found = probe_answers(first, in_shape, dtype)
     if found is None:
-        found = probe_answers(make(), in_shape, None)
+        first, dtype = second, None
+        found = probe_answers(first, in_shape, dtype)
     if found is None:
         return {"dtype": "none"}
-    steps = count_steps(found, DIGITS.get(found.dtype, FEWER_DIGITS))
-    dtype = str(found.dtype).removeprefix("torch.")
-    return {"dtype": dtype, "outputs": sha256_text(canonical_json(steps))}
+    parts = {"dtype": str(found.dtype).removeprefix("torch."), "outputs": _hash_outputs(found)}
+    trained = [probe_answers(net, in_shape, dtype, training=True) for net in (first, second)]
+    if first is not second and all(one is not None for one in trained):
+        hashes = [_hash_outputs(one) for one in trained if one is not None]
+        if hashes[0] == hashes[1]:
+            parts["training"] = hashes[0]
+    return parts
+
+
+def _hash_outputs(outputs: Tensor) -> str:
+    steps = count_steps(outputs, DIGITS.get(outputs.dtype, FEWER_DIGITS))
+    return sha256_text(canonical_json(steps))
 
 
 def count_steps(outputs: Tensor, digits: int) -> list[Any]:

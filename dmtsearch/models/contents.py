@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import canonical_json, sha256_text
+from .settings import simple_values
 from .user_code import kind_of
 
 _BOOKKEEPING = frozenset(vars(nn.Module()))
@@ -260,7 +261,11 @@ class Reader:
             plain = [list(part) if isinstance(part, Iterator) else part for part in parts]
         except Exception:  # whatever a class of others raises where it cannot be pickled
             return self._problem(f"a {_name(type(value))}")
-        return {"object": [self.read(part) for part in plain]}
+        found: dict[str, Any] = {"object": [self.read(part) for part in plain]}
+        if "__getstate__" in vars(type(value)):
+            # What a class leaves out of its pickles may be read in training all the same.
+            found["fields"] = simple_values(getattr(value, "__dict__", {}).items())
+        return found
 
     def _named(self, value: Any) -> Any:
         """A class or function: by name where its module holds it, else by its code."""

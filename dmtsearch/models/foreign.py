@@ -14,7 +14,15 @@ from torch import nn
 from ..errors import ModelError
 from .answers import probe_of
 from .contents import Contents, state_digests
-from .user_code import check_loaded, file_of, package_versions, source_hash, source_hashes
+from .settings import module_settings, modules_held
+from .user_code import (
+    check_loaded,
+    file_of,
+    modules_that_run,
+    package_versions,
+    source_hash,
+    source_hashes,
+)
 
 VERSION = "dmtsearch_version"
 """Attribute of a user's module that stands for what cannot be written down, as a factory's
@@ -38,7 +46,9 @@ def identity_of_factory(
             holds what cannot be written down.
     """
     what = f"factory {reference}" if reference is not None else "the model"
-    first, second = build(), build()
+    first = build()
+    with modules_that_run() as ran:
+        second = build()
     _refuse_shared(first, second, what)
     states = state_digests(first)
     if states != state_digests(second):
@@ -55,15 +65,13 @@ def identity_of_factory(
         for name, value in contents.attributes.items()
         if again.attributes.get(name) == value
     }
-    roots = {reference.partition(":")[0]} if reference is not None else set()
+    roots = ran | ({reference.partition(":")[0]} if reference is not None else set())
     found = {**states, **_code_of(contents, roots), **_structure(first)}
     if attributes:
         found["attributes"] = attributes
     if contents.layers == again.layers:
         found["layers"] = contents.layers
-    nets = iter((first, second))
-    found["probe"] = probe_of(lambda: next(nets), in_shape)
-    return found
+    return _probed(found, first, second, in_shape)
 
 
 def identity_of_module(model: nn.Module, in_shape: Sequence[int]) -> dict[str, Any]:
@@ -79,8 +87,20 @@ def identity_of_module(model: nn.Module, in_shape: Sequence[int]) -> dict[str, A
     if contents.attributes:
         found["attributes"] = contents.attributes
     found["layers"] = contents.layers
-    found["probe"] = probe_of(lambda: _copy(model), in_shape)
-    return found
+    return _probed(found, _copy(model), _copy(model), in_shape)
+
+
+def _probed(
+    found: dict[str, Any], first: nn.Module, second: nn.Module, in_shape: Sequence[int]
+) -> dict[str, Any]:
+    """The identity with settings of modules, and with outputs of the net."""
+    sources = found.get("sources", {})
+    before = module_settings(sources)
+    found["probe"] = probe_of(first, second, in_shape)
+    after = module_settings(sources)
+    # What changes while the net runs (a counter, a log) is no setting.
+    settings = {place: value for place, value in before.items() if after.get(place) == value}
+    return {**found, "settings": settings} if settings else found
 
 
 def attributes_of(model: nn.Module) -> dict[str, Any]:
@@ -108,8 +128,10 @@ def _code_of(contents: Contents, roots: set[str]) -> dict[str, Any]:
     for kind in contents.classes:
         check_loaded(kind)
     modules = contents.modules | roots
+    sources = source_hashes(modules)
+    sources |= source_hashes(modules_held(sources))
     parts = {
-        "sources": source_hashes(modules),
+        "sources": dict(sorted(sources.items())),
         "packages": package_versions(modules),
         "typed": dict(sorted(contents.typed.items())),
     }

@@ -12,10 +12,11 @@ import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Literal
 
 from ..errors import ModelError
@@ -147,6 +148,25 @@ def relative_file(name: str) -> str:
         return f"{path}.py"
     file = Path(source.file)
     return f"{path}/{file.name}" if file.stem == "__init__" else f"{path}{file.suffix}"
+
+
+@contextmanager
+def modules_that_run() -> Iterator[set[str]]:
+    """Collect the names of all modules whose functions are called inside, however imported."""
+    names: set[str] = set()
+    if sys.getprofile() is not None:  # a profiler of the user's
+        yield names
+        return
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call":
+            names.add(str(frame.f_globals.get("__name__")))
+
+    sys.setprofile(note)
+    try:
+        yield names
+    finally:
+        sys.setprofile(None)
 
 
 def check_loaded(kind: type) -> None:

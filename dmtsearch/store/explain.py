@@ -29,6 +29,7 @@ _PLACES = (
     ("model.packages.", "the version of {}"),
     ("model.typed.", "the code of {}"),
     ("model.attributes.", "the attribute {}"),
+    ("model.settings.", "the constant {}"),
     ("model.state", "the model's weights before training"),
     ("model.unsaved", "the model's buffers that are not saved"),
     ("model.layers", "the settings of the model's layers"),

@@ -58,17 +58,19 @@ def screen(
     epochs = epochs_of(stage)
     key = None if spec is None else canonical_json([dict(spec), list(in_shape), str(folder)])
     answers = None if key is None else _seen.get(key)
-    if answers is None or (epochs is not None and key not in _trained):
+    # A package's nets are run in train mode by many; a user's own perhaps never before.
+    tries = epochs is not None and (spec is None or "factory" in spec)
+    if answers is None or (tries and key not in _trained):
         model = make()
         if epochs is not None:
             refuse_untrainable(model, epochs)
         refuse_unsaved(model)
         answers = see_answers(model, in_shape)
-        if epochs is not None:
+        if tries:
             see_training(model, in_shape)
         if key is not None:
             _seen[key] = answers
-            if epochs is not None:
+            if tries:
                 _trained.add(key)
     return PROBABILITIES if answers.probabilities else None
 
