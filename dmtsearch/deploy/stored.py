@@ -11,6 +11,7 @@ from dmtsearch.deploy.model_check import Part, check_answers
 from dmtsearch.deploy.selector_bundle import SelectorBundle, classifier_parts
 from dmtsearch.errors import BundleError
 from dmtsearch.files import sha256_bytes
+from dmtsearch.models import load_state
 from dmtsearch.training.build import state_from_bytes
 from dmtsearch.training.profile import Profile
 
@@ -35,7 +36,7 @@ def as_stored(bundle: Bundle | SelectorBundle) -> Bundle | SelectorBundle:
     except Exception:  # whatever holds what cannot be copied (an attribute of a user's class)
         model = load_bundle(bundle.folder).model
     model.to(profile.torch_device)
-    model.load_state_dict(state_from_bytes(weights))
+    load_state(model, state_from_bytes(weights))
     model.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     stored = replace(bundle, model=model, profile=profile)
     check_answers(stored.folder, stored.info, _parts(stored))

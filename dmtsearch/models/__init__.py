@@ -38,4 +38,5 @@ from .taps import Taps as Taps
 from .user_code import package_versions as package_versions
 from .user_code import source_files as source_files
 from .user_code import source_hashes as source_hashes
+from .weights import load_state as load_state
 from .weights import load_weights as load_weights

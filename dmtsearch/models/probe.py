@@ -108,7 +108,10 @@ def _advice(reason: BaseException) -> str:
             "`device=` out of the model"
         )
     if "require grad" in text:
-        return "a model is also run where no gradient is kept; call no backward() in forward"
+        return (
+            "a model is also run where no gradient is kept; call no backward() in forward, and "
+            "set hooks on tensors where torch.is_grad_enabled()"
+        )
     return (
         "give it inputs that it can read (input.size or data.size for a larger image, args for "
         "another number of channels), in batches of any size"

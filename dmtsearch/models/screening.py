@@ -17,6 +17,7 @@ from ..exits import RAISED_BY_USERS
 from .output import kind_of
 from .probe import look_at_values
 from .taps import Taps
+from .weights import load_state
 
 TOLERANCE = 1e-3
 """Answers to one sample may differ by this share of the largest logit: far above the rounding of
@@ -180,7 +181,7 @@ def refuse_unsaved(model: nn.Module) -> None:
                 "on the CPU"
             )
     try:
-        model.load_state_dict(state)
+        load_state(model, state)
     except Exception as reason:  # whatever a class of others raises
         raise _no_way_back(reason) from reason
 

@@ -1,5 +1,6 @@
 """Reading weights from safetensors files into a net, or saying exactly why they do not fit."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,6 +47,20 @@ def load_weights(
             "\n  ".join([f"weights from {where} do not fit the model:", *problems[:_SHOWN], *more])
             + f"\n{_remedy(own, given)}"
         )
+    load_state(module, given)
+
+
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load stored tensors as a module's own state dict, with the versions of its layers.
+
+    Some layers (MNASNet's, quantised ones) take no state dict without them, and tensors alone,
+    as a file has them, do not carry them.
+
+    Raises:
+        RuntimeError: The tensors are another module's.
+    """
+    given = OrderedDict(tensors)
+    given._metadata = getattr(module.state_dict(), "_metadata", None)  # type: ignore[attr-defined]  # where torch keeps them
     module.load_state_dict(given)
 
 

@@ -19,6 +19,7 @@ from dmtsearch.models import (
     code_differences,
     current_directory,
     differences_here,
+    load_state,
 )
 from dmtsearch.models.screening import given_module
 from dmtsearch.training.job import StageJob, TrainedModel
@@ -61,7 +62,7 @@ def build_stage_model(
         )
     _check_built(job.name, identity, model, trained=False)
     if state is not None:
-        model.load_state_dict(state_from_bytes(state))
+        load_state(model, state_from_bytes(state))
     return model
 
 
@@ -75,7 +76,7 @@ def build_trained(
     """
     model = build_unloaded(trained, objects, folder)
     try:
-        model.load_state_dict(state_from_bytes(state))
+        load_state(model, state_from_bytes(state))
     except RuntimeError as reason:
         # Of a description that cannot be: weights are kept by what they were trained as.
         text = " ".join(str(reason).split())

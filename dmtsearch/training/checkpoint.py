@@ -13,6 +13,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from dmtsearch.models import load_state
 from dmtsearch.training.loop import Phase, PhaseState
 
 TENSORS, NUMBERS = "phase.safetensors", "phase.json"
@@ -52,7 +53,7 @@ def load_phase(phase: Phase[Any], files: Mapping[str, bytes]) -> PhaseState:
     tensors = load_tensors(files[TENSORS])
     record = json.loads(files[NUMBERS])
     device = next(phase.modules.parameters()).device
-    phase.modules.load_state_dict(_under(tensors, "modules/"))
+    load_state(phase.modules, _under(tensors, "modules/"))
     _load_optimizer(phase, _under(tensors, "optimizer/"), record["optimizer"])
     phase.scheduler.load_state_dict(record["scheduler"])
     kept = {name: value.to(device) for name, value in _under(tensors, "kept/").items()}

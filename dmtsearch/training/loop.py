@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from dmtsearch.chance import derive_seed
 from dmtsearch.errors import DivergedError
-from dmtsearch.models import seeded_everywhere
+from dmtsearch.models import load_state, seeded_everywhere
 from dmtsearch.training.progress import Decision, Listener, Progress, Row
 
 B = TypeVar("B")
@@ -137,7 +137,7 @@ def run_phase(
         if stopped:
             return Decision.STOP
     if state.kept is not None:
-        phase.modules.load_state_dict(state.kept)
+        load_state(phase.modules, state.kept)
     return Decision.CONTINUE
 
 

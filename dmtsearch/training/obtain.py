@@ -9,6 +9,7 @@ from torch import nn
 
 from dmtsearch.data import Split
 from dmtsearch.errors import DamagedError, DivergedError, SourceMissingError
+from dmtsearch.models import load_state
 from dmtsearch.notebook import short_repr
 from dmtsearch.training.build import build_stage_model, build_trained, state_from_bytes
 from dmtsearch.training.checkpoint import epochs_done, state_bytes
@@ -281,7 +282,7 @@ def _obtain_hints(
             return None
         if found.failed:
             raise failure_again(job.name, found.record)
-        run.modules.load_state_dict(state_from_bytes(found.read(MODULES_FILE)))
+        load_state(run.modules, state_from_bytes(found.read(MODULES_FILE)))
         return HintOutcome(tuple(found.record["history"]), found.record, reused=True)
 
     return once(

@@ -167,6 +167,16 @@ class ExtraState(Tiny):
         pass
 
 
+class Versioned(Tiny):
+    """Takes no weights of an unknown version, as torchvision's MNASNet."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state, prefix, metadata, *rest):
+        assert metadata.get("version") == 2, "weights of an unknown version"
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
 class DrawsFromNumpy(Tiny):
     """Noise in training, as of a stochastic depth that draws from numpy and from `random`."""
 
@@ -244,6 +254,10 @@ def drops_state():
 
 def extra_state():
     return ExtraState()
+
+
+def versioned():
+    return Versioned()
 
 
 def draws_from_numpy():

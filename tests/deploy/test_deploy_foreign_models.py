@@ -104,6 +104,12 @@ def test_what_a_factory_sets_for_the_process_is_set_back(tmp_path):
     assert settings() == before
 
 
+def test_a_net_that_reads_the_version_of_its_weights_teaches_and_is_loaded(tmp_path):
+    student = '{source: teacher, model: {factory: "foreign_nets:versioned"}, keep: best}'
+    trained = train(made(factory("versioned"), student), tmp_path)
+    assert dmtsearch.load_bundle(trained.folder).model.training is False
+
+
 def test_a_net_that_draws_from_numpy_and_random_trains_alike_each_time(tmp_path):
     trained = []
     for number in range(2):

@@ -314,6 +314,7 @@ class Block(nn.Module):
         y = self.layer(x)
         if self.training:
             y = y * float(os.environ.get("OWN_GAIN", "1"))
+        if y.requires_grad:
             # Seen in no output: of the gradient alone.
             y.register_hook(lambda g: g * CONFIG["scale"] * self.rate * self.options.scale)
         return y
