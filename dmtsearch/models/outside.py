@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 
 from ..errors import ModelError, nearest
@@ -43,13 +42,14 @@ def build_torchvision(
     for field in ("weights", "pretrained"):
         if field in args:
             raise ModelError(f"args.{field} of a torchvision model belongs beside args: `weights`")
-    known = torchvision.models.list_models(module=torchvision.models)
+    library = _torchvision()
+    known = library.list_models(module=library)
     if name not in known:
         raise ModelError(f"torchvision has no classification model {name!r}{nearest(name, known)}")
     if weights is not None:
         return _with_named_weights(name, args, weights)
     full = {"num_classes": num_classes, **_TORCHVISION_ARGS.get(name, {}), **args}
-    return _call(f"torchvision model {name}", torchvision.models.get_model, name, **full)
+    return _call(f"torchvision model {name}", library.get_model, name, **full)
 
 
 def named_weights(name: str, weights: str) -> Any:
@@ -58,7 +58,7 @@ def named_weights(name: str, weights: str) -> Any:
     Raises:
         ModelError: There are none of that name; the text has the nearest.
     """
-    entries = torchvision.models.get_model_weights(name)
+    entries = _torchvision().get_model_weights(name)
     if weights not in entries.__members__:
         names = [*entries.__members__, "FILE.safetensors"]
         raise ModelError(
@@ -89,7 +89,7 @@ def _with_named_weights(name: str, args: Mapping[str, Any], weights: str) -> nn.
     entry = named_weights(name, weights)
     full = {**({"aux_logits": False} if name == "inception_v3" else {}), **args}
     try:
-        return torchvision.models.get_model(name, weights=entry, progress=False, **full)  # type: ignore[no-any-return]
+        return _torchvision().get_model(name, weights=entry, progress=False, **full)  # type: ignore[no-any-return]
     except OSError as reason:  # URLError and HTTPError are OSErrors
         raise ModelError(
             f"the weights {weights} of torchvision model {name} cannot be fetched from "
@@ -98,6 +98,13 @@ def _with_named_weights(name: str, args: Mapping[str, Any], weights: str) -> nn.
         ) from reason
     except (TypeError, ValueError, RuntimeError) as reason:
         raise _failed(f"torchvision model {name}", reason) from reason
+
+
+def _torchvision() -> Any:
+    """torchvision's models; its import takes as long as torch's own, and few nets need it."""
+    from torchvision import models
+
+    return models
 
 
 def build_timm(name: str, args: Mapping[str, Any], num_classes: int) -> nn.Module:

@@ -96,7 +96,7 @@ def test_a_default_written_out_has_the_key_of_one_left_out(keyed, name):
     assert keyed(stages) == keyed(WRITTEN)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(names=st.lists(st.sampled_from(sorted(REWRITINGS)), unique=True), upside_down=st.booleans())
 def test_any_rewritings_together_keep_the_key(keyed, names, upside_down):
     stages = copy.deepcopy(WRITTEN)
