@@ -40,7 +40,7 @@ def follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def write(heading: str, *functions: str) -> tuple[ModuleType, dict[str, Calls]]:
         page = recipe(heading, tmp_path)
-        (code,) = page.blocks("python")
+        code = page.blocks("python")[0]  # later ones show what would change in the package
         assert code.startswith("# my_lab.py\n")
         Path("my_lab.py").write_text(code)
         (document,) = page.blocks("yaml")
