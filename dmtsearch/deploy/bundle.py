@@ -41,7 +41,7 @@ class Bundle:
     Attributes:
         folder: Where it lies.
         model: In eval mode; reads normalised input, gives logits [N, classes].
-        info: `bundle.json` as it stands.
+        info: `bundle.json` as it is.
         profile: The device that the model is on.
         notes: What is allowed but should be known: a package of another version, a bundle that
             does not say what its model's code was.

@@ -88,7 +88,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     sizes: Mapping[str, int] | None
     try:
         if spec.factory is not None and spec.name is None:
-            # Only its samples tell what a factory gives: they are read once, and some again.
+            # Only its samples show what a factory gives: they are read once, and some again.
             opened = open_schedule_data(schedule, verify=True)
             facts, sizes = opened.facts, opened.split_sizes
         else:

@@ -10,7 +10,7 @@ from torch import Tensor
 from dmtsearch.errors import BundleError
 
 BRIGHTEST = 2.0
-"""Floats of images stand from 0 to 1; what is brighter than noise could make it is 0 to 255."""
+"""Floats of images lie from 0 to 1; what is brighter than noise could make it is 0 to 255."""
 
 
 def check_samples(value: Any, part: Mapping[str, Any], *, storage: str, who: str) -> Tensor:

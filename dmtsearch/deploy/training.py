@@ -12,9 +12,9 @@ from torch import nn
 
 from dmtsearch.data import DataSet, load_data
 from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
+from dmtsearch.deploy.cache_miss import kept_by_others, why_new
 from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.deploy.model_check import IDENTITY, identity_block, is_foreign_model
-from dmtsearch.deploy.reasons import kept_by_others, why_new
 from dmtsearch.deploy.seen_samples import samples_bytes
 from dmtsearch.deploy.teaching import notes_after, notes_before
 from dmtsearch.deploy.whole import selector_info, whole_bytes
@@ -40,11 +40,11 @@ def _silent(text: str) -> None:
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told what while a schedule trains.
+    """Who gets what while a schedule trains.
 
     Attributes:
         listen: Asked after every epoch; may answer "stop".
-        tell: Given a sentence for a person.
+        tell: Gets a sentence for a user.
         start: Given all jobs before the first stage, and each job as its turn comes.
         end: Given each stage's result.
     """
@@ -122,7 +122,7 @@ def train_schedule(
             is copied, and trains (or, with `epochs: 0`, serves as it is) as its stage says.
         data: The user's own data sets, in place of the schedule's (see `load_data`).
         device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
-        watch: Who is told what.
+        watch: Who gets what.
         save_every_s: Seconds between checkpoints, at least; 0 writes one after every epoch.
 
     Raises:

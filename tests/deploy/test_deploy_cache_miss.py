@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import dmtsearch
-from dmtsearch.deploy.reasons import why_new
+from dmtsearch.deploy.cache_miss import why_new
 from dmtsearch.deploy.training import Watch
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.store import Difference

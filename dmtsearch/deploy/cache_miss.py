@@ -13,7 +13,7 @@ MODEL = "its model"
 SHOWN = 3
 """Differences that are named; the rest is counted."""
 LONGEST = 40
-"""Characters of a value that is told; a hash is longer."""
+"""Characters of a value that is shown; a hash is longer."""
 
 
 USUAL = Stage("", "", {}, soft=Soft(), merit=Merit("delta"), select=Select(()))
@@ -51,8 +51,8 @@ def why_new(job: StageJob, store: Store) -> str | None:
     if nearest is None or not nearest.differences:
         return None
     found = [_with_defaults(one) for one in nearest.differences]
-    told = [one for one in found if _value(one.left) != _value(one.right)]
-    known = list(dict.fromkeys(_words(one) for one in told))
+    shown = [one for one in found if _value(one.left) != _value(one.right)]
+    known = list(dict.fromkeys(_words(one) for one in shown))
     if MODEL in known:
         return None  # no stage of this model is kept, so that nothing was nearly reused
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
@@ -64,7 +64,7 @@ def why_new(job: StageJob, store: Store) -> str | None:
 
 
 def _words(one: Difference) -> str:
-    """A difference for a person: keys are hashes, so what they stand for is named."""
+    """A difference in words: keys are hashes, so what they are of is named."""
     if one.path.startswith("hint_phase") or one.path.startswith("hints"):
         return "its hints"
     if one.path.startswith("soft.sources") or one.path == "soft" or one.path == "init":
