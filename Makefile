@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-# Over the cores and one more (tests/conftest.py); each process takes about 0.8 GB.
+# Over the cores; each process takes about 0.8 GB. No more than cores: Ray's workers run at nice 15
+# and would get nothing beside them.
 SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo setup test tests quick slow fuzz lint types contracts cover docs clean

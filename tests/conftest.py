@@ -1,6 +1,5 @@
 """How tests are spread over processes: a file stays together, and one process runs every Ray."""
 
-import os
 import re
 from functools import cache
 from pathlib import Path
@@ -20,11 +19,6 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return "ray" if kind_of(file) == "ray" else file
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process more than there are cores: the one with Ray waits most of its time."""
-    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
