@@ -86,6 +86,8 @@ def _read(weights: Path | str | bytes) -> dict[str, Tensor]:
         ) from reason
 
 
+_NESTED = ("state_dict", "model_state_dict", "model", "net", "model_ema")
+"""Under which names a training script's checkpoint has the weights, the likelier first."""
 _PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".pickle", ".th")
 
 
@@ -105,7 +107,8 @@ def refuse_pickled(weights: str) -> None:
         f"its tensors as safetensors once and give `weights: {stem}.safetensors`:\n"
         '  python -c "import torch, safetensors.torch as s; '
         f"d = torch.load('{weights}', map_location='cpu', weights_only=True); "
-        "d = d.get('state_dict', d); s.save_file({k: v.clone().contiguous() for k, v in "
+        f"d = next((d[k] for k in {_NESTED} if isinstance(d.get(k), dict)), d); "
+        "s.save_file({k: v.clone().contiguous() for k, v in "
         f"d.items() if isinstance(v, torch.Tensor)}}, '{stem}.safetensors')\"\n"
         "where that finds no tensors, load the model in your own code and save "
         "model.state_dict() so"

@@ -268,9 +268,10 @@ def test_weights_without_the_model_s_own_prefix_are_told_to_get_it(tmp_path):
         load_weights(Holder(), file)
 
 
-def test_a_torch_save_file_is_refused_with_the_line_that_converts_it(tmp_path):
+@pytest.mark.parametrize("under", ["state_dict", "model_ema"])
+def test_a_torch_save_file_is_refused_with_the_line_that_converts_it(tmp_path, under):
     file = tmp_path / "teacher.pth.tar"
-    torch.save({"epoch": 3, "state_dict": nets.Tiny().state_dict()}, file)
+    torch.save({"epoch": 3, "optimizer": {}, under: nets.Tiny().state_dict()}, file)
     [problem] = dmtsearch.check(
         made(factory("tiny", f", weights: {file}", ", epochs: 0"))
     ).problems
