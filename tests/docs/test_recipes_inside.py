@@ -36,6 +36,7 @@ print(json.dumps({
     "meaning": "direct at temperature 1" in page,
     "fog": "| `fog` | a share 0.9 s of white | - |" in degradation_table(),
     "teacher": stages["teacher"],
+    "assistant": stages["assistant"],
 }))
 """
 SPACE = """
@@ -45,8 +46,9 @@ data: {name: ramps}
 defaults: {epochs: 2, optimizer: {batch: 32}}
 stages:
   teacher: {model: {preset: cnn4}}
+  assistant: {source: teacher, model: {family: grid, cells: 4}}
   student:
-    source: teacher
+    source: assistant
     model: {family: plain, widths: [4, 8], convs: 1}
     soft: {loss: reverse_kl, temperature: {choice: [1, 2, 4]}}
     hints: [{source: block1, at: block1, loss: l1}]
@@ -114,4 +116,5 @@ def test_everything_that_is_added_as_the_page_says_works_in_a_search(tmp_path: P
         "fog": True,
         # By hand: 3 x 3 filters 1 to 8 to 8 to 16 to 16, biases, norms, 2 x 2 x 16 to 4 classes.
         "teacher": 9 * (8 + 64 + 128 + 256) + 48 + 2 * 48 + 64 * 4 + 4,
+        "assistant": 4 * 4 * 4 + 4,
     }
