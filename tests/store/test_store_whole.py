@@ -1,9 +1,9 @@
 """The store as a whole: ls, verify, explain."""
 
-import time
 from dataclasses import replace
 
 import pytest
+from counting import count_calls
 from store_pieces import OLD, all_paths, orphan
 from store_worker import key_for
 
@@ -44,7 +44,7 @@ def test_ls_shows_an_older_checkpoint_where_the_newest_is_half_written(store):
     assert store.load_progress(A).files == {"w": b"1"}
 
 
-def test_ls_of_many_objects_takes_no_longer_than_a_look(tmp_path, local):
+def test_ls_of_many_objects_looks_at_each_once(tmp_path, local):
     found = local.commit(A, {"w": b"1"}, {"name": "x"})
     text = (tmp_path / "store" / paths.object_manifest(A)).read_text()
     body = manifests.decode(text.encode(), A)
@@ -53,11 +53,10 @@ def test_ls_of_many_objects_takes_no_longer_than_a_look(tmp_path, local):
         path = tmp_path / "store" / paths.object_manifest(key)
         path.parent.mkdir(parents=True)
         path.write_bytes(manifests.encode(replace(body, key=key)))
-    began = time.perf_counter()
-    lines = local.ls()
+    lines, calls = count_calls(local.ls)
     assert len(lines) == 1001
     assert {line.created for line in lines} == {found.created}
-    assert time.perf_counter() - began < 3, "10,000 objects should take seconds"
+    assert calls < 1001 * 500
 
 
 def test_verify_counts_what_is_whole_and_names_the_rest(store):
