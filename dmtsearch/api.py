@@ -153,7 +153,7 @@ def train(
         data: The user's own data sets: a map-style data set of (x, label), or a dict of such by
             split.
         device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
-        watch: Who is told what while it trains.
+        watch: Who is notified of what while it trains.
 
     Raises:
         DmtSearchError: Something is wrong with schedule, data, store or folder; before training
@@ -236,7 +236,7 @@ def report(run: str | Path, out: str | Path | None = None) -> Report:
         out: Folder of the report; `reports/NAME`, with the run folder's name, if None.
 
     Raises:
-        DmtSearchError: `run` is no run folder, or its ledger cannot be read.
+        DmtSearchError: `run` is not a run folder, or its ledger cannot be read.
     """
     from dmtsearch.reporting import write_report
 
@@ -267,7 +267,7 @@ def search(
         out: Folder of the run, which must not exist; `runs/NAME-TIME` if None.
         time_budget: Nothing is proposed after so long: seconds, or `30m`, `2h`.
         address: Of a Ray cluster: `auto`, or host:port; else $RAY_ADDRESS, else a Ray of this
-            machine's own. A connection that stands already (a notebook's) is used as it is.
+            machine's own. A connection that is there already (a notebook's) is used as it is.
         concurrency: Trials at once, at most 64; twice as many as stages fit, if None.
         store: URL of the store of finished stages; else $DMTSEARCH_STORE, else the user's cache.
         seed: Of the proposals and of the trials' schedules.
@@ -277,7 +277,7 @@ def search(
         view: Who is shown how it goes; now and then a line on standard output, if None.
 
     Raises:
-        DmtSearchError: It cannot run as asked; told before anything is tried.
+        DmtSearchError: It cannot run as requested; raised before anything is tried.
     """
     from dmtsearch.engine.run import search as run_search
 
@@ -324,7 +324,7 @@ def resume(
         backend: As for `search`; as it was if None.
 
     Raises:
-        DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
+        DmtSearchError: It is not a run folder, another process works in it, or it cannot go on.
     """
     from dmtsearch.engine.run import resume as run_resume
 

@@ -14,7 +14,7 @@ class DmtSearchError(Exception):
 
 
 class ProblemsError(DmtSearchError):
-    """Several problems of one thing, all told at once.
+    """Several problems of one thing, all reported at once.
 
     Args:
         where: What is wrong as a whole: a file, a schedule's name, a folder.
@@ -90,7 +90,7 @@ class StoreError(DmtSearchError):
 
 
 class DamagedError(StoreError):
-    """A stored object is truncated, altered or lacks a file; it can be set aside and made anew.
+    """A stored object is truncated, altered or lacks a file; it can be set aside and made again.
 
     Args:
         key: The object's key.
@@ -124,7 +124,7 @@ class SourceMissingError(StoreError):
     def __str__(self) -> str:
         return (
             f"{self.name}: its stored result {self.key[:12]} {self.reason}; a stage that begins "
-            "with it cannot run. The same command again makes it anew"
+            "with it cannot run. The same command makes it again"
         )
 
 
@@ -148,7 +148,7 @@ class OutputError(DmtSearchError):
 
 
 class UsageError(DmtSearchError):
-    """A command or function was asked for something that it does not do."""
+    """A command or function got a request that it does not serve."""
 
 
 class DivergedError(DmtSearchError):

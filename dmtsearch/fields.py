@@ -222,7 +222,7 @@ class Checked(Generic[T]):
         """Return the record that `text` is; unknown fields are passed over.
 
         Raises:
-            ValueError: It is no JSON, or a field is missing or of another type; says which.
+            ValueError: It is not JSON, or a field is missing or of another type; says which.
         """
         try:
             return self._adapter.validate_json(text, strict=True)

@@ -74,7 +74,7 @@ def read_regular(path: Path, *, most: int, start: int = 0) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         file.seek(start)
         data = file.read(most + 1)
     if len(data) > most:

@@ -58,7 +58,7 @@ def seconds_of(span: str | float | None) -> float | None:
     """Read a duration, `90s`, `30m`, `2h`, `1d`, `1h30m` or seconds; None for None.
 
     Raises:
-        UsageError: It is no duration, or not above 0.
+        UsageError: It is not a duration, or not above 0.
     """
     if span is None:
         return None

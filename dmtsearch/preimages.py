@@ -21,8 +21,8 @@ STAGE_FORMAT = 2
 def without_defaults(block: Any, *, without: Collection[str] = ()) -> dict[str, Any]:
     """Return a block's fields as plain data, those left out that equal their declared default.
 
-    Blocks within it are treated likewise, so that a block of defaults alone is `{}`, which is
-    another value than a block that is not there.
+    Blocks within it are treated in the same way, so that a block of defaults alone is `{}`,
+    which is another value than a block that is not there.
 
     Args:
         block: A dataclass instance. A field without a default is always returned: one that says

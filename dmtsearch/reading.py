@@ -87,5 +87,5 @@ def _refusal(path: str | Path, error: OSError) -> FileError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return FileError(str(path), "no such file; look at the path and its folder")
     if error.errno == errno.EINVAL:  # another file took the name meanwhile
-        return FileError(str(path), "is no regular file; name one")
+        return FileError(str(path), "is not a regular file; name one")
     return FileError(str(path), f"cannot be read: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""Where the `dmtsearch` command begins: a Ctrl-C while it still loads is no traceback either."""
+"""Where the `dmtsearch` command begins: a Ctrl-C while it loads gives no traceback either."""
 
 import sys
 

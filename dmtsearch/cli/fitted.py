@@ -14,7 +14,7 @@ from rich.text import Text
 GAPS = (3, 2)
 """Between two columns: where the table fits as it is, and where it has to be wrapped."""
 LONGEST_WORD = 28
-"""A column is not made wider for a longer word: a path then asks for lines of its own."""
+"""A column is not made wider for a longer word: a path then gets lines of its own."""
 TALLEST = 4
 """A cell is wrapped to about so many lines at most."""
 INDENT = "  "

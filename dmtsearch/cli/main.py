@@ -96,7 +96,7 @@ def _refuse_disk(error: OSError) -> None:
     except OSError:
         # What could not be printed would be tried again, and fail again, as the process ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if error.errno != errno.EPIPE:  # the reader of a pipe has left: nobody is there to be told
+    if error.errno != errno.EPIPE:  # the reader of a pipe has left: nobody reads on
         place = error.filename or "standard output"
         again = "give the same command again"
         refuse(OutputError(describe(place, error, "what was written before is whole", again)))

@@ -48,7 +48,7 @@ def _print(out: Console, text: str, style: str = "") -> None:
 
 
 def _hang(line: str) -> int:
-    """Where a line goes on: below its text where that stands after a label or a dash."""
+    """Where a line goes on: below its text where that follows a label or a dash."""
     label = _LABEL.match(line)
     return label.end() if label is not None and label.end() <= MOST_HANG else 2
 

@@ -17,7 +17,7 @@ SHOWN_STAGES = 12
 
 
 class LiveSearch:
-    """A table that is drawn again about once a second: for a person at a terminal."""
+    """A table that is drawn again about once a second: for a user at a terminal."""
 
     def __init__(self) -> None:
         self._live: Live | None = None
@@ -29,7 +29,7 @@ class LiveSearch:
             console=out,
             auto_refresh=False,
             transient=True,
-            # Ray keeps hold of the streams that it finds; they are not ours to stand in for.
+            # Ray keeps hold of the streams that it finds; they are not ours to replace.
             redirect_stdout=False,
             redirect_stderr=False,
         )

@@ -6,13 +6,13 @@ from typing import Any
 from dmtsearch.cli.output import console, say, table
 from dmtsearch.human import percent
 
-COLUMNS = ("method", "trained kinds", "nothing degraded", "other kinds", "right one believed")
+COLUMNS = ("method", "trained kinds", "nothing degraded", "other kinds", "right one selected")
 
 
 def tell_selector(found: Mapping[str, Any]) -> None:
     """Print a selector beside every baseline: accuracy on groups of conditions."""
     say(
-        f"selection {percent(found['selection_accuracy'])} (an undegraded modality believed, one "
+        f"selection {percent(found['selection_accuracy'])} (an undegraded modality selected, one "
         "being degraded)"
     )
     say(f"regret    {percent(found['regret'])} below the oracle selector")

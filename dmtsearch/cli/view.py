@@ -119,7 +119,7 @@ class PlainView:
 
 
 class LiveView(PlainView):
-    """A table that is drawn again after every epoch: for a person at a terminal."""
+    """A table that is drawn again after every epoch: for a user at a terminal."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

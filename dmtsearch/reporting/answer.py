@@ -106,6 +106,6 @@ def facts(summary: Summary) -> tuple[Fact, ...]:
     found.append(Fact("Trials done", f"{states['done']:,}", note))
     cost = summary.sharing.cost
     if cost.asked:
-        note = f"of the {amount(cost.asked)} sample-MACs asked for"
+        note = f"of the {amount(cost.asked)} sample-MACs requested"
         found.append(Fact("Cost run", f"{100 * cost.share(cost.run):.0f} %", note))
     return tuple(found)

@@ -129,12 +129,12 @@ def draw(
 ) -> Drawing:
     """Return the drawing that `paint` makes on a figure of `size` (width, height) in points.
 
-    A stage or hole in `name` may be called anything; the file's name keeps plain signs only.
+    A stage or hole in `name` may be called anything; the file's name keeps plain characters only.
     """
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:100]
     alt, title, caption = printable_line(alt), printable_line(title), printable(caption)
-    # The salt makes ids of clip paths and markers the same at each rendering, and unlike those
-    # of the page's other drawings.
+    # The salt makes ids of clip paths and markers the same at each rendering, and different from
+    # those of the page's other drawings.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
         paint(figure)

@@ -57,12 +57,12 @@ def _samples(summary: Summary) -> list[str]:
         return []
     conditions, low, high = (best.metrics.get(name) for name in ("conditions", "low", "high"))
     if conditions and low is not None and high is not None:
-        # A selector's accuracy is a mean over conditions that the same samples are met in.
+        # A selector's accuracy is a mean over conditions on the same samples.
         return [
-            f"Val has {n:,} samples, each met in {counted(conditions, 'condition')}: an accuracy "
-            f"of {100 * accuracy:.2f} % over all of them has a 95 % interval of {100 * low:.2f} "
-            f"to {100 * high:.2f} %, which counts samples and not conditions. All arms are "
-            "measured on the same samples, so differences between them vary less."
+            f"Val has {n:,} samples, each measured in {counted(conditions, 'condition')}: an "
+            f"accuracy of {100 * accuracy:.2f} % over all of them has a 95 % interval of "
+            f"{100 * low:.2f} to {100 * high:.2f} %, which counts samples and not conditions. All "
+            "arms are measured on the same samples, so differences between them vary less."
         ]
     error = 100 * math.sqrt(accuracy * (1 - accuracy) / n)
     return [
@@ -114,7 +114,7 @@ def _example(record: RunRecord) -> Expanded | None:
 
 
 def _touches(hole: str, block: str) -> bool:
-    """Whether a hole stands in `block` of some stage, or is the block."""
+    """Whether a hole is in `block` of some stage, or is the block."""
     parts = hole.replace("[", ".").split(".")
     return block in parts
 

@@ -163,7 +163,7 @@ _LINE, _MIN_GAP = 12.5, 34.0
 
 @dataclass(frozen=True)
 class _Row:
-    """Where a box stands, in points: its upper edge and its width."""
+    """Where a box is, in points: its upper edge and its width."""
 
     box: Box
     top: float

@@ -53,7 +53,7 @@ MEANING = {
     "fitnet": "direct, with hints first",
     "hint_reversed": "placebo: the hints at mirrored points",
     "merit_matched": "placebo: merit's mean weight for all samples",
-    "merit_shuffled": "placebo: merit's weights dealt out to other samples",
+    "merit_shuffled": "placebo: merit's weights given to other samples",
 }
 
 
@@ -159,7 +159,7 @@ def arms_section(
         blocks.append(
             Text(
                 "No control arm was run, so the search has nothing to be compared with; the line "
-                "“controls: default” in the space's search block asks for them."
+                "“controls: default” in the space's search block requests them."
             )
         )
     for reason in dict.fromkeys(arm.reason for arm in record.missing):
@@ -182,7 +182,7 @@ def _table(record: RunRecord, arms: Sequence[ArmRuns]) -> Table:
     numbers = tuple(column for column in columns if column not in ("arm", "seeds"))
     return Table(
         columns, rows, numbers,
-        "n: finished runs, of those asked for where fewer. Cost to run one again from nothing, in "
+        "n: finished runs, of those requested where fewer. Cost to run one again from nothing, in "
         "sample-MACs.",
     )  # fmt: skip
 

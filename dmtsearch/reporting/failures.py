@@ -33,7 +33,7 @@ class Failures:
     Attributes:
         causes: The most frequent first.
         failed, pruned, unfinished: Numbers of trials, control arms included.
-        pruned_epochs: (epochs run, epochs asked for) of the delivered stages of pruned trials.
+        pruned_epochs: (epochs run, epochs requested) of the delivered stages of pruned trials.
         redrawn: Draws that were not tried, by reason.
         redrawn_details: The first detail of each reason.
     """
@@ -115,7 +115,7 @@ def failures_section(found: Failures, num_trials: int) -> Section:
     if found.unfinished:
         blocks.append(
             Text(
-                f"{counted(len(found.unfinished), 'trial')} not finished; a resume takes them up."
+                f"{counted(len(found.unfinished), 'trial')} not finished; a resume continues them."
             )
         )
     for reason, number in found.redrawn.items():

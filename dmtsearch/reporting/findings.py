@@ -12,7 +12,7 @@ from dmtsearch.reporting.failures import Failures, gather_failures
 from dmtsearch.reporting.hole_effects import HoleEffect, gather_holes
 from dmtsearch.reporting.importance import Importance, gather_importance
 from dmtsearch.reporting.learning_curves import StageCurves, gather_curves
-from dmtsearch.reporting.noise import BestOfEqual, Ruler, best_of_equal, lay_ruler
+from dmtsearch.reporting.noise import BestOfEqual, Ruler, best_of_equal, estimate_noise
 from dmtsearch.reporting.pareto import Front, Point, gather_front, gather_points
 from dmtsearch.reporting.run_record import RunRecord, Trial
 from dmtsearch.reporting.selector_results import SelectorResults, gather_selector
@@ -27,7 +27,7 @@ class Effort:
         stage_seconds: Wall-clock of all stages that were run, added up.
         elapsed_seconds: From the first driver's start to the last line; pauses included.
         cost: Sample-MACs that were run.
-        drivers: How often a driver took the run up.
+        drivers: How often a driver started or resumed the run.
     """
 
     stage_seconds: float
@@ -46,7 +46,7 @@ class Summary:
         finished: Search trials with a main objective.
         states: Search trials by state.
         controls: Runs of control arms by state.
-        wanted: Search trials that were asked for; None where the ledger does not say.
+        wanted: Search trials that were requested; None where the ledger does not say.
         best: None where nothing finished.
         selector: Of the best trial; None where it delivers none.
         test_openings: How often the test split was read: a search never reads it.
@@ -83,7 +83,7 @@ def summarize(record: RunRecord) -> Summary:
     arms = gather_arms(record)
     best = best_trial(record)
     finished = record.finished()
-    ruler = lay_ruler({arm.name: [(run.seed, run.value) for run in arm.runs] for arm in arms})
+    ruler = estimate_noise({arm.name: [(run.seed, run.value) for run in arm.runs] for arm in arms})
     equal = None
     if ruler is not None and finished:
         equal = best_of_equal(len(finished), mean=ruler.level, sd=ruler.sd, direction=direction)

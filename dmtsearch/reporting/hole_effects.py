@@ -1,4 +1,4 @@
-"""What each hole (search dimension) does: the main objective by the value that was put there."""
+"""What each hole (search dimension) does: the main objective by the value that filled it."""
 
 import re
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class HoleEffect:
     Attributes:
         name: Of the hole.
         kind: `groups` (value by value) or `scatter` (numbers).
-        when: The condition under which it is asked for, in words; None where it always is.
+        when: The condition under which it is active, in words; None where it always is.
         n: Finished trials in which it is active.
         of: Finished trials in all.
         groups: By value, in the space's order, those without a trial left out; for a scatter

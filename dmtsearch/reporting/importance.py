@@ -40,7 +40,7 @@ class HoleImportance:
         ped_range: Smallest and largest when each fifth of the trials is left out in turn.
         fanova: By fANOVA: its share of the objective's variance; None for a hole that is not
             in every trial, or where scikit-learn is missing.
-        fanova_range: Likewise.
+        fanova_range: Of it, as `ped_range`.
     """
 
     name: str
@@ -120,7 +120,7 @@ def _unreadable(error: Exception) -> str:
 
 def _has_optuna() -> bool:
     try:
-        import optuna  # noqa: F401  # asked for here, so that all else renders without it
+        import optuna  # noqa: F401  # tried here, so that all else renders without it
     except ImportError:
         return False
     return True

@@ -45,7 +45,7 @@ class Ruler:
     Attributes:
         arms: Spread of each arm by name; every one has n of at least 2.
         seeds: The seeds of each.
-        level_arm: The arm that stands for an equal trial.
+        level_arm: The arm whose mean is the level of an equal trial.
         level: Its mean.
         sd: Pooled within arms: sqrt(sum (n - 1) sd^2 / sum (n - 1)).
         degrees: Degrees of freedom of `sd`.
@@ -69,8 +69,8 @@ class Ruler:
         return 1 / math.sqrt(2 * self.degrees)
 
 
-def lay_ruler(runs: dict[str, Sequence[tuple[int, float]]]) -> Ruler | None:
-    """Make the ruler of control arms.
+def estimate_noise(runs: dict[str, Sequence[tuple[int, float]]]) -> Ruler | None:
+    """Estimate from control arms how far equal runs lie apart.
 
     Args:
         runs: (seed, value) of each finished run, by arm. Only `RULER_ARMS` with at least two

@@ -20,7 +20,7 @@ def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
             ("run", first.run_id),
             ("command", "; then ".join(dict.fromkeys(line.command for line in record.starts))),
             ("started", first.started),
-            ("taken up", counted(effort.drivers, "time")),
+            ("started or resumed", counted(effort.drivers, "time")),
             ("seed of the search", str(first.seed)),
             ("trials wanted", str(last.trials)),
             ("trials at once", str(last.concurrency)),
@@ -39,13 +39,13 @@ def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
     if summary.best is not None:
         rows.append(("cost to run the best again", cost_again(summary.best)))
     rows.append(("openings of the test split", str(summary.test_openings)))
-    told = _TOLD if record.starts else ()
-    rest = {name: value for name, value in record.facts.items() if name not in told}
+    shown = _SHOWN if record.starts else ()
+    rest = {name: value for name, value in record.facts.items() if name not in shown}
     return (*rows, *flatten(rest))
 
 
-# Of run.json: what the ledger says as well, and what stands above.
-_TOLD = (
+# Of run.json: what the ledger says as well, and what is above.
+_SHOWN = (
     *("run_id", "created", "name", "question", "objectives", "trials", "seed", "concurrency"),
     *("command", "versions"),
 )

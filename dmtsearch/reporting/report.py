@@ -56,7 +56,7 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Report:
         out: Where to; `reports/NAME` if None, with the run folder's name.
 
     Raises:
-        UsageError: `run` is no run folder, or `out` is a run folder or a file.
+        UsageError: `run` is not a run folder, or `out` is a run folder or a file.
         DmtSearchError: The ledger cannot be read, or `out` cannot be written.
     """
     record = read_run(run)
@@ -167,7 +167,7 @@ _SCORE = ("accuracy", "low", "high", "selection_accuracy", "decisive_accuracy", 
 
 
 def _selector(found: SelectorResults) -> dict[str, str]:
-    """By method and what is degraded, by method and condition, and whom it believed."""
+    """By method and what is degraded, by method and condition, and which modality it selected."""
     return {
         "selector_methods.csv": _text(
             ("method", "degraded", "n", "conditions", *_SCORE,

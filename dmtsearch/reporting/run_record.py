@@ -121,7 +121,7 @@ class RunRecord:
     Attributes:
         root: The folder, as it was named.
         trials: In order of proposal.
-        stages: How each stage that was asked for ended, by key: the last time it did.
+        stages: How each requested stage ended, by key: the last time it did.
         stage_lines: The same, each time.
         redrawn: Draws that were not tried.
         missing: Control arms that the space cannot have.
@@ -205,7 +205,7 @@ def read_run(run: str | Path) -> RunRecord:
     """Return what the run folder at `run` says; a search may be writing to it meanwhile.
 
     Raises:
-        UsageError: There is no such folder, or it is no run folder.
+        UsageError: There is no such folder, or it is not a run folder.
         DmtSearchError: A line of its ledger cannot be read.
     """
     paths = RunPaths(Path(run))

@@ -37,7 +37,7 @@ from dmtsearch.reporting.selector_results import (
 
 
 def draw_choices(found: SelectorResults) -> Drawing | None:
-    """A cell a set of degraded modalities and modality believed; None without a sweep."""
+    """A cell a set of degraded modalities and modality selected; None without a sweep."""
     groups = [group for group in found.groups if group.degraded is not None and group.believed]
     if not groups:
         return None
@@ -50,7 +50,7 @@ def draw_choices(found: SelectorResults) -> Drawing | None:
         axes.set_xlim(0, len(found.modalities))
         axes.set_ylim(len(groups), 0)
         centres = [place + 0.5 for place in range(len(found.modalities))]
-        axes.set_xticks(centres, [f"believed {name}" for name in found.modalities])
+        axes.set_xticks(centres, [f"selected {name}" for name in found.modalities])
         axes.set_yticks(
             [row + 0.5 for row in range(len(groups))],
             [_words(group, found.modalities) for group in groups],
@@ -71,8 +71,8 @@ def draw_choices(found: SelectorResults) -> Drawing | None:
         "selector-choices",
         paint,
         size=(560, height),
-        title="Whom the selector believed",
-        alt=f"Answers by the modality that the selector believed. {parts}.",
+        title="Which modality the selector selected",
+        alt=f"Answers by the modality that the selector selected. {parts}.",
         caption=(
             "Answers, and their share of the row, over all kinds and severities; n = "
             f"{groups[0].n:,} val samples in each condition. Outlined: a modality that was not "
@@ -267,7 +267,7 @@ def draw_accuracy(found: SelectorResults) -> Drawing | None:
 
 
 def draw_selection(found: SelectorResults) -> Drawing | None:
-    """How often an undegraded modality is believed; None where never exactly one is degraded."""
+    """How often an undegraded modality is selected; None where never exactly one is degraded."""
     single = by_panel(one for one in found.conditions if one.scores[OWN].selection is not None)
     sweep = found.sweep
     if sweep is None or not single:
@@ -298,9 +298,9 @@ def draw_selection(found: SelectorResults) -> Drawing | None:
         alt=_alt("Selection accuracy", panels, found, lambda score: score.selection),
         caption=(
             f"The share of n = {sweep.n:,} val samples a point for which an undegraded modality "
-            "is believed, one being degraded. Bars: the selector's 95 % intervals (Wilson). A "
+            "is selected, one being degraded. Bars: the selector's 95 % intervals (Wilson). A "
             f"blind choice reaches {blind:.0f} % on average over the modalities; one that always "
-            "believes the same modality as well. The best rule is that with the highest mean "
+            "selects the same modality as well. The best rule is that with the highest mean "
             "accuracy over the whole sweep."
         ),
     )

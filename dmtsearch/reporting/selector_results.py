@@ -125,10 +125,10 @@ class Score:
         accuracy: Right final decisions.
         interval: Its 95 % interval: Wilson's in one condition, over samples in several; None
             where the ledger has none.
-        selection: An undegraded modality believed; None unless exactly one is degraded, and for
-            what believes no single modality.
-        decisive: The right modality believed, where exactly one is right; None where there is no
-            such sample, and for what believes no single modality.
+        selection: An undegraded modality selected; None unless exactly one is degraded, and for
+            what selects no single modality.
+        decisive: The right modality selected, where exactly one is right; None where there is no
+            such sample, and for what selects no single modality.
         decisive_n: How many such samples there are.
         regret: The oracle selector's accuracy minus its own; below 0 where fusion passes it.
         minus: The selector's accuracy minus this one's, with its paired 95 % interval
@@ -158,7 +158,7 @@ class SweepCondition:
         seen: Whether the selector was trained on this kind.
         n: Val samples.
         scores: By method, the selector first and the oracle last.
-        believed: Samples for which the selector believed each modality.
+        believed: Samples for which the selector selected each modality.
     """
 
     kind: str | None
@@ -179,7 +179,7 @@ class ConditionGroup:
         conditions: How many.
         n: Val samples, the same ones in each condition.
         scores: By method, in the same order.
-        believed: Answers of the selector that believed each modality, over all conditions.
+        believed: Answers in which the selector selected each modality, over all conditions.
     """
 
     degraded: tuple[str, ...] | None
@@ -364,7 +364,7 @@ def family(method: str, sweep: ConditionGroup) -> str:
         return method
     if method.startswith(_ALONE):
         return "modality"
-    # Only what believes one modality has a count of decisive samples.
+    # Only what selects one modality has a count of decisive samples.
     return "fusion" if sweep.scores[method].decisive_n is None else "selection"
 
 

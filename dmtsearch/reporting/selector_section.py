@@ -30,17 +30,18 @@ def build_words(architecture: Architecture) -> str:
     }.get(architecture.inputs, architecture.inputs)
     dropout = f", dropout {architecture.dropout:g}" if architecture.dropout else ""
     decides = {
-        "hard": "lets the modality that it believes decide alone (hard)",
-        "soft": "mixes the classes' probabilities by its trust in each modality (soft); the one "
-        "that weighs most counts as believed",
+        "hard": "lets the selected modality decide alone (hard)",
+        "soft": "mixes the classes' probabilities by a weight for each modality (soft); the one "
+        "that weighs most counts as selected",
     }.get(architecture.decision, architecture.decision)
-    taught = {
+    predicts = {
         "undegraded": "which modality is not degraded",
         "right": "which modality is right, where exactly one is",
     }.get(architecture.target, architecture.target)
     return (
         f"reads {reads} of each of {names}, has {hidden_words(architecture.hidden)}{dropout}, and "
-        f"{decides}. It was taught {taught}, on samples degraded by {listed(architecture.kinds)}."
+        f"{decides}. It was trained to predict {predicts}, on samples degraded by "
+        f"{listed(architecture.kinds)}."
     )
 
 
@@ -99,7 +100,7 @@ _FAMILIES = {
 
 
 def selector_section(found: SelectorResults | None) -> Section | None:
-    """What the selector is, how it does beside the baselines, and whom it believes."""
+    """What the selector is, how it does beside the baselines, and which modality it selects."""
     if found is None:
         return None
     blocks: list[Block] = []
@@ -137,8 +138,8 @@ def _answer(found: SelectorResults, sweep: ConditionGroup) -> list[Block]:
     blocks: list[Block] = [
         Text(
             f"{_what(found)} Over val's sweep of {sweep_words(found)}, its mean accuracy is "
-            f"{percent(own.accuracy)} ({interval}n = {sweep.n:,} val samples, each met in every "
-            "condition)."
+            f"{percent(own.accuracy)} ({interval}n = {sweep.n:,} val samples, each measured in "
+            "every condition)."
         )
     ]
     has_pairs = all(one.minus is not None for name, one in sweep.scores.items() if name != OWN)
@@ -206,11 +207,11 @@ def _tables(found: SelectorResults, sweep: ConditionGroup) -> list[Block]:
         Table(
             columns, choices, columns[1:],
             f"Over the whole sweep, n = {sweep.n:,} x {sweep.conditions}. Selection accuracy: an "
-            f"undegraded modality believed, where exactly one is degraded ({_one(found)}). "
-            "Decisive accuracy: the right modality believed, where exactly one is right "
+            f"undegraded modality selected, where exactly one is degraded ({_one(found)}). "
+            "Decisive accuracy: the right modality selected, where exactly one is right "
             f"({decisive or 0:,} answers). Regret: the oracle selector's accuracy minus the "
-            "method's. A dash: not defined there. Fusion rules believe no single modality, and "
-            "the oracle believes the first of those that are right, which says nothing of "
+            "method's. A dash: not defined there. Fusion rules select no single modality, and "
+            "the oracle selects the first of those that are right, which says nothing of "
             "degradation. The same by what is degraded, with intervals, and by condition: "
             "selector_methods.csv and selector_sweep.csv.",
         ),

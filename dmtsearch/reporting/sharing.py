@@ -23,12 +23,12 @@ from dmtsearch.reporting.run_record import RunRecord
 
 @dataclass(frozen=True)
 class Saved:
-    """One thing that was asked for, and what became of it; the parts add up to `asked`.
+    """One thing that was requested, and what became of it; the parts add up to `asked`.
 
     Attributes:
         asked: By all trials, control arms included.
         run: In this run.
-        shared: Asked for again after another trial of this run had.
+        shared: Requested again after another trial of this run had.
         store: Found in the store, from an earlier run.
         left_out: Neither: a prune, a failure, an early switch, a hint phase that was shared, or
             a trial that has not come so far.
@@ -41,16 +41,16 @@ class Saved:
     left_out: int
 
     def share(self, part: int) -> float:
-        """A part of what was asked for, in [0, 1]; 0 where nothing was."""
+        """A part of what was requested, in [0, 1]; 0 where nothing was."""
         return part / self.asked if self.asked else 0.0
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """What was asked for and run, as stages, epochs (hint epochs included) and sample-MACs.
+    """What was requested and run, as stages, epochs (hint epochs included) and sample-MACs.
 
     Attributes:
-        distinct: Different stages that were asked for.
+        distinct: Different stages that were requested.
     """
 
     stages: Saved
@@ -62,7 +62,7 @@ class Sharing:
 def gather_sharing(record: RunRecord) -> Sharing:
     """Follow every request of every trial, in order of proposal.
 
-    Asked for and run agree with the run's `summary.json`.
+    Requested and run agree with the run's `summary.json`.
     """
     asked, shared, store = Counter[str](), Counter[str](), Counter[str]()
     first_asked: set[str] = set()
@@ -111,25 +111,25 @@ def sharing_section(found: Sharing, stage_seconds: float) -> Section:
         stage_seconds: Wall-clock of all stages that were run, added up.
     """
     if not found.stages.asked:
-        text = Text("No trial has asked for a stage yet.")
+        text = Text("No trial has requested a stage yet.")
         return Section("sharing", "What sharing saved", (text,))
     share = 100 * found.cost.share(found.cost.run)
     blocks: list[Block] = [
         Text(
-            f"All trials together asked for {counted(found.stages.asked, 'stage')}, of which "
+            f"All trials together requested {counted(found.stages.asked, 'stage')}, of which "
             f"{found.distinct:,} are distinct; {found.stages.run:,} were run, in "
-            f"{duration(stage_seconds)} of stages. That is {share:.0f} % of the cost asked "
-            "for: a property of this space and of what its trials shared."
+            f"{duration(stage_seconds)} of stages. That is {share:.0f} % of the cost "
+            "requested: a property of this space and of what its trials shared."
         ),
         *figures([draw_sharing(found)]),
         Table(
-            ("", "asked for", "run", "shared", "in the store", "left out"),
+            ("", "requested", "run", "shared", "in the store", "left out"),
             (
                 _row("stages", found.stages),
                 _row("epochs", found.epochs),
                 _row("cost, sample-MACs", found.cost),
             ),
-            ("asked for", "run", "shared", "in the store", "left out"),
+            ("requested", "run", "shared", "in the store", "left out"),
             "Search trials and control arms together; epochs include hint epochs.",
         ),
     ]
@@ -150,7 +150,7 @@ _PARTS = (
 
 
 def draw_sharing(sharing: Sharing) -> Drawing | None:
-    """Three bars: stages, epochs, cost; None where nothing was asked for."""
+    """Three bars: stages, epochs, cost; None where nothing was requested."""
     if not sharing.stages.asked:
         return None
     rows: tuple[tuple[str, Saved], ...] = (
@@ -176,12 +176,12 @@ def draw_sharing(sharing: Sharing) -> Drawing | None:
                         color=inside, fontsize=8,
                     )  # fmt: skip
                 left += width
-        axes.set_yticks(range(len(rows)), [f"{n}, {amount(s.asked)} asked" for n, s in rows])
+        axes.set_yticks(range(len(rows)), [f"{n}, {amount(s.asked)} requested" for n, s in rows])
         for text in axes.get_yticklabels():
             text.set_color(INK)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(0, 100)
-        axes.set_xlabel("share of what all trials asked for (%)")
+        axes.set_xlabel("share of what all trials requested (%)")
         only_vertical(axes)
         axes.legend(
             ncols=4, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1, handleheight=1,
@@ -195,9 +195,9 @@ def draw_sharing(sharing: Sharing) -> Drawing | None:
         "sharing",
         paint,
         size=(560, 150),
-        alt=f"What trials asked for and what was run. {parts}.",
+        alt=f"What trials requested and what was run. {parts}.",
         caption=(
-            "Of everything that search trials and control arms asked for. Left out: pruned, "
+            "Of everything that search trials and control arms requested. Left out: pruned, "
             "failed, switched early, or a hint phase that another stage had run."
         ),
     )

@@ -29,5 +29,5 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -
         path.mkdir()
     else:
         path = Path("/dev/zero")
-    with pytest.raises(OSError, match=r"it is no regular file|Is a directory"):
+    with pytest.raises(OSError, match=r"it is not a regular file|Is a directory"):
         read_regular(path, most=5)

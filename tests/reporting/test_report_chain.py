@@ -97,7 +97,7 @@ def test_provenance_tells_every_command_once(dense):
     dense.start(DENSE, resumed=True)
     rows = dict(provenance(summarize(read_run(dense.stop("interrupted")))))
     assert rows["command"] == "dmtsearch search space.yaml --out runs/made"
-    assert rows["taken up"] == "2 times"
+    assert rows["started or resumed"] == "2 times"
     assert rows["stopped"] == "interrupted"
     assert rows["commit"] == "a89b30e"
     assert rows["hardware.cores"] == "2"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dmtsearch.reporting.noise import best_of_equal, lay_ruler, spread
+from dmtsearch.reporting.noise import best_of_equal, estimate_noise, spread
 
 
 def test_best_of_two_equal_trials_by_hand():
@@ -41,7 +41,7 @@ def test_the_ruler_pools_within_arms():
         "direct": [(0, 0.90), (1, 0.90), (2, 0.93)],
         "fitnet": [(0, 0.50), (1, 0.99)],
     }
-    ruler = lay_ruler(runs)
+    ruler = estimate_noise(runs)
     # scratch: squares .0004 + 0 + .0004 = .0008; direct: mean .91, .0001 + .0001 + .0004 = .0006.
     # Pooled variance .0014 / 4; fitnet is no part of the ruler.
     assert ruler.sd == pytest.approx(math.sqrt(0.0014 / 4))
@@ -53,8 +53,8 @@ def test_the_ruler_pools_within_arms():
 
 
 def test_an_arm_with_one_finished_seed_is_no_ruler():
-    ruler = lay_ruler({"direct": [(0, 0.9)], "scratch": [(0, 0.8), (1, 0.81)]})
+    ruler = estimate_noise({"direct": [(0, 0.9)], "scratch": [(0, 0.8), (1, 0.81)]})
     assert list(ruler.arms) == ["scratch"]
     assert ruler.level_arm == "scratch"
-    assert lay_ruler({"direct": [(0, 0.9)]}) is None
-    assert lay_ruler({}) is None
+    assert estimate_noise({"direct": [(0, 0.9)]}) is None
+    assert estimate_noise({}) is None

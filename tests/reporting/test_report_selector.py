@@ -128,8 +128,8 @@ def test_what_a_selector_is_in_words(tmp_path):
     words = build_words(gathered(tmp_path, made_sweep()).architecture)
     assert words == (
         "reads the 5 largest class probabilities of each of iris and periocular, has a hidden "
-        "layer of 16 units, and lets the modality that it believes decide alone (hard). It was "
-        "taught which modality is not degraded, on samples degraded by noise and occlusion."
+        "layer of 16 units, and lets the selected modality decide alone (hard). It was trained "
+        "to predict which modality is not degraded, on samples degraded by noise and occlusion."
     )
 
 

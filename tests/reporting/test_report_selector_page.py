@@ -52,7 +52,7 @@ def test_the_paragraph_tells_accuracy_with_n_and_differences_with_intervals(writ
         f"1 on iris, periocular and both, and nothing degraded), its mean accuracy is "
         f"{100 * own.accuracy:.2f} % (95 % interval" in text
     )
-    assert "n = 200 val samples, each met in every condition)" in text
+    assert "n = 200 val samples, each measured in every condition)" in text
     middle = 100 * (own.accuracy - stacked.accuracy)
     assert (
         f"Selector minus sum rule, the most accurate fusion rule ({100 * stacked.accuracy:.2f} %):"
@@ -113,7 +113,7 @@ def test_selectors_stand_in_a_table_best_first(written):
 
 def test_a_selectors_caveat_counts_samples_and_not_conditions(written):
     text = text_of(written)
-    assert "Val has 200 samples, each met in 25 conditions: an accuracy of 80.00 %" in text
+    assert "Val has 200 samples, each measured in 25 conditions: an accuracy of 80.00 %" in text
     assert "binomial" not in text
 
 
