@@ -1,14 +1,14 @@
 """The folder of a training: claimed by one schedule, for one process, and never overwritten."""
 
-import errno
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from dmtsearch.deploy.bundle import SCHEDULE
 from dmtsearch.errors import BundleError, DmtSearchError
 from dmtsearch.files import write_atomic
+from dmtsearch.locks import try_lock
 from dmtsearch.reading import refuse_odd_place
 from dmtsearch.schedule import Schedule, dump_schedule, parse_schedule
 
@@ -35,7 +35,11 @@ def claim_folder(out: Path, schedule: Schedule) -> Iterator[str]:
     except OSError as error:
         raise _unwritable(out, error) from error
     with lock:
-        _take(lock.fileno(), out)
+        if not _take(lock, out):
+            raise BundleError(
+                f"{out}: another process trains into this folder right now; wait for it, or give "
+                "another: --out DIR"
+            )
         try:
             if not (out / SCHEDULE).exists():
                 _write_schedule(out, text)
@@ -58,16 +62,11 @@ def _unwritable(out: Path, error: OSError) -> BundleError:
     )
 
 
-def _take(handle: int, out: Path) -> None:
+def _take(lock: TextIO, out: Path) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        raise BundleError(
-            f"{out}: another process trains into this folder right now; wait for it, or give "
-            "another: --out DIR"
-        ) from None
+        return try_lock(lock)
+    except OSError as error:  # a file system without locks
+        raise _unwritable(out, error) from error
 
 
 def _refuse_other(out: Path, schedule: Schedule) -> None:

@@ -1,6 +1,5 @@
 """A run's folder: made new, never overwritten, held by one driver at a time."""
 
-import fcntl
 import os
 import platform
 import re
@@ -22,6 +21,7 @@ from dmtsearch.fields import Checked, Count, Int, Object, Objectives, PathText
 from ..commands import command_line
 from ..errors import UsageError
 from ..files import read_regular, write_atomic, write_json
+from ..locks import try_lock
 from ..space import Space, dump_space, load_space
 from .paths import RunPaths
 from .settings import INLINE, RAY
@@ -126,14 +126,14 @@ def held(paths: RunPaths) -> Iterator[None]:
     with paths.writing():
         file = paths.lock.open("a+")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        with paths.writing():
+            is_ours = try_lock(file)
+        if not is_ours:
             file.seek(0)
             raise UsageError(
                 f"{paths.root}: another process ({file.read().strip() or 'unknown'}) searches in "
                 f"this folder; look at it with `{command_line('status', paths.root)}`"
-            ) from None
+            )
         with paths.writing():
             # Not through `file`, which would try again, and fail again, as it is closed.
             os.ftruncate(file.fileno(), 0)
@@ -145,12 +145,11 @@ def is_held(paths: RunPaths) -> bool:
     """Whether a driver works in the folder now."""
     try:
         with paths.lock.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return not try_lock(file, shared=True)
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    return False
 
 
 def write_space(paths: RunPaths, space: Space) -> None:

@@ -27,19 +27,6 @@ from dmtsearch.reporting.measures import difference, measure_of, short, show
 from dmtsearch.reporting.noise import BestOfEqual, Ruler, Spread, spread
 from dmtsearch.reporting.run_record import RunRecord, Trial
 
-ORDER = (
-    *("scratch", "scratch_long", "direct", "direct_long", "direct_standardised"),
-    *(
-        "direct_dkd",
-        "best_direct",
-        "assistant",
-        "fitnet",
-        "hint_reversed",
-        "merit_matched",
-        "merit_shuffled",
-    ),
-)
-
 MEANING = {
     "search": "the trials that fill the space, one seed",
     "scratch": "the delivered model from labels alone",
@@ -48,13 +35,13 @@ MEANING = {
     "direct_long": "the same, at the anchor's cost",
     "direct_standardised": "direct with z-scored logits",
     "direct_dkd": "direct with decoupled distillation (DKD) in place of KL",
-    "best_direct": "the best one-hop schedule among the trials",
     "assistant": "one model in between, soft targets only",
     "fitnet": "direct, with hints first",
     "hint_reversed": "placebo: the hints at mirrored points",
     "merit_matched": "placebo: merit's mean weight for all samples",
     "merit_shuffled": "placebo: merit's weights given to other samples",
 }
+"""In words, and in this order."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +85,7 @@ def gather_arms(record: RunRecord) -> tuple[ArmRuns, ...]:
     groups: dict[str, list[Trial]] = {}
     for trial in record.trials:
         groups.setdefault(trial.asked.arm, []).append(trial)
-    known = [name for name in ("search", *ORDER) if name in groups]
+    known = [name for name in MEANING if name in groups]
     names = [*known, *(name for name in groups if name not in known)]
     return tuple(_arm(name, groups[name], record) for name in names)
 

@@ -25,7 +25,6 @@ Control = Literal[
     "direct_long",
     "direct_standardised",
     "direct_dkd",
-    "best_direct",
     "assistant",
     "fitnet",
     "hint_reversed",

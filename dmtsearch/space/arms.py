@@ -59,7 +59,7 @@ def control_arms(
     if wanted == ["none"]:
         return ()
     if wanted == ["default"]:
-        wanted = [name for name in RECIPES if name != "best_direct"]
+        wanted = list(RECIPES)
     unknown = [name for name in wanted if name not in RECIPES]
     if unknown:
         problems = [

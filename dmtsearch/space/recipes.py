@@ -115,10 +115,6 @@ def _fitnet(view: ScheduleView) -> Made:
     return [first, replace(student, hints=hints, hint_phase=phase, epochs=epochs)], False
 
 
-def _best_direct(view: ScheduleView) -> Made:
-    raise CannotHaveError("it is chosen among a run's trials, by confirm")
-
-
 def _merit(placebo: str) -> Callable[[ScheduleView], Made]:
     def make(view: ScheduleView) -> Made:
         if not any(stage.merit for stage in view.whole.stages):
@@ -138,7 +134,6 @@ RECIPES: Mapping[str, Callable[[ScheduleView], Made]] = {
     "direct_long": _direct_long,
     "direct_standardised": _direct_standardised,
     "direct_dkd": _direct_dkd,
-    "best_direct": _best_direct,
     "assistant": _assistant,
     "fitnet": _fitnet,
     "hint_reversed": hint_reversed,

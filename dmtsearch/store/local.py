@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import stat
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,11 +12,9 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
+from dmtsearch.locks import try_lock
 from dmtsearch.store.disk import FileFact, OddFileError
 from dmtsearch.store.paths import TEMPORARY
-
-if sys.platform != "win32":
-    import fcntl
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _CLAIM, _CLAIM_S = ".claim", 30.0
@@ -178,16 +175,10 @@ class LocalDisk:
         """
         target = self._in(path)
         with _open(target, exclusive=False) as file:
-            if sys.platform != "win32":
-                give_up = time.monotonic() + _GUARD_S
-                while time.monotonic() < give_up:
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except BlockingIOError:
-                        time.sleep(0.002)
-                    except OSError:
-                        break  # a file system without locks
+            give_up = time.monotonic() + _GUARD_S
+            with suppress(OSError):  # a file system without locks
+                while not try_lock(file) and time.monotonic() < give_up:
+                    time.sleep(0.002)
             yield
 
 

@@ -1,13 +1,16 @@
 """CIFAR's files, read without running what a pickle may hold."""
 
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from made_files import write_cifar, write_cifar10, write_cifar100
+from torchvision.datasets import CIFAR10
 
 from dmtsearch.data import load_data
+from dmtsearch.data.cifar import CIFAR10 as PUBLISHED
 from dmtsearch.errors import DataError
 
 
@@ -20,6 +23,26 @@ def test_cifar10_is_read_from_its_five_batches(tmp_path):
     data.open_test(reason="this test looks at it")
     # The test batch was filled with 5, the training batches with 0 to 4.
     assert data.split("test").x[""].unique().tolist() == [5]
+
+
+def test_cifar10_is_what_torchvision_reads(tmp_path):
+    """Ours reads subsets too, which torchvision's checksums refuse, and runs no pickle's code."""
+    folder = write_cifar10(tmp_path)
+
+    class Subset(CIFAR10):
+        """Without the checksums of the published files."""
+
+        train_list: ClassVar = [[name, None] for name, _ in CIFAR10.train_list]
+        test_list: ClassVar = [[name, None] for name, _ in CIFAR10.test_list]
+        meta: ClassVar = {**CIFAR10.meta, "md5": None}
+
+    ours = PUBLISHED.read_files(folder)
+    for split, train in (("train", True), ("test", False)):
+        theirs = Subset(str(folder.parent), train=train)
+        images = torch.from_numpy(theirs.data).permute(0, 3, 1, 2)
+        assert torch.equal(ours.pools[split].x[""], images)
+        assert ours.pools[split].y.tolist() == theirs.targets
+    assert list(ours.classes) == theirs.classes
 
 
 def test_cifar100_has_its_fine_classes_and_its_channels_in_order(tmp_path):

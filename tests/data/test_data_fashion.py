@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from made_files import idx_bytes, write_fashion
+from torchvision.datasets import FashionMNIST
 
 from dmtsearch.data import load_data
-from dmtsearch.data.fashion import read_idx
+from dmtsearch.data.fashion import read_fashion_files, read_idx
 from dmtsearch.errors import DataError
 
 REAL = Path("/usr/share/datasets/fashion-mnist")
@@ -32,6 +33,17 @@ def test_fashion_mnist_is_read_as_published(folder):
     mean = float(data.moments[""].mean)
     # Published mean of the real set: .286; of uniform pixels: .5.
     assert mean == pytest.approx(0.286 if folder == REAL else 0.5, abs=0.01)
+
+
+def test_fashion_mnist_is_what_torchvision_reads(tmp_path):
+    """Ours reads gzipped files and Debian's folder too, and names a damaged file."""
+    write_fashion(tmp_path / "FashionMNIST" / "raw", zipped=False)
+    ours = read_fashion_files(tmp_path / "FashionMNIST" / "raw")
+    for split, train in (("train", True), ("test", False)):
+        theirs = FashionMNIST(str(tmp_path), train=train)
+        assert torch.equal(ours.pools[split].x[""][:, 0], theirs.data)
+        assert torch.equal(ours.pools[split].y, theirs.targets)
+    assert list(ours.classes) == theirs.classes
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["gzipped", "plain"])

@@ -165,7 +165,6 @@ def test_an_arm_that_a_schedule_cannot_have_is_named_with_the_reason(chain):
     assert "no source" in reason(only, "direct")
     assert "no hints" in reason(only, "hint_reversed")
     assert "no merit" in reason(only, "merit_matched")
-    assert "by confirm" in reason(chain, "best_direct")
     made = control_arms(
         chain, ["hint_reversed"], costs=COSTS, points=lambda stage: ("block0", "block1", "block2")
     )
@@ -226,7 +225,7 @@ def test_the_merit_arms_replace_the_rule_by_a_placebo(chain):
 
 def test_names_choose_the_arms_and_a_misspelt_one_is_refused(chain):
     assert arms(chain, "none") == ()
-    assert {arm.name for arm in arms(chain)} == set(RECIPES) - {"best_direct"}
+    assert {arm.name for arm in arms(chain)} == set(RECIPES)
     assert [arm.name for arm in arms(chain, ["fitnet"])] == ["fitnet"]
     with pytest.raises(ScheduleError, match="no arm 'fitnett'; did you mean 'fitnet'"):
         arms(chain, ["fitnett"])
