@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 
 from dmtsearch.cli import (
-    checking,
-    demonstrating,
-    evaluating,
-    exporting,
-    reporting,
-    schema,
-    searching,
-    storing,
-    training,
+    check_command,
+    demo_command,
+    evaluate_command,
+    export_command,
+    report_command,
+    schema_command,
+    search_command,
+    store_command,
+    train_command,
 )
-from dmtsearch.cli.output import refuse
+from dmtsearch.cli.terminal import refuse
 from dmtsearch.errors import DmtSearchError, OutputError
 from dmtsearch.writing import CLOSED, FULL, describe
 
@@ -31,17 +31,17 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Find the best way to train a small network through bigger ones.",
 )
-app.command("demo")(demonstrating.demo)
-app.command("check")(checking.check)
-app.command("search")(searching.search)
-app.command("resume")(searching.resume)
-app.command("status")(searching.status)
-app.command("train")(training.train)
-app.command("evaluate")(evaluating.evaluate)
-app.command("export")(exporting.export)
-app.command("report")(reporting.report)
-app.command("schema")(schema.schema)
-app.add_typer(storing.app, name="store")
+app.command("demo")(demo_command.demo)
+app.command("check")(check_command.check)
+app.command("search")(search_command.search)
+app.command("resume")(search_command.resume)
+app.command("status")(search_command.status)
+app.command("train")(train_command.train)
+app.command("evaluate")(evaluate_command.evaluate)
+app.command("export")(export_command.export)
+app.command("report")(report_command.report)
+app.command("schema")(schema_command.schema)
+app.add_typer(store_command.app, name="store")
 
 
 def _print_version(wanted: bool) -> None:

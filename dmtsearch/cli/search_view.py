@@ -6,8 +6,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dmtsearch.cli.fitted import FittedTable, wrap_words
-from dmtsearch.cli.output import table
+from dmtsearch.cli.fitted_table import FittedTable, wrap_words
+from dmtsearch.cli.terminal import table
 from dmtsearch.engine.live import LiveState, View
 from dmtsearch.engine.plain import PlainLines, describe
 from dmtsearch.printable import printable

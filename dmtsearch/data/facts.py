@@ -13,7 +13,7 @@ class DataFacts:
     """
 
     name: str
-    """Table name, or the factory as written; `objects` for a user's own."""
+    """KnownDataset name, or the factory as written; `objects` for a user's own."""
     shapes: Mapping[str, tuple[int, ...]]
     """By modality (one view: the empty name): (C, H, W) or (F,), after `data.size`."""
     num_classes: int

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ..errors import DataError
-from .objects import class_names, parts_of, read_objects, read_sample
+from .own_data import class_names, parts_of, read_objects, read_sample
 from .pool import Pool, RawData
 from .random_state import global_seed
 from .sample_digests import sample_digests

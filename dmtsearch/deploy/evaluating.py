@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dmtsearch.data import TABLES, DataSet, Split, load_data
+from dmtsearch.data import DATASETS, DataSet, Split, load_data
 from dmtsearch.deploy.bundle import OPENINGS, SCHEDULE, Bundle, load_bundle
 from dmtsearch.deploy.scoring import score_selector
 from dmtsearch.deploy.selector_bundle import SelectorBundle
@@ -234,13 +234,13 @@ def _other_data(bundle: Bundle | SelectorBundle, data: Any) -> DataSet:
         shape = bundle.info["in_shape"]
         if size is None and len(shape) == 3 and shape[1] == shape[2]:
             size = shape[1]
-    elif str(data) in TABLES:
+    elif str(data) in DATASETS:
         given = {"name": str(data)}
     elif FACTORY.fullmatch(str(data)):
         given = {"factory": str(data)}
     else:
         raise UsageError(
-            f"--data {data}: no such folder, table name or factory{nearest(str(data), TABLES)}"
+            f"--data {data}: no such folder, table name or factory{nearest(str(data), DATASETS)}"
         )
     return load_data(**given, size=size, verify=True)
 

@@ -7,14 +7,14 @@ from typing import Any
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import duration
 from dmtsearch.reporting.chain_diagram import Chain, draw_chain
-from dmtsearch.reporting.layout import Block, Code, Items, Section, Table, Text, figures
+from dmtsearch.reporting.layout import Block, Code, Items, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import measure_of, short, show
 from dmtsearch.reporting.run_record import RunRecord, Trial
 from dmtsearch.schedule import describe, parse_schedule
 
 
 @dataclass(frozen=True)
-class Best:
+class BestTrial:
     """The finished trial of the search with the best main objective.
 
     Attributes:
@@ -52,14 +52,14 @@ def best_trial(record: RunRecord) -> Trial | None:
     return ranked[0][0] if ranked else None
 
 
-def describe_best(record: RunRecord, trial: Trial) -> Best:
+def describe_best(record: RunRecord, trial: Trial) -> BestTrial:
     """What a report says of the best trial."""
     value, ended = trial.value(record.main), trial.ended
     if value is None or ended is None:
         raise AssertionError("the best trial is done and has a value")
     stages = [record.stages.get(request.key) for request in trial.asked.stages]
     measured = [stage.seconds for stage in stages if stage is not None and stage.seconds > 0]
-    return Best(
+    return BestTrial(
         trial=trial.asked.trial,
         seed=trial.asked.seed,
         value=value,
@@ -74,13 +74,13 @@ def describe_best(record: RunRecord, trial: Trial) -> Best:
     )
 
 
-def cost_again(best: Best) -> str:
+def cost_again(best: BestTrial) -> str:
     """What running a schedule again takes: cold cost, and wall-clock where it is known."""
     time = f", about {duration(best.seconds)} as measured here" if best.seconds is not None else ""
     return f"{show('cold_cost', best.cold_cost)}{time}"
 
 
-def best_section(best: Best | None, chain: Chain | None) -> Section:
+def best_section(best: BestTrial | None, chain: Chain | None) -> Section:
     """What to do again, and what it takes."""
     blocks: list[Block] = []
     if best is None:
@@ -94,7 +94,7 @@ def best_section(best: Best | None, chain: Chain | None) -> Section:
     return Section("schedule", "The best schedule", tuple(blocks))
 
 
-def _words(best: Best) -> list[Block]:
+def _words(best: BestTrial) -> list[Block]:
     try:
         lines = describe(parse_schedule(best.schedule)).splitlines()
     except DmtSearchError as error:
@@ -107,7 +107,7 @@ def _words(best: Best) -> list[Block]:
     ]
 
 
-def _values(best: Best) -> list[Block]:
+def _values(best: BestTrial) -> list[Block]:
     blocks: list[Block] = []
     measured: dict[str, float | None] = {
         **best.objectives,
@@ -125,8 +125,10 @@ def _values(best: Best) -> list[Block]:
     ]
     n = best.metrics.get("n")
     caption = f"n = {n:,} val samples, one seed." if n is not None else "One seed."
-    blocks.append(Table(("measured", "value"), tuple(rows), ("value",), caption))
+    blocks.append(TableBlock(("measured", "value"), tuple(rows), ("value",), caption))
     if best.values:
         holes = tuple((name, short(value)) for name, value in best.values.items())
-        blocks.append(Table(("hole", "value"), holes, ("value",), folded="What fills its holes"))
+        blocks.append(
+            TableBlock(("hole", "value"), holes, ("value",), folded="What fills its holes")
+        )
     return blocks

@@ -162,7 +162,7 @@ _LINE, _MIN_GAP = 12.5, 34.0
 
 
 @dataclass(frozen=True)
-class _Row:
+class _PlacedBox:
     """Where a box is, in points: its upper edge and its width."""
 
     box: Box
@@ -220,10 +220,10 @@ def _around(chain: Chain) -> str:
     return "; an arrow around other boxes is orange where it carries hints" if far else ""
 
 
-def _rows(chain: Chain) -> list[_Row]:
+def _rows(chain: Chain) -> list[_PlacedBox]:
     logs = [math.log(max(2, box.params)) for box in chain.boxes]
     low, span = min(logs), max(logs) - min(logs)
-    rows: list[_Row] = []
+    rows: list[_PlacedBox] = []
     top = 6.0
     for index, box in enumerate(chain.boxes):
         if index:
@@ -231,11 +231,11 @@ def _rows(chain: Chain) -> list[_Row]:
             lines = _lines(links, chain.boxes[index - 1].name)
             top = rows[-1].bottom + max(_MIN_GAP, 18 + _LINE * len(lines))
         share = (logs[index] - low) / span if span else 0.5
-        rows.append(_Row(box, top, _NARROW + share * (_WIDE - _NARROW)))
+        rows.append(_PlacedBox(box, top, _NARROW + share * (_WIDE - _NARROW)))
     return rows
 
 
-def _box(axes: Axes, row: _Row) -> None:
+def _box(axes: Axes, row: _PlacedBox) -> None:
     box = row.box
     axes.add_patch(
         FancyBboxPatch(
@@ -257,7 +257,7 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _arrow(axes: Axes, rows: Sequence[_Row], index: int, link: Link) -> None:
+def _arrow(axes: Axes, rows: Sequence[_PlacedBox], index: int, link: Link) -> None:
     target = rows[index]
     at = next(i for i, row in enumerate(rows) if row.box.name == link.source)
     source = rows[at]
@@ -280,7 +280,7 @@ def _arrow(axes: Axes, rows: Sequence[_Row], index: int, link: Link) -> None:
     _draw_arrow(axes, curve, CONTROL if link.hint else OTHER, "-")
 
 
-def _straight(x: float, source: _Row, target: _Row) -> Path:
+def _straight(x: float, source: _PlacedBox, target: _PlacedBox) -> Path:
     return Path([(x, source.bottom + 1), (x, target.top - 1)])
 
 

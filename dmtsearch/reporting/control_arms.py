@@ -22,7 +22,7 @@ from dmtsearch.reporting.canvas import (
     only_vertical,
     scaled,
 )
-from dmtsearch.reporting.layout import Block, Section, Table, Text, figures
+from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import difference, measure_of, short, show
 from dmtsearch.reporting.noise import BestOfEqual, Ruler, Spread, spread
 from dmtsearch.reporting.run_record import RunRecord, Trial
@@ -138,7 +138,7 @@ def arms_section(
     if arms:
         blocks.append(_table(record, arms))
         meanings = tuple((arm.name, arm.meaning) for arm in arms)
-        blocks.append(Table(("arm", "what it is"), meanings, folded="What the arms are"))
+        blocks.append(TableBlock(("arm", "what it is"), meanings, folded="What the arms are"))
     names = [arm.name for arm in arms if arm.name != "search"]
     if not names and record.missing:
         blocks.append(Text("This space can have no control arm, so none was run."))
@@ -157,7 +157,7 @@ def arms_section(
     return Section("arms", "Search beside control arms", tuple(blocks))
 
 
-def _table(record: RunRecord, arms: Sequence[ArmRuns]) -> Table:
+def _table(record: RunRecord, arms: Sequence[ArmRuns]) -> TableBlock:
     main = record.main
     # Parameters and cost have columns of their own.
     shown = {main, "params", "cold_cost"}
@@ -167,7 +167,7 @@ def _table(record: RunRecord, arms: Sequence[ArmRuns]) -> Table:
                "parameters", "cost to run again", "seeds")  # fmt: skip
     rows = tuple(_table_row(arm, main, others) for arm in arms)
     numbers = tuple(column for column in columns if column not in ("arm", "seeds"))
-    return Table(
+    return TableBlock(
         columns, rows, numbers,
         "n: finished runs, of those requested where fewer. Cost to run one again from nothing, in "
         "sample-MACs.",
@@ -215,7 +215,7 @@ def _best_trials(main: str, ranked: Sequence[tuple[Trial, float]]) -> list[Block
         return []
     label = measure_of(main).label
     return [
-        Table(
+        TableBlock(
             ("trial", label, "parameters", "cold cost", "holes"),
             rows,
             ("trial", label, "parameters", "cold cost"),

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from dmtsearch.human import counted
-from dmtsearch.reporting.layout import Block, Section, Table, Text
+from dmtsearch.reporting.layout import Block, Section, TableBlock, Text
 from dmtsearch.reporting.run_record import RunRecord
 
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
@@ -99,7 +99,9 @@ def failures_section(found: Failures, num_trials: int) -> Section:
             for cause in found.causes
         )
         caption = "Causes that differ only in numbers are one row; the first trial's is shown."
-        blocks.append(Table(("trials", "stage", "cause", "which"), rows, ("trials",), caption))
+        blocks.append(
+            TableBlock(("trials", "stage", "cause", "which"), rows, ("trials",), caption)
+        )
     elif num_trials:
         blocks.append(Text("No trial failed."))
     else:

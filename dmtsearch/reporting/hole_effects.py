@@ -19,7 +19,7 @@ from dmtsearch.reporting.canvas import (
     scaled,
     spread_log,
 )
-from dmtsearch.reporting.layout import Block, Section, Table, Text, figures
+from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import difference, measure_of, short, show
 from dmtsearch.reporting.noise import Spread, spread
 from dmtsearch.reporting.run_record import RunRecord
@@ -142,7 +142,9 @@ def holes_section(record: RunRecord, effects: Sequence[HoleEffect]) -> Section:
     rows = tuple(row for effect in effects for row in _rows(effect, main))
     if rows:
         columns = ("hole", "value", "n", "mean", "sd", "from", "to")
-        blocks.append(Table(columns, rows, columns[2:], folded="The numbers behind the panels"))
+        blocks.append(
+            TableBlock(columns, rows, columns[2:], folded="The numbers behind the panels")
+        )
     return Section("holes", "What each hole does", tuple(blocks))
 
 

@@ -33,7 +33,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableBlock:
     """Rows of text.
 
     Attributes:
@@ -67,7 +67,7 @@ class Code:
     Attributes:
         text: As it is.
         language: `console` or `yaml`.
-        folded: As in `Table`.
+        folded: As in `TableBlock`.
     """
 
     kind: ClassVar[str] = "code"
@@ -76,7 +76,7 @@ class Code:
     folded: str | None = None
 
 
-Block = Text | Items | Table | Figures | Code
+Block = Text | Items | TableBlock | Figures | Code
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dmtsearch.reporting.canvas import (
     label_amounts,
     spread_log,
 )
-from dmtsearch.reporting.layout import Block, Section, Table, Text, figures
+from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import measure_of, show
 from dmtsearch.reporting.run_record import RunRecord, Trial
 
@@ -151,7 +151,7 @@ def _front_table(record: RunRecord, front: Front | None) -> list[Block]:
     finished = counted(len(record.finished()), "finished search trial")
     where = " Their schedules lie in the run folder, under pareto/." if several else ""
     return [
-        Table(
+        TableBlock(
             ("trial", *heads),
             rows,
             ("trial", *heads),

@@ -7,7 +7,7 @@ from dmtsearch.engine.records import RunStarted
 from dmtsearch.human import amount, counted, duration
 from dmtsearch.reporting.best_schedule import cost_again
 from dmtsearch.reporting.findings import Summary
-from dmtsearch.reporting.layout import Section, Table
+from dmtsearch.reporting.layout import Section, TableBlock
 
 
 def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
@@ -95,5 +95,5 @@ def flatten(facts: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
 
 def provenance_section(summary: Summary) -> Section:
     """Where the numbers come from."""
-    table = Table(("what", "value"), provenance(summary))
+    table = TableBlock(("what", "value"), provenance(summary))
     return Section("provenance", "Provenance", (table,))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dmtsearch.human import counted, listed, percent
-from dmtsearch.reporting.layout import Block, Items, Section, Table, Text, figures
+from dmtsearch.reporting.layout import Block, Items, Section, TableBlock, Text, figures
 from dmtsearch.reporting.selector_figures import draw_accuracy, draw_choices, draw_selection
 from dmtsearch.reporting.selector_results import (
     ORACLE,
@@ -198,13 +198,13 @@ def _tables(found: SelectorResults, sweep: ConditionGroup) -> list[Block]:
     columns = ("method", "selector minus it, points", "selection accuracy", "decisive accuracy",
                "regret, points")  # fmt: skip
     return [
-        Table(
+        TableBlock(
             ("mean accuracy", *heads), rows, heads,
             "Means over conditions of equal weight; in each head, val samples x conditions. In "
             "brackets the 95 % interval, over samples. Temperatures and stacking are fitted on "
             f"the selector split, which nothing is scored on.{missing}",
         ),
-        Table(
+        TableBlock(
             columns, choices, columns[1:],
             f"Over the whole sweep, n = {sweep.n:,} x {sweep.conditions}. Selection accuracy: an "
             f"undegraded modality selected, where exactly one is degraded ({_one(found)}). "
@@ -255,4 +255,4 @@ def _trials(found: SelectorResults) -> list[Block]:
     n = f"n = {sweep.n:,} val samples x {sweep.conditions} conditions, " if sweep else ""
     numbers = ("trial", "k", "val accuracy", "val regret, points", "selection accuracy")
     caption = f"{of}, best first; {n}one seed each. k is read by topk alone."
-    return [Table(columns, rows, numbers, caption)]
+    return [TableBlock(columns, rows, numbers, caption)]

@@ -17,7 +17,7 @@ from dmtsearch.reporting.canvas import (
     draw,
     only_vertical,
 )
-from dmtsearch.reporting.layout import Block, Section, Table, Text, figures
+from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.run_record import RunRecord
 
 
@@ -122,7 +122,7 @@ def sharing_section(found: Sharing, stage_seconds: float) -> Section:
             "requested: a property of this space and of what its trials shared."
         ),
         *figures([draw_sharing(found)]),
-        Table(
+        TableBlock(
             ("", "requested", "run", "shared", "in the store", "left out"),
             (
                 _row("stages", found.stages),

@@ -3,8 +3,8 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from dmtsearch.cli.demonstrating import activation
-from dmtsearch.cli.reporting import show
+from dmtsearch.cli.demo_command import activation
+from dmtsearch.cli.report_command import show
 
 
 def environment(root: Path) -> Path:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dmtsearch.cli.fitted import wrap_words
-from dmtsearch.cli.output import table
+from dmtsearch.cli.fitted_table import wrap_words
 from dmtsearch.cli.search_view import stage_table
+from dmtsearch.cli.terminal import table
 from dmtsearch.engine.live import LiveState
 
 COLUMNS = ("stage", "learns from", "model", "params", "MACs", "epochs", "cost", "in the store")

@@ -11,8 +11,8 @@ import pytest
 from damaged_runs import damage, made_run
 from mind import FakeArm, prepare
 
+from dmtsearch.cli.search_command import status as command
 from dmtsearch.cli.search_view import stage_table
-from dmtsearch.cli.searching import status as command
 from dmtsearch.engine import folder
 from dmtsearch.engine.folder import held, read_run
 from dmtsearch.engine.paths import RunPaths

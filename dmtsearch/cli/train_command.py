@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import console, say, say_command, table
-from dmtsearch.cli.settings import Settings, read_settings
+from dmtsearch.cli.common_options import Settings, read_settings
+from dmtsearch.cli.terminal import console, say, say_command, table
 from dmtsearch.human import amount, duration, percent
 
 
@@ -37,7 +37,7 @@ def train(
 
     Example: `dmtsearch train search_spaces/digits_chain.yaml --out out/digits`
     """
-    from dmtsearch.cli.view import make_view
+    from dmtsearch.cli.train_view import make_view
 
     view = make_view(schedule)
     with _stopping_on_interrupt(view.stop), view:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dmtsearch.cli.output import console, say, table
+from dmtsearch.cli.terminal import console, say, table
 from dmtsearch.human import percent
 
 COLUMNS = ("method", "trained kinds", "nothing degraded", "other kinds", "right one selected")

@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dmtsearch.cli.output import console, say, table
+from dmtsearch.cli.terminal import console, say, table
 from dmtsearch.deploy.training import Watch
 from dmtsearch.human import amount, counted, percent, rough_duration
 from dmtsearch.printable import printable

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dmtsearch.cli.output import console, print_json, say, table
+from dmtsearch.cli.terminal import console, print_json, say, table
 from dmtsearch.human import byte_size
 from dmtsearch.store import Skipped, open_store, place_in_words
 

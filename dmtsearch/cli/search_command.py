@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dmtsearch.cli.output import console, print_json, say, say_command, table
-from dmtsearch.cli.settings import Settings, read_settings
+from dmtsearch.cli.common_options import Settings, read_settings
+from dmtsearch.cli.terminal import console, print_json, say, say_command, table
 from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import percent

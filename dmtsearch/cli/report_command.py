@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import print_whole, say
+from dmtsearch.cli.terminal import print_whole, say
 
 if TYPE_CHECKING:
     from dmtsearch.reporting import Report

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import print_json, say, say_command
-from dmtsearch.cli.selecting import tell_selector
+from dmtsearch.cli.selector_table import tell_selector
+from dmtsearch.cli.terminal import print_json, say, say_command
 from dmtsearch.human import percent
 
 

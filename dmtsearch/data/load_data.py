@@ -8,15 +8,15 @@ import torch
 
 from ..errors import DataError, nearest
 from .dataset import DataSet, Split
+from .datasets import DATASETS, KnownDataset
 from .factory import call_factory
 from .facts import DataFacts
 from .moments import Moments, Numbers, given_moments, measure_moments
-from .objects import read_objects
+from .own_data import read_objects
 from .pool import RawData, check_raw, fingerprint
 from .repeatable import read_repeatable
 from .resize import refuse_size, resize_raw
 from .splits import Amount, digest_splits, draw_splits, plan_splits
-from .tables import TABLES, Table
 
 
 def describe_data(
@@ -33,7 +33,7 @@ def describe_data(
     `args.classes` and `size`); nothing is downloaded. A factory is called and its data read.
 
     Args:
-        name: Name in `TABLES`.
+        name: Name in `DATASETS`.
         factory: `package.module:function`.
         args: For the table set or the factory.
         size: Pixels of the shorter side after resizing; then cut to the middle square.
@@ -103,7 +103,7 @@ def load_data(
     """Read a data set, draw its splits and measure train's moments; all on the CPU.
 
     Args:
-        name: Name in `TABLES`.
+        name: Name in `DATASETS`.
         factory: `package.module:function`.
         args: For the table set or the factory.
         train: Samples, as a count or a fraction of the development pool; the rest if None.
@@ -181,14 +181,14 @@ def _read(
     return resize_raw(raw, size), where
 
 
-def _table(name: str, args: Mapping[str, Any]) -> Table:
-    if name not in TABLES:
-        raise DataError(f"data.name: no data set {name!r}{nearest(name, TABLES)}")
-    known = TABLES[name].args
+def _table(name: str, args: Mapping[str, Any]) -> KnownDataset:
+    if name not in DATASETS:
+        raise DataError(f"data.name: no data set {name!r}{nearest(name, DATASETS)}")
+    known = DATASETS[name].args
     for arg in args:
         if arg not in known:
             raise DataError(f"data.args.{arg}: {name} takes no {arg!r}{nearest(arg, known)}")
-    return TABLES[name]
+    return DATASETS[name]
 
 
 def _moments(

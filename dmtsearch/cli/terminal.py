@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dmtsearch.cli.fitted import FittedTable, wrap_words
+from dmtsearch.cli.fitted_table import FittedTable, wrap_words
 from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError, ProblemsError
 from dmtsearch.printable import escaped_json, printable

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.reporting import show
-from dmtsearch.cli.searching import finish, typed
+from dmtsearch.cli.report_command import show
+from dmtsearch.cli.search_command import finish, typed
 
 SPACE = Path(__file__).with_name("demo.yaml")
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dmtsearch.cli.output import print_json, say
+from dmtsearch.cli.terminal import print_json, say
 
 UNITS = """\
 s is the severity, from 0 to 1. The range is white minus black: 255 of 8-bit images; of float

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.output import console, print_json, refuse, say, say_command, table
-from dmtsearch.cli.settings import Settings, read_settings
+from dmtsearch.cli.common_options import Settings, read_settings
+from dmtsearch.cli.terminal import console, print_json, refuse, say, say_command, table
 from dmtsearch.errors import ScheduleError
 from dmtsearch.human import amount
 
