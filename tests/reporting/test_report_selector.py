@@ -76,7 +76,7 @@ def test_selection_decisive_and_regret_by_hand(tmp_path):
 
 def test_choices_are_counted_over_kinds_and_severities(tmp_path):
     iris = gathered(tmp_path, sweep_of(ROWS)).groups[2]
-    # Of 200 samples each, 75 % and 95 % believe periocular: 150 + 190.
+    # Of 200 samples each, 75 % and 95 % select periocular: 150 + 190.
     assert iris.believed == {"iris": 60, "periocular": 340}
 
 

@@ -70,7 +70,7 @@ def test_every_baseline_is_a_row_and_a_dash_has_its_reason(written):
         assert len(re.findall(rf"^\| {re.escape(name)} \|", markdown, re.M)) == 2, name
     (row,) = re.findall(r"^\| sum rule .*\| - \| - \|.*$", markdown, re.M)
     assert row.count("| - |") == 1  # the two dashes share a bar
-    assert "A dash: not defined there. Fusion rules believe no single modality" in markdown
+    assert "A dash: not defined there. Fusion rules select no single modality" in markdown
     assert "none degraded, 200\u00a0x\u00a01 " in markdown
     assert "both degraded, 200\u00a0x\u00a08 " in markdown
 
