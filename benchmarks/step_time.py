@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.data import Split, epoch_order, load_data
 from dmtsearch.models import build_model, find_path, make_adapter
 from dmtsearch.schedule import parse_schedule
+from dmtsearch.seeding import derive_seed
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.loop import Phase, train_epoch
 from dmtsearch.training.objective import TrainObjective

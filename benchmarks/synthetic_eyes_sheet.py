@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from dmtsearch.data.degrade import degrade, fitting_kinds
+from dmtsearch.data.degradations import degrade, fitting_kinds
 from dmtsearch.data.eyes import read_eyes
 
 IMAGES = 5

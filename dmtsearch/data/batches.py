@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..chance import derive_seed
 from ..errors import DataError
-from .mixing import mix, pick
+from ..seeding import derive_seed
+from .sample_rng import mix, pick
 
 
 def epoch_order(n: int, *, seed: int, epoch: int, phase: int = 0) -> Tensor:

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from ..errors import DataError
+from ..seeding import seeded_everywhere
 from .own_data import class_names, parts_of, read_objects, read_sample
 from .pool import Pool, RawData
-from .random_state import global_seed
 from .sample_digests import sample_digests
 
 AT_LEAST = 64
@@ -47,13 +47,13 @@ def read_repeatable(
         DataError: Two reads of one set differ, or a second build has other samples, splits,
             lengths, labels or classes: says which of these, with split and sample.
     """
-    with global_seed(_SEEDS[0]):
+    with seeded_everywhere(_SEEDS[0]):
         value = build()
         raw = read_objects(value, where)
-    with global_seed(_SEEDS[1]):
+    with seeded_everywhere(_SEEDS[1]):
         _compare_reads(parts_of(value, where), raw, where)
     if again is not None:
-        with global_seed(_SEEDS[2]):
+        with seeded_everywhere(_SEEDS[2]):
             _compare_builds(again(), raw, where)
     return raw
 

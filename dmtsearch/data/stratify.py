@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..files import sha256_text
-from .mixing import mix
+from .sample_rng import mix
 
 
 def stratified_order(labels: Tensor, num_classes: int, *, seed: int) -> Tensor:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.deploy.arrays import (
     check_answers,
     check_labels,
@@ -29,6 +28,7 @@ from dmtsearch.errors import (
 )
 from dmtsearch.models import build_model
 from dmtsearch.schedule import Optimizer, Select
+from dmtsearch.seeding import derive_seed
 from dmtsearch.training.loop import PhaseState, run_phase
 from dmtsearch.training.profile import Profile, computing
 from dmtsearch.training.progress import go_on

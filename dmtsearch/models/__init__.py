@@ -1,5 +1,6 @@
 """WHO learns: families, presets, models from outside, sizing, taps, adapters."""
 
+from ..seeding import seeded_everywhere as seeded_everywhere
 from .adapters import check_adapter as check_adapter
 from .adapters import make_adapter as make_adapter
 from .adapters import match_maps as match_maps
@@ -31,7 +32,6 @@ from .presets import PRESETS as PRESETS
 from .probe import count_macs as count_macs
 from .probe import count_params as count_params
 from .probe import tap_shapes as tap_shapes
-from .seeding import seeded_everywhere as seeded_everywhere
 from .sizing import resolve_size as resolve_size
 from .spec import is_foreign as is_foreign
 from .taps import Taps as Taps

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError, ShapeError
+from ..seeding import seeded
 from .limits import MAX_PARAMS, short
-from .seeding import seeded
 
 _OF_TOKENS = (
     " (of a transformer the patch embedding, such as conv_proj, gives a map, and what comes after "

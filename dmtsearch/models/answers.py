@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import canonical_json, sha256_text
-from .seeding import one_thread, seeded_everywhere
+from ..seeding import one_thread, seeded_everywhere
 
 PROBE_SEED = 20150624
 """Of the input's values, which are standard normal: what a net reads is normalised."""

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from ..seeding import isolated, seeded
 from .limits import refuse_huge
 from .mlp import Mlp
 from .output import check_output
@@ -16,7 +17,6 @@ from .plain import PlainNet, PlainShape
 from .points import last_layer
 from .resnet import ResNet, ResNetShape
 from .screening import refuse_non_finite, refuse_unusual, refuse_wrapper
-from .seeding import isolated, seeded
 from .spec import count_shape, form_of, is_foreign, new_head, shape_of
 from .weights import load_weights, refuse_pickled
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import ModelError
 from ..exits import RAISED_BY_USERS
-from .seeding import other_generators_kept
+from ..seeding import other_generators_kept
 from .taps import Taps
 from .user_code import is_users_file
 

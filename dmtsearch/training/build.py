@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.errors import ModelError, NodeMismatchError, UsageError
 from dmtsearch.files import sha256_file
 from dmtsearch.models import (
@@ -22,6 +21,7 @@ from dmtsearch.models import (
     load_state,
 )
 from dmtsearch.models.screening import given_module
+from dmtsearch.seeding import derive_seed
 from dmtsearch.training.job import StageJob, TrainedModel
 from dmtsearch.training.own_losses import loss_codes
 

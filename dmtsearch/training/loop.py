@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.errors import DivergedError
 from dmtsearch.models import load_state, seeded_everywhere
+from dmtsearch.seeding import derive_seed
 from dmtsearch.training.progress import Decision, Listener, Progress, Row
 
 B = TypeVar("B")

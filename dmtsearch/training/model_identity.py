@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import nn
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.errors import ModelError
 from dmtsearch.files import canonical_json, sha256_file
 from dmtsearch.models import (
@@ -24,6 +23,7 @@ from dmtsearch.models import (
     package_versions,
 )
 from dmtsearch.reading import refuse_odd_file
+from dmtsearch.seeding import derive_seed
 from dmtsearch.training.build import OBJECT
 from dmtsearch.training.plan import ResolvedStage
 

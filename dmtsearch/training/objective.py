@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.data import Split
 from dmtsearch.losses import (
     combine_soft,
@@ -26,6 +25,7 @@ from dmtsearch.losses import (
 )
 from dmtsearch.models import Taps, channels_first, match_maps
 from dmtsearch.schedule import Hard, Merit, Soft
+from dmtsearch.seeding import derive_seed
 from dmtsearch.training.batch import Batch, Viewer, batches_in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH
 from dmtsearch.training.loop import LossParts

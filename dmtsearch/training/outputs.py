@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from dmtsearch.data import Moments, Split
-from dmtsearch.data.degradations import DEGRADATIONS
-from dmtsearch.data.degrade import degrade
+from dmtsearch.data.degradations import DEGRADATIONS, degrade
 from dmtsearch.data.moments import measure_moments
-from dmtsearch.data.spoiling import sample_chance
+from dmtsearch.data.sample_rng import sample_rng
 from dmtsearch.schedule import Degrade
 from dmtsearch.training.evaluate import EVALUATION_BATCH, predict
 from dmtsearch.training.profile import Profile
@@ -75,7 +74,7 @@ def draw_outputs(
     draws = torch.arange(DRAWS, device=clean.device)
     index, draw = split.index.repeat_interleave(DRAWS), draws.repeat(n)
     positions = torch.arange(n, device=clean.device).repeat_interleave(DRAWS)
-    chance = sample_chance(index, draw, seed=seed, split=SELECTOR, use="plan").uniforms(3, 0)
+    chance = sample_rng(index, draw, seed=seed, split=SELECTOR, use="plan").uniforms(3, 0)
     degraded = _choose(chance[:, 0], modalities)
     spoilt = torch.zeros(n * DRAWS, classes, device=clean.device)
     for number, one in enumerate(classifiers):

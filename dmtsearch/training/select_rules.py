@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from dmtsearch.data import DataFacts
-from dmtsearch.data.degradations import DEGRADATIONS
-from dmtsearch.data.degrade import data_form
+from dmtsearch.data.degradations import DEGRADATIONS, data_form
 from dmtsearch.schedule import Degrade, Expanded, Select
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.data import Split, epoch_order
 from dmtsearch.losses import place_merit
 from dmtsearch.models import Taps, make_adapter
+from dmtsearch.seeding import derive_seed
 from dmtsearch.training.bank import Bank
 from dmtsearch.training.batch import Augmentation, Batch, View, batches_in_order, in_order
 from dmtsearch.training.cost import epochs_with_targets

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from dmtsearch.chance import derive_seed
 from dmtsearch.data import crop_flip, default_pad, epoch_order, normalise, split_batches
-from dmtsearch.data.mixing import mix, pick
+from dmtsearch.data.sample_rng import mix, pick
 from dmtsearch.errors import DataError
+from dmtsearch.seeding import derive_seed
 
 
 def test_epoch_order_is_a_permutation_that_depends_on_seed_epoch_and_phase_alone():

@@ -3,21 +3,20 @@
 import pytest
 import torch
 
-from dmtsearch.data.degradations import DEGRADATIONS, degradation_table
-from dmtsearch.data.degrade import degrade
+from dmtsearch.data.degradations import DEGRADATIONS, degradation_table, degrade, find_levels
 from dmtsearch.data.moments import Moments
-from dmtsearch.data.spoiling import find_levels, sample_chance
+from dmtsearch.data.sample_rng import sample_rng
 
 FORMS = [(kind, form) for kind, one in DEGRADATIONS.items() for form in one.functions]
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def made(form: str, n: int = 64) -> tuple[torch.Tensor, Moments]:
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     if form == "images":
-        x = torch.randint(0, 256, (n, 1, 12, 16), generator=chance, dtype=torch.uint8)
+        x = torch.randint(0, 256, (n, 1, 12, 16), generator=rng, dtype=torch.uint8)
         return x, Moments(torch.tensor([0.5]), torch.tensor([0.29]))
-    x = torch.randn(n, 10, generator=chance) * 2 + 1
+    x = torch.randn(n, 10, generator=rng) * 2 + 1
     return x, Moments(x.mean(dim=0), x.std(dim=0))
 
 
@@ -26,7 +25,7 @@ def spoilt(
 ) -> torch.Tensor:
     x, moments = made(form)
     draw = torch.full_like(index, where.get("draw", 0))
-    chance = sample_chance(index, draw, seed=where.get("seed", 0), split="selector", use=kind)
+    chance = sample_rng(index, draw, seed=where.get("seed", 0), split="selector", use=kind)
     levels = find_levels(x, moments)
     each = torch.full((len(index),), severity)
     return DEGRADATIONS[kind].functions[form](x[index].float(), each, levels, chance)

@@ -8,8 +8,7 @@ import torch
 
 from dmtsearch.data import Moments
 from dmtsearch.data.blur import gaussian_blur
-from dmtsearch.data.degradations import DEGRADATIONS
-from dmtsearch.data.degrade import data_form, degrade, fitting_kinds
+from dmtsearch.data.degradations import DEGRADATIONS, data_form, degrade, fitting_kinds
 from dmtsearch.errors import DataError
 from dmtsearch.schedule.blocks import DegradeSpec
 
@@ -20,13 +19,13 @@ BY_CHANCE = [pair for pair in KINDS if pair not in (("blur", "images"), ("missin
 
 def made(form, *, dtype=torch.uint8):
     """Smooth pictures of 2 channels, or features of unlike means and spreads."""
-    chance = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     if form == "images":
-        coarse = torch.rand(N, 2, 3, 4, generator=chance)
+        coarse = torch.rand(N, 2, 3, 4, generator=rng)
         x = torch.nn.functional.interpolate(coarse, size=(12, 16), mode="bilinear")
         moments = Moments(x.mean((0, 2, 3)), x.std((0, 2, 3)))
         return (x * 255).round().to(dtype) if dtype == torch.uint8 else x, moments
-    x = torch.randn(N, 10, generator=chance) * torch.arange(1, 11) + 5
+    x = torch.randn(N, 10, generator=rng) * torch.arange(1, 11) + 5
     return x, Moments(x.mean(0), x.std(0))
 
 
@@ -70,7 +69,7 @@ def test_a_sample_is_the_same_alone_and_in_any_batch_with_any_others_severity(ki
 
 def test_a_large_batch_is_worked_through_in_parts_that_change_nothing(monkeypatch):
     whole = spoil("noise")
-    monkeypatch.setattr("dmtsearch.data.degrade._CHUNK", 1000)
+    monkeypatch.setattr("dmtsearch.data.degradations._CHUNK", 1000)
     assert torch.equal(spoil("noise"), whole)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..blur import gaussian_blur
-from ..mixing import mix, normal
+from ..sample_rng import mix, normal
 from .scene import Eyes, iris_centre, pupil_radius, shade
 from .traits import stream
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...files import sha256_text
-from ..mixing import mix, uniform
+from ..sample_rng import mix, uniform
 
 Traits = Mapping[str, Tensor]
 """float32, [N] each, or [N, 1] to broadcast over points."""

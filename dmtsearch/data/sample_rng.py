@@ -1,13 +1,17 @@
-"""Counter-based chance: a number for each counter, the same on every device and version.
+"""Counter-based random numbers: one for each counter, the same on every device and version.
 
 Library generators promise no fixed stream across versions, and give a sample other numbers in
 another batch. Where a sample's number may depend on nothing but the sample, it is mixed here.
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
+
+from ..files import sha256_text
+from ..seeding import derive_seed
 
 _GAMMA = 0x9E3779B97F4A7C15 - (1 << 64)
 _FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
@@ -54,6 +58,36 @@ def normal(counters: Tensor, *, base: int | Tensor) -> Tensor:
     bits = mix(counters, base=base)
     places = torch.stack([pick(bits, skip=skip, count=1 << 16) for skip in (0, 16, 32, 48)], -1)
     return _quantiles(bits.device)[places]
+
+
+@dataclass(frozen=True)
+class SampleRng:
+    """The random numbers of a batch's samples, each from (seed, split, sample, draw) alone.
+
+    `bits`: int64, [B], mixed: the start of each sample's own stream. A sample's numbers depend
+    on nothing else: not its batch, its severity or the device.
+    """
+
+    bits: Tensor
+
+    def uniforms(self, count: int, use: int) -> Tensor:
+        """Return float32 in [0, 1), [B, count]; another `use` gives others."""
+        own = mix(torch.full_like(self.bits, use), base=self.bits)[:, None]
+        return uniform(mix(torch.arange(count, device=own.device)[None], base=own))
+
+    def normals(self, shape: torch.Size) -> Tensor:
+        """Return standard normal numbers, float32, of the samples' shape [B, ...]."""
+        count = shape[1:].numel()
+        counters = torch.arange(-(-count // 4), device=self.bits.device)[None]
+        drawn = normal(counters, base=self.bits[:, None]).flatten(1)[:, :count]
+        return drawn.reshape(shape)
+
+
+def sample_rng(index: Tensor, draw: Tensor, *, seed: int, split: str, use: str) -> SampleRng:
+    """Return the random numbers of samples `index` [B] in their draws `draw` [B], for one use."""
+    text = f"{derive_seed(seed, 'degrade')}/{split}/{use}"
+    base = int(sha256_text(text)[:15], 16)
+    return SampleRng(mix(draw, base=mix(index, base=base)))
 
 
 @cache

@@ -1,19 +1,43 @@
-"""Random numbers and settings of the process while code of others runs: as before, afterwards."""
+"""Seeds: a random generator for each use, so that no use disturbs another; and the generators
+and settings of the process while code of others runs, restored afterwards.
 
+A seed is made from (seed, use, epoch, index) alone: never from a stage's name, source, hints or
+number of epochs (docs/schedule.md, "Keys and chance"). So the same model starts from the same
+weights and sees the same order of samples in every arm of a seed, and an interrupted run goes on
+as if unbroken.
+"""
+
+import hashlib
 import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 import torch
+
+Use = Literal["init", "adapter", "order", "augment", "dropout", "drop", "degrade", "shuffle"]
+
+
+def derive_seed(seed: int, use: Use, epoch: int = 0, index: int = 0) -> int:
+    """Return a 63-bit seed that depends on nothing but its arguments.
+
+    Args:
+        seed: The schedule's seed, any integer.
+        use: What the random numbers are for.
+        epoch: Epoch within a phase, from 0.
+        index: A further counter: a phase, a step, a sample, a hint.
+    """
+    text = f"{seed}/{use}/{epoch}/{index}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw what torch draws on the CPU from `seed`, and restore its generator afterwards."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        # Not torch.manual_seed, which would reseed the accelerators too and not give them back.
+        # Not torch.manual_seed, which would reseed the accelerators too and not restore them.
         torch.default_generator.manual_seed(seed)
         yield
 
