@@ -88,7 +88,7 @@ def normalise(x: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.f
     Args:
         x: [B, C, ...], uint8 or float.
         mean: [C], in the unit of the divided values (`Moments`), on the device of `x`.
-        std: [C], likewise.
+        std: [C], of each channel too.
         dtype: Of the result; the arithmetic is float32.
     """
     shape = (1, -1, *(1 for _ in x.shape[2:]))

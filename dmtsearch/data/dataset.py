@@ -44,7 +44,7 @@ class Split:
 class DataSet:
     """Splits, their moments and their identity. Made by `load_data`.
 
-    The test split is sealed: `split("test")` is refused until `open_test` was told why; openings
+    The test split is sealed: `split("test")` is refused until `open_test` gets a reason; openings
     are recorded and shared with the copies that `to` makes.
 
     Attributes:
@@ -95,7 +95,7 @@ class DataSet:
         return self._moved[name]
 
     def open_test(self, *, reason: str) -> None:
-        """Open the test split for good and record why."""
+        """Open the test split, which stays open, and record why."""
         if not reason.strip():
             raise DataError("opening the test split needs a reason, which is written down")
         self._openings.append(reason)

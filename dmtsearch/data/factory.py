@@ -13,11 +13,11 @@ from ..errors import DataError, DmtSearchError, nearest
 from ..exits import RAISED_BY_USERS, exits_raised
 
 
-def call_factory(factory: str, args: Mapping[str, Any], *, anew: bool = False) -> Any:
+def call_factory(factory: str, args: Mapping[str, Any], *, fresh: bool = False) -> Any:
     """Import `package.module:function`, call it with `args` and return what it gives.
 
     The current directory is put on `sys.path` first, so that a module beside the schedule's work
-    is found. With `anew` a user's module is run again for this call, as in a new process: what it
+    is found. With `fresh` a user's module is run again for this call, as in a new process: what it
     draws or keeps when it is imported is not that of the first call.
 
     Raises:
@@ -37,7 +37,7 @@ def call_factory(factory: str, args: Mapping[str, Any], *, anew: bool = False) -
             f"data.factory {factory!r}: cannot import {module_name!r} "
             f"({type(error).__name__}: {error}); the current directory is on sys.path"
         ) from error
-    if anew:
+    if fresh:
         with _run_again(module) as module:
             return _call(factory, module, function_name, args)
     return _call(factory, module, function_name, args)

@@ -18,7 +18,7 @@ class DataFacts:
     """By modality (one view: the empty name): (C, H, W) or (F,), after `data.size`."""
     num_classes: int
     storage: str
-    """dtype kept on the device: `uint8` (0 .. 255 stand for 0 .. 1) or `float32` (as it is)."""
+    """dtype kept on the device: `uint8` (0 .. 255 mean 0 .. 1) or `float32` (as it is)."""
     num_train: int | None
     """Size of the development pool, from which splits are drawn that the set does not bring."""
     num_val: int | None

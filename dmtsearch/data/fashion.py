@@ -44,7 +44,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error, FileError) as error:
         raise DataError(f"{path} cannot be read ({error}); get the file again") from error
     if data[:3] != b"\x00\x00\x08" or len(data) < 4 or len(data) < 4 + 4 * data[3]:
-        raise DataError(f"{path} is no idx file of unsigned bytes; get the file again")
+        raise DataError(f"{path} is not an idx file of unsigned bytes; get the file again")
     start = 4 + 4 * data[3]
     shape = tuple(int(size) for size in np.frombuffer(data[4:start], dtype=">u4"))
     values = np.frombuffer(data, dtype=np.uint8, offset=start)

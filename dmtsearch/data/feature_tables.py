@@ -27,7 +27,7 @@ _WHOLE = re.compile(r"[+-]?\d+")
 
 @dataclass(frozen=True)
 class _Text:
-    """One file as it stands: the names of its columns, and its rows with their lines."""
+    """One file as it is: the names of its columns, and its rows with their lines."""
 
     path: Path
     columns: Sequence[str]
@@ -59,7 +59,7 @@ def read_tables(args: Mapping[str, Any], size: int | None) -> RawData:
 
     Raises:
         DataMissingError: There is no such file.
-        DataError: Unequal numbers of rows, unlike labels, no label column, a cell that is no
+        DataError: Unequal numbers of rows, different labels, no label column, a cell that is no
             finite number (with file and line).
     """
     files, label, delimiter = _arguments(args)

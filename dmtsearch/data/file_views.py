@@ -44,7 +44,7 @@ def read_views(found: FileViews, size: int | None) -> RawData:
     """Read every file as uint8, resized to `size` where it is given.
 
     Raises:
-        DataError: A file that is no image; within a modality, unlike sizes without `size`.
+        DataError: A file that is no image; within a modality, different sizes without `size`.
     """
     settings = {"size": size, "grey": sorted(found.grey)}
     digest = hashlib.sha256(canonical_json(settings).encode())

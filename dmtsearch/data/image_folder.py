@@ -62,8 +62,8 @@ def read_folder(args: Mapping[str, Any], size: int | None) -> RawData:
 
     Raises:
         DataMissingError: There is no such folder.
-        DataError: A file that is no image, unlike sizes without `size`, another number of classes
-            than declared, a folder without classes or images.
+        DataError: A file that is no image, different sizes without `size`, another number of
+            classes than declared, a folder without classes or images.
     """
     root = _root(args)
     if not root.is_dir():

@@ -1,7 +1,7 @@
 """Iris and periocular sets that may not be passed on: read where the user has them.
 
-An identity is a person's eye: left and right are two classes, since two irises of one person are
-no more alike than those of two people. All layouts are checked before an image is read.
+An identity is one eye: left and right are two classes, since the two irises of one human are
+no more alike than those of two. All layouts are checked before an image is read.
 """
 
 import re
@@ -44,7 +44,7 @@ def scan_casia(args: Mapping[str, Any], name: str) -> FileViews:
         rf"S{digit}(?P<person>\d{{3}})(?P<eye>[LR])(?P<number>\d{{2}})\.jpg", re.IGNORECASE
     )
     by_class: dict[str, list[Path]] = {}
-    for person in _people(root, ()):
+    for person in _subjects(root, ()):
         eyes = subfolders(root / person)
         odd = [eye for eye in eyes if eye not in ("L", "R")]
         if odd or not eyes:
@@ -85,7 +85,7 @@ def scan_iitd(args: Mapping[str, Any]) -> FileViews:
         for path, found in _matching(folder, _IITD_STRIP, "YYY_N.bmp", f"IITD's {STRIPS}"):
             by_class.setdefault(found["person"], []).append(path)
         return _one_view(by_class)
-    for person in _people(root, (STRIPS,)):
+    for person in _subjects(root, (STRIPS,)):
         for path, found in _matching(root / person, _IITD_EYE, "NN_E.bmp, E being L or R", "IITD"):
             by_class.setdefault(person + found["eye"].upper(), []).append(path)
     return _one_view(by_class)
@@ -141,22 +141,22 @@ def _casia_advice(title: str) -> str:
     )
 
 
-def _people(root: Path, beside: tuple[str, ...]) -> list[str]:
+def _subjects(root: Path, beside: tuple[str, ...]) -> list[str]:
     there = subfolders(root)
-    people = [name for name in there if _PERSON.fullmatch(name)]
-    if not people:
+    subjects = [name for name in there if _PERSON.fullmatch(name)]
+    if not subjects:
         holds = first_few(there) if there else "no folders"
         raise DataError(
-            f"{root} has no folder of a person (three digits: 001); it holds {holds}; set "
-            "data.args.root to the folder with the people"
+            f"{root} has no folder of a subject (three digits: 001); it holds {holds}; set "
+            "data.args.root to the folder with the subjects"
         )
-    odd = [name for name in there if name not in people and name not in beside]
+    odd = [name for name in there if name not in subjects and name not in beside]
     if odd:
         raise DataError(
-            f"{root} has folders that are no person's (three digits: 001): {first_few(odd)}; "
+            f"{root} has folders that are no subject's (three digits: 001): {first_few(odd)}; "
             "move them elsewhere"
         )
-    return people
+    return subjects
 
 
 def _matching(

@@ -11,7 +11,7 @@ from ..errors import DataError
 
 _SHOWN = 8
 _NO_LABEL = (-1, -100)
-"""What people write for "no label": many data sets, and `ignore_index` of torch's losses."""
+"""What is written for "no label": many data sets, and `ignore_index` of torch's losses."""
 
 
 def read_label(value: Any, at: str) -> int:

@@ -66,7 +66,7 @@ def describe_splits(
     """Return the size of each split before the data is read; None where its size is not known.
 
     Raises:
-        DataError: More is asked for than there is, or a split would be empty.
+        DataError: More is requested than there is, or a split would be empty.
     """
     if facts.num_train is None:
         return None
@@ -170,11 +170,11 @@ def _read(
         raise DataError(f"data needs either a name or a factory; {given}")
     where = "objects" if objects is not None else str(factory)
 
-    def build(anew: bool = False) -> Any:
-        return objects if objects is not None else call_factory(where, args, anew=anew)
+    def build(fresh: bool = False) -> Any:
+        return objects if objects is not None else call_factory(where, args, fresh=fresh)
 
     if verify:
-        again = partial(build, anew=True) if objects is None else None
+        again = partial(build, fresh=True) if objects is None else None
         raw = read_repeatable(build, where, again=again)
     else:
         raw = read_objects(build(), where)

@@ -73,7 +73,7 @@ def given_moments(
 ) -> Moments:
     """Return the measured moments with what the user gives in their place.
 
-    `imagenet` for one of the two stands for both, unless the other is given.
+    `imagenet` for one of the two means both, unless the other is given.
 
     Raises:
         DataError: Another number of values than channels; `imagenet` for other than 3 channels;

@@ -44,7 +44,7 @@ def parts_of(value: Any, where: str) -> dict[str, Any]:
     """Return a user's data sets by split; a single one is `train`.
 
     Raises:
-        DataError: Names that stand for no split, or twice for one; no `train`.
+        DataError: Names that mean no split, or twice the same; no `train`.
     """
     if not isinstance(value, Mapping):
         return {"train": value}
@@ -142,7 +142,7 @@ def read_sample(dataset: Any, index: int, where: str) -> tuple[dict[str, Tensor]
     x, label = item
     views = x if isinstance(x, Mapping) else {"": x}
     if not views or (isinstance(x, Mapping) and not all(isinstance(k, str) and k for k in x)):
-        raise DataError(f"{at}: x has modalities {list(views)}; name each of them by a text")
+        raise DataError(f"{at}: x has modalities {list(views)}; name each of them by a string")
     return {name: _tensor(value, at) for name, value in views.items()}, read_label(label, at)
 
 

@@ -18,7 +18,7 @@ PACKAGES_FOLDER = Path("/usr/share/datasets")
 """Where Debian's packages of data sets put their files."""
 
 _DOWNLOAD_TIMEOUT_S = 30.0
-"""Longest silence of a server; a machine behind a wall is told so instead of hanging."""
+"""Longest silence of a server; behind a firewall a download is refused instead of hanging."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A user's data must be a pure function of its arguments: read again, built again, compared.
 
-Processes that train parts of one search read the data each for itself, and a key stands for what
+Processes that train parts of one search read the data each for itself, and a key names what
 was read. So a set that differs from one read or build to the next is refused, with what differs.
 The reads happen under other states of the global random generators, which hide behind a common
 seed otherwise.
@@ -27,7 +27,7 @@ ABOUT_S = 2.0
 _SEEDS = (1_618_033, 2_718_281, 3_141_592)
 
 _IN_AUGMENT = (
-    "random transforms belong into `data.augment`, which draws them anew in every epoch, and no "
+    "random transforms belong into `data.augment`, which draws them again in every epoch, and no "
     "sample may depend on time or on a global random state"
 )
 _SEED_SPLIT = "seed your split (generator=torch.Generator().manual_seed(0))"
@@ -99,7 +99,7 @@ def _compare_builds(value: Any, raw: RawData, where: str) -> None:
     if earlier is not None and earlier != (split, index):
         raise DataError(
             f"{twice}: sample {index} of {split} in the second is sample {earlier[1]} of "
-            f"{earlier[0]} in the first, so split or order are drawn anew; {_SEED_SPLIT}"
+            f"{earlier[0]} in the first, so split or order are drawn each time; {_SEED_SPLIT}"
         )
     raise DataError(
         f"{twice}: sample {index} of {split} has another {what} in the second; what a factory "
@@ -142,9 +142,9 @@ def _tensors_differ(dataset: Any, pool: Pool) -> tuple[int, str, Mapping[str, Te
         x = x.float()
     if torch.equal(kept, x) and torch.equal(pool.y, y.long()):
         return None
-    unlike = (kept != x).flatten(1).any(dim=1)
-    what = "x" if bool(unlike.any()) else "label"
-    index = int((unlike if what == "x" else pool.y != y.long()).int().argmax())
+    differs = (kept != x).flatten(1).any(dim=1)
+    what = "x" if bool(differs.any()) else "label"
+    index = int((differs if what == "x" else pool.y != y.long()).int().argmax())
     return index, what, {"": x[index]}
 
 

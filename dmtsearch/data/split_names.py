@@ -1,4 +1,4 @@
-"""The names under which people keep their splits: `Train`, `valid`, `testing`, `val2017`."""
+"""The usual names of splits: `Train`, `valid`, `testing`, `val2017`."""
 
 import re
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _NAME = re.compile(r"([a-z]+)(?:[ _-]?(?:set|data|split|images|imgs|[0-9]{4}))?"
 
 
 def split_of(name: str) -> str | None:
-    """Return the split (`train`, `val` or `test`) that a usual name of one stands for, or None.
+    """Return the split (`train`, `val` or `test`) that a usual name of one means, or None.
 
     Case does not matter, and `set`, `data`, `split`, `images` or a year may follow.
     """
@@ -42,7 +42,7 @@ def splits_by_name(names: Iterable[str], where: str) -> dict[str, str]:
         where: How errors call the place.
 
     Raises:
-        DataError: A name that stands for no split, two names for one split, no `train`.
+        DataError: A name that means no split, two names for one split, no `train`.
     """
     found: dict[str, str] = {}
     for name in names:
@@ -51,7 +51,7 @@ def splits_by_name(names: Iterable[str], where: str) -> dict[str, str]:
             raise DataError(f"{where}: no split {name!r}{nearest(str(name), SPLITS)}")
         if split in found:
             raise DataError(
-                f"{where}: {found[split]!r} and {name!r} both stand for the split {split!r}; "
+                f"{where}: {found[split]!r} and {name!r} both mean the split {split!r}; "
                 "keep one of them"
             )
         found[split] = name

@@ -34,7 +34,7 @@ def plan_splits(
     the rest.
 
     Raises:
-        DataError: More is asked for than there is, or a split would be empty.
+        DataError: More is requested than there is, or a split would be empty.
     """
     if selector is not None and not with_selector:
         raise DataError(
@@ -74,14 +74,14 @@ def _size(name: str, amount: Amount, available: int) -> int:
         raise DataError(f"data.{name} is {amount}; a fraction lies between 0 and 1")
     size = round(amount * available)
     if size < 1:
-        raise DataError(f"data.{name} is {amount} of {available} samples, which is none")
+        raise DataError(f"data.{name} is {amount} of {available} samples, which is 0")
     return size
 
 
 def _refuse_more(name: str, size: int, available: int, of: str) -> None:
     if size > available:
         raise DataError(
-            f"data.{name} asks for {size} samples; {of} has {available}; ask for fewer"
+            f"data.{name} requests {size} samples; {of} has {available}; request fewer"
         )
 
 
@@ -121,7 +121,7 @@ def _refuse_missing_class(raw: RawData, labels: Tensor) -> None:
         total = int((raw.pools["train"].y == index).sum())
         raise DataError(
             f"class {index} ({raw.classes[index]!r}) has {total} samples and none of them fell to "
-            f"train ({len(labels)} samples); ask for more train samples, or give it more"
+            f"train ({len(labels)} samples); request more train samples, or give it more"
         )
 
 

@@ -164,7 +164,7 @@ def test_json_tells_the_same_problems(run, small):
         ),
         pytest.param(
             ("train: 256", "train: 99999"),
-            "asks for 99999 samples",
+            "requests 99999 samples",
             id="more samples than there are",
         ),
         pytest.param(

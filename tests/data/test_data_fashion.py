@@ -57,9 +57,9 @@ def test_an_idx_file_is_read_back(tmp_path, zipped):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is no idx file of unsigned bytes"),
-        (b"\x00\x00\x0d\x01\x00\x00\x00\x01\x00", "is no idx file of unsigned bytes"),
-        (b"\x00\x00\x08\x03\x00\x00", "is no idx file of unsigned bytes"),
+        (b"", "is not an idx file of unsigned bytes"),
+        (b"\x00\x00\x0d\x01\x00\x00\x00\x01\x00", "is not an idx file of unsigned bytes"),
+        (b"\x00\x00\x08\x03\x00\x00", "is not an idx file of unsigned bytes"),
         (idx_bytes(np.zeros((2, 3)))[:-1], r"holds 5 values, its header says \(2, 3\)"),
         (idx_bytes(np.zeros((2, 3))) + b"x", r"holds 7 values, its header says \(2, 3\)"),
     ],

@@ -196,7 +196,7 @@ def test_folders_that_only_look_like_classes_are_refused_with_the_folder_to_give
     above = split_root.parent
     refused(above, r"is above the data: .*später holds .*test, train and val; give that folder")
     (split_root / "valid").mkdir()
-    refused(split_root, "'val' and 'valid' both stand for the split 'val'")
+    refused(split_root, "'val' and 'valid' both mean the split 'val'")
     (split_root / "valid").rmdir()
     paint(split_root / "unsorted" / "0.png")
     refused(split_root, r"holds test, train and val, .* names of splits, beside 'unsorted'; move")

@@ -41,7 +41,7 @@ CASIA_MISTAKES = [
     ("000/L/S5000R09.jpg", r"is named after person 000, eye R, but lies in 000/L"),
     ("000/L/S5001L09.jpg", r"is named after person 001, eye L, but lies in 000/L"),
     ("000/left/S5000L09.jpg", r"000 has a folder 'left'; CASIA-Iris-Thousand has L and R there"),
-    ("person 7/L/S5007L00.jpg", r"that are no person's \(three digits: 001\): person 7;"),
+    ("person 7/L/S5007L00.jpg", r"that are no subject's \(three digits: 001\): person 7;"),
 ]
 
 
@@ -62,7 +62,7 @@ def test_a_person_or_eye_without_images_is_refused(tmp_path):
 
 def test_a_folder_too_high_or_empty_is_refused_with_what_it_holds(tmp_path):
     paint_casia(tmp_path / "CASIA-Iris-Thousand")
-    message = r"no folder of a person \(three digits: 001\); it holds CASIA-Iris-Thousand; set"
+    message = r"no folder of a subject \(three digits: 001\); it holds CASIA-Iris-Thousand; set"
     refused("casia_thousand", message, root=tmp_path)
     (tmp_path / "empty").mkdir()
     refused("casia_lamp", "it holds no folders", root=tmp_path / "empty")

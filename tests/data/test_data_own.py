@@ -282,7 +282,7 @@ def test_numpy_samples_may_be_reversed_read_only_or_big_endian():
         ((torch.rand(9, 2), torch.arange(9)), "sample 0: is a Tensor; it must be a pair"),
         (
             {"train": Listed(GOOD), "valid": Listed(GOOD), "dev": Listed(GOOD)},
-            "'valid' and 'dev' both stand for the split 'val'",
+            "'valid' and 'dev' both mean the split 'val'",
         ),
     ],
 )

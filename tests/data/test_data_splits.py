@@ -47,11 +47,11 @@ def test_splits_that_the_set_brings_take_nothing_from_the_pool():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"train": 900}, r"data.train asks for 900 samples; .* has 700"),
-        ({"val": 2000}, r"data.val asks for 2000 samples; the development pool has 850"),
+        ({"train": 900}, r"data.train requests 900 samples; .* has 700"),
+        ({"val": 2000}, r"data.val requests 2000 samples; the development pool has 850"),
         (
             {"test": 0.6, "val": 0.6},
-            r"data.val asks for 600 samples; the development pool has 400",
+            r"data.val requests 600 samples; the development pool has 400",
         ),
         (
             {"test": 500, "val": 500},
@@ -61,13 +61,13 @@ def test_splits_that_the_set_brings_take_nothing_from_the_pool():
         ({"train": -5}, r"data.train is -5; a split needs at least 1 sample"),
         ({"val": 1.0}, r"data.val is 1.0; a fraction lies between 0 and 1"),
         ({"val": float("nan")}, r"data.val is nan; a fraction lies between 0 and 1"),
-        ({"val": 0.0001}, r"data.val is 0.0001 of 1000 samples, which is none"),
+        ({"val": 0.0001}, r"data.val is 0.0001 of 1000 samples, which is 0"),
         ({"train": True}, r"data.train is True; give a count or a fraction"),
         ({"train": "all"}, r"data.train is 'all'; give a count or a fraction"),
         ({"selector": 0.2}, r"data.selector is 0.2, but no stage trains a selector"),
         (
             {"selector": 800, "with_selector": True},
-            r"asks for 800 samples; what test and val leave",
+            r"requests 800 samples; what test and val leave",
         ),
     ],
 )
@@ -77,7 +77,7 @@ def test_what_cannot_be_split_is_refused_with_numbers(settings, message):
 
 
 def test_more_than_the_sets_own_split_is_refused():
-    with pytest.raises(DataError, match="test asks for 300 samples; the set's own test split has"):
+    with pytest.raises(DataError, match="test requests 300 samples; the set's own test split has"):
         plan_splits(1000, {"test": 200}, test=300)
 
 

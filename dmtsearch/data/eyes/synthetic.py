@@ -1,6 +1,6 @@
 """Synthetic eyes: drawn, not photographed; two views of one identity.
 
-No person's data is in it. It stands in for iris sets that may not be passed on, where a selector
+No person's data is in it. It replaces iris sets that may not be passed on, where a selector
 between two modalities is to be tried.
 
 Difficulty of the defaults (40 identities, 60 images of each), fixed by single clean modalities
@@ -47,9 +47,9 @@ class EyeArgs:
     """Of each identity."""
     seed: int = 0
     spread: float = 1.0
-    """How unlike identities are but for the iris's pattern: 0 is one face for all, 1 as tuned."""
+    """How different identities are, iris patterns aside: 0 is one face for all, 1 as tuned."""
     nuisance: float = 1.0
-    """How unlike the images of one identity are: pose, gaze, dilation, light, missed circles."""
+    """How different an identity's images are: pose, gaze, dilation, light, missed circles."""
     iris_noise: float = 0.095
     """Standard deviation of the noise in the iris strip, brightness from 0 to 1."""
     periocular_noise: float = 0.04
@@ -141,7 +141,7 @@ def draw_contact_sheet(
 ) -> None:
     """Write a picture to look at: a row for each of eight identities, five images of each.
 
-    Each image stands over its iris strip. The first column is the plain view, without noise.
+    Each image is above its iris strip. The first column is the plain view, without noise.
 
     Args:
         path: A file whose name ends as PIL knows it, such as `.png`.

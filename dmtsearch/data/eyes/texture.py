@@ -1,4 +1,4 @@
-"""The pattern of an iris and the unevenness of skin, as maps that an identity has for good."""
+"""The pattern of an iris and the unevenness of skin, as maps that an identity always has."""
 
 import math
 

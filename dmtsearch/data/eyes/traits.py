@@ -1,8 +1,8 @@
-"""What is drawn of chance for synthetic eyes: who an eye is, and how it was photographed.
+"""What is drawn at random for synthetic eyes: who an eye is, and how it was photographed.
 
 Lengths are in units of half the eye's opening (corner to corner: 2), brightness in [0, 1] as a
 near-infrared camera has it, angles in radians. Each trait has a stream of its own, numbered by
-identity or by (identity, image): so further identities, images or traits change none that stand.
+identity or by (identity, image): further identities, images or traits change no other.
 """
 
 import math
@@ -84,7 +84,7 @@ _APART = 1_000_000
 
 
 def stream(seed: int, use: str) -> int:
-    """Return the base of a stream of chance of the eyes."""
+    """Return the base of a stream of random numbers of the eyes."""
     return int(sha256_text(f"eyes/{seed}/{use}")[:15], 16)
 
 
