@@ -90,14 +90,28 @@ def test_a_killed_stage_goes_on_to_the_bytes_of_an_unbroken_run(data, killed, un
     assert {one.status for one in bench.store.ls()} == {"done"}
 
 
-def test_two_processes_that_ask_for_one_stage_train_it_once(start, bench, unbroken):
-    process = start(bench.store, pause_s=0.1)
+class Notes(list):
+    """What a run says; something is done once it waits for another process."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.act = act
+
+    def append(self, text):
+        super().append(text)
+        if text == "teacher: another process trains this stage; waiting for it":
+            self.act()
+
+
+def test_two_processes_that_ask_for_one_stage_train_it_once(start, bench, unbroken, tmp_path):
+    process = start(bench.store, until=str(tmp_path / "go on"))
     assert process.stdout.readline() == "teacher train 1\n"
+    bench.told = Notes((tmp_path / "go on").touch)
     watcher = Watcher()
     results = bench.run(training_worker.made(), watcher)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert "teacher: another process trains this stage; waiting for it" in bench.told
+    assert (tmp_path / "go on").exists(), bench.told
     trained_here = {(stage, phase) for stage, phase, _ in watcher.epochs}
     trained_there = {tuple(line.split()[:2]) for line in out.splitlines()}
     assert ("teacher", "train") not in trained_here
@@ -105,18 +119,13 @@ def test_two_processes_that_ask_for_one_stage_train_it_once(start, bench, unbrok
     assert bench.model_bytes(results["student"]) == unbroken["student"][0]
 
 
-def test_a_process_that_dies_while_another_waits_is_taken_over_from(start, bench, unbroken):
-    process = start(bench.store, pause_s=30.0)
+def test_a_process_that_dies_while_another_waits_is_taken_over_from(
+    start, bench, unbroken, tmp_path
+):
+    process = start(bench.store, until=str(tmp_path / "never"))
     assert process.stdout.readline() == "teacher train 1\n"
+    bench.told = Notes(process.kill)
     watcher = Watcher()
-    told = bench.told.append
-
-    def tell(text):
-        told(text)
-        if "another process trains this stage" in text:
-            process.kill()
-
-    bench.told = type("Told", (), {"append": staticmethod(tell)})()
     results = bench.run(training_worker.made(), watcher)
     assert process.wait() == -signal.SIGKILL
     assert watcher.epochs[0][:2] == ("teacher", "train")

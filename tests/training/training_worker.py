@@ -69,7 +69,8 @@ def die_while_saving(store, checkpoint, when):
     store.save_progress = save_progress
 
 
-def train(url, kind=None, number=0, when=None, pause_s=0.0, data=None):
+def train(url, kind=None, number=0, when=None, until=None, data=None):
+    """Train the pair; with `until`, only once a file of that name is there."""
     store = open_store(url)
     if kind == "step":
         die_at_step(number)
@@ -77,10 +78,11 @@ def train(url, kind=None, number=0, when=None, pause_s=0.0, data=None):
         die_while_saving(store, number, when)
 
     def listen(progress):
-        if pause_s:
+        if until:
             sys.stdout.write(f"{progress.stage} {progress.phase} {progress.epoch}\n")
             sys.stdout.flush()
-            time.sleep(pause_s)
+            while not os.path.exists(until):
+                time.sleep(0.01)
         return Decision.CONTINUE
 
     bench = Workbench(data or digits(), store, save_every_s=0)
@@ -90,6 +92,7 @@ def train(url, kind=None, number=0, when=None, pause_s=0.0, data=None):
 
 def run_errands(errands):
     """Run each in a child; write its exit code (below 0: the signal that ended it)."""
+
     data = digits()
     for errand in errands:
         child = os.fork()
