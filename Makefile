@@ -50,11 +50,10 @@ docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Wrote build/docs/index.html"
 
-# Not compiled beforehand: Python does that for what is imported, which is a small part.
 $(STAMP): pyproject.toml
 	@echo "Setting up $(VENV) (PyTorch, Ray and others: minutes, once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 	@touch $(STAMP)
 
 clean:
