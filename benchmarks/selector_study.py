@@ -41,19 +41,19 @@ from selector_study_page import Made, write_page
 from selector_study_reading import RIGHT, SCORES, read_study
 
 import dmtsearch
+from dmtsearch.bundles.bundle import OPENINGS, SCHEDULE
 from dmtsearch.data.degradations import DEGRADATIONS
-from dmtsearch.deploy.bundle import OPENINGS, SCHEDULE
 from dmtsearch.deploy.evaluating import evaluate_bundle
-from dmtsearch.deploy.selector_bundle import SelectorBundle
 from dmtsearch.deploy.training import Training, open_schedule_data
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import write_atomic, write_json
 from dmtsearch.schedule import Schedule, dump_schedule, expand
+from dmtsearch.selectors.bundle import SelectorBundle
+from dmtsearch.selectors.degraded_outputs import draw_outputs, sweep_outputs
+from dmtsearch.selectors.fusion_rules import Method, fit_rules, oracle
+from dmtsearch.selectors.stage import predict_with
 from dmtsearch.space import is_space
-from dmtsearch.training.baselines import Method, fit_baselines, oracle
-from dmtsearch.training.outputs import draw_outputs, sweep_outputs
 from dmtsearch.training.profile import computing
-from dmtsearch.training.selector_run import verdict_of
 from dmtsearch.training.sources import Source
 
 
@@ -133,8 +133,8 @@ def answer_sweep(folder: Path, device: str) -> dict[str, NDArray[Any]]:
         )
         logits, _, labels = draws.rows()
         methods: dict[str, Method] = {
-            OWN: lambda given: verdict_of(bundle.model.selector, select, given),
-            **fit_baselines(logits, labels, bundle.modalities).methods,
+            OWN: lambda given: predict_with(bundle.model.selector, select, given),
+            **fit_rules(logits, labels, bundle.modalities).methods,
             ORACLE: lambda given: oracle(given, outputs.labels),
         }
         found: dict[str, NDArray[Any]] = {}

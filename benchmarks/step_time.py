@@ -29,11 +29,11 @@ from dmtsearch.data import Split, epoch_order, load_data
 from dmtsearch.models import build_model, find_path, make_adapter
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.seeding import derive_seed
+from dmtsearch.stage_kinds import resolve
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.loop import Phase, train_epoch
 from dmtsearch.training.objective import TrainObjective
 from dmtsearch.training.profile import computing
-from dmtsearch.training.resolve import resolve
 from dmtsearch.training.sources import Source, freeze
 from dmtsearch.training.stage import StageRun
 

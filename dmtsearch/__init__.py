@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from dmtsearch.api import resume as resume
     from dmtsearch.api import search as search
     from dmtsearch.api import train as train
-    from dmtsearch.deploy.array_selector import Selector as Selector
     from dmtsearch.engine.run import Run as Run
     from dmtsearch.errors import DmtSearchError as DmtSearchError
     from dmtsearch.schedule import Schedule as Schedule
+    from dmtsearch.selectors.arrays import Selector as Selector
     from dmtsearch.space import Space as Space
 
 _HOMES = {
@@ -38,7 +38,7 @@ _HOMES = {
     "DmtSearchError": "dmtsearch.errors",
     "Run": "dmtsearch.engine.run",
     "Schedule": "dmtsearch.schedule",
-    "Selector": "dmtsearch.deploy.array_selector",
+    "Selector": "dmtsearch.selectors.arrays",
     "Space": "dmtsearch.space",
 }
 

@@ -25,11 +25,10 @@ from dmtsearch.store import Store, open_store
 if TYPE_CHECKING:
     from torch import nn
 
-    from dmtsearch.deploy.bundle import Bundle
+    from dmtsearch.bundles.bundle import ModelBundle
     from dmtsearch.deploy.checking import ScheduleCheck
     from dmtsearch.deploy.evaluating import Evaluation
     from dmtsearch.deploy.exporting import Export
-    from dmtsearch.deploy.selector_bundle import SelectorBundle
     from dmtsearch.deploy.training import Training, Watch
     from dmtsearch.engine.live import View
     from dmtsearch.engine.run import Run
@@ -179,15 +178,15 @@ def load_bundle(
     model: nn.Module | None = None,
     models: Mapping[str, nn.Module] | None = None,
     device: str = "cpu",
-) -> Bundle | SelectorBundle:
-    """Load what `train` wrote; see `dmtsearch.deploy.bundle.load_bundle`."""
-    from dmtsearch.deploy.bundle import load_bundle as load
+) -> ModelBundle:
+    """Load what `train` wrote; see `dmtsearch.deploy.loading.load_bundle`."""
+    from dmtsearch.deploy.loading import load_bundle as load
 
     return load(folder, model=model, models=models, device=device)
 
 
 def evaluate(
-    folder: str | Path | Bundle | SelectorBundle,
+    folder: str | Path | ModelBundle,
     *,
     data: Any = None,
     device: str | None = None,
@@ -205,7 +204,7 @@ def evaluate(
 
 
 def export(
-    bundle: str | Path | Bundle | SelectorBundle,
+    bundle: str | Path | ModelBundle,
     format: str = "pt2",
     out: str | Path | None = None,
 ) -> Export:

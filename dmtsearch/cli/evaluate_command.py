@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.selector_table import tell_selector
+from dmtsearch.cli.selector_table import say_selector
 from dmtsearch.cli.terminal import print_json, say, say_command
 from dmtsearch.human import percent
 
@@ -40,7 +40,7 @@ def evaluate(
     say(f"NLL       {metrics.nll:.4f} nats")
     say(f"ECE       {percent(metrics.ece)} (15 bins)")
     if found.selector:
-        tell_selector(found.selector)
+        say_selector(found.selector)
     for note in found.notes:
         say(f"note      {note}")
     if found.openings:

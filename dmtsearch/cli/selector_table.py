@@ -9,8 +9,8 @@ from dmtsearch.human import percent
 COLUMNS = ("method", "trained kinds", "nothing degraded", "other kinds", "right one selected")
 
 
-def tell_selector(found: Mapping[str, Any]) -> None:
-    """Print a selector beside every baseline: accuracy on groups of conditions."""
+def say_selector(found: Mapping[str, Any]) -> None:
+    """Print a selector beside every fusion rule: accuracy on groups of conditions."""
     say(
         f"selection {percent(found['selection_accuracy'])} (an undegraded modality selected, one "
         "being degraded)"

@@ -13,8 +13,8 @@ from dmtsearch.cli.terminal import console, say, table
 from dmtsearch.deploy.training import Watch
 from dmtsearch.human import amount, counted, percent, rough_duration
 from dmtsearch.printable import printable
+from dmtsearch.training.context import StageResult
 from dmtsearch.training.job import StageJob
-from dmtsearch.training.obtain import StageResult
 from dmtsearch.training.plan import Plan
 from dmtsearch.training.progress import Decision, Progress
 
@@ -35,7 +35,7 @@ class Clock:
         self._started = time.monotonic()
 
     def begin(self, plan: Plan) -> None:
-        self._costs = {stage.name: float(stage.cost(plan.num_train or 0)) for stage in plan.stages}
+        self._costs = {stage.name: float(stage.cost()) for stage in plan.stages}
         self._started = time.monotonic()
 
     def progress(self, job: StageJob, progress: Progress) -> None:

@@ -11,13 +11,13 @@ from dmtsearch.errors import DataMissingError, DmtSearchError, ScheduleError
 from dmtsearch.machine import physical_memory
 from dmtsearch.models import describe_model
 from dmtsearch.models.limits import BYTES_PER_PARAM
-from dmtsearch.schedule import Expanded, Schedule, SourceRef, expand
+from dmtsearch.schedule import Expanded, Schedule, StageInput, expand
+from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import Store
 from dmtsearch.training.build import OBJECT
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.plan import Plan, ResolvedStage
 from dmtsearch.training.profile import pick_device
-from dmtsearch.training.resolve import resolve
 from dmtsearch.training.screen import relu_notes
 
 EAGER_SAMPLES = 100_000
@@ -83,7 +83,6 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     expanded = expand(schedule)
     spec = expanded.data
     notes: list[str] = []
-    selects = any(stage.select is not None for stage in expanded.stages)
     opened: DataSet | None = None
     sizes: Mapping[str, int] | None
     try:
@@ -101,7 +100,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
                 val=spec.val,
                 test=spec.test,
                 selector=spec.selector,
-                with_selector=selects,
+                with_selector=expanded.with_selector,
             )
     except DmtSearchError as error:
         raise _data_problem(schedule, error) from error
@@ -141,15 +140,15 @@ def _with_data(
 
 
 def _unread(expanded: Expanded, facts: DataFacts) -> list[str]:
-    """Modalities that a selector could choose between and no stage reads: allowed, but told."""
-    if not any(stage.select is not None for stage in expanded.stages):
+    """Modalities that a selector could choose between and no stage reads: allowed, but noted."""
+    if not expanded.with_selector:
         return []
     read = {stage.modality for stage in expanded.stages}
     unread = ", ".join(repr(name) for name in facts.shapes if name not in read)
     if not unread:
         return []
     return [
-        f"no stage reads {unread} of the data, so that no selector can believe it; to have it "
+        f"no stage reads {unread} of the data, so that no selector can select it; to have it "
         "chosen, give it a classifier (`modality: NAME`) and name that in `select`"
     ]
 
@@ -180,9 +179,7 @@ def _stage(
     if key is not None and store is not None:
         found = store.get(key)
         shared = found is not None and not found.failed
-    names = [_ref_name(ref) for ref in stage.sources]
-    if stage.select is not None:
-        names = list(stage.select.stages)
+    names = [_input_name(one) for one in stage.reads if one.use != "init"]
     return StageCheck(
         name=resolved.name,
         source=None if not names else names[0] if len(names) == 1 else names,
@@ -191,7 +188,7 @@ def _stage(
         macs=resolved.macs,
         epochs=stage.epochs,
         hint_epochs=stage.hint_phase.epochs if stage.hint_phase else 0,
-        samples=plan.num_train if stage.select is None else resolved.num_selector,
+        samples=resolved.num_samples,
         hints=tuple(
             {
                 "source": f"{hint.hint.stage}.{hint.hint.source}",
@@ -205,14 +202,14 @@ def _stage(
             }
             for hint in resolved.hints
         ),
-        cost=None if plan.num_train is None else resolved.cost(plan.num_train),
+        cost=None if plan.num_train is None else resolved.cost(),
         shared=shared,
         key=key,
     )
 
 
-def _ref_name(ref: SourceRef) -> str:
-    return ref.stage if ref.epoch is None else f"{ref.stage} after epoch {ref.epoch}"
+def _input_name(one: StageInput) -> str:
+    return one.stage if one.epoch is None else f"{one.stage} after epoch {one.epoch}"
 
 
 def _model_words(resolved: ResolvedStage) -> str:
@@ -244,4 +241,4 @@ def _class_names(classes: Sequence[str], limit: int = 10) -> str:
 def _total(plan: Plan) -> int | None:
     if plan.num_train is None:
         return None
-    return sum(stage.cost(plan.num_train) for stage in plan.stages)
+    return sum(stage.cost() for stage in plan.stages)

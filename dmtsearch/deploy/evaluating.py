@@ -10,11 +10,9 @@ from typing import Any
 
 import torch
 
+from dmtsearch.bundles.bundle import OPENINGS, SCHEDULE, ModelBundle
 from dmtsearch.data import DATASETS, DataSet, Split, load_data
-from dmtsearch.deploy.bundle import OPENINGS, SCHEDULE, Bundle, load_bundle
-from dmtsearch.deploy.scoring import score_selector
-from dmtsearch.deploy.selector_bundle import SelectorBundle
-from dmtsearch.deploy.stored import as_stored
+from dmtsearch.deploy.loading import as_stored, load_bundle
 from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.deploy.unseen import unseen_part
 from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
@@ -22,8 +20,7 @@ from dmtsearch.files import append_whole
 from dmtsearch.notebook import html_view, short_repr
 from dmtsearch.reading import refuse_odd_place
 from dmtsearch.schedule import expand, load_schedule
-from dmtsearch.training.batch import in_order
-from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
+from dmtsearch.training.evaluate import Metrics
 from dmtsearch.training.profile import Profile, pick_device
 
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -38,7 +35,7 @@ class Evaluation:
         metrics: With n.
         openings: How often this bundle's test split has been opened, this time included; 0 for
             other data.
-        selector: Of a selector: what else `score_selector` found.
+        selector: Of a selector: what else `SelectorBundle.score` found.
         excluded: Samples of other data that are left out, since they trained or chose the model.
         notes: What a reader of the score should know.
     """
@@ -71,13 +68,13 @@ class Evaluation:
 
 
 def evaluate_bundle(
-    folder: str | Path | Bundle | SelectorBundle,
+    folder: str | Path | ModelBundle,
     *,
     data: Any = None,
     device: str | None = None,
     reason: str = "evaluate",
 ) -> Evaluation:
-    """Score a bundle; one of a selector over the whole sweep (see `score_selector`).
+    """Score a bundle; one of a selector over the whole sweep (see `SelectorBundle.score`).
 
     Args:
         folder: What `dmtsearch train` wrote: its folder, or the bundle loaded (as it must be
@@ -99,29 +96,23 @@ def evaluate_bundle(
     return replace(found, notes=(*bundle.notes, *found.notes))
 
 
-def _evaluate(bundle: Bundle | SelectorBundle, data: Any, reason: str) -> Evaluation:
+def _evaluate(bundle: ModelBundle, data: Any, reason: str) -> Evaluation:
     if data is None:
         return _on_test(bundle, reason)
     opened = _other_data(bundle, data)
     name = data if isinstance(data, str) else "given data"
-    modalities = (
-        bundle.modalities if isinstance(bundle, SelectorBundle) else [bundle.view.modality]
-    )
     split = _relabelled(bundle, opened, _all_of(opened))
-    _refuse_lacking(modalities, split)
+    _refuse_lacking(bundle.modalities, split)
     unseen = unseen_part(
         bundle.folder,
         bundle.info,
         split,
-        modalities,
+        bundle.modalities,
         fingerprint=opened.fingerprint,
         name=name,
     )
-    if isinstance(bundle, SelectorBundle):
-        scores = score_selector(bundle, unseen.split, _own_data(bundle))
-        found = _evaluation(name, scores, openings=0)
-    else:
-        found = Evaluation(name, _score(bundle, unseen.split), openings=0)
+    scores = bundle.score(unseen.split, lambda: _own_data(bundle))
+    found = _evaluation(name, scores)
     if unseen.of_test:
         found = _written_down(bundle, found, reason, opened.fingerprint)
     return replace(found, excluded=unseen.excluded, notes=unseen.notes)
@@ -135,7 +126,7 @@ def _refuse_lacking(modalities: Sequence[str], split: Split) -> None:
             )
 
 
-def _loaded(given: str | Path | Bundle | SelectorBundle, device: str) -> Bundle | SelectorBundle:
+def _loaded(given: str | Path | ModelBundle, device: str) -> ModelBundle:
     """A bundle as its folder has it, on a device; what was given stays as it is."""
     if isinstance(given, str | Path):
         return load_bundle(given, device=device)
@@ -145,14 +136,14 @@ def _loaded(given: str | Path | Bundle | SelectorBundle, device: str) -> Bundle 
     return replace(stored, model=model, profile=profile)
 
 
-def _evaluation(split: str, found: Mapping[str, Any], *, openings: int) -> Evaluation:
-    """A selector's scores; its own over what it was trained on, the rest beside them."""
+def _evaluation(split: str, found: Mapping[str, Any]) -> Evaluation:
+    """The four metrics of every model, and what its kind has more beside them."""
     metrics = Metrics(found["n"], found["accuracy"], found["nll"], found["ece"])
     more = {name: value for name, value in found.items() if name not in metrics.as_dict()}
-    return Evaluation(split, metrics, openings, more)
+    return Evaluation(split, metrics, 0, more)
 
 
-def _own_data(bundle: SelectorBundle) -> DataSet | None:
+def _own_data(bundle: ModelBundle) -> DataSet | None:
     """What the bundle was trained on, for baselines that are fitted; None where it is gone."""
     try:
         opened = open_schedule_data(load_schedule(bundle.folder / SCHEDULE))
@@ -161,7 +152,7 @@ def _own_data(bundle: SelectorBundle) -> DataSet | None:
     return opened if opened.fingerprint == bundle.info["data"]["fingerprint"] else None
 
 
-def _on_test(bundle: Bundle | SelectorBundle, reason: str) -> Evaluation:
+def _on_test(bundle: ModelBundle, reason: str) -> Evaluation:
     opened = open_schedule_data(load_schedule(bundle.folder / SCHEDULE))
     trained_on = bundle.info["data"]["fingerprint"]
     if opened.fingerprint != trained_on:
@@ -178,16 +169,13 @@ def _on_test(bundle: Bundle | SelectorBundle, reason: str) -> Evaluation:
             "trained on is left out then"
         )
     opened.open_test(reason=reason)
-    if isinstance(bundle, SelectorBundle):
-        scores = score_selector(bundle, opened.split("test"), opened)
-        found = _evaluation("test", scores, openings=0)
-    else:
-        found = Evaluation("test", _score(bundle, opened.split("test")), openings=0)
+    scores = bundle.score(opened.split("test"), lambda: opened)
+    found = _evaluation("test", scores)
     return _written_down(bundle, found, reason, opened.fingerprint)
 
 
 def _written_down(
-    bundle: Bundle | SelectorBundle, found: Evaluation, reason: str, fingerprint: str
+    bundle: ModelBundle, found: Evaluation, reason: str, fingerprint: str
 ) -> Evaluation:
     """Note an opening of the test split in the bundle; the evaluation with how many there are."""
     path = bundle.folder / OPENINGS
@@ -216,15 +204,15 @@ def _count_lines(path: Path) -> int:
         return sum(1 for _ in file)
 
 
-def _other_data(bundle: Bundle | SelectorBundle, data: Any) -> DataSet:
+def _other_data(bundle: ModelBundle, data: Any) -> DataSet:
     # Every sample counts, so the splits that are drawn here only have to exist.
     given: dict[str, Any]
-    several = isinstance(bundle, SelectorBundle)
     size = expand(load_schedule(bundle.folder / SCHEDULE)).data.size
-    if several and isinstance(data, str | Path) and Path(data).is_dir():
+    several = len(bundle.modalities)
+    if several > 1 and isinstance(data, str | Path) and Path(data).is_dir():
         raise UsageError(
-            f"--data {data}: this model reads {len(bundle.info['selector']['classifiers'])} "
-            "modalities, and a folder of images by class has one; give a factory "
+            f"--data {data}: this model reads {several} modalities, and a "
+            "folder of images by class has one; give a factory "
             "(package.module:function) of data sets with all of them"
         )
     if not isinstance(data, str | Path):
@@ -256,7 +244,7 @@ def _all_of(data: DataSet) -> Split:
     return Split(x, y, index)
 
 
-def _relabelled(bundle: Bundle | SelectorBundle, data: DataSet, split: Split) -> Split:
+def _relabelled(bundle: ModelBundle, data: DataSet, split: Split) -> Split:
     """The split with the bundle's class numbers, matched by the classes' names."""
     numbers: Mapping[str, int] = {name: number for number, name in enumerate(bundle.classes)}
     unknown = [name for name in data.classes if name not in numbers]
@@ -267,15 +255,3 @@ def _relabelled(bundle: Bundle | SelectorBundle, data: DataSet, split: Split) ->
         )
     table = torch.tensor([numbers[name] for name in data.classes])
     return Split(split.x, table[split.y], split.index)
-
-
-def _score(bundle: Bundle, split: Split) -> Metrics:
-    view = bundle.view
-    split = split.to(bundle.profile.torch_device)
-    stored = tuple(split.x[view.modality].shape[1:])
-    expected = tuple(bundle.info["in_shape"])
-    if stored != expected and (view.size is None or stored[0] != expected[0]):
-        raise BundleError(f"the model reads samples of shape {expected}; the data has {stored}")
-    batches = in_order(split.x, bundle.profile.viewer(view), batch=EVALUATION_BATCH)
-    logits = predict(bundle.model, batches, autocast=bundle.profile.autocast)
-    return measure(logits, split.y)

@@ -1,26 +1,19 @@
 """An exported file beside its bundle: the same samples to both, before the file takes its name."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dmtsearch.deploy.bundle import Bundle
+from dmtsearch.bundles.bundle import ModelBundle
+from dmtsearch.bundles.graph import TOLERANCE, Graph, GraphInput, first_line
 from dmtsearch.deploy.export_formats import Run
-from dmtsearch.deploy.export_graph import SAMPLES, Graph, GraphInput, first_line
-from dmtsearch.deploy.selector_bundle import SelectorBundle
 from dmtsearch.errors import ExportError
 
-TOLERANCE = 1e-4
-"""Allowed difference of a probability: float32 in another order of operations is far below it,
-another normalisation or a training-mode layer far above."""
 FACTOR = 1.05
 """Allowed ratio of two probabilities: where a class has nearly all of it, as many models give
 noise, a wrong input shows in the small ones alone."""
-FLOOR = 1e-30
-"""Probabilities below are taken as this in a ratio: float32 ends soon after."""
 BATCHES = (1, 5)
 """Samples in each batch that is compared."""
 SPARE = (0, 3)
@@ -40,7 +33,7 @@ class Parity:
     largest: float
 
 
-def compare(bundle: Bundle | SelectorBundle, graph: Graph, run: Run) -> Parity:
+def compare(bundle: ModelBundle, graph: Graph, run: Run) -> Parity:
     """Give a file and its bundle the same samples.
 
     They are noise about the data's mean, of rising contrast, the same at each call. Of a
@@ -63,7 +56,7 @@ def compare(bundle: Bundle | SelectorBundle, graph: Graph, run: Run) -> Parity:
             raise ExportError(
                 f"the exported file does not run on a batch of {size}: {first_line(error)}"
             ) from error
-        differences, factors = _differences(bundle, samples, found)
+        differences, factors = bundle.differences(samples, found)
         far = torch.maximum(differences / TOLERANCE, factors.log() / math.log(FACTOR))
         worst = int(far.nan_to_num(torch.inf).argmax())
         if not float(far[worst]) <= 1:
@@ -104,32 +97,3 @@ def _noise(one: GraphInput, size: int, spare: int, seed: int) -> Tensor:
     if one.stored == "uint8":
         x = x.clamp(0, 1)
     return (255 * x).round().to(torch.uint8) if one.dtype == torch.uint8 else x
-
-
-def _differences(
-    bundle: Bundle | SelectorBundle, samples: Mapping[str, Tensor], found: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """By sample, [N]: the largest difference of a probability, the largest ratio of a class's."""
-    if isinstance(bundle, Bundle):
-        expected = bundle.predict(samples[SAMPLES])
-        return _distances(found["probabilities"], expected)
-    answers = bundle.answer(samples)
-    by_trust, _ = _distances(found["trust"], answers.trust)
-    by_class, factors = _distances(found["probabilities"], answers.probabilities)
-    if bundle.model.select.decision == "hard":
-        believed = torch.tensor([bundle.modalities.index(name) for name in answers.believed])
-        first, second = answers.trust.topk(2, dim=1).values.unbind(dim=1)
-        # Trusted equally, to the last digits: either may decide.
-        tied = (found["believed"] != believed) & (first - second <= TOLERANCE)
-        by_class, factors = by_class.masked_fill(tied, 0.0), factors.masked_fill(tied, 1.0)
-    return torch.maximum(by_trust, by_class), factors
-
-
-def _distances(found: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
-    if found.shape != expected.shape:
-        raise ExportError(
-            f"the exported file gives answers of shape {tuple(found.shape)}, the bundle "
-            f"{tuple(expected.shape)}; its number of samples is fixed by the model's code"
-        )
-    logs = found.clamp(min=FLOOR).log() - expected.clamp(min=FLOOR).log()
-    return (found - expected).abs().amax(dim=1), logs.abs().amax(dim=1).exp()

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from dmtsearch.deploy.bundle import MODEL, Bundle, load_bundle
+from dmtsearch.bundles.bundle import MODEL, ModelBundle
+from dmtsearch.bundles.graph import Graph, first_line
 from dmtsearch.deploy.export_check import Parity, compare
 from dmtsearch.deploy.export_formats import FORMATS, Format, choose_format
-from dmtsearch.deploy.export_graph import Graph, first_line, make_graph
-from dmtsearch.deploy.selector_bundle import SelectorBundle
-from dmtsearch.deploy.stored import as_stored
+from dmtsearch.deploy.loading import as_stored, load_bundle
 from dmtsearch.errors import DmtSearchError, ExportError, UsageError
 from dmtsearch.files import canonical_json, write_atomic
 from dmtsearch.notebook import html_view, short_repr
@@ -71,7 +70,7 @@ class Export:
 
 
 def export_bundle(
-    bundle: str | Path | Bundle | SelectorBundle,
+    bundle: str | Path | ModelBundle,
     format: str = "pt2",
     out: str | Path | None = None,
 ) -> Export:
@@ -116,7 +115,7 @@ def export_bundle(
     file = loaded.folder / f"model{chosen.suffix}" if out is None else Path(out)
     _refuse_name(file, format)
     fresh = as_stored(loaded)
-    graph = make_graph(fresh)
+    graph = fresh.graph()
     facts = _facts(fresh, graph)
     _refuse_other(file, chosen, facts)
     try:
@@ -143,7 +142,7 @@ def export_bundle(
     return Export(file, format, len(data), parity[0], facts, loaded.notes)
 
 
-def _verify(path: Path, chosen: Format, bundle: Bundle | SelectorBundle, graph: Graph) -> Parity:
+def _verify(path: Path, chosen: Format, bundle: ModelBundle, graph: Graph) -> Parity:
     """Answer by the file as it was written."""
     try:
         run = chosen.load(path.read_bytes(), graph)
@@ -154,7 +153,7 @@ def _verify(path: Path, chosen: Format, bundle: Bundle | SelectorBundle, graph: 
     return compare(bundle, graph, run)
 
 
-def _facts(bundle: Bundle | SelectorBundle, graph: Graph) -> dict[str, Any]:
+def _facts(bundle: ModelBundle, graph: Graph) -> dict[str, Any]:
     info = bundle.info
     inputs = [
         {
@@ -180,7 +179,7 @@ def _facts(bundle: Bundle | SelectorBundle, graph: Graph) -> dict[str, Any]:
         "stage": info["deliver"],
         "seed": info["seed"],
         "classes": list(bundle.classes),
-        "modalities": list(bundle.modalities) if isinstance(bundle, SelectorBundle) else [],
+        "modalities": list(bundle.modalities) if graph.several else [],
         "inputs": inputs,
         "outputs": outputs,
         "missing": "NaN in any value of a sample" if graph.several else None,

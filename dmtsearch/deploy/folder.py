@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from dmtsearch.deploy.bundle import SCHEDULE
+from dmtsearch.bundles.bundle import SCHEDULE
 from dmtsearch.errors import BundleError, DmtSearchError
 from dmtsearch.files import write_atomic
 from dmtsearch.locks import try_lock

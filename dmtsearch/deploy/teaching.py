@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from dmtsearch.training.obtain import StageResult
+from dmtsearch.training.context import StageResult
 from dmtsearch.training.plan import Plan
 from dmtsearch.training.screen import relu_notes
 

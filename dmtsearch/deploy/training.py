@@ -10,28 +10,28 @@ from typing import Any
 
 from torch import nn
 
+from dmtsearch.bundles.bundle import INFO, read_info, write_bundle
+from dmtsearch.bundles.model_check import IDENTITY, identity_block, is_foreign_model
+from dmtsearch.bundles.seen_samples import samples_bytes
 from dmtsearch.data import DataSet, load_data
-from dmtsearch.deploy.bundle import INFO, read_info, write_bundle
 from dmtsearch.deploy.cache_miss import kept_by_others, why_new
 from dmtsearch.deploy.folder import claim_folder
-from dmtsearch.deploy.model_check import IDENTITY, identity_block, is_foreign_model
-from dmtsearch.deploy.seen_samples import samples_bytes
 from dmtsearch.deploy.teaching import notes_after, notes_before
-from dmtsearch.deploy.whole import selector_info, whole_bytes
 from dmtsearch.errors import BundleError
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule, expand
+from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import Store
 from dmtsearch.training.build import build_trained
+from dmtsearch.training.context import MODEL_FILE, StageContext, StageResult, Stopped
 from dmtsearch.training.job import StageJob
-from dmtsearch.training.jobs import make_jobs, trained_model
-from dmtsearch.training.obtain import MODEL_FILE, Bench, StageResult, Stopped, obtain_stage
+from dmtsearch.training.jobs import make_jobs
+from dmtsearch.training.obtain import obtain_stage
 from dmtsearch.training.phases import SAVE_EVERY_S
 from dmtsearch.training.plan import Plan
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.progress import Listener, go_on
 from dmtsearch.training.records import versions
-from dmtsearch.training.resolve import resolve
 
 
 def _silent(text: str) -> None:
@@ -146,7 +146,7 @@ def train_schedule(
         finished = _already_there(out, plan, jobs)
         if finished is not None:
             watch.tell(f"{out} holds this schedule's finished bundle already; nothing to do")
-        bench = Bench(
+        context = StageContext(
             placed.split("train"),
             placed.split("val"),
             models,
@@ -169,7 +169,7 @@ def train_schedule(
                 reason = why_new(job, store)
                 if reason is not None:
                     watch.tell(reason)
-            result = obtain_stage(job, bench, store, listen=watch.listen, tell=watch.tell)
+            result = obtain_stage(job, context, store, listen=watch.listen, tell=watch.tell)
             if isinstance(result, Stopped):
                 return Training(out, tuple(results), plan.deliver, stopped=result.name)
             results.append(result)
@@ -193,7 +193,6 @@ def open_schedule_data(
     """
     expanded = expand(schedule)
     spec = expanded.data
-    selects = any(stage.select is not None for stage in expanded.stages)
     return load_data(
         name=None if objects is not None else spec.name,
         factory=None if objects is not None else spec.factory,
@@ -207,7 +206,7 @@ def open_schedule_data(
         size=spec.size,
         mean=spec.mean,
         std=spec.std,
-        with_selector=selects,
+        with_selector=expanded.with_selector,
         verify=verify,
     )
 
@@ -235,27 +234,22 @@ def _write(
     info: Mapping[str, Any],
     data: DataSet,
 ) -> None:
-    delivered = store.get(training.delivered.key)
-    assert delivered is not None, "a stage's result is in the store when it is returned"
     history = [
         {"stage": stage.name, **row}
         for stage in training.stages
         for row in stage.record["history"]
     ]
-    weights = delivered.read(MODEL_FILE)
     job = next(job for job in jobs if job.name == training.deliver)
-    if job.resolved.stage.select is not None:
-        kept = [store.get(classifier.key) for classifier in job.sources]
-        weights = whole_bytes([one.read(MODEL_FILE) for one in kept if one is not None], weights)
-    samples = samples_bytes(data, _read_modalities(info))
+    kind = job.resolved.kind
+    weights = kind.bundle_weights(job, lambda key: _weights(store, key))
+    samples = samples_bytes(data, [net.view.modality for net in kind.nets(job)])
     write_bundle(out, model=weights, schedule=text, info=info, history=history, samples=samples)
 
 
-def _read_modalities(info: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the delivered model reads of a sample."""
-    if "selector" in info:
-        return tuple(part["modality"] for part in info["selector"]["classifiers"])
-    return (info["input"]["modality"],)
+def _weights(store: Store, key: str) -> bytes:
+    kept = store.get(key)
+    assert kept is not None, "a stage's result is in the store when it is returned"
+    return kept.read(MODEL_FILE)
 
 
 def _info(
@@ -269,23 +263,13 @@ def _info(
     delivered = training.delivered
     job = next(job for job in jobs if job.name == plan.deliver)
     record = delivered.record
-    facts = {
-        "model": record["model"],
-        "in_shape": record["in_shape"],
-        "num_classes": record["num_classes"],
-        "input": record["view"],
-    }
-    if job.resolved.stage.select is not None:
-        by_name = {stage.name: stage.record for stage in training.stages}
-        classifiers = [by_name[name] for name in job.resolved.stage.select.stages]
-        block = selector_info(job, record, classifiers)
-        facts = {"selector": block, "num_classes": len(data.classes)}
+    records = {stage.name: stage.record for stage in training.stages}
     return {
         "name": plan.name,
         "deliver": plan.deliver,
         "key": delivered.key,
         "seed": plan.seed,
-        **facts,
+        **job.resolved.kind.bundle_facts(job, records),
         "classes": list(data.classes),
         "data": {
             "fingerprint": data.fingerprint,
@@ -312,17 +296,16 @@ def _identity(
 ) -> dict[str, Any]:
     """What `bundle.json` says of models that are not of our own families; else nothing."""
     job = next(job for job in jobs if job.name == plan.deliver)
-    parts = job.sources if job.resolved.stage.select is not None else (trained_model(job),)
     built = []
-    for part in parts:
-        kept = store.get(part.key)
-        if kept is not None and is_foreign_model(part.model):
-            built.append((part, build_trained(part, kept.read(MODEL_FILE), models, job.folder)))
+    for part in job.resolved.kind.nets(job):
+        if is_foreign_model(part.model):
+            weights = _weights(store, part.key)
+            built.append((part, build_trained(part, weights, models, job.folder)))
     return {IDENTITY: identity_block(built)} if built else {}
 
 
 def _cold_cost(plan: Plan) -> int:
-    return sum(stage.cost(plan.num_train or 0) for stage in plan.stages)
+    return sum(stage.cost() for stage in plan.stages)
 
 
 def _stage_facts(stage: StageResult) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dmtsearch.bundles.seen_samples import read_seen
 from dmtsearch.commands import command_line
 from dmtsearch.data import Split
-from dmtsearch.deploy.seen_samples import read_seen
 from dmtsearch.errors import BundleError
 
 

@@ -24,8 +24,8 @@ def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> 
         ScheduleError: The anchor itself cannot run, or an arm's name is unknown.
     """
     from dmtsearch.models import build_skeleton, list_points
+    from dmtsearch.stage_kinds import resolve
     from dmtsearch.training.build import OBJECT
-    from dmtsearch.training.resolve import resolve
 
     num_train = context.data.split_sizes["train"]
     plan = resolve(
@@ -48,7 +48,7 @@ def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> 
         )
         return tuple(list_points(skeleton))
 
-    path = sum(stage.cost(num_train) for stage in plan.stages if stage.name in needed)
+    path = sum(stage.cost() for stage in plan.stages if stage.name in needed)
     costs = Costs(
         first=first.macs,
         delivered=plan.stage(plan.deliver).macs,

@@ -73,15 +73,15 @@ def check_objectives(
         ScheduleError: Names each, and what to write instead.
     """
     expanded = expand(schedule)
-    is_selector = expanded.stage(expanded.deliver).select is not None
+    measured = expanded.stage(expanded.deliver).measures
     problems = []
-    if "val_regret" in spec.objectives and not is_selector:
+    if "val_regret" in spec.objectives and "val_regret" not in measured:
         problems.append(
             "search.objectives.val_regret: only a delivered selector yields it, and "
             f"{expanded.deliver!r} is none; use val_accuracy  ({where})"
         )
     for hole in holes:
-        if is_selector and hole.startswith(f"{expanded.deliver}.degrade"):
+        if hole.startswith(f"{expanded.deliver}.degrade"):
             problems.append(
                 f"{hole}: a selector is scored on val over the kinds that it is trained on, so "
                 f"trials with unlike `degrade` cannot be compared; give it one value  ({where})"

@@ -239,15 +239,8 @@ def _costs(request: StageRequest, job: Any) -> Costs:
     if resolved is None:
         epochs = request.epochs + request.hint_epochs
         return Costs(request.cost / max(1, epochs), request.cost / max(1, epochs), 0, False)
-    if resolved.stage.select is not None:
-        # Its epochs go over the draws; what its classifiers say is computed once.
-        epoch = resolved.draws_cost
-        return Costs(epoch, 0, request.cost - epoch * request.epochs, False)
-    # The cold cost is proportional to the samples, whose number the request has only inside it.
-    samples = request.cost / max(1, resolved.cost(1))
-    epoch, hint_epoch = 3 * resolved.macs * samples, 3 * resolved.hint_macs * samples
-    sources = request.cost - epoch * request.epochs - hint_epoch * request.hint_epochs
-    return Costs(epoch, hint_epoch, sources, resolved.passes() > 1)
+    found = resolved.costs()
+    return Costs(found.epoch, found.hint_epoch, found.sources, found.repeated)
 
 
 def _path_costs(requests: Sequence[StageRequest]) -> dict[str, int]:

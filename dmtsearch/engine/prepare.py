@@ -84,7 +84,7 @@ def open_context(
         size=spec.size,
         mean=spec.mean,
         std=spec.std,
-        with_selector=any(stage.select is not None for stage in expand(schedule).stages),
+        with_selector=expand(schedule).with_selector,
         verify=True,
     )
     return PrepareContext(opened, where, objects or {}, folder)
@@ -106,8 +106,8 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
         ModelError, ShapeError: The same, from a model.
         UsageError: A stage needs what this version does not do.
     """
+    from dmtsearch.stage_kinds import resolve
     from dmtsearch.training.jobs import make_jobs
-    from dmtsearch.training.resolve import resolve
 
     data = context.data
     plan = resolve(
@@ -155,18 +155,16 @@ def _request(job: StageJob, plan: Plan) -> StageRequest:
     stage = resolved.stage
     if plan.num_train is None:
         raise UsageError(f"stage {stage.name!r} has no cost without the size of the train split")
-    before = [source.stage for source in stage.sources] + ([stage.init] if stage.init else [])
-    before += stage.select.stages if stage.select is not None else ()
     return StageRequest(
         name=stage.name,
         key=job.keys.key,
-        sources=tuple(dict.fromkeys(before)),
+        sources=tuple(dict.fromkeys(one.stage for one in stage.reads)),
         model=_words(resolved),
         params=resolved.params,
         macs=resolved.macs,
         epochs=stage.epochs,
         hint_epochs=stage.hint_phase.epochs if stage.hint_phase else 0,
-        cost=resolved.cost(plan.num_train),
+        cost=resolved.cost(),
     )
 
 

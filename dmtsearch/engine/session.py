@@ -239,7 +239,7 @@ class Session:
         return StageSetting(
             run=self._info.run_id,
             data=expanded.data,
-            with_selector=any(stage.select is not None for stage in expanded.stages),
+            with_selector=expanded.with_selector,
             folder=self._info.folder,
             save_every_s=float(os.environ.get(SAVE_VARIABLE, SAVE_EVERY_S)),
         )

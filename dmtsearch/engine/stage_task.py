@@ -20,7 +20,7 @@ from .orders import StageOrder, StageOutcome
 if TYPE_CHECKING:
     from ..schedule import DataSpec
     from ..store import Store
-    from ..training.obtain import Bench
+    from ..training.context import StageContext
     from ..training.progress import Progress
 
 Tell = Callable[[str], None]
@@ -92,7 +92,8 @@ def train_stage(
     job: Any, store: "Store", setting: StageSetting, on_epoch: OnEpoch, tell: Tell
 ) -> StageOutcome:
     """Train a `StageJob`, or find it in the store."""
-    from ..training.obtain import Stopped, obtain_stage
+    from ..training.context import Stopped
+    from ..training.obtain import obtain_stage
     from ..training.progress import Decision
 
     def listen(progress: "Progress") -> "Decision":
@@ -114,7 +115,7 @@ def warm_up(setting: StageSetting, device: str) -> None:
         _bench(setting, device)
 
 
-def bench_of(job: Any, setting: StageSetting) -> "Bench":
+def bench_of(job: Any, setting: StageSetting) -> "StageContext":
     """The run's data on the job's device; read once in each process.
 
     A node may hold other files than the driver's, files may change in mid-search, and a process
@@ -143,7 +144,7 @@ def bench_of(job: Any, setting: StageSetting) -> "Bench":
     return bench
 
 
-def _difference(expected: Mapping[str, str], bench: "Bench") -> str | None:
+def _difference(expected: Mapping[str, str], bench: "StageContext") -> str | None:
     from ..training.data_facts import data_difference
 
     return data_difference(expected, bench.facts) if bench.facts is not None else None
@@ -171,7 +172,7 @@ def _forget_factory(setting: StageSetting) -> None:
             del sys.modules[name]
 
 
-def _bench(setting: StageSetting, device: str) -> "Bench":
+def _bench(setting: StageSetting, device: str) -> "StageContext":
     mark = _mark(setting, device)
     if mark not in _BENCHES:
         _BENCHES.clear()  # one run at a time in a process; a Ray that outlives it may serve others
@@ -183,7 +184,7 @@ def _mark(setting: StageSetting, device: str) -> str:
     return f"{setting} on {device}"
 
 
-_BENCHES: "dict[str, Bench]" = {}
+_BENCHES: "dict[str, StageContext]" = {}
 """The data of the last run that this process served."""
 
 
@@ -192,10 +193,10 @@ def forget_data() -> None:
     _BENCHES.clear()
 
 
-def _read_bench(setting: StageSetting, device: str) -> "Bench":
+def _read_bench(setting: StageSetting, device: str) -> "StageContext":
     from ..data import load_data
+    from ..training.context import StageContext
     from ..training.data_facts import data_facts
-    from ..training.obtain import Bench
 
     spec = setting.data
     assert spec is not None, "a run of real stages has data"
@@ -218,7 +219,7 @@ def _read_bench(setting: StageSetting, device: str) -> "Bench":
         raise DataChangedError(
             f"{platform.node()} cannot read the data that this search began with: {error}"
         ) from error
-    return Bench(
+    return StageContext(
         data.split("train"),
         data.split("val"),
         {},

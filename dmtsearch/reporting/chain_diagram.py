@@ -111,12 +111,13 @@ def _epochs(epochs: int, hint_epochs: int) -> str:
 
 
 def _links(stage: Stage) -> list[Link]:
-    links = [_link(stage, source.stage, source.epoch) for source in stage.sources]
-    if stage.init is not None:
-        links.append(Link(stage.init, stage.name, ("weights to start from",), False))
-    if stage.select is not None:
-        links += [Link(name, stage.name, ("outputs",), False) for name in stage.select.stages]
-    return links
+    words = {"init": "weights to start from", "outputs": "outputs"}
+    return [
+        Link(one.stage, stage.name, (words[one.use],), False)
+        if one.use in words
+        else _link(stage, one.stage, one.epoch)
+        for one in stage.reads
+    ]
 
 
 def _link(stage: Stage, source: str, epoch: int | None) -> Link:

@@ -18,6 +18,7 @@ from .expanded import Select as Select
 from .expanded import Soft as Soft
 from .expanded import SourceRef as SourceRef
 from .expanded import Stage as Stage
+from .expanded import StageInput as StageInput
 from .expanded import Switch as Switch
 from .load import load_schedule as load_schedule
 from .load import parse_schedule as parse_schedule

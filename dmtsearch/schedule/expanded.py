@@ -144,6 +144,22 @@ class Select:
 
 
 @dataclass(frozen=True)
+class StageInput:
+    """What a stage reads of an earlier one.
+
+    Attributes:
+        stage: Name of the earlier one.
+        use: `source`: it is learned from (a teacher); `init`: training goes on from its weights;
+            `outputs`: its outputs are what is read, so that it is delivered with the stage.
+        epoch: Of a source that is read as it was after that many epochs (from 1).
+    """
+
+    stage: str
+    use: str
+    epoch: int | None = None
+
+
+@dataclass(frozen=True)
 class Stage:
     """One model trained once, with nothing left to fill in but what its sizes and data decide.
 
@@ -180,6 +196,32 @@ class Stage:
     compile: bool = False
     amp: bool | None = None
     select: Select | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its row in `dmtsearch.stage_kinds`."""
+        return "training" if self.select is None else "selector"
+
+    @property
+    def reads(self) -> tuple[StageInput, ...]:
+        """What it reads of earlier stages, in order."""
+        outputs = self.select.stages if self.select is not None else ()
+        return (
+            *(StageInput(source.stage, "source", source.epoch) for source in self.sources),
+            *([StageInput(self.init, "init")] if self.init is not None else []),
+            *(StageInput(name, "outputs") for name in outputs),
+        )
+
+    @property
+    def learns_from(self) -> str:
+        """Name of the split whose samples it learns from."""
+        return "train" if self.select is None else "selector"
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of what each of its epochs is measured by on val."""
+        own = () if self.select is None else ("val_regret",)
+        return ("val_accuracy", "val_nll", *own)
 
 
 @dataclass(frozen=True)
@@ -219,6 +261,11 @@ class Expanded:
         """The stage called `name`."""
         return next(stage for stage in self.stages if stage.name == name)
 
+    @property
+    def with_selector(self) -> bool:
+        """Whether a stage learns from samples that are kept for selectors."""
+        return any(stage.learns_from == "selector" for stage in self.stages)
+
     def needed(self) -> tuple[Stage, ...]:
         """The stages that the delivered one rests on, itself included, in order.
 
@@ -227,9 +274,7 @@ class Expanded:
         wanted, todo = {self.deliver}, [self.deliver]
         while todo:
             stage = self.stage(todo.pop())
-            read = [source.stage for source in stage.sources]
-            read += [stage.init] if stage.init else []
-            read += list(stage.select.stages) if stage.select else []
+            read = [one.stage for one in stage.reads]
             todo += [name for name in read if name not in wanted]
             wanted |= set(read)
         return tuple(stage for stage in self.stages if stage.name in wanted)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,12 @@ class View:
 
 
 NO_VIEW = View("", None, (), ())
-"""Of a selector: it reads what classifiers say, and no sample."""
+"""Of a stage that reads what others say, and no sample."""
+
+
+def view_from(plain: Mapping[str, Any]) -> View:
+    """A view as records and bundles hold it."""
+    return View(plain["modality"], plain["size"], tuple(plain["mean"]), tuple(plain["std"]))
 
 
 class Viewer:

@@ -11,12 +11,11 @@ from typing import Any
 from dmtsearch.files import canonical_json, sha256_text
 from dmtsearch.preimages import STAGE_FORMAT, without_defaults
 from dmtsearch.schedule import Soft, Stage
-from dmtsearch.training.batch import View
 from dmtsearch.training.cost import epochs_with_targets
 from dmtsearch.training.job import StageKeys
+from dmtsearch.training.kind import KeyParts
 from dmtsearch.training.own_losses import code_of_loss
 from dmtsearch.training.plan import ResolvedStage, hints_stay
-from dmtsearch.training.sweep import SWEEP_VERSION
 
 ELSEWHERE = (
     *("name", "path", "resources"),  # in no key
@@ -33,41 +32,20 @@ def key_of(preimage: Mapping[str, Any]) -> str:
     return sha256_text(canonical_json(preimage))
 
 
-def stage_keys(
-    resolved: ResolvedStage,
-    *,
-    seed: int,
-    model: Mapping[str, Any],
-    view: View,
-    data: Mapping[str, Any],
-    profile: Mapping[str, Any],
-    source_keys: list[str],
-    init_key: str | None,
-) -> StageKeys:
-    """Return the keys of a stage and of its hint phase.
-
-    Args:
-        resolved: The stage.
-        seed: The stage's own seed, else the schedule's.
-        model: Its model's identity, from `ModelIdentities`.
-        view: How the model reads its input.
-        data: Fingerprints of the data and of its train and val splits.
-        profile: Numeric profile.
-        source_keys: Of what the sources hand on, in order.
-        init_key: Of the stage whose weights it starts from, or None.
-    """
+def stage_keys(resolved: ResolvedStage, parts: KeyParts) -> StageKeys:
+    """Return the keys of a stage and of its hint phase."""
     stage = resolved.stage
     common = {
         "format": STAGE_FORMAT,
-        "model": model,
-        "view": without_defaults(view),
-        "data": data,
-        "profile": profile,
-        "init": init_key,
+        "model": parts.model,
+        "view": without_defaults(parts.view),
+        "data": parts.data,
+        "profile": parts.profile,
+        "init": parts.init_key,
     }
     trains = stage.epochs > 0 or stage.hint_phase is not None
-    if trains or (init_key is None and not _starts_from_weights(resolved, model)):
-        common["seed"] = seed
+    if trains or (parts.init_key is None and not _starts_from_weights(resolved, parts.model)):
+        common["seed"] = parts.seed
     hint_preimage = None
     if stage.hint_phase is not None:
         hint_preimage = {
@@ -75,7 +53,7 @@ def stage_keys(
             "kind": "hint_phase",
             **without_defaults(stage, without=(*ELSEWHERE, *AFTER_HINTS)),
             **without_defaults(stage.hint_phase, without=("then",)),
-            **_hints(resolved, source_keys),
+            **_hints(resolved, parts.source_keys),
         }
     hint_key = key_of(hint_preimage) if hint_preimage is not None else None
     # The 0 is what sets it apart from a stage whose every field is as it is by default.
@@ -84,47 +62,10 @@ def stage_keys(
         del preimage["epochs"]
         preimage |= {
             **without_defaults(stage, without=ELSEWHERE),
-            **_soft_targets(stage, source_keys),
-            **(_hints(resolved, source_keys) if hints_stay(stage) else {}),
+            **_soft_targets(stage, parts.source_keys),
+            **(_hints(resolved, parts.source_keys) if hints_stay(stage) else {}),
         }
     return StageKeys(key_of(preimage), preimage, hint_key, hint_preimage)
-
-
-def selector_keys(
-    resolved: ResolvedStage,
-    *,
-    seed: int,
-    model: Mapping[str, Any],
-    data: Mapping[str, Any],
-    profile: Mapping[str, Any],
-    classifier_keys: list[str],
-) -> StageKeys:
-    """Return the key of a selector stage.
-
-    Args:
-        resolved: The stage.
-        seed: The stage's own seed, else the schedule's; also of its degraded draws.
-        model: Its net's identity, from `ModelIdentities`.
-        data: Fingerprints of the data and of its `selector` and val splits.
-        profile: Numeric profile.
-        classifier_keys: Of the classifiers, in the order of the net's outputs.
-    """
-    stage = resolved.stage
-    assert stage.select is not None, "only called for selectors"
-    preimage = {
-        "format": STAGE_FORMAT,
-        "kind": "selector",
-        **(without_defaults(stage, without=ELSEWHERE) if stage.epochs else {"epochs": 0}),
-        "model": model,
-        "data": data,
-        "profile": profile,
-        "classifiers": classifier_keys,
-        # Without names: the classifiers are their keys.
-        "select": without_defaults(stage.select, without=("stages",)),
-        "sweep": SWEEP_VERSION,
-        "seed": seed,
-    }
-    return StageKeys(key_of(preimage), preimage)
 
 
 def _starts_from_weights(resolved: ResolvedStage, model: Mapping[str, Any]) -> bool:

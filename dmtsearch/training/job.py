@@ -76,9 +76,9 @@ class StageJob:
         resolved: The stage with model, shapes and hints.
         keys: Where its results go.
         seed: The stage's own seed, else the schedule's.
-        view: How its model reads its input; `NO_VIEW` of a selector.
+        view: How its model reads its input; `NO_VIEW` where it reads no sample.
         profile: Device and number formats.
-        sources: In the order of the stage's `sources`; of a selector, its classifiers.
+        sources: The stages that it learns from or whose outputs it reads, in order.
         init: The stage from whose weights it goes on, or None.
         snapshots: States of this stage that others learn from.
         folder: Folder that relative file names in the schedule start from.

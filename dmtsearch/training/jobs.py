@@ -8,9 +8,10 @@ from torch import nn
 
 from dmtsearch.data import DataSet, Moments, given_moments
 from dmtsearch.errors import ModelError, ScheduleError
-from dmtsearch.training.batch import NO_VIEW, View
-from dmtsearch.training.identity import key_of, selector_keys, stage_keys
+from dmtsearch.training.batch import View
+from dmtsearch.training.identity import key_of
 from dmtsearch.training.job import Snapshot, StageJob, StageKeys, TrainedModel
+from dmtsearch.training.kind import KeyParts
 from dmtsearch.training.model_identity import ModelIdentities
 from dmtsearch.training.plan import Plan, ResolvedStage
 from dmtsearch.training.profile import choose_profile
@@ -43,8 +44,7 @@ def make_jobs(
     identities = identities or ModelIdentities(objects, folder)
     jobs: dict[str, StageJob] = {}
     for resolved in plan.stages:
-        make = _job if resolved.stage.select is None else _selector_job
-        jobs[resolved.name] = make(plan, resolved, jobs, data, device, identities, folder)
+        jobs[resolved.name] = _job(plan, resolved, jobs, data, device, identities, folder)
     return tuple(jobs.values())
 
 
@@ -57,21 +57,25 @@ def _job(
     identities: ModelIdentities,
     folder: Path,
 ) -> StageJob:
-    stage = resolved.stage
-    view = view_of(resolved, data)
+    stage, kind = resolved.stage, resolved.kind
+    view = kind.view(resolved, data)
     seed = plan.seed if stage.seed is None else stage.seed
     profile = choose_profile(stage, device)
-    sources = tuple(trained_model(earlier[ref.stage], ref.epoch) for ref in stage.sources)
+    sources = tuple(
+        trained_model(earlier[one.stage], one.epoch) for one in stage.reads if one.use != "init"
+    )
     init = trained_model(earlier[stage.init]) if stage.init is not None else None
-    keys = stage_keys(
+    keys = kind.keys(
         resolved,
-        seed=seed,
-        model=_identity(plan, identities, resolved, seed),
-        view=view,
-        data=_facts(data, "train"),
-        profile=profile.keyed(),
-        source_keys=[source.key for source in sources],
-        init_key=init.key if init is not None else None,
+        KeyParts(
+            seed=seed,
+            model=_identity(plan, identities, resolved, seed),
+            view=view,
+            data=_facts(data, stage.learns_from),
+            profile=profile.keyed(),
+            source_keys=[source.key for source in sources],
+            init_key=init.key if init is not None else None,
+        ),
     )
     return StageJob(
         resolved=resolved,
@@ -82,41 +86,6 @@ def _job(
         sources=sources,
         init=init,
         snapshots=_snapshots(keys, resolved.name, plan),
-        folder=str(folder),
-    )
-
-
-def _selector_job(
-    plan: Plan,
-    resolved: ResolvedStage,
-    earlier: Mapping[str, StageJob],
-    data: DataSet,
-    device: str,
-    identities: ModelIdentities,
-    folder: Path,
-) -> StageJob:
-    stage = resolved.stage
-    assert stage.select is not None, "only called for selectors"
-    seed = plan.seed if stage.seed is None else stage.seed
-    profile = choose_profile(stage, device)
-    classifiers = tuple(trained_model(earlier[name]) for name in stage.select.stages)
-    keys = selector_keys(
-        resolved,
-        seed=seed,
-        model=_identity(plan, identities, resolved, seed),
-        data=_facts(data, "selector"),
-        profile=profile.keyed(),
-        classifier_keys=[classifier.key for classifier in classifiers],
-    )
-    return StageJob(
-        resolved=resolved,
-        keys=keys,
-        seed=seed,
-        view=NO_VIEW,
-        profile=profile,
-        sources=classifiers,
-        init=None,
-        snapshots=(),
         folder=str(folder),
     )
 

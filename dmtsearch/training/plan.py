@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmtsearch.schedule import Hint, Schedule, Stage
-from dmtsearch.training.cost import (
-    SourcePasses,
-    cold_cost,
-    epochs_with_targets,
-    selector_cost,
-)
-from dmtsearch.training.selecting import DRAWS
+from dmtsearch.training.cost import StageCosts, epochs_with_targets
+from dmtsearch.training.kind import StageKind
 
 
 @dataclass(frozen=True)
@@ -48,11 +43,11 @@ class ResolvedStage:
         params: Trainable parameters.
         macs: Multiply-accumulates of one sample's forward pass.
         hint_macs: The same, up to its last hint point; 0 without hints.
-        source_macs: Of each source, in order, as far as this stage reads it.
+        source_macs: Of each stage that it learns from or whose outputs it reads, in order, as
+            far as it reads it.
         hints: Its hints, resolved.
-        classifier_macs: Of a selector, those of the classifiers that it reads, in order.
-        num_selector: Of a selector, samples in the `selector` split, or None while the data is
-            out of reach.
+        kind: What sets its kind of stage apart.
+        num_samples: In the split that it learns from, or None while the data is out of reach.
     """
 
     stage: Stage
@@ -64,42 +59,26 @@ class ResolvedStage:
     hint_macs: int
     source_macs: tuple[int, ...]
     hints: tuple[ResolvedHint, ...]
-    classifier_macs: tuple[int, ...] = ()
-    num_selector: int | None = None
+    kind: StageKind
+    num_samples: int | None
 
     @property
     def name(self) -> str:
         return self.stage.name
 
-    def cost(self, num_train: int) -> int:
+    def costs(self) -> StageCosts:
+        """Its cold cost by what it is spent on; 0 while the size of its split is not known."""
+        return self.kind.costs(self, self.num_samples or 0)
+
+    def cost(self, num_samples: int | None = None) -> int:
         """Cold cost in sample-MACs for all its epochs (docs/schedule.md, "Cold cost").
 
-        A selector's does not depend on `num_train` (see `selector_cost`); it is 0 while the size
-        of its split is not known.
+        Args:
+            num_samples: In the split that it learns from; its own number if None.
         """
-        stage = self.stage
-        if stage.select is not None:
-            return selector_cost(
-                num_selector=self.num_selector or 0,
-                draws=DRAWS,
-                macs=self.macs,
-                epochs=stage.epochs,
-                classifiers=self.classifier_macs,
-            )
-        phase = stage.hint_phase
-        return cold_cost(
-            num_train=num_train,
-            macs=self.macs,
-            epochs=stage.epochs,
-            hint_macs=self.hint_macs,
-            hint_epochs=phase.epochs if phase else 0,
-            sources=[SourcePasses(macs, self.passes()) for macs in self.source_macs],
-        )
-
-    @property
-    def draws_cost(self) -> int:
-        """Of a selector: cost of one epoch over its draws, in sample-MACs."""
-        return 3 * self.macs * DRAWS * (self.num_selector or 0)
+        costs = self.costs() if num_samples is None else self.kind.costs(self, num_samples)
+        phase = self.stage.hint_phase
+        return costs.cold(self.stage.epochs, phase.epochs if phase else 0)
 
     def passes(self) -> int:
         """How often each source runs over the training split."""
@@ -146,7 +125,7 @@ class Plan:
 
     @property
     def params(self) -> int:
-        """Trainable parameters of what is delivered: a selector counts with its classifiers."""
+        """Trainable parameters of what is delivered, with the stages whose outputs it reads."""
         return sum(stage.params for stage in self._delivered())
 
     @property
@@ -156,5 +135,5 @@ class Plan:
 
     def _delivered(self) -> list[ResolvedStage]:
         last = self.stage(self.deliver)
-        read = last.stage.select.stages if last.stage.select is not None else ()
+        read = [one.stage for one in last.stage.reads if one.use == "outputs"]
         return [last, *(self.stage(name) for name in read)]

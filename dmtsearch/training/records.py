@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,8 +12,9 @@ from dmtsearch.training.evaluate import measure_latency
 from dmtsearch.training.job import StageJob
 from dmtsearch.training.phases import PhaseResult
 from dmtsearch.training.progress import Row
-from dmtsearch.training.selector_run import SelectorRun
-from dmtsearch.training.stage import StageRun
+
+if TYPE_CHECKING:
+    from dmtsearch.training.stage import StageRun
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def refuse_unreached(job: StageJob, epochs: int) -> None:
 
 
 def hint_record(
-    job: StageJob, run: StageRun, result: PhaseResult, *, seconds: float
+    job: StageJob, run: "StageRun", result: PhaseResult, *, seconds: float
 ) -> dict[str, Any]:
     """The record of a finished hint phase."""
     return {
@@ -82,7 +83,7 @@ def hint_record(
 
 def stage_record(
     job: StageJob,
-    run: StageRun,
+    run: "StageRun",
     result: PhaseResult,
     hinted: HintOutcome | None,
     *,
@@ -111,40 +112,6 @@ def stage_record(
         "seconds": seconds,
         "hint_seconds": hints["seconds"],
         "hints_by": [hints.get("run"), hints.get("stage")],
-        "versions": versions(),
-    }
-
-
-def selector_record(
-    job: StageJob, run: SelectorRun, result: PhaseResult, *, seconds: float
-) -> dict[str, Any]:
-    """The record of a finished selector, with every baseline beside it on the same outputs.
-
-    `params` and `macs` are the net's own, `latency` is one sample's way through the classifiers
-    and the net.
-    """
-    resolved = job.resolved
-    return {
-        "name": job.name,
-        "model": dict(resolved.model),
-        "in_shape": list(resolved.in_shape),
-        "num_classes": resolved.num_classes,
-        "view": asdict(job.view),
-        "select": asdict(run.select),
-        "modalities": run.modalities,
-        "params": resolved.params,
-        "macs": resolved.macs,
-        "metrics": {"val": run.measure()},
-        "val_sweep": run.compare(),
-        "latency": asdict(run.latency()),
-        "epochs": len(result.history),
-        "kept_epoch": result.kept_epoch,
-        "hint_epochs": 0,
-        "tap_mean_squares": [],
-        "history": [dict(row) for row in result.history],
-        "seconds": seconds + run.seconds_of_outputs,
-        "hint_seconds": 0.0,
-        "hints_by": [None, None],
         "versions": versions(),
     }
 

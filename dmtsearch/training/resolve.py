@@ -32,27 +32,18 @@ from dmtsearch.training.fitting import (
     first_unlike,
     resolve_hint,
 )
+from dmtsearch.training.kind import StageKind, Surroundings
 from dmtsearch.training.own_losses import try_soft_loss
 from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
-from dmtsearch.training.sample_rules import (
-    Samples,
-    augment_problem,
-    batch_problem,
-    lone_sample_problem,
-    modality_problem,
-)
+from dmtsearch.training.sample_rules import batch_problem, lone_sample_problem
 from dmtsearch.training.screen import is_quick, new_head_problem, screen
-from dmtsearch.training.select_rules import select_problems
-from dmtsearch.training.selecting import selector_features
-
-MODALITY_ONLY = ""
-"""Name of the one modality of data that has no others."""
 
 
 def resolve(
     schedule: Schedule,
     facts: DataFacts,
     *,
+    kinds: Mapping[str, StageKind],
     num_train: int | None,
     num_selector: int | None = None,
     objects: Mapping[str, nn.Module] | None = None,
@@ -63,6 +54,7 @@ def resolve(
     Args:
         schedule: Valid in itself.
         facts: Shapes by modality and classes of the data.
+        kinds: Every kind of stage.
         num_train: Samples in the training split, or None where that cannot be known yet.
         num_selector: Samples in the `selector` split, likewise.
         objects: The user's own modules, by stage, in place of the schedule's models.
@@ -72,8 +64,8 @@ def resolve(
         ScheduleError: Every size out of reach, hint point that does not exist, pair of shapes
             that no adapter joins, unfit weights file, unlike `init`, unknown modality.
     """
-    samples = Samples(num_train, num_selector)
-    work = _Resolver(schedule, facts, samples, objects or {}, folder or Path.cwd())
+    samples = {"train": num_train, "selector": num_selector}
+    work = _Resolver(schedule, facts, samples, objects or {}, folder or Path.cwd(), kinds)
     stages = work.run()
     if work.problems:
         raise ScheduleError(schedule.origin.where, work.problems)
@@ -97,12 +89,13 @@ class _Resolver:
         self,
         schedule: Schedule,
         facts: DataFacts,
-        samples: Samples,
+        samples: Mapping[str, int | None],
         objects: Mapping[str, nn.Module],
         folder: Path,
+        kinds: Mapping[str, StageKind],
     ) -> None:
         self.schedule, self.facts, self.objects, self.folder = schedule, facts, objects, folder
-        self.samples = samples
+        self.samples, self.kinds = samples, kinds
         self.expanded: Expanded = expand(schedule)
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -116,7 +109,7 @@ class _Resolver:
     def run(self) -> list[ResolvedStage]:
         stages = self.expanded.stages
         for stage in stages:
-            self._told(stage, "optimizer.batch", batch_problem(stage, self.samples))
+            self._told(stage, "optimizer.batch", batch_problem(stage, self._epoch(stage)))
             self._told(stage, "model.head", new_head_problem(stage, stages))
             self._find_in_shape(stage)
         # A relative size needs both ends of its chain, of which one comes later.
@@ -142,31 +135,21 @@ class _Resolver:
     # -- what the model reads ---------------------------------------------------------------
 
     def _find_in_shape(self, stage: Stage) -> None:
-        if stage.select is not None:
-            for field, rule in select_problems(stage.select, self.expanded, self.facts):
-                self._problem(stage, field, rule)
-            features = selector_features(stage.select, self.facts.num_classes)
-            self.in_shapes[stage.name] = features
-            return
-        modality = stage.modality or MODALITY_ONLY
-        if modality not in self.facts.shapes:
-            rule = modality_problem(modality, self.facts.shapes)
-            self._problem(stage, "modality" if modality else "", rule)
-            return
-        shape = self.facts.shapes[modality]
-        size = (stage.model.get("input") or {}).get("size")
-        if size is not None and len(shape) != 3:
-            self._problem(stage, "model.input.size", f"the data is no image but {shape}")
-            return
-        sources = [self.in_shapes.get(ref.stage, shape) for ref in stage.sources]
-        self._told(stage, "augment", augment_problem(stage, shape, sources))
-        self.in_shapes[stage.name] = shape if size is None else (shape[0], size, size)
+        among = Surroundings(self.expanded, self.facts, self.in_shapes)
+        shape, problems = self.kinds[stage.kind].in_shape(stage, among)
+        for field, rule in problems:
+            self._problem(stage, field, rule)
+        if shape is not None:
+            self.in_shapes[stage.name] = shape
+
+    def _epoch(self, stage: Stage) -> tuple[int | None, str]:
+        return self.kinds[stage.kind].epoch_rows(self.samples[stage.learns_from])
 
     def _classes_of(self, name: str) -> int:
         return self._classes(self.expanded.stage(name))
 
     def _classes(self, stage: Stage) -> int:
-        return len(stage.select.stages) if stage.select is not None else self.facts.num_classes
+        return self.kinds[stage.kind].num_outputs(stage, self.facts)
 
     # -- sizes ------------------------------------------------------------------------------
 
@@ -274,12 +257,11 @@ class _Resolver:
         if not self._try_loss(stage):
             return None
         hints = [self._hint(stage, hint, number) for number, hint in enumerate(stage.hints)]
-        read = [ref.stage for ref in stage.sources]
-        read += stage.select.stages if stage.select is not None else ()
+        read = [one.stage for one in stage.reads if one.use != "init"]
         if any(name not in self.skeletons for name in read) or None in hints:
             return None
         found = tuple(hint for hint in hints if hint is not None)
-        lone = lone_sample_problem(stage, self.samples, skeleton, shape, found)
+        lone = lone_sample_problem(stage, self._epoch(stage), skeleton, shape, found)
         self._told(stage, "optimizer.batch", lone)
         at = sorted({hint.at_path for hint in found})
         return ResolvedStage(
@@ -290,10 +272,10 @@ class _Resolver:
             params=count_params(skeleton),
             macs=macs,
             hint_macs=count_macs(skeleton, shape, up_to=at) if at else 0,
-            source_macs=tuple(self._source_macs(stage, ref.stage, found) for ref in stage.sources),
+            source_macs=tuple(self._source_macs(stage, name, found) for name in read),
             hints=found,
-            classifier_macs=self._classifier_macs(stage),
-            num_selector=self.samples.selector if stage.select is not None else None,
+            kind=self.kinds[stage.kind],
+            num_samples=self.samples[stage.learns_from],
         )
 
     def _try_loss(self, stage: Stage) -> bool:
@@ -307,10 +289,6 @@ class _Resolver:
             self._problem(stage, "soft.loss", error)
             return False
         return True
-
-    def _classifier_macs(self, stage: Stage) -> tuple[int, ...]:
-        names = stage.select.stages if stage.select is not None else ()
-        return tuple(count_macs(self.skeletons[name], self.in_shapes[name]) for name in names)
 
     def _source_macs(self, stage: Stage, name: str, hints: tuple[ResolvedHint, ...]) -> int:
         paths = sorted({hint.source_path for hint in hints if hint.hint.stage == name})

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from torch import nn
 
@@ -10,22 +9,6 @@ from dmtsearch.errors import ModelError, nearest
 from dmtsearch.models.probe import look
 from dmtsearch.schedule import Stage
 from dmtsearch.training.plan import ResolvedHint
-from dmtsearch.training.selecting import DRAWS
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Sizes of the splits that stages learn from; None while the data is out of reach."""
-
-    train: int | None
-    selector: int | None
-
-    def of(self, stage: Stage) -> tuple[int | None, str]:
-        """What an epoch of a stage goes over: how many rows, and what they are, in words."""
-        if stage.select is None:
-            return self.train, f"the training split ({self.train} samples)"
-        rows = None if self.selector is None else DRAWS * self.selector
-        return rows, f"the selector's {DRAWS} draws of {self.selector} samples ({rows})"
 
 
 def modality_problem(modality: str, known: Iterable[str]) -> str:
@@ -38,9 +21,14 @@ def modality_problem(modality: str, known: Iterable[str]) -> str:
     return f"the data has several modalities; say which{nearest(modality, names)}"
 
 
-def batch_problem(stage: Stage, samples: Samples) -> str | None:
-    """Why no step would be taken: the batch is larger than what there is, and dropped."""
-    batch, (rows, what) = stage.optimizer.batch, samples.of(stage)
+def batch_problem(stage: Stage, epoch: tuple[int | None, str]) -> str | None:
+    """Why no step would be taken: the batch is larger than what there is, and dropped.
+
+    Args:
+        stage: What trains.
+        epoch: Rows that an epoch goes over, and what they are, in words.
+    """
+    batch, (rows, what) = stage.optimizer.batch, epoch
     if rows is None or batch <= rows or not (_trains(stage) and stage.optimizer.drop_last):
         return None
     return (
@@ -51,7 +39,7 @@ def batch_problem(stage: Stage, samples: Samples) -> str | None:
 
 def lone_sample_problem(
     stage: Stage,
-    samples: Samples,
+    epoch: tuple[int | None, str],
     model: nn.Module,
     in_shape: Sequence[int],
     hints: Sequence[ResolvedHint],
@@ -60,12 +48,12 @@ def lone_sample_problem(
 
     Args:
         stage: What trains.
-        samples: How many it goes over.
+        epoch: Rows that an epoch goes over, and what they are, in words.
         model: Its model, weights or not; nothing in it moves.
         in_shape: What the model reads, without the batch.
         hints: The stage's, whose adapters have batch norms too.
     """
-    batch, (rows, what) = stage.optimizer.batch, samples.of(stage)
+    batch, (rows, what) = stage.optimizer.batch, epoch
     left = rows is not None and rows % batch == 1 and not stage.optimizer.drop_last
     if not _trains(stage) or not (batch == 1 or left):
         return None

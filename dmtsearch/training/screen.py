@@ -102,15 +102,18 @@ def new_head_problem(stage: Stage, readers: Sequence[Stage]) -> str | None:
 
     Args:
         stage: Any stage.
-        readers: The stages that learn from its logits, select from them, or go on from it.
+        readers: The schedule's stages.
     """
     if stage.model.get("head") != "new" or stage.epochs:
         return None
     reading = [
         reader.name
         for reader in readers
-        if (reader.soft is not None and stage.name in (ref.stage for ref in reader.sources))
-        or (reader.select is not None and stage.name in reader.select.stages)
+        if any(
+            one.stage == stage.name
+            and (one.use == "outputs" or (one.use == "source" and reader.soft is not None))
+            for one in reader.reads
+        )
     ]
     if not reading:
         return None

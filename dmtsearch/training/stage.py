@@ -37,6 +37,7 @@ from dmtsearch.training.plan import ResolvedStage, hints_stay
 from dmtsearch.training.profile import Profile
 from dmtsearch.training.progress import Listener, Row
 from dmtsearch.training.rates import build_optimizer, build_scheduler
+from dmtsearch.training.records import HintOutcome
 from dmtsearch.training.sources import Source, SourceOutputs
 from dmtsearch.training.switch import should_switch
 
@@ -78,7 +79,19 @@ class StageRun:
         for number, pair in enumerate(self.pairs):
             self.modules[f"adapter{number}"] = pair.adapter
         self._save_every_s = save_every_s
+        self.hinted: HintOutcome | None = None
+        """Its hint phase, once its weights are here."""
         self.bank = Bank(resolved, sources, train, val, profile)
+
+    @property
+    def earlier(self) -> tuple[Row, ...]:
+        """History of its hint phase."""
+        return self.hinted.history if self.hinted is not None else ()
+
+    @property
+    def hints_reused(self) -> bool:
+        """Whether the store had its hint phase."""
+        return self.hinted is not None and self.hinted.reused
 
     # -- what a stage is made of ------------------------------------------------------------
 
@@ -160,7 +173,6 @@ class StageRun:
         workspace: Workspace,
         listen: Listener,
         *,
-        earlier: tuple[Row, ...] = (),
         at_epoch: Callable[[int], None] = lambda epoch: None,
     ) -> PhaseResult:
         """Train with labels, soft targets and (where they stay) hints; hold what is kept.
@@ -168,7 +180,6 @@ class StageRun:
         Args:
             workspace: For checkpoints.
             listen: Asked after every epoch.
-            earlier: The hint phase's history.
             at_epoch: Called with each epoch (from 1) at its end, while the modules hold its
                 weights: later stages may learn from them.
         """
@@ -197,7 +208,7 @@ class StageRun:
                 keep_highest=True,
                 switch=lambda values: should_switch(self.stage.switch, values),
             )
-            return self._run(phase, workspace, listen, earlier=earlier, at_epoch=at_epoch)
+            return self._run(phase, workspace, listen, earlier=self.earlier, at_epoch=at_epoch)
 
     def _soft_targets(self, outputs: Sequence[SourceOutputs]) -> SoftTargets | None:
         soft, merit = self.stage.soft, self.stage.merit

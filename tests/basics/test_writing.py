@@ -28,7 +28,7 @@ def test_of_files_that_belong_together_all_are_written_or_none(disk: SmallDisk) 
 
 
 def test_no_half_bundle_is_left_where_the_disk_is_full(disk: SmallDisk) -> None:
-    from dmtsearch.deploy.bundle import write_bundle
+    from dmtsearch.bundles.bundle import write_bundle
 
     out = disk.folder / "out"
     out.mkdir()

@@ -10,9 +10,11 @@ from export_pieces import DIGITS, PLAIN, images, run_file
 from torch import nn
 
 import dmtsearch
-from dmtsearch.deploy import export_formats, export_graph
+from dmtsearch.bundles import graph as bundle_graph
+from dmtsearch.deploy import export_formats
 from dmtsearch.deploy.export_check import compare
 from dmtsearch.errors import BundleError, ExportError, UsageError
+from dmtsearch.selectors import ensemble
 
 FORMATS = pytest.mark.parametrize("format", ["pt2", "onnx"])
 
@@ -24,7 +26,7 @@ FORMATS = pytest.mark.parametrize("format", ["pt2", "onnx"])
 def test_an_export_that_leaves_out_the_normalisation_is_refused(
     plain_folder, tmp_path, monkeypatch, format
 ):
-    monkeypatch.setattr(export_graph, "normalise", lambda x, mean, std: x.float() / 255)
+    monkeypatch.setattr(bundle_graph, "normalise", lambda x, mean, std: x.float() / 255)
     with pytest.raises(
         ExportError,
         match=r"m\.\w+: not written: the exported file answers otherwise than the bundle",
@@ -33,11 +35,11 @@ def test_an_export_that_leaves_out_the_normalisation_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_selector_that_believes_missing_modalities_is_refused(
+def test_a_selector_that_selects_missing_modalities_is_refused(
     selector_folder, tmp_path, monkeypatch
 ):
-    real = export_graph.decide
-    monkeypatch.setattr(export_graph, "decide", lambda *args, present, **rest: real(*args, **rest))
+    real = ensemble.decide
+    monkeypatch.setattr(ensemble, "decide", lambda *args, present, **rest: real(*args, **rest))
     with pytest.raises(
         ExportError, match=r"sample \d of 6 differs by 0\.\d+ in a prob.* \(0\.0001 is"
     ):
@@ -65,7 +67,7 @@ def test_a_wrong_input_shows_also_where_one_class_has_nearly_all(
     bundle = dmtsearch.load_bundle(folder, model=sure)
     assert float(bundle.predict(images(6, 1, 8, 8))[:, 0].min()) > 1 - 1e-6
     assert dmtsearch.export(bundle, out=tmp_path / "right.pt2").parity.largest < 1e-6
-    monkeypatch.setattr(export_graph, "normalise", lambda x, mean, std: x.float() / 255)
+    monkeypatch.setattr(bundle_graph, "normalise", lambda x, mean, std: x.float() / 255)
     with pytest.raises(ExportError, match=r"by a factor of \S+ \(1\.05 is allowed\)"):
         dmtsearch.export(bundle, out=tmp_path / "wrong.pt2")
 
@@ -159,7 +161,7 @@ def test_where_two_modalities_are_trusted_equally_either_may_decide(selector_fol
     bundle = dmtsearch.load_bundle(selector_folder)
     for parameter in bundle.model.selector.parameters():
         parameter.data.zero_()  # all trust is equal, except where a modality is missing
-    graph = export_graph.make_graph(bundle)
+    graph = bundle.graph()
 
     def other_decides(samples):
         found = graph.module(samples)

@@ -476,8 +476,8 @@ def test_another_version_of_timm_is_another_key_and_a_note_of_the_bundle(
 
 def test_another_version_of_torchvision_is_another_key(monkeypatch, tmp_path):
     from dmtsearch.data import load_data
+    from dmtsearch.stage_kinds import resolve
     from dmtsearch.training.jobs import make_jobs
-    from dmtsearch.training.resolve import resolve
 
     x, y = torch.rand(24, 3, 32, 32), torch.arange(24) % 3
     data = load_data(objects=TensorDataset(x, y), train=12, val=6, test=6)

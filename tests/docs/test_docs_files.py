@@ -9,7 +9,7 @@ import pytest
 from doc_pages import in_backticks
 
 from dmtsearch.api import CheckReport
-from dmtsearch.deploy.history import HISTORY_COLUMNS
+from dmtsearch.bundles.history import HISTORY_COLUMNS
 from dmtsearch.engine.folder import RunInfo
 from dmtsearch.engine.ledger import fold
 from dmtsearch.engine.live import Best, LiveState

@@ -15,8 +15,9 @@ from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, load_schedule, parse_schedule
 from dmtsearch.space import parse_space
 from dmtsearch.store import open_store
+from dmtsearch.training.context import StageContext, StageResult
 from dmtsearch.training.job import StageJob
-from dmtsearch.training.obtain import Bench, StageResult, obtain_stage
+from dmtsearch.training.obtain import obtain_stage
 from dmtsearch.training.progress import go_on
 
 TEXT = """
@@ -121,7 +122,7 @@ def test_a_search_trains_for_real_and_hands_back_the_best(tmp_path: Path) -> Non
     )
     store = open_store(f"file://{tmp_path}/store")
     data = context.data
-    bench = Bench(data.split("train"), data.split("val"), {})
+    bench = StageContext(data.split("train"), data.split("val"), {})
     results: dict[str, StageResult] = {}
     while (plan := proposer.next()) is not None:
         for parcel in plan.jobs:

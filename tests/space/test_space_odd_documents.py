@@ -9,7 +9,7 @@ from dmtsearch.data import describe_data
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.schedule import dump_schedule, expand, parse_schedule
 from dmtsearch.space import parse_space
-from dmtsearch.training.resolve import resolve
+from dmtsearch.stage_kinds import resolve
 
 
 def read_as_space(text, *, whole=True):

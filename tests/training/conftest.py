@@ -1,6 +1,5 @@
 import pytest
 import torch
-from select_pieces import SelectBench, select_schedule, two_views
 from training_pieces import Workbench, digits
 
 from dmtsearch.store import open_store
@@ -25,10 +24,3 @@ def store(tmp_path):
 @pytest.fixture
 def bench(data, store):
     return Workbench(data, store)
-
-
-@pytest.fixture(scope="session")
-def kept(tmp_path_factory):
-    """Two views of made samples, their classifiers trained, and a finished selector."""
-    bench = SelectBench(two_views(), open_store(str(tmp_path_factory.mktemp("select"))))
-    return bench, bench.run(select_schedule())

@@ -1,9 +1,8 @@
 """Keys leave out what is as it is by default, so that later versions may add fields."""
 
-from dataclasses import MISSING, fields, is_dataclass, make_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 
 import pytest
-from select_pieces import select_schedule
 from training_pieces import (
     BIG,
     HINT,
@@ -13,6 +12,7 @@ from training_pieces import (
     digits,
     pair,
     schedule,
+    with_field,
 )
 
 from dmtsearch.errors import ModelError
@@ -33,18 +33,12 @@ from dmtsearch.schedule import (
     Switch,
 )
 from dmtsearch.training.batch import View
-from dmtsearch.training.identity import selector_keys, stage_keys
+from dmtsearch.training.identity import stage_keys
+from dmtsearch.training.kind import KeyParts
 from dmtsearch.training.plan import ResolvedHint
 from dmtsearch.training.profile import Profile
 
 # -- a later version adds a field --------------------------------------------------------------
-
-
-def with_field(value, **new):
-    """The block as in a later version, which knows the field `new`: 0 unless given."""
-    name, bases = type(value).__name__, (type(value),)
-    kind = make_dataclass(name, [("new", int, 0)], bases=bases, frozen=True)
-    return kind(**{f.name: getattr(value, f.name) for f in fields(value)}, **new)
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +63,15 @@ def base():
 def keys(resolved, view, profile):
     found = stage_keys(
         resolved,
-        seed=0,
-        model={"family": "plain"},
-        view=view,
-        data={"fingerprint": "f"},
-        profile=profile.keyed(),
-        source_keys=["1" * 64, "2" * 64],
-        init_key=None,
+        KeyParts(
+            seed=0,
+            model={"family": "plain"},
+            view=view,
+            data={"fingerprint": "f"},
+            profile=profile.keyed(),
+            source_keys=["1" * 64, "2" * 64],
+            init_key=None,
+        ),
     )
     return found.key, found.hint_key
 
@@ -116,24 +112,6 @@ def test_a_new_field_with_a_neutral_default_changes_no_key(base, kind):
     stage_key, hint_key = put(resolved, job, kind, {"new": 1})
     assert stage_key != before[0]
     assert (hint_key != before[1]) is (kind not in AFTERWARDS)
-
-
-@pytest.mark.parametrize("kind", [Stage, Optimizer, Switch, Select], ids=lambda k: k.__name__)
-def test_a_new_field_with_a_neutral_default_changes_no_key_of_a_selector(kept, kind):
-    resolved = kept[0].plan(select_schedule()).stage("selector")
-
-    def key(stage):
-        changed = replace(resolved, stage=stage)
-        given = {"seed": 0, "model": {}, "data": {}, "profile": {}, "classifier_keys": []}
-        return selector_keys(changed, **given).key
-
-    def put_in(new):
-        if kind is Stage:
-            return with_field(resolved.stage, **new)
-        name = kind.__name__.lower()
-        return replace(resolved.stage, **{name: with_field(getattr(resolved.stage, name), **new)})
-
-    assert key(put_in({})) == key(resolved.stage) != key(put_in({"new": 1}))
 
 
 FAMILIES = {

@@ -19,6 +19,7 @@ from dmtsearch.schedule import (
     Switch,
 )
 from dmtsearch.training.identity import key_of, stage_keys
+from dmtsearch.training.kind import KeyParts
 
 # -- what changes a result changes the key ---------------------------------------------------
 
@@ -111,7 +112,7 @@ def keys(resolved, job, **other):
         "source_keys": ["1" * 64, "2" * 64],
         "init_key": "3" * 64 if resolved.stage.init else None,
     }
-    return stage_keys(resolved, **{**given, **other})
+    return stage_keys(resolved, KeyParts(**{**given, **other}))
 
 
 def changed(stage, kind, field):

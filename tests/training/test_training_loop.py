@@ -19,7 +19,7 @@ from training_pieces import (
 )
 
 from dmtsearch.training.checkpoint import NUMBERS, TENSORS, epochs_done, state_bytes
-from dmtsearch.training.obtain import Stopped
+from dmtsearch.training.context import Stopped
 from dmtsearch.training.progress import Decision, go_on
 
 # -- stop and go on --------------------------------------------------------------------------

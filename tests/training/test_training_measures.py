@@ -10,7 +10,6 @@ from torch import nn
 from training_pieces import BIG, HINT, NORMED, SMALL, pair, schedule
 
 from dmtsearch.schedule import Optimizer
-from dmtsearch.training.cost import SourcePasses, cold_cost
 from dmtsearch.training.evaluate import (
     Metrics,
     calibration_gap,
@@ -153,19 +152,6 @@ def test_the_scale_of_a_hinted_tap_is_reported(bench):
 
 
 # -- cost ------------------------------------------------------------------------------------
-
-
-def test_cold_cost_by_hand():
-    # 100 x (3 * 50 * 20 + 3 * 30 * 5 + 70 * 1 + 9 * 20) = 100 * (3000 + 450 + 70 + 180).
-    found = cold_cost(
-        num_train=100,
-        macs=50,
-        epochs=20,
-        hint_macs=30,
-        hint_epochs=5,
-        sources=[SourcePasses(70, 1), SourcePasses(9, 20)],
-    )
-    assert found == 370_000
 
 
 SMALL_MACS = 1728 + 2160 + 200

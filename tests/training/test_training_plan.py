@@ -5,7 +5,7 @@ import torch
 from training_pieces import HINT, NORMED, SMALL, Workbench, features, pair, schedule
 
 from dmtsearch.models import count_params
-from dmtsearch.training.resolve import resolve
+from dmtsearch.stage_kinds import resolve
 
 
 def test_a_plan_has_models_shapes_hints_and_the_stages_in_order(bench):

@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from select_pieces import SelectBench, select_schedule, two_views
 from training_pieces import BIG, SMALL, pair, schedule
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import parse_schedule
-from dmtsearch.store import open_store
 
 MLP = {"family": "mlp", "hidden": [4]}
 NORMED = {**MLP, "norm": True}
@@ -69,17 +67,6 @@ def test_the_batch_norm_of_an_adapter_counts_too(bench):
     bench.plan(pair({**student, "hints": hints}, teacher={"model": DEEP}))
 
 
-def test_a_selectors_rows_are_its_draws(tmp_path):
-    bench = SelectBench(two_views(), open_store(str(tmp_path)))
-    # 84 samples in 8 draws are 672 rows; 61 x 11 = 671.
-    optimizer = {"name": "adam", "batch": 61, "drop_last": False}
-    [problem] = problems_of(bench, select_schedule({"model": NORMED, "optimizer": optimizer}))
-    assert (
-        "a batch of 61 leaves one sample of the selector's 8 draws of 84 samples (672)" in problem
-    )
-    bench.plan(select_schedule({"optimizer": optimizer}))
-
-
 def test_one_mistake_in_defaults_is_told_once(bench):
     text = f"""\
 dmtsearch: 1
@@ -92,17 +79,3 @@ stages:
     [problem] = problems_of(bench, parse_schedule(text, "a.yaml"))
     assert problem.startswith("defaults.optimizer.batch: a batch of 500 is larger than the train")
     assert problem.endswith("(a.yaml:3)")
-
-
-def test_augmentation_of_features_is_refused_where_it_would_change_nothing(tmp_path):
-    bench = SelectBench(two_views(), open_store(str(tmp_path)))
-    [problem] = problems_of(
-        bench,
-        select_schedule(stages={"b": {"modality": "b", "model": MLP, "augment": "crop_flip"}}),
-    )
-    assert problem.startswith(
-        "stages.b.augment: crop_flip moves the pixels of images, and modality 'b' holds features "
-        "(6,), so that it would change nothing; write `augment: none` in this stage  (a.yaml:"
-    )
-    data = {"factory": "never.imported:data", "augment": "crop_flip"}
-    assert len(problems_of(bench, select_schedule(data=data))) == 2  # a and b

@@ -2,19 +2,20 @@
 
 import json
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, make_dataclass, replace
 
 import torch
 from torch.utils.data import TensorDataset
 
 from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
+from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import open_store
 from dmtsearch.training.build import build_stage_model
+from dmtsearch.training.context import StageContext
 from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.obtain import Bench, obtain_stage
+from dmtsearch.training.obtain import obtain_stage
 from dmtsearch.training.progress import Decision, go_on
-from dmtsearch.training.resolve import resolve
 from dmtsearch.training.sources import Source, freeze
 from dmtsearch.training.stage import StageRun
 
@@ -88,10 +89,10 @@ class Workbench:
         return {job.name: job for job in jobs}
 
     def obtain(self, job, listen=go_on, objects=None):
-        bench = Bench(
+        context = StageContext(
             self.data.split("train"), self.data.split("val"), objects or {}, self.save_every_s
         )
-        return obtain_stage(job, bench, self.store, listen=listen, tell=self.told.append)
+        return obtain_stage(job, context, self.store, listen=listen, tell=self.told.append)
 
     def run(self, made, listen=go_on, objects=None, folder=None):
         """Run all stages; results by name."""
@@ -200,3 +201,10 @@ def same(left, right):
 
 def state_of(module):
     return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def with_field(value, **new):
+    """The block as in a later version, which knows the field `new`: 0 unless given."""
+    name, bases = type(value).__name__, (type(value),)
+    kind = make_dataclass(name, [("new", int, 0)], bases=bases, frozen=True)
+    return kind(**{f.name: getattr(value, f.name) for f in fields(value)}, **new)

@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 
-from dmtsearch.training.baselines import given_baselines
-from dmtsearch.training.scores import difference_interval
-from dmtsearch.training.scoring import score_methods
-from dmtsearch.training.selecting import believe
-from dmtsearch.training.sweep import Condition, SweepOutputs, list_conditions
+from dmtsearch.selectors.decision import select_modality
+from dmtsearch.selectors.degraded_outputs import SweepCondition, SweepOutputs, list_conditions
+from dmtsearch.selectors.fusion_rules import unfitted_rules
+from dmtsearch.selectors.metrics import difference_interval, score_methods
 
 
 def test_the_interval_of_a_difference_is_paired_over_samples():
@@ -35,18 +34,18 @@ def answers(*classes):
 def found():
     """Four samples of class 0; `a` errs on the last, and on the first two when degraded."""
     clean = answers([0, 0], [0, 0], [0, 1], [1, 0])
-    spoilt = answers([1, 0], [1, 1], [0, 1], [1, 1])
-    severities = {("noise", severity): spoilt for severity in (0.25, 0.5, 0.75, 1.0)}
+    degraded = answers([1, 0], [1, 1], [0, 1], [1, 1])
+    severities = {("noise", severity): degraded for severity in (0.25, 0.5, 0.75, 1.0)}
     conditions = list_conditions({"noise": (0, 1)}, ["noise"], 2)
-    conditions = (*conditions, Condition("blur", 1.0, (0,), seen=False))
+    conditions = (*conditions, SweepCondition("blur", 1.0, (0,), seen=False))
     outputs = SweepOutputs(conditions, torch.zeros(4).long(), clean,
-                           {**severities, ("blur", 1.0): spoilt})  # fmt: skip
+                           {**severities, ("blur", 1.0): degraded})  # fmt: skip
     second = believes(1)
-    return score_methods(outputs, second, given_baselines({"a": 1.0, "b": 1.0}, {}), ["a", "b"])
+    return score_methods(outputs, second, unfitted_rules({"a": 1.0, "b": 1.0}, {}), ["a", "b"])
 
 
 def believes(position):
-    return lambda logits: believe(logits, torch.full((len(logits),), position))
+    return lambda logits: select_modality(logits, torch.full((len(logits),), position))
 
 
 def test_groups_are_all_seen_conditions_and_then_each_set_of_degraded_modalities(found):
@@ -58,7 +57,7 @@ def test_groups_are_all_seen_conditions_and_then_each_set_of_degraded_modalities
 
 def test_the_selector_minus_a_method_is_told_for_each_group(found):
     groups = {tuple(one["degraded"]): one["methods"] for one in found["groups"][1:]}
-    # It always believes b, which is right on 3 of 4 clean samples and on 1 of 4 spoilt ones; a on
+    # It always selects b, which is right on 3 of 4 clean samples and on 1 of 4 degraded ones; a on
     # 3 and on 1 too. With a alone degraded the samples differ by (1, 1, -1, 1): mean .5, sd 1.
     only_a = groups["a",]["only_a"]
     assert only_a["accuracy"] == 0.25

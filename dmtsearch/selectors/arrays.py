@@ -1,4 +1,4 @@
-"""The selector on plain arrays, in scikit-learn's manners: for someone with own classifiers."""
+"""The selector on plain arrays, with scikit-learn's interface: for users with own classifiers."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dmtsearch.deploy.arrays import (
-    check_answers,
-    check_labels,
-    check_outputs,
-    check_reliable,
-)
-from dmtsearch.deploy.selector_file import read_selector, write_selector
-from dmtsearch.deploy.selector_params import check_params
 from dmtsearch.errors import (
     BundleError,
     DataError,
@@ -29,18 +21,20 @@ from dmtsearch.errors import (
 from dmtsearch.models import build_model
 from dmtsearch.schedule import Optimizer, Select
 from dmtsearch.seeding import derive_seed
+from dmtsearch.selectors.array_checks import (
+    check_answers,
+    check_labels,
+    check_outputs,
+    check_params,
+    check_reliable,
+)
+from dmtsearch.selectors.array_file import read_selector, write_selector
+from dmtsearch.selectors.decision import Prediction, is_right, predict_with, targets_of
+from dmtsearch.selectors.features import selector_features, selector_inputs
+from dmtsearch.selectors.net import SelectorDataset, SelectorNet, selector_phase
 from dmtsearch.training.loop import PhaseState, run_phase
 from dmtsearch.training.profile import Profile, computing
 from dmtsearch.training.progress import go_on
-from dmtsearch.training.selecting import (
-    Verdict,
-    is_right,
-    selector_features,
-    selector_inputs,
-    targets_of,
-)
-from dmtsearch.training.selector import Lesson, SelectorNet, selector_phase
-from dmtsearch.training.selector_run import verdict_of
 
 TINY = 1e-12
 """Probabilities below are taken as this, so that their logarithm exists."""
@@ -51,12 +45,12 @@ missing: None or left out, a row of NaN for single samples; then the others deci
 
 
 class Selector:
-    """Selects, per sample, which of several classifiers to believe.
+    """Selects, per sample, which of several classifiers decides.
 
     It reads nothing but the classifiers' class probabilities, and learns which modality is right
     (samples on which not exactly one is right teach nothing), or which one is reliable where that
     is known. Fit it on outputs for samples that the classifiers were not trained on. Where it
-    answers, a modality may be missing (see `Arrays`): it is never believed then.
+    predicts, a modality may be missing (see `Arrays`): it is never selected then.
 
         selector = Selector(k=5).fit({"iris": P_iris, "face": P_face}, labels)
         selector.predict({"iris": Q_iris, "face": Q_face})
@@ -67,7 +61,7 @@ class Selector:
             normalised outputs is 0).
         k: For `topk`, at most the number of classes.
         hidden: Widths of the net's hidden layers; () for a linear one.
-        decision: `hard`: the believed classifier decides; `soft`: class probabilities are mixed
+        decision: `hard`: the selected classifier decides; `soft`: class probabilities are mixed
             by the selector's softmax.
         dropout: Chance that a hidden feature is dropped in training.
         epochs: Passes over the samples.
@@ -105,7 +99,7 @@ class Selector:
         self.decision, self.dropout = decision, dropout
         self.epochs, self.lr, self.batch, self.seed = epochs, lr, batch, seed
 
-    # -- scikit-learn's manners ----------------------------------------------------------------
+    # -- scikit-learn's interface --------------------------------------------------------------
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """What the selector was made with, by name."""
@@ -135,7 +129,7 @@ class Selector:
         labels: npt.ArrayLike,
         reliable: Sequence[str] | npt.ArrayLike | None = None,
     ) -> "Selector":
-        """Learn whom to believe.
+        """Learn which modality to select.
 
         Args:
             outputs: Class probabilities by modality, [samples, classes] each, the same samples
@@ -169,7 +163,7 @@ class Selector:
             )
             raise DataError(
                 f"on none of the {len(truth)} samples is exactly one modality right (accuracies: "
-                f"{told}), so nothing tells whom to believe; give other samples, or `reliable`"
+                f"{told}), so nothing says which to select; give other samples, or `reliable`"
             )
         self.modalities_, self.n_classes_ = names, logits.shape[2]
         self.n_informative_ = int(informative.sum())
@@ -177,26 +171,26 @@ class Selector:
         return self
 
     def select(self, outputs: Arrays) -> npt.NDArray[np.str_]:
-        """Name of the modality believed for each sample, [samples]."""
-        believed = self._verdict(outputs).believed
-        assert believed is not None, "a selector always says whom it believes"
-        return np.array([self.modalities_[position] for position in believed.tolist()])
+        """Name of the modality selected for each sample, [samples]."""
+        selected = self._predict(outputs).selected
+        assert selected is not None, "a selector selects"
+        return np.array([self.modalities_[position] for position in selected.tolist()])
 
     def predict(self, outputs: Arrays) -> npt.NDArray[np.int64]:
         """Class of each sample, [samples]."""
-        classes: npt.NDArray[np.int64] = self._verdict(outputs).log_probs.argmax(dim=1).numpy()
+        classes: npt.NDArray[np.int64] = self._predict(outputs).log_probs.argmax(dim=1).numpy()
         return classes
 
     def predict_proba(self, outputs: Arrays) -> npt.NDArray[np.float64]:
         """Class probabilities of each sample, [samples, classes]."""
-        probabilities: npt.NDArray[np.float64] = self._verdict(outputs).log_probs.exp().numpy()
+        probabilities: npt.NDArray[np.float64] = self._predict(outputs).log_probs.exp().numpy()
         return probabilities
 
     def trust(self, outputs: Arrays) -> npt.NDArray[np.float64]:
         """How sure it is of each modality, [samples, modalities], rows sum to 1."""
-        trust = self._verdict(outputs).trust
-        assert trust is not None, "a selector says how far it trusts each"
-        shares: npt.NDArray[np.float64] = trust.numpy()
+        probs = self._predict(outputs).selector_probs
+        assert probs is not None, "a selector has them"
+        shares: npt.NDArray[np.float64] = probs.numpy()
         return shares
 
     def score(self, outputs: Arrays, labels: npt.ArrayLike) -> float:
@@ -280,12 +274,12 @@ class Selector:
         features = selector_inputs(logits, inputs=spec.inputs, k=spec.k)
         net.measure(features)
         taught = targets.sum(dim=1) > 0
-        lesson = Lesson(features[taught], targets[taught])
-        batch = min(self.batch, len(lesson.features))
+        dataset = SelectorDataset(features[taught], targets[taught])
+        batch = min(self.batch, len(dataset.features))
         phase = selector_phase(
             "selector",
             net,
-            lesson,
+            dataset,
             Optimizer(lr=self.lr, batch=batch, drop_last=True),
             epochs=self.epochs,
             seed=self.seed,
@@ -303,10 +297,10 @@ class Selector:
             ) from error
         self._net = net.eval()
 
-    def _verdict(self, outputs: Arrays) -> Verdict:
+    def _predict(self, outputs: Arrays) -> Prediction:
         self._refuse_unfitted()
         given, present = check_answers(outputs, names=self.modalities_, classes=self.n_classes_)
-        return verdict_of(self._net, self._spec(), _logits(given), present=present)
+        return predict_with(self._net, self._spec(), _logits(given), present=present)
 
     def _refuse_unfitted(self) -> None:
         if not hasattr(self, "_net"):

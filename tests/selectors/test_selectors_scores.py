@@ -6,12 +6,10 @@ from select_pieces import run_of
 from training_pieces import NoCheckpoints
 
 from dmtsearch.schedule import Degrade
-from dmtsearch.training import outputs as outputs_module
-from dmtsearch.training.outputs import draw_outputs
+from dmtsearch.selectors import degraded_outputs
+from dmtsearch.selectors.degraded_outputs import DRAWS, SEVERITIES, draw_outputs
+from dmtsearch.selectors.metrics import average, count_oracle, count_sweep
 from dmtsearch.training.progress import go_on
-from dmtsearch.training.scores import summarise, tally_oracle, tally_sweep
-from dmtsearch.training.selecting import DRAWS
-from dmtsearch.training.sweep import SEVERITIES
 
 # -- draws ----------------------------------------------------------------------------------------
 
@@ -44,7 +42,7 @@ def test_a_draw_depends_on_seed_and_sample_and_not_on_its_neighbours(kept):
     whole = draws_of(bench, split)
     some = draws_of(bench, split.take(torch.arange(10, 20)))
     assert some.degraded.equal(whole.degraded[10:20])
-    torch.testing.assert_close(some.spoilt, whole.spoilt[10:20])
+    torch.testing.assert_close(some.degraded_logits, whole.degraded_logits[10:20])
     other = draws_of(bench, split, seed=1)
     assert not other.degraded.equal(whole.degraded)
 
@@ -52,13 +50,13 @@ def test_a_draw_depends_on_seed_and_sample_and_not_on_its_neighbours(kept):
 def test_severities_fill_their_range_and_kinds_come_equally_often(kept, monkeypatch):
     bench, _ = kept
     seen = []
-    real = outputs_module.degrade
+    real = degraded_outputs.degrade
 
     def watch(x, *, kind, severity, split, **more):
         seen.append((kind, severity, split))
         return real(x, kind=kind, severity=severity, split=split, **more)
 
-    monkeypatch.setattr(outputs_module, "degrade", watch)
+    monkeypatch.setattr(degraded_outputs, "degrade", watch)
     run = run_of(bench)
     seen.clear()
     ways = (Degrade("noise", 0.2, 0.4), Degrade("missing", 0.9, 1.0))
@@ -83,13 +81,13 @@ def test_severities_fill_their_range_and_kinds_come_equally_often(kept, monkeypa
 def test_nothing_is_scored_on_the_selector_split_nor_learned_from_val(kept, monkeypatch):
     bench, _ = kept
     seen = []
-    real = outputs_module.degrade
+    real = degraded_outputs.degrade
 
     def watch(x, *, split, index, **more):
         seen.append((split, set(index.tolist())))
         return real(x, split=split, index=index, **more)
 
-    monkeypatch.setattr(outputs_module, "degrade", watch)
+    monkeypatch.setattr(degraded_outputs, "degrade", watch)
     run = run_of(bench)
     splits = {name: set(bench.data.split(name).index.tolist()) for name in ("val", "selector")}
     assert {name for name, _ in seen} == {"val", "selector"}
@@ -102,13 +100,13 @@ def test_nothing_is_scored_on_the_selector_split_nor_learned_from_val(kept, monk
 
 def test_a_search_reads_no_kind_that_was_not_trained_on(kept, monkeypatch):
     kinds = set()
-    real = outputs_module.degrade
+    real = degraded_outputs.degrade
 
     def watch(x, *, kind, **more):
         kinds.add(kind)
         return real(x, kind=kind, **more)
 
-    monkeypatch.setattr(outputs_module, "degrade", watch)
+    monkeypatch.setattr(degraded_outputs, "degrade", watch)
     run = run_of(kept[0])
     run.compare()
     assert kinds == {"noise"}
@@ -129,21 +127,21 @@ def test_the_sweep_is_kind_by_severity_by_degraded_modality(kept):
 def test_the_sweep_is_one_set_whatever_the_seed(kept):
     one, other = run_of(kept[0]), run_of(kept[0], {"seed": 5})
     assert not one.draws.degraded.equal(other.draws.degraded)
-    for key, logits in one.sweep.spoilt.items():
-        assert logits.equal(other.sweep.spoilt[key])
+    for key, logits in one.sweep.degraded_logits.items():
+        assert logits.equal(other.sweep.degraded_logits[key])
 
 
 def test_val_accuracy_is_the_mean_over_all_conditions(kept):
     run = run_of(kept[0])
-    tallies = tally_sweep(run.sweep, run.verdict)
-    by_hand = sum(float(one.right.double().mean()) for one in tallies) / len(tallies)
+    counts = count_sweep(run.sweep, run.predict)
+    by_hand = sum(float(one.right.double().mean()) for one in counts) / len(counts)
     assert run.measure()["accuracy"] == pytest.approx(by_hand, abs=1e-12)
-    oracle = tally_oracle(run.sweep)
+    oracle = count_oracle(run.sweep)
     right = [
         (run.sweep.logits(c).argmax(2) == run.sweep.labels[:, None]).any(1).double().mean()
         for c in run.sweep.conditions
     ]
-    assert summarise(tallies, oracle)["oracle_accuracy"] == pytest.approx(
+    assert average(counts, oracle)["oracle_accuracy"] == pytest.approx(
         float(sum(right)) / len(right)
     )
 
@@ -151,19 +149,19 @@ def test_val_accuracy_is_the_mean_over_all_conditions(kept):
 def test_selection_and_decisive_accuracy_by_counting(kept):
     run = run_of(kept[0])
     run.run_training(NoCheckpoints(), go_on)
-    selected, out_of, hits, decisive = 0, 0, 0, 0
+    undegraded, out_of, hits, decisive = 0, 0, 0, 0
     for condition in run.sweep.conditions:
         logits, labels = run.sweep.logits(condition), run.sweep.labels
-        believed = run.verdict(logits).believed
+        selected = run.predict(logits).selected
         right = logits.argmax(2) == labels[:, None]
-        for row, chosen in enumerate(believed.tolist()):
+        for row, chosen in enumerate(selected.tolist()):
             if len(condition.degraded) == 1:
                 out_of += 1
-                selected += chosen != condition.degraded[0]
+                undegraded += chosen != condition.degraded[0]
             if int(right[row].sum()) == 1:
                 decisive += 1
                 hits += bool(right[row, chosen])
     found = run.measure()
-    assert found["selection_accuracy"] == pytest.approx(selected / out_of)
+    assert found["selection_accuracy"] == pytest.approx(undegraded / out_of)
     assert found["decisive_accuracy"] == pytest.approx(hits / decisive)
     assert found["decisive_n"] == decisive

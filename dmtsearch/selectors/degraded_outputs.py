@@ -1,34 +1,148 @@
 """What frozen classifiers say about degraded samples: computed once, kept for a whole stage.
 
-A stored sample is degraded before it is normalised, in its own unit, so that a classifier sees
-what its sensor would have given. What a draw looks like depends on (seed, split, sample, draw)
-alone.
+Two sets: the draws that a selector learns from, and the sweep that it is scored on: kind x
+severity x which modalities are degraded. A stored sample is degraded before it is normalised, in
+its own unit, so that a classifier sees what its sensor would have given. What a draw looks like
+depends on (seed, split, sample, draw) alone; the sweep of a split is one fixed set, the same for
+every schedule and seed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dmtsearch.data import Moments, Split
-from dmtsearch.data.degradations import DEGRADATIONS, degrade
+from dmtsearch.data.degradations import DEGRADATIONS, data_form, degrade
 from dmtsearch.data.moments import measure_moments
 from dmtsearch.data.sample_rng import sample_rng
 from dmtsearch.schedule import Degrade
 from dmtsearch.training.evaluate import EVALUATION_BATCH, predict
 from dmtsearch.training.profile import Profile
-from dmtsearch.training.select_rules import falls_on
-from dmtsearch.training.selecting import DRAWS
 from dmtsearch.training.sources import Source
-from dmtsearch.training.sweep import (
-    SEVERITIES,
-    SWEEP_SEED,
-    DrawOutputs,
-    SweepOutputs,
-    list_conditions,
-)
+
+DRAWS = 8
+"""Degraded draws of each sample of the `selector` split."""
 
 SELECTOR = "selector"
+
+SEVERITIES = (0.25, 0.5, 0.75, 1.0)
+"""The grid of every kind."""
+
+SWEEP_SEED = 0
+
+SWEEP_VERSION = 1
+"""Raised whenever the same split would be swept otherwise; a part of selectors' keys."""
+
+
+@dataclass(frozen=True)
+class SweepCondition:
+    """How the samples of a split are degraded.
+
+    Attributes:
+        kind, severity: None where nothing is degraded.
+        degraded: Positions of the degraded modalities, rising.
+        seen: Whether the selector was trained on this kind; true where nothing is degraded.
+    """
+
+    kind: str | None
+    severity: float | None
+    degraded: tuple[int, ...]
+    seen: bool
+
+
+CLEAN = SweepCondition(None, None, (), seen=True)
+
+
+def list_conditions(
+    falls_on: Mapping[str, Sequence[int]], seen: Iterable[str], num_modalities: int
+) -> tuple[SweepCondition, ...]:
+    """Every condition: nothing degraded, then by kind and severity each modality, then all.
+
+    Args:
+        falls_on: By kind, positions of the modalities that it can degrade; a kind that falls on
+            some of them only has no condition with all degraded.
+        seen: Kinds that the selector was trained on.
+        num_modalities: How many there are.
+    """
+    known = set(seen)
+    found = [CLEAN]
+    everything = tuple(range(num_modalities))
+    for kind, positions in falls_on.items():
+        groups: list[tuple[int, ...]] = [(position,) for position in positions]
+        groups += [everything] if tuple(positions) == everything else []
+        found += [
+            SweepCondition(kind, severity, group, seen=kind in known)
+            for severity in SEVERITIES
+            for group in groups
+        ]
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class SweepOutputs:
+    """All that classifiers say over a sweep.
+
+    Attributes:
+        conditions: In order.
+        labels: int64 [N].
+        clean: Logits of undegraded samples, float32 [N, M, K].
+        degraded_logits: By kind and severity, logits [N, M, K] with every modality degraded that
+            the kind falls on; the others as they are.
+    """
+
+    conditions: tuple[SweepCondition, ...]
+    labels: Tensor
+    clean: Tensor
+    degraded_logits: Mapping[tuple[str, float], Tensor]
+
+    def logits(self, condition: SweepCondition) -> Tensor:
+        """The classifiers' logits in a condition, [N, M, K]."""
+        if condition.kind is None or condition.severity is None:
+            return self.clean
+        degraded_logits = self.degraded_logits[condition.kind, condition.severity]
+        if len(condition.degraded) == self.clean.shape[1]:
+            return degraded_logits
+        mixed = self.clean.clone()
+        for position in condition.degraded:
+            mixed[:, position] = degraded_logits[:, position]
+        return mixed
+
+    def only(self, conditions: Sequence[SweepCondition]) -> "SweepOutputs":
+        """The same outputs in some of the conditions."""
+        return SweepOutputs(tuple(conditions), self.labels, self.clean, self.degraded_logits)
+
+
+@dataclass(frozen=True)
+class DrawOutputs:
+    """All that classifiers say about the draws of a `selector` split.
+
+    Attributes:
+        labels: int64 [N].
+        clean: Logits of undegraded samples, float32 [N, M, K].
+        degraded_logits: Logits of each draw's degraded modality, [N, draws, K].
+        degraded: Which modality that is, int64 [N, draws].
+    """
+
+    labels: Tensor
+    clean: Tensor
+    degraded_logits: Tensor
+    degraded: Tensor
+
+    def rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw after draw: logits [draws * N, M, K], degraded modality and label of each."""
+        draws = self.degraded.shape[1]
+        logits = self.clean.repeat(draws, 1, 1)
+        degraded = self.degraded.T.flatten()
+        degraded_logits = self.degraded_logits.transpose(0, 1).flatten(0, 1)
+        logits[torch.arange(len(logits), device=logits.device), degraded] = degraded_logits
+        return logits, degraded, self.labels.repeat(draws)
+
+
+def falls_on(kind: str, shape: tuple[int, ...]) -> bool:
+    """Whether a kind of degradation is for samples of this shape, without the batch."""
+    return data_form(shape) in DEGRADATIONS[kind].functions
 
 
 def logits_of(
@@ -76,7 +190,7 @@ def draw_outputs(
     positions = torch.arange(n, device=clean.device).repeat_interleave(DRAWS)
     chance = sample_rng(index, draw, seed=seed, split=SELECTOR, use="plan").uniforms(3, 0)
     degraded = _choose(chance[:, 0], modalities)
-    spoilt = torch.zeros(n * DRAWS, classes, device=clean.device)
+    degraded_logits = torch.zeros(n * DRAWS, classes, device=clean.device)
     for number, one in enumerate(classifiers):
         stored = split.x[_modality(one)]
         fitting = [way for way in ways if falls_on(way.kind, tuple(stored.shape[1:]))]
@@ -97,9 +211,9 @@ def draw_outputs(
                     split=SELECTOR,
                     moments=moments,
                 )
-                spoilt[part] = _logits(one, samples, profile)
+                degraded_logits[part] = _logits(one, samples, profile)
     return DrawOutputs(
-        split.y, clean, spoilt.reshape(n, DRAWS, classes), degraded.reshape(n, DRAWS)
+        split.y, clean, degraded_logits.reshape(n, DRAWS, classes), degraded.reshape(n, DRAWS)
     )
 
 
@@ -147,10 +261,10 @@ def sweep_outputs(
     }
     clean = logits_of(classifiers, split.x, profile)
     moments = [_moments(train, _modality(one)) for one in classifiers]
-    spoilt: dict[tuple[str, float], Tensor] = {}
+    degraded_logits: dict[tuple[str, float], Tensor] = {}
     for kind, positions in where.items():
         for severity in SEVERITIES if positions else ():
-            found = spoilt[kind, severity] = clean.clone()
+            found = degraded_logits[kind, severity] = clean.clone()
             for position in positions:
                 found[:, position] = _swept_logits(
                     classifiers[position], split, kind, severity, name, moments[position], profile
@@ -160,7 +274,7 @@ def sweep_outputs(
         seen,
         len(classifiers),
     )
-    return SweepOutputs(conditions, split.y, clean, spoilt)
+    return SweepOutputs(conditions, split.y, clean, degraded_logits)
 
 
 def _swept_logits(

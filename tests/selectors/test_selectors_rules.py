@@ -7,20 +7,15 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
-from scipy.stats import binomtest, entropy
+from scipy.stats import entropy
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from dmtsearch.schedule import Select
-from dmtsearch.training import baselines
-from dmtsearch.training.scores import mean_interval, wilson
-from dmtsearch.training.selecting import (
-    decide,
-    moments_of,
-    selector_features,
-    selector_inputs,
-    targets_of,
-)
+from dmtsearch.selectors import fusion_rules
+from dmtsearch.selectors.decision import decide, targets_of
+from dmtsearch.selectors.features import moments_of, selector_features, selector_inputs
+from dmtsearch.selectors.metrics import mean_interval
 
 
 def drawn(n=40, modalities=3, classes=5, seed=0, scale=3.0):
@@ -120,30 +115,32 @@ def test_the_target_undegraded_is_shared_by_all_that_are():
 # -- decisions ---------------------------------------------------------------------------------
 
 
-def test_a_hard_decision_is_the_believed_classifiers_and_the_first_of_equals():
-    verdict = decide(torch.tensor([[0.0, 1.0], [2.0, 2.0]]), RIGHT[:2], decision="hard")
-    assert verdict.believed.tolist() == [1, 0]
-    assert verdict.log_probs.argmax(1).tolist() == [1, 0]
-    torch.testing.assert_close(verdict.trust[1], torch.tensor([0.5, 0.5], dtype=torch.float64))
+def test_a_hard_decision_is_the_selected_classifiers_and_the_first_of_equals():
+    prediction = decide(torch.tensor([[0.0, 1.0], [2.0, 2.0]]), RIGHT[:2], decision="hard")
+    assert prediction.selected.tolist() == [1, 0]
+    assert prediction.log_probs.argmax(1).tolist() == [1, 0]
+    torch.testing.assert_close(
+        prediction.selector_probs[1], torch.tensor([0.5, 0.5], dtype=torch.float64)
+    )
 
 
 def test_a_soft_decision_mixes_probabilities_by_the_softmax():
     # Weights 1/4 and 3/4: .25 (.6, .3, .1) + .75 (.2, .4, .4).
     scores = torch.tensor([[0.0, LN(3)]])
-    verdict = decide(scores, TWO, decision="soft")
+    prediction = decide(scores, TWO, decision="soft")
     expected = torch.tensor([[0.3, 0.375, 0.325]], dtype=torch.float64)
-    torch.testing.assert_close(verdict.log_probs.exp(), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(prediction.log_probs.exp(), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("decision", ["hard", "soft"])
-def test_an_absent_modality_is_never_believed_and_has_no_share(decision):
+def test_an_absent_modality_is_never_selected_and_has_no_share(decision):
     scores = torch.tensor([[5.0, 0.0]])
     present = torch.tensor([[False, True]])
-    verdict = decide(scores, TWO, decision=decision, present=present)
-    assert verdict.believed.tolist() == [1]
-    assert verdict.trust.tolist() == [[0.0, 1.0]]
+    prediction = decide(scores, TWO, decision=decision, present=present)
+    assert prediction.selected.tolist() == [1]
+    assert prediction.selector_probs.tolist() == [[0.0, 1.0]]
     alone = torch.tensor([[0.2, 0.4, 0.4]], dtype=torch.float64)
-    torch.testing.assert_close(verdict.log_probs.exp(), alone, atol=1e-6, rtol=0)
+    torch.testing.assert_close(prediction.log_probs.exp(), alone, atol=1e-6, rtol=0)
 
 
 # -- rules -------------------------------------------------------------------------------------
@@ -160,33 +157,33 @@ def test_rules_that_believe_one_modality_by_numpy():
         "entropy": entropy(p, axis=-1).argmin(1),
         "energy": logsumexp(z, axis=-1).argmax(1),
     }
-    for name, believed in expected.items():
-        verdict = getattr(baselines, name)(logits)
-        assert verdict.believed.tolist() == believed.tolist(), name
-        chosen = log_softmax(z, axis=-1)[np.arange(200), believed]
-        np.testing.assert_allclose(verdict.log_probs.numpy(), chosen, atol=1e-12)
-    assert len({tuple(believed) for believed in expected.values()}) == 4, "they differ here"
+    for name, selected in expected.items():
+        prediction = getattr(fusion_rules, name)(logits)
+        assert prediction.selected.tolist() == selected.tolist(), name
+        chosen = log_softmax(z, axis=-1)[np.arange(200), selected]
+        np.testing.assert_allclose(prediction.log_probs.numpy(), chosen, atol=1e-12)
+    assert len({tuple(selected) for selected in expected.values()}) == 4, "they differ here"
 
 
 def test_sum_and_product_rule_by_hand():
     # Sum: the mean of the rows. Product: (.12, .12, .04) / .28.
-    summed, product = baselines.sum_rule(TWO), baselines.product_rule(TWO)
+    summed, product = fusion_rules.sum_rule(TWO), fusion_rules.product_rule(TWO)
     rows = [[0.4, 0.35, 0.25]], [[3 / 7, 3 / 7, 1 / 7]]
-    for verdict, expected in zip((summed, product), rows, strict=True):
+    for prediction, expected in zip((summed, product), rows, strict=True):
         expected = torch.tensor(expected, dtype=torch.float64)
-        torch.testing.assert_close(verdict.log_probs.exp(), expected, atol=1e-6, rtol=0)
-        assert verdict.believed is None
+        torch.testing.assert_close(prediction.log_probs.exp(), expected, atol=1e-6, rtol=0)
+        assert prediction.selected is None
 
 
 def test_the_oracle_believes_one_that_is_right_wherever_there_is_one():
     labels = torch.tensor([0, 0, 2, 1])
-    verdict = baselines.oracle(RIGHT, labels)
-    assert (verdict.log_probs.argmax(1) == labels).tolist() == [True, True, False, True]
-    assert verdict.believed.tolist() == [0, 0, 0, 1]
+    prediction = fusion_rules.oracle(RIGHT, labels)
+    assert (prediction.log_probs.argmax(1) == labels).tolist() == [True, True, False, True]
+    assert prediction.selected.tolist() == [0, 0, 0, 1]
 
 
 def test_one_modality_alone():
-    assert baselines.alone(TWO, 1).believed.tolist() == [1]
+    assert fusion_rules.alone(TWO, 1).selected.tolist() == [1]
 
 
 # -- fitted ------------------------------------------------------------------------------------
@@ -203,25 +200,25 @@ def test_a_temperature_is_the_one_of_scipys_search(scale):
         z = log_softmax(logits.double().numpy() / temperature, axis=1)
         return -z[np.arange(2000), labels.numpy()].mean()
 
-    expected = minimize_scalar(nll, bounds=baselines.TEMPERATURES, method="bounded").x
-    found = baselines.fit_temperature(logits, labels)
+    expected = minimize_scalar(nll, bounds=fusion_rules.TEMPERATURES, method="bounded").x
+    found = fusion_rules.fit_temperature(logits, labels)
     assert found == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_classifier_that_is_never_wrong_gets_the_lowest_temperature_and_chance_the_highest():
     eye = torch.eye(4).repeat(5, 1)
     labels = torch.arange(4).repeat(5)
-    low, high = baselines.TEMPERATURES
-    assert baselines.fit_temperature(eye, labels) == pytest.approx(low, rel=1e-3)
-    assert baselines.fit_temperature(eye, (labels + 1) % 4) == pytest.approx(high, rel=1e-3)
+    low, high = fusion_rules.TEMPERATURES
+    assert fusion_rules.fit_temperature(eye, labels) == pytest.approx(low, rel=1e-3)
+    assert fusion_rules.fit_temperature(eye, (labels + 1) % 4) == pytest.approx(high, rel=1e-3)
 
 
 def test_temperatures_scale_each_modality_by_its_own():
     # Halved, the first is less sure than the second: softmax (1, 0) .73 against (1.5, 0) .82.
     logits = torch.tensor([[[2.0, 0.0], [1.5, 0.0]]])
-    assert baselines.max_softmax(logits).believed.tolist() == [0]
-    rule = baselines.scaled([2.0, 1.0], baselines.max_softmax)
-    assert rule(logits).believed.tolist() == [1]
+    assert fusion_rules.max_softmax(logits).selected.tolist() == [0]
+    rule = fusion_rules.scaled([2.0, 1.0], fusion_rules.max_softmax)
+    assert rule(logits).selected.tolist() == [1]
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -231,23 +228,23 @@ def test_stacking_is_scikit_learns_logistic_regression(classes):
     features = np.clip(log_softmax(logits.double().numpy(), axis=-1), -27.6, None)
     features = StandardScaler().fit_transform(features.reshape(300, -1))
     model = LogisticRegression(max_iter=200).fit(features, labels)
-    verdict = baselines.fit_stacking(logits, labels)(logits)
+    prediction = fusion_rules.fit_stacking(logits, labels)(logits)
     expected = model.predict_log_proba(features)
-    np.testing.assert_allclose(verdict.log_probs.numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(prediction.log_probs.numpy(), expected, atol=1e-6)
 
 
 def test_stacking_never_answers_a_class_that_it_has_not_met():
     logits = drawn(60, 2, 4)
     labels = torch.arange(60) % 3
-    verdict = baselines.fit_stacking(logits, labels)(logits)
-    assert bool((verdict.log_probs[:, 3] == float("-inf")).all())
-    assert set(verdict.log_probs.argmax(1).tolist()) <= {0, 1, 2}
+    prediction = fusion_rules.fit_stacking(logits, labels)(logits)
+    assert bool((prediction.log_probs[:, 3] == float("-inf")).all())
+    assert set(prediction.log_probs.argmax(1).tolist()) <= {0, 1, 2}
 
 
 def test_stacking_that_would_take_too_long_is_missing_with_its_reason(monkeypatch):
-    monkeypatch.setattr(baselines, "STACKING_CELLS", 100)
+    monkeypatch.setattr(fusion_rules, "STACKING_CELLS", 100)
     logits, labels = drawn(60, 2, 4), torch.arange(60) % 4
-    found = baselines.fit_baselines(logits, labels, ["a", "b"])
+    found = fusion_rules.fit_rules(logits, labels, ["a", "b"])
     assert found.missing == {
         "stacking": "60 rows of 8 features in 4 classes are too many to fit in passing"
     }
@@ -256,12 +253,6 @@ def test_stacking_that_would_take_too_long_is_missing_with_its_reason(monkeypatc
 
 
 # -- intervals ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("right", "n"), [(0, 10), (7, 10), (90, 100), (50, 50)])
-def test_an_interval_is_wilsons(right, n):
-    found = binomtest(right, n).proportion_ci(method="wilson")
-    assert wilson(right, n) == pytest.approx((found.low, found.high), abs=1e-6)
 
 
 def test_the_interval_of_a_mean_counts_samples_and_not_conditions():

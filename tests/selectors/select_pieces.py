@@ -8,10 +8,11 @@ from training_pieces import Workbench
 
 from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
+from dmtsearch.stage_kinds import resolve
+from dmtsearch.training.context import StageContext, StageWork
 from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.obtain import Bench, _set_up, obtain_stage
+from dmtsearch.training.obtain import obtain_stage, start_stage
 from dmtsearch.training.progress import go_on
-from dmtsearch.training.resolve import resolve
 
 MLP = {"family": "mlp", "hidden": [8]}
 CLASSIFIER = {"model": MLP, "epochs": 6, "optimizer": {"name": "adam", "lr": 0.02, "batch": 32}}
@@ -86,13 +87,13 @@ class SelectBench(Workbench):
         jobs = make_jobs(plan, self.data, device="cpu", objects=objects, folder=folder)
         return {job.name: job for job in jobs}
 
-    def bench(self, objects=None):
+    def context(self, objects=None):
         train, val, selector = (self.data.split(name) for name in ("train", "val", "selector"))
-        return Bench(train, val, objects or {}, self.save_every_s, selector=selector)
+        return StageContext(train, val, objects or {}, self.save_every_s, selector=selector)
 
     def obtain(self, job, listen=go_on, objects=None):
-        bench = self.bench(objects)
-        return obtain_stage(job, bench, self.store, listen=listen, tell=self.told.append)
+        context = self.context(objects)
+        return obtain_stage(job, context, self.store, listen=listen, tell=self.told.append)
 
 
 def run_of(bench, selector=None, **more):
@@ -101,4 +102,6 @@ def run_of(bench, selector=None, **more):
     for name, job in jobs.items():
         if name != "selector":
             bench.obtain(job)
-    return _set_up(jobs["selector"], bench.bench(), bench.store)
+    return start_stage(
+        StageWork(jobs["selector"], bench.context(), bench.store, go_on, bench.told.append)
+    )

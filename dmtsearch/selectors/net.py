@@ -50,7 +50,7 @@ class SelectorNet(nn.Module):
 
 @dataclass(frozen=True)
 class SelectorBatch:
-    """Some draws: features [B, F] and what the selector is to say, shares [B, M].
+    """Some draws: features [B, F] and targets, shares of modalities [B, M].
 
     A row of shares sums to 1, or to 0 where the draw weighs nothing.
     """
@@ -77,7 +77,7 @@ class SelectorObjective:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class SelectorDataset:
     """All that a selector learns from.
 
     Attributes:
@@ -104,7 +104,7 @@ class Lesson:
 def selector_phase(
     name: str,
     net: SelectorNet,
-    lesson: Lesson,
+    dataset: SelectorDataset,
     optimizer: Optimizer,
     *,
     epochs: int,
@@ -117,14 +117,14 @@ def selector_phase(
 
     Args:
         name: The stage's name, for messages.
-        net: On the device of the lesson.
-        lesson: What it learns from.
+        net: On the device of the dataset.
+        dataset: What it learns from.
         optimizer, epochs, seed: As of any stage.
         validate: Values on val after each epoch.
         keep_on: The value that decides which epoch is kept, the highest; None keeps the last.
         should_switch: Says from the values of each epoch whether the training ends now.
     """
-    clock, steps = CLOCKS["train"], lesson.steps(optimizer)
+    clock, steps = CLOCKS["train"], dataset.steps(optimizer)
     made = build_optimizer(optimizer, net.parameters())
     return Phase(
         stage=name,
@@ -136,7 +136,7 @@ def selector_phase(
         modules=nn.ModuleDict({"model": net}),
         optimizer=made,
         scheduler=build_scheduler(optimizer, made, steps=max(1, steps * epochs)),
-        batches=lambda epoch: lesson.batches(optimizer, seed=seed, clock=clock(epoch)),
+        batches=lambda epoch: dataset.batches(optimizer, seed=seed, clock=clock(epoch)),
         losses=SelectorObjective(net),
         terms=TERMS,
         validate=validate,

@@ -16,10 +16,10 @@ from dmtsearch.data import load_data
 from dmtsearch.data.degradations import DEGRADATIONS
 from dmtsearch.errors import DataError, ScheduleError
 from dmtsearch.schedule import json_schema
+from dmtsearch.selectors.degraded_outputs import falls_on
 from dmtsearch.store import open_store
-from dmtsearch.training.obtain import Stopped
+from dmtsearch.training.context import Stopped
 from dmtsearch.training.progress import Decision, go_on
-from dmtsearch.training.select_rules import falls_on
 
 # -- what it is -----------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ def test_three_modalities_share_the_target_and_choose_among_all(tmp_path):
     names = ("a", "b", "c")
     bench = SelectBench(two_views(names=names), open_store(str(tmp_path)))
     run = run_of(bench, names=names)
-    assert sorted(set(run._lesson.targets.flatten().tolist())) == [0.0, 0.5]
+    assert sorted(set(run._dataset.targets.flatten().tolist())) == [0.0, 0.5]
     run.run_training(NoCheckpoints(), go_on)
     degraded = {c.degraded for c in run.sweep.conditions}
     assert degraded == {(), (0,), (1,), (2,), (0, 1, 2)}

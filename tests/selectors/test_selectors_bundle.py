@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
     """A bundle, trained once for this file; and its store."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parent))
+        patch.syspath_prepend(str(Path(__file__).parents[1]))
         root = tmp_path_factory.mktemp("selector")
         store = open_store(str(root / "store"))
         training = dmtsearch.train(parse_schedule(TEXT, "s.yaml"), root / "out", store=store)
@@ -78,14 +78,14 @@ def test_one_file_holds_all_weights_by_prefix_and_says_how(trained):
     assert info["params"] == params["a"] + params["b"] + params["selector"]
 
 
-def test_a_bundle_answers_class_whom_it_believed_and_how_sure(bundle, samples):
+def test_a_bundle_answers_class_selected_modality_and_how_sure(bundle, samples):
     answers = bundle.answer(samples.x)
     assert answers.probabilities.shape == (90, 3)
     torch.testing.assert_close(answers.probabilities.sum(1), torch.ones(90))
     assert set(answers.believed) == {"a", "b"}
     torch.testing.assert_close(answers.trust.sum(1), torch.ones(90))
     assert float((answers.labels == samples.y).float().mean()) > 0.7
-    # A hard decision is the believed classifier's own.
+    # A hard decision is the selected classifier's own.
     alone = {
         name: torch.softmax(
             bundle.model.classifiers[position](bundle.viewers()[position](samples.x[name])), 1
@@ -106,10 +106,10 @@ def test_where_a_modality_is_missing_the_other_decides(bundle, samples):
 
 
 def test_a_single_sample_with_nan_in_it_lacks_that_modality(bundle, samples):
-    spoilt = samples.x["b"].clone()
-    spoilt[3, 2] = float("nan")
+    broken = samples.x["b"].clone()
+    broken[3, 2] = float("nan")
     whole = bundle.answer(samples.x)
-    found = bundle.answer({"a": samples.x["a"], "b": spoilt})
+    found = bundle.answer({"a": samples.x["a"], "b": broken})
     assert found.believed[3] == "a"
     assert found.trust[3].tolist() == [1.0, 0.0]
     others = torch.arange(90) != 3
@@ -123,18 +123,18 @@ def test_numpy_arrays_are_answered_as_tensors_are(bundle, samples):
 
 
 def test_an_infinite_value_is_no_reading_either(bundle, samples):
-    spoilt = samples.x["a"].clone()
-    spoilt[7, 0] = float("-inf")
-    found = bundle.answer({"a": spoilt, "b": samples.x["b"]})
+    broken = samples.x["a"].clone()
+    broken[7, 0] = float("-inf")
+    found = bundle.answer({"a": broken, "b": samples.x["b"]})
     assert (found.believed[7], found.trust[7].tolist()) == ("b", [0.0, 1.0])
 
 
 def test_a_sample_of_which_nothing_is_there_is_named_by_its_own_number(bundle, samples):
-    spoilt = {name: x.repeat(20, 1) for name, x in samples.x.items()}
-    for x in spoilt.values():
+    broken = {name: x.repeat(20, 1) for name, x in samples.x.items()}
+    for x in broken.values():
         x[1234, 1] = float("nan")  # beyond the first batch of an evaluation
     with pytest.raises(BundleError, match="of sample 1234 every modality is missing"):
-        bundle.answer(spoilt)
+        bundle.answer(broken)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_each_evaluation_on_test_is_an_opening_that_is_written_down(trained):
     assert (line["split"], line["n"]) == ("test", 90)
 
 
-def test_other_data_is_scored_with_baselines_fitted_on_the_bundles_own(trained):
+def test_other_data_is_scored_with_fusion_rules_fitted_on_the_bundles_own(trained):
     found = dmtsearch.evaluate(trained[1] / "out", data=TwoSensors(60, 5)).as_dict()
     assert (found["n"], found["openings"]) == (60, 0)
     assert set(found["methods"]) == METHODS

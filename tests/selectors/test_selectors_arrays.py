@@ -31,16 +31,16 @@ def test_it_beats_each_classifier_on_samples_it_has_not_seen(fitted):
     assert (fitted.n_classes_, fitted.n_features_in_) == (CLASSES, 10)
 
 
-def test_predictions_are_the_believed_classifiers_own(fitted):
+def test_predictions_are_the_selected_classifiers_own(fitted):
     outputs, labels, _ = outputs_of(n=50, seed=2)
-    believed, classes = fitted.select(outputs), fitted.predict(outputs)
-    assert [outputs[name][row].argmax() for row, name in enumerate(believed)] == list(classes)
+    selected, classes = fitted.select(outputs), fitted.predict(outputs)
+    assert [outputs[name][row].argmax() for row, name in enumerate(selected)] == list(classes)
     shares = fitted.predict_proba(outputs)
-    for row, name in enumerate(believed):
+    for row, name in enumerate(selected):
         np.testing.assert_allclose(shares[row], outputs[name][row], atol=1e-6)
     trust = fitted.trust(outputs)
     np.testing.assert_allclose(trust.sum(1), 1)
-    assert [fitted.modalities_[column] for column in trust.argmax(1)] == list(believed)
+    assert [fitted.modalities_[column] for column in trust.argmax(1)] == list(selected)
     assert fitted.score(outputs, labels) == pytest.approx((classes == labels).mean())
 
 
@@ -277,7 +277,7 @@ def test_parameters_that_do_not_fit_are_refused(params, message):
 def test_classifiers_that_are_right_on_the_same_samples_teach_nothing():
     outputs, labels, _ = outputs_of(n=60)
     perfect = np.eye(CLASSES)[labels]
-    with pytest.raises(DataError, match=r"accuracies: a 1.000, b 1.000\), so nothing tells whom"):
+    with pytest.raises(DataError, match=r"accuracies: a 1.000, b 1.000\), so nothing says which"):
         Selector().fit({"a": perfect, "b": perfect}, labels)
     with pytest.raises(DataError, match=r"reliable\[0\] is 'c', no modality of the outputs"):
         Selector().fit(outputs, labels, reliable=["c"] * 60)

@@ -1,6 +1,6 @@
 """Ways to decide between classifiers without a trained selector, on the same outputs.
 
-Each takes logits [N, modalities, classes] and gives a `Verdict`. Those that need fitting are
+Each takes logits [N, modalities, classes] and gives a `Prediction`. Those that need fitting are
 fitted on the outputs that a selector learns from (the draws of the `selector` split), never on
 what they are scored on.
 """
@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dmtsearch.training.selecting import Verdict, believe, is_right, moments_of
+from dmtsearch.selectors.decision import Prediction, is_right, select_modality
+from dmtsearch.selectors.features import moments_of
 
-Method = Callable[[Tensor], Verdict]
+Method = Callable[[Tensor], Prediction]
 
 TEMPERATURES = (0.05, 20.0)
 """Fitted temperatures lie within; the ends are reached where a classifier is never wrong, or no
@@ -25,7 +26,7 @@ STACKING_CELLS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Baselines:
+class FusionRules:
     """Every method by name, and why one is missing.
 
     Attributes:
@@ -39,8 +40,8 @@ class Baselines:
     missing: Mapping[str, str]
 
 
-def fit_baselines(logits: Tensor, labels: Tensor, modalities: Sequence[str]) -> Baselines:
-    """Return all baselines but the oracle (`oracle`), fitted on the draws of a selector split.
+def fit_rules(logits: Tensor, labels: Tensor, modalities: Sequence[str]) -> FusionRules:
+    """Return all rules but the oracle (`oracle`), fitted on the draws of a selector split.
 
     Args:
         logits: [N, M, K].
@@ -51,15 +52,15 @@ def fit_baselines(logits: Tensor, labels: Tensor, modalities: Sequence[str]) -> 
         name: fit_temperature(logits[:, position], labels)
         for position, name in enumerate(modalities)
     }
-    found = given_baselines(temperatures, {})
+    found = unfitted_rules(temperatures, {})
     try:
         return replace(found, methods={**found.methods, "stacking": fit_stacking(logits, labels)})
     except CannotFitError as reason:
         return replace(found, missing={"stacking": str(reason)})
 
 
-def given_baselines(temperatures: Mapping[str, float], missing: Mapping[str, str]) -> Baselines:
-    """Return the baselines that need no fit but temperatures, by modality in order."""
+def unfitted_rules(temperatures: Mapping[str, float], missing: Mapping[str, str]) -> FusionRules:
+    """Return the rules that need no fit but temperatures, by modality in order."""
     methods: dict[str, Method] = {
         f"only_{name}": _alone(position) for position, name in enumerate(temperatures)
     }
@@ -72,40 +73,40 @@ def given_baselines(temperatures: Mapping[str, float], missing: Mapping[str, str
         "sum_rule": sum_rule,
         "product_rule": product_rule,
     }
-    return Baselines(methods, dict(temperatures), dict(missing))
+    return FusionRules(methods, dict(temperatures), dict(missing))
 
 
 def _alone(position: int) -> Method:
     return lambda logits: alone(logits, position)
 
 
-def alone(logits: Tensor, position: int) -> Verdict:
+def alone(logits: Tensor, position: int) -> Prediction:
     """One modality decides everything."""
     chosen = torch.full((len(logits),), position, device=logits.device)
-    return believe(logits, chosen)
+    return select_modality(logits, chosen)
 
 
-# -- rules that believe one modality: the first of equals -------------------------------------
+# -- rules that select one modality (ties: the lowest index) -----------------------------------
 
 
-def max_softmax(logits: Tensor) -> Verdict:
-    """Believe the modality with the largest class probability (Hendrycks and Gimpel, 2017)."""
-    return believe(logits, moments_of(logits.double())[..., 0].argmax(dim=1))
+def max_softmax(logits: Tensor) -> Prediction:
+    """Select the modality with the largest class probability (Hendrycks and Gimpel, 2017)."""
+    return select_modality(logits, moments_of(logits.double())[..., 0].argmax(dim=1))
 
 
-def margin(logits: Tensor) -> Verdict:
-    """Believe the one whose largest probability is furthest above its second."""
-    return believe(logits, moments_of(logits.double())[..., 1].argmax(dim=1))
+def margin(logits: Tensor) -> Prediction:
+    """Select the one whose largest probability is furthest above its second."""
+    return select_modality(logits, moments_of(logits.double())[..., 1].argmax(dim=1))
 
 
-def entropy(logits: Tensor) -> Verdict:
-    """Believe the one whose class probabilities have the lowest entropy."""
-    return believe(logits, moments_of(logits.double())[..., 2].argmin(dim=1))
+def entropy(logits: Tensor) -> Prediction:
+    """Select the one whose class probabilities have the lowest entropy."""
+    return select_modality(logits, moments_of(logits.double())[..., 2].argmin(dim=1))
 
 
-def energy(logits: Tensor) -> Verdict:
-    """Believe the one with the lowest energy, -ln sum exp z (Liu et al., 2020)."""
-    return believe(logits, moments_of(logits.double())[..., 3].argmin(dim=1))
+def energy(logits: Tensor) -> Prediction:
+    """Select the one with the lowest energy, -ln sum exp z (Liu et al., 2020)."""
+    return select_modality(logits, moments_of(logits.double())[..., 3].argmin(dim=1))
 
 
 def scaled(temperatures: Sequence[float], rule: Method) -> Method:
@@ -145,23 +146,23 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 # -- rules that fuse all modalities -----------------------------------------------------------
 
 
-def sum_rule(logits: Tensor) -> Verdict:
+def sum_rule(logits: Tensor) -> Prediction:
     """Mean of the class probabilities (Kittler et al., "On Combining Classifiers", 1998, eq. 11).
 
     With equal priors, as in all of these rules.
     """
     log_probs = torch.log_softmax(logits.double(), dim=-1)
-    return Verdict(torch.logsumexp(log_probs, dim=1) - torch.tensor(logits.shape[1]).log())
+    return Prediction(torch.logsumexp(log_probs, dim=1) - torch.tensor(logits.shape[1]).log())
 
 
-def product_rule(logits: Tensor) -> Verdict:
+def product_rule(logits: Tensor) -> Prediction:
     """Product of the class probabilities, normalised (Kittler et al., 1998, eq. 7)."""
     summed = torch.log_softmax(logits.double(), dim=-1).sum(dim=1)
-    return Verdict(torch.log_softmax(summed, dim=-1))
+    return Prediction(torch.log_softmax(summed, dim=-1))
 
 
 class CannotFitError(Exception):
-    """Carries why a baseline cannot be fitted here."""
+    """Carries why a rule cannot be fitted here."""
 
 
 def fit_stacking(logits: Tensor, labels: Tensor) -> Method:
@@ -195,13 +196,13 @@ def fit_stacking(logits: Tensor, labels: Tensor) -> Method:
     weight, bias = _per_class(torch.as_tensor(model.coef_), torch.as_tensor(model.intercept_))
     known = torch.as_tensor(model.classes_).long()
 
-    def stack(given: Tensor) -> Verdict:
+    def stack(given: Tensor) -> Prediction:
         device = given.device
         scaled = (_stacked(given) - mean) / std
         found = scaled @ weight.to(device).T + bias.to(device)
         full = torch.full((len(given), classes), float("-inf"), dtype=torch.float64, device=device)
         full[:, known.to(device)] = torch.log_softmax(found, dim=-1)
-        return Verdict(full)
+        return Prediction(full)
 
     return stack
 
@@ -218,9 +219,9 @@ def _per_class(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([torch.zeros_like(weight), weight]), torch.cat([torch.zeros_like(bias), bias])
 
 
-def oracle(logits: Tensor, labels: Tensor) -> Verdict:
-    """Believe a modality that is right, wherever there is one; the first of several.
+def oracle(logits: Tensor, labels: Tensor) -> Prediction:
+    """Select a modality that is right, wherever there is one; the first of several.
 
-    It knows the labels: a bound for everything that believes one modality, not for fusion.
+    It knows the labels: a bound for everything that selects one modality, not for fusion.
     """
-    return believe(logits, is_right(logits, labels).int().argmax(dim=1))
+    return select_modality(logits, is_right(logits, labels).int().argmax(dim=1))

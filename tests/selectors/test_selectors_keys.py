@@ -8,12 +8,14 @@ from select_pieces import (
     run_of,
     select_schedule,
 )
-from training_pieces import NoCheckpoints
+from training_pieces import NoCheckpoints, with_field
 
 from dmtsearch.data.degradations import DEGRADATIONS
-from dmtsearch.schedule import Degrade, Select
-from dmtsearch.training.identity import selector_keys
-from dmtsearch.training.outputs import logits_of, sweep_outputs
+from dmtsearch.schedule import Degrade, Optimizer, Select, Stage, Switch
+from dmtsearch.selectors.degraded_outputs import logits_of, sweep_outputs
+from dmtsearch.selectors.stage import SelectorKind
+from dmtsearch.training.batch import NO_VIEW
+from dmtsearch.training.kind import KeyParts
 from dmtsearch.training.progress import go_on
 
 # -- keys -----------------------------------------------------------------------------------------
@@ -29,9 +31,27 @@ def keys_of(resolved, **other):
         "model": {"family": "mlp"},
         "data": {"fingerprint": "f", "selector": "s", "val": "v"},
         "profile": {"device": "cpu"},
-        "classifier_keys": ["1" * 64, "2" * 64],
+        "view": NO_VIEW,
+        "source_keys": ["1" * 64, "2" * 64],
+        "init_key": None,
     }
-    return selector_keys(resolved, **{**given, **other}).key
+    return SelectorKind().keys(resolved, KeyParts(**{**given, **other})).key
+
+
+@pytest.mark.parametrize("kind", [Stage, Optimizer, Switch, Select], ids=lambda k: k.__name__)
+def test_a_new_field_with_a_neutral_default_changes_no_key_of_a_selector(kept, kind):
+    resolved = kept[0].plan(select_schedule()).stage("selector")
+
+    def key(stage):
+        return keys_of(replace(resolved, stage=stage))
+
+    def put_in(new):
+        if kind is Stage:
+            return with_field(resolved.stage, **new)
+        name = kind.__name__.lower()
+        return replace(resolved.stage, **{name: with_field(getattr(resolved.stage, name), **new)})
+
+    assert key(put_in({})) == key(resolved.stage) != key(put_in({"new": 1}))
 
 
 def test_every_field_of_select_but_the_names_is_in_the_key(kept):
@@ -52,7 +72,7 @@ def test_every_field_of_select_but_the_names_is_in_the_key(kept):
         {"model": {"family": "other"}},
         {"data": {"fingerprint": "f", "selector": "t", "val": "v"}},
         {"profile": {"device": "cuda"}},
-        {"classifier_keys": ["2" * 64, "1" * 64]},
+        {"source_keys": ["2" * 64, "1" * 64]},
     ],
     ids=["seed", "model", "split", "profile", "order of classifiers"],
 )
@@ -94,9 +114,9 @@ def test_the_cold_cost_of_a_selector_by_hand(kept):
     resolved, n = plan.stage("selector"), kept[0].data.split_sizes["selector"]
     # Net: 6 to 8 to 2. Classifiers: 5 to 8 to 4, and 6 to 8 to 4; each runs 1 + 8/2 times.
     net, a, b = 6 * 8 + 8 * 2, 5 * 8 + 8 * 4, 6 * 8 + 8 * 4
-    assert (resolved.macs, resolved.classifier_macs) == (net, (a, b))
-    assert resolved.cost(12345) == n * (3 * net * 5 * 8 + (a + b) * 5)
-    assert resolved.draws_cost == n * 3 * net * 8
+    assert (resolved.macs, resolved.source_macs) == (net, (a, b))
+    assert resolved.cost() == n * (3 * net * 5 * 8 + (a + b) * 5)
+    assert resolved.costs().epoch == n * 3 * net * 8
     assert plan.macs == net + a + b
     assert plan.params == sum(plan.stage(name).params for name in ("selector", "a", "b"))
 

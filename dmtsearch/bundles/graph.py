@@ -1,6 +1,6 @@
 """A bundle as one graph, from samples as stored to class probabilities: what an export holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,8 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional
 
 from dmtsearch.data import normalise
-from dmtsearch.deploy.bundle import Bundle
-from dmtsearch.deploy.samples import finite_samples
-from dmtsearch.deploy.selector_bundle import SelectorBundle
-from dmtsearch.deploy.whole import Whole, view_from
 from dmtsearch.errors import ExportError
-from dmtsearch.training.batch import View
-from dmtsearch.training.selecting import decide, selector_inputs
+from dmtsearch.training.batch import View, view_from
 
 SAMPLES = "samples"
 """Name of a plain model's input."""
@@ -24,6 +19,12 @@ TRACED_BATCH = 2
 """Samples in the batch that a graph is traced with: of a batch of 1 it would learn to hold 1."""
 TRACED_SPARE = 3
 """Pixels by which traced images are larger than what they are resized to, for the same reason."""
+
+TOLERANCE = 1e-4
+"""Allowed difference of a probability: float32 in another order of operations is far below it,
+another normalisation or a training-mode layer far above."""
+FLOOR = 1e-30
+"""Probabilities below are taken as this in a ratio: float32 ends soon after."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Graph:
         return program
 
 
-class Reader(nn.Module):
+class SampleReader(nn.Module):
     """Samples as stored, to what a model reads: what `Viewer` does, in operations alone.
 
     It resizes where the model has a size, also images that have it (which changes nothing): an
@@ -143,75 +144,15 @@ class PlainGraph(nn.Module):
 
     def __init__(self, model: nn.Module, view: View) -> None:
         super().__init__()
-        self.reader, self.model = Reader(view), model
+        self.reader, self.model = SampleReader(view), model
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return class probabilities."""
         return torch.softmax(self.model(self.reader(samples)).float(), dim=1)
 
 
-class SelectorGraph(nn.Module):
-    """Classifiers and selector, by the rule of `SelectorBundle.answer`, in float32 throughout.
-
-    A modality is missing in a sample that holds NaN or infinity there. Where all are, it cannot
-    refuse as the bundle does: all classes are equally probable then, and all trust is 0.
-    """
-
-    def __init__(self, whole: Whole, names: Sequence[str], views: Sequence[View]) -> None:
-        super().__init__()
-        self.whole, self.names = whole, tuple(names)
-        self.readers = nn.ModuleList(Reader(view) for view in views)
-
-    def forward(self, samples: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `probabilities` [N, K], `trust` [N, M], and `believed`, positions int64 [N]."""
-        logits, there = [], []
-        parts = zip(self.names, self.readers, self.whole.classifiers, strict=True)
-        for name, reader, classifier in parts:
-            x = samples[name]
-            finite = finite_samples(x)
-            filled = torch.where(finite.reshape(-1, *(1 for _ in x.shape[1:])), x, 0.0)
-            said = classifier(reader(filled)).float()
-            logits.append(torch.where(finite[:, None], said, 0.0))
-            there.append(finite)
-        all_logits, present = torch.stack(logits, dim=1), torch.stack(there, dim=1)
-        nothing = ~present.any(dim=1, keepdim=True)
-        select = self.whole.select
-        features = selector_inputs(
-            all_logits, inputs=select.inputs, k=select.k, dtype=torch.float32
-        )
-        verdict = decide(
-            self.whole.selector(features),
-            all_logits,
-            decision=select.decision,
-            present=present | nothing,
-            dtype=torch.float32,
-        )
-        assert verdict.trust is not None, "a selector says how far it trusts each"
-        assert verdict.believed is not None, "and whom it believes"
-        return {
-            "probabilities": verdict.log_probs.exp(),
-            "trust": torch.where(present, verdict.trust, 0.0),
-            "believed": verdict.believed,
-        }
-
-
-def make_graph(bundle: Bundle | SelectorBundle) -> Graph:
-    """Return a bundle on the CPU as a graph to trace."""
-    stored, classes = bundle.info["data"]["storage"], len(bundle.classes)
-    if isinstance(bundle, Bundle):
-        dtype = torch.uint8 if stored == "uint8" else torch.float32
-        (one,) = (_input(SAMPLES, bundle.info, dtype, stored),)
-        module = PlainGraph(bundle.model, one.view).eval()
-        return Graph(module, (one,), {"probabilities": (classes,)}, several=False)
-    parts = bundle.info["selector"]["classifiers"]
-    # Floats also where images are stored as uint8, which has no NaN for a missing modality.
-    inputs = tuple(_input(part["modality"], part, torch.float32, stored) for part in parts)
-    whole = SelectorGraph(bundle.model, bundle.modalities, [one.view for one in inputs]).eval()
-    outputs = {"probabilities": (classes,), "trust": (len(inputs),), "believed": ()}
-    return Graph(whole, inputs, outputs, several=True)
-
-
-def _input(name: str, part: Mapping[str, Any], dtype: torch.dtype, stored: str) -> GraphInput:
+def graph_input(name: str, part: Mapping[str, Any], dtype: torch.dtype, stored: str) -> GraphInput:
+    """What a graph reads, of a block of `bundle.json` with `input` and `in_shape`."""
     view, shape = view_from(part["input"]), tuple(part["in_shape"])
     free = (shape[0], None, None) if view.size is not None and len(shape) == 3 else shape
     return GraphInput(name, dtype, free, _unit(dtype, stored), view, stored)
@@ -231,3 +172,18 @@ def first_line(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .;:")
+
+
+def distances(found: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
+    """By sample, [N]: the largest difference of a probability, and the largest ratio.
+
+    Raises:
+        ExportError: The shapes differ.
+    """
+    if found.shape != expected.shape:
+        raise ExportError(
+            f"the exported file gives answers of shape {tuple(found.shape)}, the bundle "
+            f"{tuple(expected.shape)}; its number of samples is fixed by the model's code"
+        )
+    logs = found.clamp(min=FLOOR).log() - expected.clamp(min=FLOOR).log()
+    return (found - expected).abs().amax(dim=1), logs.abs().amax(dim=1).exp()

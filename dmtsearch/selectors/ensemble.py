@@ -1,4 +1,4 @@
-"""Classifiers and a selector as one: a module, bytes, and what `bundle.json` says of them."""
+"""Classifiers and a selector as one: a module, a graph, bytes, and what `bundle.json` says."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dmtsearch.bundles.graph import SampleReader
+from dmtsearch.bundles.samples import finite_samples
 from dmtsearch.schedule import Degrade, Select
+from dmtsearch.selectors.decision import decide, predict_with
+from dmtsearch.selectors.features import selector_inputs
+from dmtsearch.selectors.net import SelectorNet
 from dmtsearch.training.batch import View
 from dmtsearch.training.build import state_from_bytes
 from dmtsearch.training.checkpoint import tensor_bytes
 from dmtsearch.training.job import StageJob
-from dmtsearch.training.selector import SelectorNet
-from dmtsearch.training.selector_run import verdict_of
 
 SELECTOR = "selector."
 
@@ -22,7 +25,7 @@ def prefix_of(position: int) -> str:
     return f"classifiers.{position}."
 
 
-class Whole(nn.Module):
+class Ensemble(nn.Module):
     """Classifiers and selector as one module.
 
     Args:
@@ -40,23 +43,63 @@ class Whole(nn.Module):
         self.select = select
 
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
-        """Class probabilities [N, K] and trust in each modality [N, M], float32.
+        """Class probabilities [N, K] and the selector's over modalities [N, M], float32.
 
         Args:
             views: Normalised input of each classifier, in order.
         """
         logits = [one(x).float() for one, x in zip(self.classifiers, views, strict=True)]
-        verdict = verdict_of(self.selector, self.select, torch.stack(logits, 1))
-        assert verdict.trust is not None, "a selector says how far it trusts each"
-        return verdict.log_probs.exp().float(), verdict.trust.float()
+        found = predict_with(self.selector, self.select, torch.stack(logits, 1))
+        assert found.selector_probs is not None, "a selector has them"
+        return found.log_probs.exp().float(), found.selector_probs.float()
 
 
-def view_from(given: Mapping[str, Any]) -> View:
-    """A view as `bundle.json` holds it."""
-    return View(given["modality"], given["size"], tuple(given["mean"]), tuple(given["std"]))
+class SelectorGraph(nn.Module):
+    """Classifiers and selector, by the rule of `SelectorBundle.answer`, in float32 throughout.
+
+    A modality is missing in a sample that holds NaN or infinity there. Where all are, it cannot
+    refuse as the bundle does: all classes are equally probable then, and all trust is 0.
+    """
+
+    def __init__(self, ensemble: Ensemble, names: Sequence[str], views: Sequence[View]) -> None:
+        super().__init__()
+        self.ensemble, self.names = ensemble, tuple(names)
+        self.readers = nn.ModuleList(SampleReader(view) for view in views)
+
+    def forward(self, samples: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `probabilities` [N, K], `trust` [N, M], and `believed`, positions int64 [N]."""
+        logits, there = [], []
+        parts = zip(self.names, self.readers, self.ensemble.classifiers, strict=True)
+        for name, reader, classifier in parts:
+            x = samples[name]
+            finite = finite_samples(x)
+            filled = torch.where(finite.reshape(-1, *(1 for _ in x.shape[1:])), x, 0.0)
+            said = classifier(reader(filled)).float()
+            logits.append(torch.where(finite[:, None], said, 0.0))
+            there.append(finite)
+        all_logits, present = torch.stack(logits, dim=1), torch.stack(there, dim=1)
+        nothing = ~present.any(dim=1, keepdim=True)
+        select = self.ensemble.select
+        features = selector_inputs(
+            all_logits, inputs=select.inputs, k=select.k, dtype=torch.float32
+        )
+        found = decide(
+            self.ensemble.selector(features),
+            all_logits,
+            decision=select.decision,
+            present=present | nothing,
+            dtype=torch.float32,
+        )
+        assert found.selector_probs is not None, "a selector has them"
+        assert found.selected is not None, "and selects by them"
+        return {
+            "probabilities": found.log_probs.exp(),
+            "trust": torch.where(present, found.selector_probs, 0.0),
+            "believed": found.selected,
+        }
 
 
-def whole_bytes(classifiers: Sequence[bytes], selector: bytes) -> bytes:
+def ensemble_bytes(classifiers: Sequence[bytes], selector: bytes) -> bytes:
     """One safetensors file of all parts, by prefix."""
     parts = {prefix_of(number): data for number, data in enumerate(classifiers)}
     tensors = {

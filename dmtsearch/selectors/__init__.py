@@ -1,0 +1,1 @@
+"""CHOOSE between classifiers, sample by sample: selector nets, fusion rules, and their scores."""
