@@ -3,7 +3,7 @@
 import math
 
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.human import counted
+from dmtsearch.human import counted, listed
 from dmtsearch.reporting.chain_diagram import weak_sources
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Items, Section
@@ -43,8 +43,10 @@ def caveats(summary: Summary) -> tuple[str, ...]:
             f"In the best schedule {source} ({100 * there:.2f} % on val) is not above {target} "
             f"({100 * here:.2f} %), which learned from it."
         )
-    for arm in summary.record.missing:
-        found.append(f"There is no control arm {arm.arm}: {arm.reason}.")
+    missing = summary.record.missing
+    for reason in dict.fromkeys(arm.reason for arm in missing):
+        names = listed([arm.arm for arm in missing if arm.reason == reason])
+        found.append(f"There is no control arm {names}: {reason}.")
     return (*found, *gather_fixed(summary.record))
 
 

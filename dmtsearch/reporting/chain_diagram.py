@@ -273,7 +273,9 @@ def _arrow(axes: Axes, rows: Sequence[_PlacedBox], index: int, link: Link) -> No
     # A link over other boxes goes around them, the further the more.
     start = (source.left, source.top + _TALL * 0.7)
     end = (target.left, target.top + _TALL * 0.3)
-    side = max(-4.0, 50.0 - 14.0 * (index - at))
+    # Halfway, where the curve is furthest out, it is at (start + 6 side + end) / 8.
+    clear = min(row.left for row in rows[at + 1 : index]) - 8
+    side = min(50.0 - 14.0 * (index - at), (8 * clear - start[0] - end[0]) / 6)
     curve = Path(
         [start, (side, start[1]), (side, end[1]), end],
         [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4],

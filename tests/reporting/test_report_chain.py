@@ -1,5 +1,6 @@
 """The best schedule as boxes and links, and where a report's numbers come from."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,7 +8,14 @@ import pytest
 from made_run import MadeRun
 
 from dmtsearch.reporting.caveats import caveats
-from dmtsearch.reporting.chain_diagram import draw_chain, gather_chain, weak_sources
+from dmtsearch.reporting.chain_diagram import (
+    Box,
+    Chain,
+    Link,
+    draw_chain,
+    gather_chain,
+    weak_sources,
+)
 from dmtsearch.reporting.findings import summarize
 from dmtsearch.reporting.provenance import flatten, provenance
 from dmtsearch.reporting.run_record import read_run
@@ -80,6 +88,15 @@ def test_the_drawing_says_in_words_what_it_shows(dense):
     assert "an arrow around other boxes" in drawing.caption
     for words in ("from teacher: as it was after epoch 5", "189,096 parameters", "85.00 % val"):
         assert words in drawing.body
+
+
+def test_an_arrow_around_a_wider_box_does_not_cross_it():
+    sizes = {"a": 1_000, "wide": 10**6, "b": 10}
+    boxes = tuple(Box(name, "", size, None, "", False) for name, size in sizes.items())
+    body = draw_chain(Chain(boxes, (Link("a", "b", ("outputs",), False),))).body
+    (line,) = re.findall(r'd="M ([^"]*) \n" clip-path="[^"]*" style="fill: none', body)
+    start, _, out, _, _, _, end, _ = map(float, line.replace("\nC", "").split())
+    assert (start + 6 * out + end) / 8 < 132 - 208 / 2  # the wide box's left edge
 
 
 def test_a_schedule_of_a_later_version_is_not_drawn(dense):

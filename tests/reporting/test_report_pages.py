@@ -258,7 +258,7 @@ def test_three_objectives_have_their_pareto_set(rendered):
     assert "under pareto/" in text
 
 
-def test_arms_that_a_space_cannot_have_are_told_by_reason_and_nothing_is_advised(tmp_path):
+def test_arms_that_a_space_cannot_have_are_listed_by_reason_and_nothing_is_advised(tmp_path):
     run = made_search(tmp_path / "run", trials=2, controls=False)
     for arm in ("scratch", "direct"):
         run.write(ArmMissing(arm, "the delivered stage is a selector"))
@@ -269,3 +269,5 @@ def test_arms_that_a_space_cannot_have_are_told_by_reason_and_nothing_is_advised
     assert "Not possible here, since the delivered stage is a selector: scratch, direct." in text
     assert "Not possible here, since the schedule has no hints: fitnet." in text
     assert "controls: default" not in text
+    assert text.count("There is no control arm") == 2
+    assert "- There is no control arm scratch and direct: the delivered stage is" in text
