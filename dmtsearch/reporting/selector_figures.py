@@ -26,9 +26,9 @@ from dmtsearch.reporting.selector_results import (
     ORACLE,
     OWN,
     ConditionGroup,
+    ConditionScores,
     Score,
     SelectorResults,
-    SweepCondition,
     best_of,
     degraded_words,
     family,
@@ -134,7 +134,7 @@ class Panels:
         unit: Of the vertical axis, which shows percent.
     """
 
-    conditions: dict[tuple[str, tuple[str, ...]], list[SweepCondition]]
+    conditions: dict[tuple[str, tuple[str, ...]], list[ConditionScores]]
     modalities: tuple[str, ...]
     legend: tuple[str, ...]
     unit: str
@@ -169,10 +169,10 @@ class Panels:
 
 
 def by_panel(
-    conditions: Iterable[SweepCondition],
-) -> dict[tuple[str, tuple[str, ...]], list[SweepCondition]]:
+    conditions: Iterable[ConditionScores],
+) -> dict[tuple[str, tuple[str, ...]], list[ConditionScores]]:
     """Conditions by kind and degraded modalities; that with nothing degraded is left out."""
-    found: dict[tuple[str, tuple[str, ...]], list[SweepCondition]] = {}
+    found: dict[tuple[str, tuple[str, ...]], list[ConditionScores]] = {}
     for one in conditions:
         if one.kind is not None:
             found.setdefault((one.kind, one.degraded), []).append(one)
@@ -180,7 +180,7 @@ def by_panel(
 
 
 def paint_panels(
-    figure: Figure, panels: Panels, paint_one: Callable[[Axes, Sequence[SweepCondition]], None]
+    figure: Figure, panels: Panels, paint_one: Callable[[Axes, Sequence[ConditionScores]], None]
 ) -> None:
     """Lay out the panels, each painted by `paint_one`, which gives its lines their labels."""
     shape = len(panels.kinds), len(panels.columns)
@@ -239,7 +239,7 @@ def draw_accuracy(found: SelectorResults) -> Drawing | None:
     styles = _styles(found, sweep)
     panels = Panels(conditions, found.modalities, _legend(styles.values()), "accuracy (%)")
 
-    def paint_one(axes: Axes, group: Sequence[SweepCondition]) -> None:
+    def paint_one(axes: Axes, group: Sequence[ConditionScores]) -> None:
         points = [*([clean] if clean is not None else []), *group]
         xs = [one.severity or 0.0 for one in points]
         spans = [one.scores[OWN].interval or (0.0, 1.0) for one in points]
@@ -281,7 +281,7 @@ def draw_selection(found: SelectorResults) -> Drawing | None:
     legend = (*_legend(styles.values()), _BLIND)
     panels = Panels(single, found.modalities, legend, "selection accuracy (%)")
 
-    def paint_one(axes: Axes, group: Sequence[SweepCondition]) -> None:
+    def paint_one(axes: Axes, group: Sequence[ConditionScores]) -> None:
         axes.axhline(
             blind, color=MUTED, linewidth=0.9, linestyle=_DASHES[2], zorder=1, label=_BLIND
         )
@@ -341,7 +341,7 @@ def _legend(styles: Iterable[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _line(
-    axes: Axes, conditions: Sequence[SweepCondition], name: str, read: Read, style: dict[str, Any]
+    axes: Axes, conditions: Sequence[ConditionScores], name: str, read: Read, style: dict[str, Any]
 ) -> None:
     points = [
         (one.severity or 0.0, 100 * value)
@@ -356,7 +356,7 @@ def _line(
     axes.plot([x for x, _ in points], [y for _, y in points], **more, **style)
 
 
-def _bars(axes: Axes, conditions: Sequence[SweepCondition]) -> None:
+def _bars(axes: Axes, conditions: Sequence[ConditionScores]) -> None:
     """The selector's intervals."""
     for one in conditions:
         interval = one.scores[OWN].selection_interval(one.n)

@@ -149,7 +149,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class SweepCondition:
+class ConditionScores:
     """One condition of the sweep.
 
     Attributes:
@@ -209,7 +209,7 @@ class SelectorResults:
     stage: str
     architecture: Architecture | None
     modalities: tuple[str, ...]
-    conditions: tuple[SweepCondition, ...]
+    conditions: tuple[ConditionScores, ...]
     groups: tuple[ConditionGroup, ...]
     missing: Mapping[str, str]
     trials: tuple[SelectorTrial, ...]
@@ -251,10 +251,10 @@ def gather_selector(record: RunRecord, best: Trial | None) -> SelectorResults | 
     )
 
 
-def _condition(row: Mapping[str, Any]) -> SweepCondition:
+def _condition(row: Mapping[str, Any]) -> ConditionScores:
     n, best = int(row["n"]), float(row["oracle_accuracy"])
     methods = {OWN: row, **row["methods"]}
-    return SweepCondition(
+    return ConditionScores(
         kind=row["kind"],
         severity=row["severity"],
         degraded=tuple(row["degraded"]),
@@ -276,13 +276,13 @@ def _condition(row: Mapping[str, Any]) -> SweepCondition:
 
 
 def _groups(
-    conditions: Sequence[SweepCondition], found: Mapping[str, Any]
+    conditions: Sequence[ConditionScores], found: Mapping[str, Any]
 ) -> tuple[ConditionGroup, ...]:
     """Means are taken here; intervals are the ledger's, since they rest on single samples."""
     seen = [one for one in conditions if one.seen]
     if not seen:
         return ()
-    groups: dict[tuple[str, ...] | None, list[SweepCondition]] = {None: seen}
+    groups: dict[tuple[str, ...] | None, list[ConditionScores]] = {None: seen}
     # Nothing degraded first, then one modality, then more; the sort keeps the sweep's order.
     for degraded in sorted(dict.fromkeys(one.degraded for one in seen), key=len):
         groups[degraded] = [one for one in seen if one.degraded == degraded]
@@ -298,7 +298,7 @@ def _key(degraded: Iterable[str] | None) -> tuple[str, ...] | None:
 
 def _group(
     degraded: tuple[str, ...] | None,
-    conditions: Sequence[SweepCondition],
+    conditions: Sequence[ConditionScores],
     stored: Mapping[str, Mapping[str, Any]],
 ) -> ConditionGroup:
     first = conditions[0]

@@ -120,27 +120,18 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature by which a classifier's logits [N, K] have the lowest mean NLL.
 
     Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2. Their gradient
-    descent is a search by golden section here: in 1/T the NLL is convex.
+    descent is scipy's bounded minimisation here: in 1/T the NLL is convex.
     """
+    from scipy.optimize import minimize_scalar
+
     logits = logits.double()
 
     def nll(inverse: float) -> float:
         return float(torch.nn.functional.cross_entropy(logits * inverse, labels))
 
-    low, high = (1 / end for end in reversed(TEMPERATURES))
-    ratio = (5**0.5 - 1) / 2
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = nll(left), nll(right)
-    while high - low > 1e-6:
-        if at_left <= at_right:
-            high, right, at_right = right, left, at_left
-            left = high - ratio * (high - low)
-            at_left = nll(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + ratio * (high - low)
-            at_right = nll(right)
-    return 2 / (low + high)
+    bounds = tuple(1 / end for end in reversed(TEMPERATURES))
+    found = minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return 1 / float(found.x)
 
 
 # -- rules that fuse all modalities -----------------------------------------------------------
