@@ -20,6 +20,9 @@ BARRIER_S = 15.0
 APPROVAL_S = 2.0
 """An epoch of a watched stage waits for its pruner's word at most so long."""
 
+SAVED_S = 1.0
+"""A stage that has been stopped is waited for at most so long, while it saves its last epoch."""
+
 
 class Desk:
     """One for each run. Callers only enqueue and await; one dispatcher starts the stages.
@@ -144,10 +147,12 @@ class Desk:
         entry = self._stages.entries.get(key)
         if entry is None or entry.attempt != attempt:
             return False
+        entry.held = True
         entry.advance(phase, tuple(history))
         if entry.watchers:
             await entry.approved(len(history), APPROVAL_S)
-        return not self._stages.draining and not entry.unwanted(self._grace_s)
+        entry.held = self._stages.draining or entry.unwanted(self._grace_s)
+        return not entry.held
 
     async def note(self, text: str) -> None:
         """Keep a sentence for the log."""
@@ -205,8 +210,13 @@ class Desk:
     async def settle(
         self, trials: Iterable[int], at_once: bool, life: str, after: int
     ) -> dict[str, Any]:
-        """`release`, and then `snapshot`, in one call."""
+        """`release`, and then `snapshot`, in one call.
+
+        Stages that only save what they have before they stop are waited for a moment: the ledger
+        has their lines before the end of the trial that stopped them.
+        """
         await self.release(trials, at_once)
+        await self._stages.stopped(SAVED_S)
         return await self.snapshot(life, after)
 
     async def snapshot(self, life: str, after: int) -> dict[str, Any]:

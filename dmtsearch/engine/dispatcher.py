@@ -139,6 +139,16 @@ class Dispatcher:
                 self.entries.pop(entry.key, None)
         self.wake()
 
+    async def stopped(self, wait_s: float) -> None:
+        """Wait for running stages that nobody wants, and that have reached an epoch's end."""
+        ends = [
+            entry.answer
+            for entry in self.entries.values()
+            if entry.running and entry.held and entry.unwanted(self._grace_s)
+        ]
+        if ends:
+            await asyncio.wait(ends, timeout=wait_s)
+
     async def _look_up(self, entry: Entry) -> None:
         """Find a stage in the store, or put it in the queue."""
         try:
@@ -184,6 +194,7 @@ class Dispatcher:
                 self._refuse_oversized(entry, waited)
             elif self.slots.take(entry.key, entry.order.needs):
                 entry.queued, entry.running, entry.attempt = False, True, uuid.uuid4().hex
+                entry.held = False
                 self._spawn(self._run(entry))
             elif waited > PATIENCE_S:
                 break

@@ -87,7 +87,7 @@ class SearchDriver(TrialRules):
             return False
         except BaseException as error:
             self._fail(error)
-            return True
+            return False  # the pruner is asked again by the next driver, before another epoch
 
     def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None:
         """A trial is over; `lost` where Tune gave it up, since its coordinator had died."""
@@ -126,16 +126,20 @@ class SearchDriver(TrialRules):
             return
         self._last_tick = time.monotonic()
         try:
-            if self._stopping() and not self._draining:
-                self._draining = True
-                self._broker.drain.remote()
+            self._drain_if_stopping()
             self._take_answer(SOON_S)
             self._mind.look()
         except BaseException as error:
             self._fail(error)
 
+    def _drain_if_stopping(self) -> None:
+        if self._stopping() and not self._draining:
+            self._draining = True
+            self._broker.drain.remote()
+
     def drained(self) -> None:
         """Wait a little for the stages that were told to stop, and write down what they did."""
+        self._drain_if_stopping()
         until = time.monotonic() + DRAINED_S
         self._collect()
         while self._running and time.monotonic() < until:

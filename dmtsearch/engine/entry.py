@@ -36,6 +36,7 @@ class Entry:
         attempt: Id of the running start; another one is told to stop.
         queued, running: At most one of them.
         since: Start of the wait or of the run, monotonic seconds.
+        held: Whether it is at the end of an epoch, and trains on only when it is told so.
         faults: Of its starts that failed without being an answer: the cause of each, or "".
     """
 
@@ -45,7 +46,7 @@ class Entry:
         self.watchers: dict[int, int] = {}
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.attempt = ""
-        self.queued = self.running = False
+        self.queued = self.running = self.held = False
         self.since = time.monotonic()
         self.faults: list[str] = []
         self.history: Rows = ()

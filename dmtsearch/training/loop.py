@@ -110,8 +110,9 @@ def run_phase(
     Args:
         phase: What to run.
         state: Where to go on from; moved forward in place.
-        listen: Asked after every epoch.
-        earlier: History of earlier phases, told before this one's.
+        listen: Asked after every epoch, and before the first where `state` has come some way: it
+            may have been lost before it had answered, or before its answer was written down.
+        earlier: History of earlier phases, reported before this one's.
         after_epoch: Called with the state after each epoch, and whether it must be saved now.
 
     Returns:
@@ -121,6 +122,15 @@ def run_phase(
     Raises:
         DivergedError: A term of the loss, or a value on val, was NaN or infinite.
     """
+
+    def report(*, resumed: bool = False) -> Decision:
+        history = (*earlier, *state.history)
+        return listen(
+            Progress(phase.stage, phase.name, state.epoch, phase.epochs, history, resumed)
+        )
+
+    if 0 < state.epoch < phase.epochs and report(resumed=True) is Decision.STOP:
+        return Decision.STOP
     while state.epoch < phase.epochs and not phase.should_switch(state.values):
         terms = train_epoch(phase, state.epoch)
         losses = read_terms(phase, state.epoch, terms)
@@ -129,10 +139,7 @@ def run_phase(
         state.values.append(values)
         state.history.append({"phase": phase.name, "epoch": state.epoch, **losses, **values})
         keep_best(phase, state)
-        progress = Progress(
-            phase.stage, phase.name, state.epoch, phase.epochs, (*earlier, *state.history)
-        )
-        stopped = listen(progress) is Decision.STOP
+        stopped = report() is Decision.STOP
         after_epoch(state, stopped)
         if stopped:
             return Decision.STOP

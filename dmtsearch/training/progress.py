@@ -28,6 +28,7 @@ class Progress:
         epoch: Epochs done in this phase.
         epochs: Epochs that this phase has at most.
         history: One row for each epoch so far, of both phases, oldest first.
+        resumed: Whether a checkpoint had all of it: a stage that goes on reports before it trains.
     """
 
     stage: str
@@ -35,6 +36,7 @@ class Progress:
     epoch: int
     epochs: int
     history: tuple[Row, ...]
+    resumed: bool = False
 
 
 Listener = Callable[[Progress], Decision]

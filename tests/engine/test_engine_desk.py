@@ -545,3 +545,25 @@ async def test_a_snapshot_says_what_runs_and_what_waits() -> None:
         *(3, 4),
     )
     assert found["waiting"] == ["other"]
+
+
+@in_loop
+async def test_a_settled_trial_s_stopped_stage_is_among_the_events_that_it_gets() -> None:
+    here = office()
+    await here.asked(0, order_of("student"), watched=True)
+    epoch = asyncio.create_task(here.progress("student", 1))
+    await settle()
+    settled = asyncio.create_task(here.desk.settle([0], True, "", 0))
+    assert not await epoch
+    await settle()  # the stage saves its epoch
+    here.tasks.end("student", "stopped")
+    found = await settled
+    assert [event.outcome.status for event in found["events"]] == ["stopped"]
+
+
+@in_loop
+async def test_a_settled_trial_does_not_wait_for_a_stage_in_the_middle_of_an_epoch() -> None:
+    here = office()
+    await here.asked(0, order_of("student"))
+    found = await asyncio.wait_for(here.desk.settle([0], True, "", 0), 0.5)
+    assert found["events"] == []

@@ -83,3 +83,19 @@ def test_a_pruned_trial_stays_unfinished_where_a_line_before_its_end_could_not_b
     assert mind.ends == []
     with pytest.raises(OutputError, match="the disk is full"):
         driver.raise_error()
+
+
+def test_a_pruner_that_cannot_answer_lets_its_stage_train_no_epoch_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SearchDriver, "_take_answer", lambda driver, wait_s: None)
+    mind, broker = FullFolder(), Calls()
+    driver = driver_of(broker, mind)
+    monkeypatch.setattr(driver, "_last_tick", float("inf"))
+    driver.propose("tune")
+    monkeypatch.setattr(mind, "should_prune", lambda *given: mind.look())
+    assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
+    driver.ended("tune", None, lost=False)
+    driver.drained()
+    assert broker.made[-1] == ("drain",)
+    assert mind.ends == []

@@ -59,7 +59,7 @@ def test_a_phase_goes_on_from_its_checkpoint_to_the_same_bytes(bench, name, rate
     second, _ = stage_run(bench, made)
     watcher = Watcher()
     result = second.run_training(kept, watcher)
-    assert [seen.epoch for seen in watcher.seen] == list(range(after + 1, 5))
+    assert [seen.epoch for seen in watcher.seen] == list(range(after, 5))
     assert state_bytes(second.modules) == state_bytes(unbroken.modules)
     assert result.history == whole.history
     assert result.kept_epoch == whole.kept_epoch
@@ -76,6 +76,19 @@ def test_a_hint_phase_goes_on_from_its_checkpoint_to_the_same_bytes(bench):
     result = second.run_hints(kept, go_on)
     assert state_bytes(second.modules) == state_bytes(unbroken.modules)
     assert len(result.history) == 4
+
+
+def test_a_phase_that_goes_on_reports_what_it_has_before_it_trains_another_epoch(bench):
+    kept = Checkpoints()
+    first, _ = stage_run(bench, pair({"epochs": 4}))
+    stopped = first.run_training(kept, Watcher(stop_at=2))
+    second, _ = stage_run(bench, pair({"epochs": 4}))
+    # Whoever said stop was lost before that was written down, and says it again.
+    again = Watcher(stop_at=1)
+    result = second.run_training(kept, again)
+    assert [len(seen.history) for seen in again.seen] == [2]
+    assert (result.decision, result.history) == (Decision.STOP, stopped.history)
+    assert len(kept.saved) == 1
 
 
 def test_a_stop_after_the_last_epoch_is_gone_on_from_without_another_epoch(bench):
@@ -164,7 +177,8 @@ def test_a_stage_that_was_stopped_goes_on_in_the_store_to_the_same_bytes(bench, 
     assert other.store.get(whole.key) is None
     after = Watcher()
     result = other.run(made, after)["student"]
-    assert len(after.seen) == 4 - stop_at
+    # What it goes on from is reported first; a phase that was over is not.
+    assert len(after.seen) == 4 - stop_at + (stop_at in (1, 3))
     assert other.model_bytes(result) == bench.model_bytes(whole)
     assert result.record["history"] == whole.record["history"]
     assert other.store.load_progress(result.key) is None

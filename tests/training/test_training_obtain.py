@@ -193,7 +193,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(bench, tmp_path):
     slots[-1].write_bytes(b"no tensors")
     watcher = Watcher()
     result = other.run(made, watcher)["m"]
-    assert watcher.seen[0].epoch == 3  # epoch 2 was whole
+    assert [seen.epoch for seen in watcher.seen] == [2, 3, 4]  # epoch 2 was whole
+    assert [seen.resumed for seen in watcher.seen] == [True, False, False]
     assert other.model_bytes(result) == bench.model_bytes(whole)
     assert any("a checkpoint of" in text and "is damaged" in text for text in other.told)
 
