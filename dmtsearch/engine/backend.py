@@ -48,6 +48,7 @@ class Mind(Protocol):
     def state(self) -> RunState: ...
     def record(self, record: Record) -> None: ...
     def next(self) -> TrialPlan | None: ...
+    def plan_of(self, trial: int) -> TrialPlan | None: ...
     def should_prune(self, trial: int, history: Sequence[Any], epochs: int) -> bool: ...
     def end(self, trial: int, outcome: TrialOutcome) -> None: ...
     def look(self) -> None: ...
@@ -96,6 +97,22 @@ class TrialRules:
         """Why nothing more is proposed: `time`, `interrupted`, `failed`; else the mind knows."""
         self.fault: str | None = None
         """What of the machine failed, in words, so that the search stops; no trial is to blame."""
+
+    def restore_lines(self) -> None:
+        """Look for lines of stages that the ledger has lost; write those that the store knows."""
+        state = self._mind.state
+        begun = {stage.key for trial in state.unfinished for stage in trial.stages}
+        for number, end in sorted(state.ends.items()):
+            trial = state.trials[number]
+            if self._book.lost(trial) and (plan := self._mind.plan_of(number)) is not None:
+                self._book.settle(number, make_orders(plan, watched=False).orders)
+            for stage in trial.stages:
+                if stage.name != end.stage or stage.key in begun or self._book.has_line(stage.key):
+                    continue
+                self._watching.tell(
+                    f"the ledger has lost the line of stage {stage.name!r} of trial {number}: "
+                    "stages.csv and the sums in summary.json go without it"
+                )
 
     # -- beginnings -----------------------------------------------------------------------------
 

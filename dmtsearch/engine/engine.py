@@ -88,6 +88,7 @@ def run_trials(
         ray.remote(warm_up).remote(setting.stage, "cpu")
     driver = SearchDriver(setting, mind, store, watching, stop, broker=broker, broker_name=name)
     try:
+        driver.restore_lines()
         with (
             temporary_folder(own_session()) as folder,
             watched_ray(

@@ -50,6 +50,7 @@ def run_inline(
     """
     search = _InlineSearch(setting, mind, store, watching, stop, pauses_s)
     try:
+        search.restore_lines()
         search.run()
     except KeyboardInterrupt:
         if not stop.asked:

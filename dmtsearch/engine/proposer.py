@@ -176,6 +176,16 @@ class Proposer:
             self._ledger.append(proposed)
         return _plan(proposed, prepared, again=True)
 
+    def plan_of(self, trial: int) -> TrialPlan | None:
+        """A trial as it began; None where it can no longer run, or its stages have other keys."""
+        proposed = self._trial(trial)
+        try:
+            prepared = self._prepare(parse_schedule(proposed.schedule, f"trial {trial}"))
+        except REFUSALS:
+            return None
+        same = prepared.requests == proposed.stages
+        return _plan(proposed, prepared, again=True) if same else None
+
     def _begin(
         self, arm: str, seed: int, text: str, prepared: Prepared, draw: Draw | None = None
     ) -> TrialPlan:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..store import Store
 from .orders import Costs, StageEvent, StageOrder, StageOutcome
-from .records import StageEnded, StageRequest
+from .records import StageEnded, StageRequest, TrialProposed
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,20 @@ class StageBook:
                 if found is not None and not found.failed:
                     outcome = StageOutcome("done", record=found.record, reused=True)
                     self._write(order.request, order.costs, trial, outcome)
+
+    def lost(self, trial: TrialProposed) -> tuple[StageRequest, ...]:
+        """Stages of a trial that has ended which have no line, though the store has them."""
+        return tuple(
+            stage
+            for stage in trial.stages
+            if stage.key not in self._known
+            and (found := self._store.get(stage.key)) is not None
+            and not found.failed
+        )
+
+    def has_line(self, key: str) -> bool:
+        """Whether a stage has a line, however it ended."""
+        return key in self._known or key in self._failed or key in self._stopped
 
     def _write(
         self, request: StageRequest, costs: Costs, trial: int, outcome: StageOutcome

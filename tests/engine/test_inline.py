@@ -23,9 +23,10 @@ from typer.testing import CliRunner
 import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.engine.interrupts import interrupts
-from dmtsearch.engine.ledger import read_state
+from dmtsearch.engine.ledger import Ledger, read_state
 from dmtsearch.engine.orders import StageOutcome
-from dmtsearch.errors import SearchStoppedError, SourceMissingError, UsageError
+from dmtsearch.engine.paths import RunPaths
+from dmtsearch.errors import SearchStoppedError, SourceMissingError, StoreError, UsageError
 from dmtsearch.schedule import Schedule
 
 pytestmark = pytest.mark.engine  # starts no Ray
@@ -151,7 +152,8 @@ def test_a_store_that_is_full_stops_the_search_and_room_lets_resume_finish_it(
         assert f"Go on with: dmtsearch resume {tmp_path / 'run'}" in str(caught.value)
         # Still no room: the command says the same and ends with 1.
         again = CliRunner().invoke(app, ["resume", str(tmp_path / "run")])
-        assert (again.exit_code, type(again.exception)) == (1, SearchStoppedError)
+        assert (again.exit_code, type(again.exception)) == (1, StoreError)
+        assert f"the store at {mount / 's'} is full" in str(again.exception)
         (mount / "filler").unlink()
         assert CliRunner().invoke(app, ["resume", str(tmp_path / "run")]).exit_code == 0
         assert results_of(dmtsearch.Run(tmp_path / "run")) == results_of(undisturbed)
@@ -386,3 +388,42 @@ def test_stages_start_from_the_run_s_folder_and_books_are_kept_where_they_were(
     assert seen == {str(tmp_path / "home")}
     assert os.getcwd() == str(tmp_path)
     assert not (tmp_path / "home" / "home").exists()
+
+
+HALVING = {"name": "halving", "min_fraction": 0.25}
+
+
+def test_a_search_that_is_killed_after_any_line_ends_as_the_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, cuts = Ledger.append, tmp_path / "cuts"
+
+    def cut_here(ledger: Ledger, record: Any) -> None:
+        append(ledger, record)
+        shutil.copytree(tmp_path / "run", cuts / str(len(list(cuts.iterdir()))))
+
+    cuts.mkdir()
+    space = mind.chain(mind.FORTY, sampler="random", pruner=HALVING)
+    with monkeypatch.context() as during:
+        during.setattr(Ledger, "append", cut_here)
+        unbroken = run_null(tmp_path / "run", space, trials=5, inline=True)
+    assert {end.status for end in unbroken.state.ends.values()} >= {"done", "pruned"}
+    for cut in cuts.iterdir():
+        resumed = run_null(cut, space, trials=5, inline=True)
+        assert outcome_of(resumed.state) == outcome_of(unbroken.state), cut.name
+
+
+def test_lines_of_stages_that_the_ledger_has_lost_are_made_up_from_the_store_or_said(
+    unbroken: dmtsearch.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(unbroken.folder, run)
+    lines = (run / "ledger.jsonl").read_text().splitlines(keepends=True)
+    (run / "ledger.jsonl").write_text("".join(x for x in lines if '"event": "stage"' not in x))
+    assert not read_state(run / "ledger.jsonl").stages
+    dmtsearch.resume(run)
+    found, whole = (outcome_of(read_state(at.ledger)) for at in (RunPaths(run), unbroken.paths))
+    kept = [stage for stage in whole["stages"] if stage[2] == "run"]
+    assert found == {**whole, "stages": kept}
+    said = capsys.readouterr().out
+    assert said.count("has lost the line of stage") == len(whole["stages"]) - len(kept)
