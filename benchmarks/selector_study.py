@@ -44,7 +44,7 @@ import dmtsearch
 from dmtsearch.bundles.bundle import OPENINGS, SCHEDULE
 from dmtsearch.data.degradations import DEGRADATIONS
 from dmtsearch.deploy.evaluating import evaluate_bundle
-from dmtsearch.deploy.training import Training, open_schedule_data
+from dmtsearch.deploy.training import Training
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import write_atomic, write_json
 from dmtsearch.schedule import Schedule, dump_schedule, expand
@@ -54,6 +54,7 @@ from dmtsearch.selectors.fusion_rules import Method, fit_rules, oracle
 from dmtsearch.selectors.stage import predict_with
 from dmtsearch.space import is_space
 from dmtsearch.training.profile import computing
+from dmtsearch.training.schedule_data import open_schedule_data
 from dmtsearch.training.sources import Source
 
 

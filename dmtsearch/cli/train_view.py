@@ -47,19 +47,21 @@ class Clock:
         share = weights[0] * (done if progress.phase == "hint" else 1.0)
         share += weights[1] * (done if progress.phase == "train" else 0.0)
         now = self._costs[job.name] * share / max(1.0, float(sum(weights)))
-        self._computed += max(0.0, now - self._done.get(job.name, 0.0))
+        if not progress.resumed:
+            self._computed += max(0.0, now - self._done.get(job.name, 0.0))
         self._done[job.name] = now
 
     def end(self, job: StageJob) -> None:
         self._done[job.name] = self._costs[job.name]
 
     def left_s(self) -> float | None:
-        """Seconds left, or None before anything was computed."""
+        """Seconds left, or None before anything was computed, or where there is less than one."""
         elapsed = time.monotonic() - self._started
         if self._computed <= 0 or elapsed < 1:
             return None
         left = sum(self._costs.values()) - sum(self._done.values())
-        return left * elapsed / self._computed
+        left_s = left * elapsed / self._computed
+        return left_s if left_s >= 1 else None
 
 
 class PlainView:

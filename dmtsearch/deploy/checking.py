@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmtsearch.data import DataFacts, DataSet, describe_data, describe_splits
-from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.errors import DataMissingError, DmtSearchError, ScheduleError
 from dmtsearch.machine import physical_memory
 from dmtsearch.models import describe_model
@@ -18,6 +17,7 @@ from dmtsearch.training.build import OBJECT
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.plan import Plan, ResolvedStage
 from dmtsearch.training.profile import pick_device
+from dmtsearch.training.schedule_data import open_schedule_data
 from dmtsearch.training.screen import relu_notes
 
 EAGER_SAMPLES = 100_000

@@ -13,7 +13,6 @@ import torch
 from dmtsearch.bundles.bundle import OPENINGS, SCHEDULE, ModelBundle
 from dmtsearch.data import DATASETS, DataSet, Split, load_data
 from dmtsearch.deploy.loading import as_stored, load_bundle
-from dmtsearch.deploy.training import open_schedule_data
 from dmtsearch.deploy.unseen import unseen_part
 from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
 from dmtsearch.files import append_whole
@@ -22,6 +21,7 @@ from dmtsearch.reading import refuse_odd_place
 from dmtsearch.schedule import expand, load_schedule
 from dmtsearch.training.evaluate import Metrics
 from dmtsearch.training.profile import Profile, pick_device
+from dmtsearch.training.schedule_data import open_schedule_data
 
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 

@@ -1,7 +1,7 @@
 """The folder of a training: claimed by one schedule, for one process, and never overwritten."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -16,11 +16,12 @@ LOCK = ".lock"
 
 
 @contextmanager
-def claim_folder(out: Path, schedule: Schedule) -> Iterator[str]:
-    """Hold `out` for this schedule; gives the schedule's text as it lies there.
+def claim_folder(out: Path, schedule: Schedule) -> Iterator[Callable[[], str]]:
+    """Hold `out` for this schedule; gives what writes the schedule there, and returns its text.
 
     A new or empty folder is taken. One that holds the same schedule is gone on with. One that
-    holds anything else is refused, and left as it is.
+    holds anything else is refused, and left as it is. A folder that was made here goes again
+    where nothing is written into it, as by a schedule that is refused.
 
     Raises:
         BundleError: Another schedule, other files, a process that trains there right now, or a
@@ -28,6 +29,13 @@ def claim_folder(out: Path, schedule: Schedule) -> Iterator[str]:
     """
     text = dump_schedule(schedule)
     _refuse_other(out, schedule)
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+
+    def write() -> str:
+        if not (out / SCHEDULE).exists():
+            _write_schedule(out, text)
+        return text
+
     try:
         out.mkdir(parents=True, exist_ok=True)
         refuse_odd_place(out / LOCK)
@@ -41,11 +49,12 @@ def claim_folder(out: Path, schedule: Schedule) -> Iterator[str]:
                 "another: --out DIR"
             )
         try:
-            if not (out / SCHEDULE).exists():
-                _write_schedule(out, text)
-            yield text
+            yield write
         finally:
             (out / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # not empty
+                for folder in made:
+                    folder.rmdir()
 
 
 def _write_schedule(out: Path, text: str) -> None:

@@ -13,13 +13,13 @@ from torch import nn
 from dmtsearch.bundles.bundle import INFO, read_info, write_bundle
 from dmtsearch.bundles.model_check import IDENTITY, identity_block, is_foreign_model
 from dmtsearch.bundles.seen_samples import samples_bytes
-from dmtsearch.data import DataSet, load_data
+from dmtsearch.data import DataSet
 from dmtsearch.deploy.cache_miss import kept_by_others, why_new
 from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.deploy.teaching import notes_after, notes_before
 from dmtsearch.errors import BundleError
 from dmtsearch.notebook import html_view, short_repr, shown_names
-from dmtsearch.schedule import Schedule, expand
+from dmtsearch.schedule import Schedule
 from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import Store
 from dmtsearch.training.build import build_trained
@@ -32,6 +32,7 @@ from dmtsearch.training.plan import Plan
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.progress import Listener, go_on
 from dmtsearch.training.records import versions
+from dmtsearch.training.schedule_data import open_schedule_data
 
 
 def _silent(text: str) -> None:
@@ -120,7 +121,7 @@ def train_schedule(
         store: Where finished stages and checkpoints lie.
         models: The user's own modules by stage, in place of the schedule's descriptions. Each
             is copied, and trains (or, with `epochs: 0`, serves as it is) as its stage says.
-        data: The user's own data sets, in place of the schedule's (see `load_data`).
+        data: The user's own data sets, in place of the schedule's (see `open_schedule_data`).
         device: `cpu`, `cuda`, ...; CUDA where there is one, if None.
         watch: Who gets what.
         save_every_s: Seconds between checkpoints, at least; 0 writes one after every epoch.
@@ -131,7 +132,7 @@ def train_schedule(
     """
     watch, models = watch or Watch(), models or {}
     device = pick_device(device)
-    with claim_folder(out, schedule) as text:
+    with claim_folder(out, schedule) as write_schedule:
         opened = open_schedule_data(schedule, data, verify=True)
         sizes = opened.split_sizes
         plan = resolve(
@@ -155,7 +156,10 @@ def train_schedule(
         )
         for note in notes_before(plan, models):
             watch.tell(f"note: {note}")
+        if any(store.get(job.keys.key) is None for job in jobs):
+            store.check_writable()
         watch.begin(plan, jobs)
+        text = write_schedule()
         started = time.time()
         results: list[StageResult] = []
         looked = False
@@ -182,33 +186,6 @@ def train_schedule(
             info |= _identity(plan, jobs, store, models)
             _write(out, text, training, jobs, store, info, opened)
     return training
-
-
-def open_schedule_data(
-    schedule: Schedule, objects: Any = None, *, verify: bool = False
-) -> DataSet:
-    """Read and split the data of a schedule (or the user's own objects in its place).
-
-    `verify` refuses a user's data that is not the same when it is read or built again.
-    """
-    expanded = expand(schedule)
-    spec = expanded.data
-    return load_data(
-        name=None if objects is not None else spec.name,
-        factory=None if objects is not None else spec.factory,
-        args={} if objects is not None else spec.args,
-        objects=objects,
-        train=spec.train,
-        val=spec.val,
-        test=spec.test,
-        selector=spec.selector,
-        split_seed=spec.split_seed,
-        size=spec.size,
-        mean=spec.mean,
-        std=spec.std,
-        with_selector=expanded.with_selector,
-        verify=verify,
-    )
 
 
 def _already_there(out: Path, plan: Plan, jobs: Sequence[StageJob]) -> dict[str, Any] | None:

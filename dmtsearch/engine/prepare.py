@@ -65,28 +65,12 @@ def open_context(
     Raises:
         DataError: The data is missing, malformed or cannot be split as asked.
     """
-    from dmtsearch.data import load_data
     from dmtsearch.training.profile import pick_device
+    from dmtsearch.training.schedule_data import open_schedule_data
 
     # The stages' device need not be on this machine: a cluster's head often has no GPU.
     where = device if device is not None and device.startswith("cuda") else pick_device(device)
-    spec = expand(schedule).data
-    opened = load_data(
-        name=None if data is not None else spec.name,
-        factory=None if data is not None else spec.factory,
-        args={} if data is not None else spec.args,
-        objects=data,
-        train=spec.train,
-        val=spec.val,
-        test=spec.test,
-        selector=spec.selector,
-        split_seed=spec.split_seed,
-        size=spec.size,
-        mean=spec.mean,
-        std=spec.std,
-        with_selector=expand(schedule).with_selector,
-        verify=True,
-    )
+    opened = open_schedule_data(schedule, data, verify=True)
     return PrepareContext(opened, where, objects or {}, folder)
 
 

@@ -99,6 +99,7 @@ class Session:
         anchor = self._space.anchor().with_seed(self._info.seed)
         self._view.tell("reading the data ...")
         mind = self._mind(anchor, resumed)
+        self._store.check_writable()  # before Ray starts
         reason = self._search(mind, anchor, where, resumed, time_budget_s, command, leave=leave)
         mind.stop(reason)
         over = mind.state.ended

@@ -194,27 +194,13 @@ def forget_data() -> None:
 
 
 def _read_bench(setting: StageSetting, device: str) -> "StageContext":
-    from ..data import load_data
     from ..training.context import StageContext
     from ..training.data_facts import data_facts
+    from ..training.schedule_data import load_described
 
-    spec = setting.data
-    assert spec is not None, "a run of real stages has data"
+    assert setting.data is not None, "a run of real stages has data"
     try:
-        data = load_data(
-            name=spec.name,
-            factory=spec.factory,
-            args=spec.args,
-            train=spec.train,
-            val=spec.val,
-            test=spec.test,
-            selector=spec.selector,
-            split_seed=spec.split_seed,
-            size=spec.size,
-            mean=spec.mean,
-            std=spec.std,
-            with_selector=setting.with_selector,
-        ).to(device)
+        data = load_described(setting.data, with_selector=setting.with_selector).to(device)
     except DataError as error:  # the driver has read it
         raise DataChangedError(
             f"{platform.node()} cannot read the data that this search began with: {error}"

@@ -1,5 +1,7 @@
 """The store: what is known already, by key."""
 
+import hashlib
+import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
@@ -19,6 +21,8 @@ from dmtsearch.store.progress import Progress
 from dmtsearch.store.verify import VerifyReport, verify_store
 
 _DAY_S = 24 * 3600.0
+TRIED_BYTES = 1 << 16
+"""Of the file that `check_writable` writes: a full disk may still hold a few bytes."""
 
 
 class Store:
@@ -49,6 +53,18 @@ class Store:
 
     def _translated(self, doing: str) -> AbstractContextManager[None]:
         return translate_os_errors(self.where, doing)
+
+    def check_writable(self) -> None:
+        """Write a small file as a checkpoint is written, and remove it again.
+
+        Raises:
+            StoreError: The store is full, refuses or does not answer.
+        """
+        key = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
+        with self._translated("write a file to try it"):
+            files = {"trial": secrets.token_bytes(TRIED_BYTES)}
+            progress.save_progress(self._disk, key, files, {"name": "a file to try the store"})
+            progress.drop_progress(self._disk, key)
 
     # Objects
 

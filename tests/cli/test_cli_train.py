@@ -3,9 +3,13 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from dmtsearch.cli.view import Clock
 from safetensors.numpy import load_file
+
+from dmtsearch.training.progress import Progress
 
 FACTORY = """\
 import torch
@@ -220,6 +224,7 @@ def test_data_that_cannot_be_learned_from_is_refused_before_training(
         assert expected in ran.err
         assert "Traceback" not in ran.err
     assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "out").exists()  # a refused training leaves no folder behind
 
 
 def test_a_loss_that_becomes_nan_stops_with_epoch_step_and_term_and_is_not_repeated(
@@ -290,3 +295,22 @@ def test_the_store_commands_list_verify_explain_and_tidy(run, small):
 
 def test_the_schema_is_printed_as_json(run):
     assert "properties" in json.loads(run("schema").out)
+
+
+def test_the_time_left_counts_no_epochs_of_a_checkpoint_and_is_never_about_0_s(small, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("dmtsearch.cli.view.time.monotonic", lambda: now[0])
+    sizes = {"hint_macs": 0, "macs": 1, "stage": SimpleNamespace(hint_phase=None, epochs=10)}
+    job = SimpleNamespace(name="net", resolved=SimpleNamespace(**sizes))
+    clock = Clock()
+    stage = SimpleNamespace(name="net", cost=lambda: 1000)
+    clock.begin(SimpleNamespace(stages=[stage], num_train=1))
+    now[0] = 2.0
+    clock.progress(job, Progress("net", "train", 8, 10, (), resumed=True))
+    assert clock.left_s() is None  # nothing was computed yet
+    now[0] = 6.0
+    clock.progress(job, Progress("net", "train", 9, 10, ()))
+    assert clock.left_s() == 6.0  # an epoch took them
+    now[0] = 12.0
+    clock.progress(job, Progress("net", "train", 10, 10, ()))
+    assert clock.left_s() is None

@@ -5,12 +5,15 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from mind import FORTY, Driver, FakeArm, chain, story
 from small_disk import SmallDisk, small_disk
+from small_searches import write_space
 
+import dmtsearch
 from dmtsearch.engine import tables
 from dmtsearch.engine.folder import held, new_run
 from dmtsearch.engine.ledger import Ledger, read_state
@@ -18,7 +21,7 @@ from dmtsearch.engine.live import LiveState, Watching
 from dmtsearch.engine.paths import RunPaths
 from dmtsearch.engine.records import ArmMissing
 from dmtsearch.engine.redirect import output_in
-from dmtsearch.errors import OutputError
+from dmtsearch.errors import OutputError, StoreError
 
 SPACE = chain(FORTY, pruner={"name": "median"})
 FULL = r"the disk is full \(No space left on device\); what the ledger says and every finished "
@@ -134,3 +137,32 @@ def test_the_live_view_says_it_too_and_the_log_loses_lines_in_silence(disk: Smal
         with pytest.raises(OutputError, match=FULL):
             watching.finish("trials")
     assert driver.paths.driver_log.read_text().startswith("a line\n")
+
+
+def test_a_store_without_room_is_refused_before_ray_starts_and_before_a_stage_trains(
+    disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def starts(address: str) -> Iterator[None]:
+        raise AssertionError("Ray was started")
+        yield
+
+    monkeypatch.setattr("dmtsearch.engine.session.ray_at", starts)
+    monkeypatch.setattr("dmtsearch.training.loop.train_epoch", starts)
+    store, space = str(disk.folder / "s"), write_space(tmp_path)
+    words = f"the store at {store} is full: could not write a file to try it .No space left"
+    disk.fill(leave=8192)
+    with pytest.raises(StoreError, match=words):
+        dmtsearch.search(space, out=tmp_path / "run", store=store)
+    assert not (tmp_path / "run").exists()
+    schedule = dmtsearch.load_space(space).anchor()
+    with pytest.raises(StoreError, match=words):
+        dmtsearch.train(schedule, tmp_path / "out", store=store)
+    assert not (tmp_path / "out").exists()
+    disk.clear()
+    monkeypatch.undo()
+    dmtsearch.search(space, out=tmp_path / "run", store=store, trials=1, backend="inline")
+    monkeypatch.setattr("dmtsearch.engine.session.ray_at", starts)
+    disk.fill(leave=8192)
+    with pytest.raises(StoreError, match=words):
+        dmtsearch.resume(tmp_path / "run", trials=2, backend="ray")

@@ -68,6 +68,19 @@ def test_a_disk_that_is_full_for_the_manifest_alone_leaves_nothing(store, monkey
     assert list(store._disk.files("")) == []
 
 
+def test_a_store_is_tried_by_a_real_write_that_leaves_nothing(store, monkeypatch):
+    store.check_writable()
+    assert list(store._disk.files("")) == []
+
+    def full(self, path, data, *, durable=True):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(store._disk), "create", full)
+    with pytest.raises(StoreError, match="is full: could not write a file to try it"):
+        store.check_writable()
+    assert list(store._disk.files("")) == []
+
+
 def test_an_interrupt_between_payload_and_manifest_leaves_nothing(store, monkeypatch):
     def interrupted(self, path, data, *, durable=True):
         raise KeyboardInterrupt
