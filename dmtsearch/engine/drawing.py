@@ -72,9 +72,16 @@ def bounds(hole: Hole) -> tuple[int | float, int | float]:
 
 
 def exact(hole: Hole, drawn: Any) -> Value:
-    """The hole's own value for a drawn one: 0.6 for the 0.6000000000000001 of 0.2 + 2 x 0.2."""
+    """The hole's own value for a drawn one: 0.6 for the 0.6000000000000001 of 0.2 + 2 x 0.2.
+
+    Raises:
+        ValueError, TypeError: It is no value of the hole.
+    """
     if hole.kind == "choice":
-        return next(choice for choice in hole.choices if _is_one_of(drawn, (choice,)))
+        for choice in hole.choices:
+            if _is_one_of(drawn, (choice,)):
+                return choice
+        raise ValueError(f"{hole.name}: {drawn!r} is none of its choices")
     low, high = bounds(hole)
     if hole.step is None:
         return float(min(max(drawn, low), high))

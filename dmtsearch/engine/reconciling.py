@@ -98,7 +98,7 @@ def _refuse_other_values(
     for number in sorted(number for number in drawn if number < len(study)):
         try:
             same = space.settle(study.values(number)) == space.settle(drawn[number])
-        except Exception:
+        except (ValueError, TypeError, LookupError, ArithmeticError):
             same = False  # values that are none of this space's
         if not same:
             raise DmtSearchError(

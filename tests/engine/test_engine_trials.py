@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import shutil
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,9 +16,12 @@ import mind
 import pytest
 from engine_runs import descendants_of, title_of
 from small_searches import AfterOne, results_of, write_space
+from typer.testing import CliRunner
 
 import dmtsearch
+from dmtsearch.cli.main import app
 from dmtsearch.engine.ledger import RunState, read_state
+from dmtsearch.engine.live import LiveState
 from dmtsearch.engine.orders import Needs
 from dmtsearch.engine.settings import prepare_environment
 from dmtsearch.engine.slots import Slots
@@ -321,6 +326,56 @@ def test_a_source_that_is_lost_in_mid_search_is_trained_again(
     assert results_of(run) == results_of(undisturbed)
     log = (tmp_path / "run" / "driver.log").read_text()
     assert "teacher: its stored result" in log
+
+
+class AtBegin(AfterOne):
+    """A view that does something when the data has been read and no stage runs yet."""
+
+    def begin(self, stream: Any) -> None:
+        self._act()
+
+    def show(self, state: LiveState) -> None: ...
+
+
+FILE_DATA = """
+import torch
+from pathlib import Path
+from torch.utils.data import TensorDataset
+def load():
+    drawn = torch.Generator().manual_seed(int(Path("seed.txt").read_text()))
+    return TensorDataset(torch.rand(60, 4, generator=drawn), torch.arange(60) % 2)
+"""
+
+
+def test_a_worker_that_reads_changed_data_stops_the_search_and_fails_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "data_of_a_file.py").write_text(FILE_DATA)
+    (tmp_path / "seed.txt").write_text("0")
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "dmtsearch: 1\nname: changing\n"
+        "search: {objectives: {val_accuracy: max}, trials: 2, controls: none}\n"
+        "data: {factory: 'data_of_a_file:load'}\n"
+        "defaults: {epochs: 1, optimizer: {batch: 8}}\n"
+        "stages: {net: {model: {family: mlp, hidden: [{choice: [2, 3]}]}}}\n"
+    )
+    with pytest.raises(SearchStoppedError, match=f"{platform.node()}: the data that stage 'net'"):
+        dmtsearch.search(
+            space,
+            out="run",
+            store=str(tmp_path / "s"),
+            concurrency=1,
+            view=AtBegin(lambda: (tmp_path / "seed.txt").write_text("1")),
+        )
+    assert not read_state(tmp_path / "run" / "ledger.jsonl").ends
+    changed = CliRunner().invoke(app, ["resume", "run"])
+    assert "the data is not what this run began with" in str(changed.exception)
+    (tmp_path / "seed.txt").write_text("0")
+    assert CliRunner().invoke(app, ["resume", "run"]).exit_code == 0
+    assert list(dmtsearch.Run(tmp_path / "run").trials["status"]) == ["done", "done"]
 
 
 def test_a_stage_larger_than_the_cluster_is_refused_before_anything_runs(tmp_path: Path) -> None:
