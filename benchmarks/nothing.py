@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmtsearch.engine.orders import Needs, StageOutcome
+from dmtsearch.engine.messages import Needs, StageOutcome
 
 
 @dataclass(frozen=True)

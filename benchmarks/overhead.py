@@ -1,6 +1,6 @@
 """What a trial costs when its stages do nothing: our engine, and plain Ray Tune.
 
-A trial of ours is proposed by the real proposer (study, ledger and tables on disk), runs as a Tune
+A trial of ours is proposed by the real searcher (study, ledger and tables on disk), runs as a Tune
 trial, asks the broker for two stages (a first one that all share, and one of its own), each a Ray
 task that only commits an empty object to a store on disk. Plain Tune's trial is a function
 trainable that reports one number. Both run as many trials at once: one for each of the two slots,
@@ -19,7 +19,6 @@ Growth is measured with `sampler: random`: what a sampler costs as its history g
 import argparse
 import json
 import os
-import pickle
 import statistics
 import subprocess
 import sys
@@ -30,8 +29,8 @@ from typing import Any
 
 from nothing import Nothing, do_nothing
 
-from dmtsearch.engine.records import RunStarted, StageRequest
-from dmtsearch.engine.trials import Prepared
+from dmtsearch.engine.ledger_lines import RunStarted, StageRequest
+from dmtsearch.engine.messages import Prepared, runnable_stages
 from dmtsearch.files import sha256_text
 from dmtsearch.space import parse_space
 
@@ -71,26 +70,26 @@ def prepare(schedule: Any) -> Prepared:
     keys = [sha256_text("first"), sha256_text(f"{soft.temperature} {soft.weight}")]
     first = StageRequest("first", keys[0], (), "mlp", 1, 1, 1, 0, 10)
     last = StageRequest("last", keys[1], ("first",), "mlp", 1, 1, 1, 0, 5)
-    jobs = tuple(pickle.dumps(Nothing(key)) for key in keys)
-    return Prepared((first, last), jobs, "last", params=1, macs=1, cold_cost=15)
+    stages = runnable_stages((first, last), [Nothing(key) for key in keys])
+    return Prepared(stages, "last", params=1, macs=1, cold_cost=15)
 
 
 def run_ours(trials: int, sampler: str, at_once: int) -> float:
     """Seconds for so many trials of our engine."""
     from dmtsearch.engine.backend import EngineSetting
-    from dmtsearch.engine.engine import run_trials
     from dmtsearch.engine.interrupts import Interrupts
-    from dmtsearch.engine.live import Watching
-    from dmtsearch.engine.paths import RunPaths
-    from dmtsearch.engine.proposer import Proposer
+    from dmtsearch.engine.ray_backend import run_trials
+    from dmtsearch.engine.run_paths import RunPaths
+    from dmtsearch.engine.searcher import Searcher
     from dmtsearch.engine.stage_task import StageSetting
+    from dmtsearch.engine.status import StatusWriter
     from dmtsearch.store import open_store
 
     with tempfile.TemporaryDirectory() as folder:
         paths = RunPaths(Path(folder))
         space = parse_space(SPACE.format(sampler=sampler, trials=trials))
-        mind = Proposer(space, paths, trials=trials, seed=0, prepare=prepare)
-        mind.record(
+        searcher = Searcher(space, paths, trials=trials, seed=0, prepare=prepare)
+        searcher.record(
             RunStarted(
                 *("run", "2000-01-01T00:00:00+00:00", False, 0, trials, at_once),
                 {"val_accuracy": "max"},
@@ -103,17 +102,17 @@ def run_ours(trials: int, sampler: str, at_once: int) -> float:
             EngineSetting(
                 "run", StageSetting("run", None, False, folder, 20.0), perform=do_nothing
             ),
-            mind,
+            searcher,
             open_store(str(Path(folder) / "store")),
-            Watching(paths, Quiet(), lambda text: None),
+            StatusWriter(paths, Quiet(), lambda text: None),
             Interrupts(lambda: None, leave=False),
             concurrency=at_once,
         )
-        mind.stop()
+        searcher.stop()
         seconds = time.perf_counter() - started
-        done = [end for end in mind.state.ends.values() if end.status == "done"]
+        done = [end for end in searcher.state.ends.values() if end.status == "done"]
         assert len(done) == trials, f"{len(done)} of {trials} trials are done"
-        run = [stage for stage in mind.state.stages if stage.status == "run"]
+        run = [stage for stage in searcher.state.stages if stage.status == "run"]
         assert len(run) == trials + 1, "one stage for each trial, and the first"
     return seconds
 
@@ -144,8 +143,8 @@ def run_tune(trials: int, at_once: int) -> float:
 def measure(what: str, trials: int, at_once: int) -> None:
     """Run one measurement in this process, and print it as JSON."""
     from dmtsearch.engine.cluster import ray_at
+    from dmtsearch.engine.environment import LOCAL, prepare_environment
     from dmtsearch.engine.redirect import output_in
-    from dmtsearch.engine.settings import LOCAL, prepare_environment
 
     if what != "tune":
         prepare_environment(LOCAL, os.environ)

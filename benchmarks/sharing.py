@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from dmtsearch.engine.ledger import read_ledger
-from dmtsearch.engine.records import StageEnded, TrialEnded, TrialProposed
+from dmtsearch.engine.ledger_lines import StageEnded, TrialEnded, TrialProposed
 from dmtsearch.space import load_space
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.evaluating import Evaluation
     from dmtsearch.deploy.exporting import Export
     from dmtsearch.deploy.training import Training, Watch
-    from dmtsearch.engine.live import View
     from dmtsearch.engine.run import Run
+    from dmtsearch.engine.status import SearchView
     from dmtsearch.reporting import Report
 
 
@@ -254,7 +254,7 @@ def search(
     seed: int = 0,
     set: Mapping[str, Any] | None = None,
     backend: str = "ray",
-    view: View | None = None,
+    view: SearchView | None = None,
 ) -> Run:
     """Search a space; return the run as data frames, with the best schedule.
 
@@ -306,7 +306,7 @@ def resume(
     folder: str | Path | None = None,
     train_again: bool = False,
     backend: str | None = None,
-    view: View | None = None,
+    view: SearchView | None = None,
 ) -> Run:
     """Go on with a run after any interruption, or add trials to a finished one.
 

@@ -144,7 +144,7 @@ def status(
     Example: `dmtsearch status runs/first`
     """
     from dmtsearch.cli.search_view import stage_table
-    from dmtsearch.engine.plain import describe, describe_state
+    from dmtsearch.engine.console import describe, describe_state
     from dmtsearch.engine.status import read_status
 
     found = read_status(run)

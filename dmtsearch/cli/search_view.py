@@ -8,8 +8,8 @@ from rich.text import Text
 
 from dmtsearch.cli.fitted_table import FittedTable, wrap_words
 from dmtsearch.cli.terminal import table
-from dmtsearch.engine.live import LiveState, View
-from dmtsearch.engine.plain import PlainLines, describe
+from dmtsearch.engine.console import ConsoleView, describe
+from dmtsearch.engine.status import LiveState, SearchView
 from dmtsearch.printable import printable
 
 SHOWN_STAGES = 12
@@ -80,6 +80,6 @@ def _foot(state: LiveState, room: int) -> Text:
     return Text("\n".join(wrap_words(printable(describe(state)), room, 2)))
 
 
-def make_view() -> View:
+def make_view() -> SearchView:
     """The view that suits where the output goes."""
-    return LiveSearch() if Console().is_terminal else PlainLines()
+    return LiveSearch() if Console().is_terminal else ConsoleView()

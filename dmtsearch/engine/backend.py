@@ -8,13 +8,11 @@ from typing import Any, Protocol
 
 from ..store import Store
 from ..training.stored_records import check_stage
-from .ledger import RunState
-from .live import Watching
-from .orders import TrialOrders, make_orders
-from .records import Record
-from .stage_book import StageBook
+from .ledger import StageLedger
+from .messages import RunnableTrial, TrialOutcome
+from .searcher import Searcher
 from .stage_task import Perform, StageSetting, train_stage
-from .trials import TrialOutcome, TrialPlan
+from .status import StatusWriter
 
 TRIES = 3
 """A trial that is lost begins again until it has begun so often; then the search stops."""
@@ -27,7 +25,6 @@ class EngineSetting:
     Attributes:
         run: The run's id.
         time_budget_s: Nothing is proposed after so many seconds; None for no limit.
-        watched: Whether trials are pruned.
         stage: What all stages share.
         perform: Runs a job.
         leave: End the process where a stop takes too long: only for commands.
@@ -36,22 +33,8 @@ class EngineSetting:
     run: str
     stage: StageSetting
     time_budget_s: float | None = None
-    watched: bool = False
     perform: Perform = train_stage
     leave: bool = False
-
-
-class Mind(Protocol):
-    """Which trial next; see `dmtsearch.engine.proposer.Proposer`."""
-
-    @property
-    def state(self) -> RunState: ...
-    def record(self, record: Record) -> None: ...
-    def next(self) -> TrialPlan | None: ...
-    def plan_of(self, trial: int) -> TrialPlan | None: ...
-    def should_prune(self, trial: int, history: Sequence[Any], epochs: int) -> bool: ...
-    def end(self, trial: int, outcome: TrialOutcome) -> None: ...
-    def look(self) -> None: ...
 
 
 class Stop(Protocol):
@@ -69,60 +52,58 @@ class TrialRules:
 
     Args:
         setting: What the search runs with.
-        mind: Proposes trials, takes their ends, writes the ledger.
+        searcher: Proposes trials, takes their ends, writes the ledger.
         store: Where finished stages lie.
-        watching: Who sees how it goes.
+        status: Who sees how it goes.
         stop: Whether somebody wants the search to stop.
     """
 
     def __init__(
         self,
         setting: EngineSetting,
-        mind: Mind,
+        searcher: Searcher,
         store: Store,
-        watching: Watching,
+        status: StatusWriter,
         stop: Stop,
     ) -> None:
-        self._mind, self._store, self._watching = mind, store, watching
-        self._watched, self._stop = setting.watched, stop
+        self._searcher, self._store, self._status = searcher, store, status
+        self._stop = stop
         self._time_budget_s, self._deadline = setting.time_budget_s, float("inf")
-        self._book = StageBook(mind.record, mind.state.stages, store, setting.run)
-        self._again: deque[tuple[TrialPlan, TrialOrders]] = deque()
+        self._stage_lines = StageLedger(searcher.record, searcher.state.stages, store, setting.run)
+        self._again: deque[RunnableTrial] = deque()
         self._tries: dict[int, int] = {}
         self._pruned: dict[int, int] = {}
         self._lost = "a trial was lost"
         self._draining = False
         self._error: BaseException | None = None
         self.reason: str | None = None
-        """Why nothing more is proposed: `time`, `interrupted`, `failed`; else the mind knows."""
+        """Why nothing more is proposed: `time`, `interrupted`, `failed`; else None."""
         self.fault: str | None = None
         """What of the machine failed, in words, so that the search stops; no trial is to blame."""
 
     def restore_lines(self) -> None:
         """Look for lines of stages that the ledger has lost; write those that the store knows."""
-        state = self._mind.state
+        state, lines = self._searcher.state, self._stage_lines
         begun = {stage.key for trial in state.unfinished for stage in trial.stages}
         for number, end in sorted(state.ends.items()):
             trial = state.trials[number]
-            if self._book.lost(trial) and (plan := self._mind.plan_of(number)) is not None:
-                self._book.settle(number, make_orders(plan, watched=False).orders)
+            if lines.lost(trial) and (found := self._searcher.runnable(number)) is not None:
+                lines.complete(number, found.stages)
             for stage in trial.stages:
-                if stage.name != end.stage or stage.key in begun or self._book.has_line(stage.key):
+                if stage.name != end.stage or stage.key in begun or lines.has_line(stage.key):
                     continue
-                self._watching.tell(
+                self._status.tell(
                     f"the ledger has lost the line of stage {stage.name!r} of trial {number}: "
                     "stages.csv and the sums in summary.json go without it"
                 )
 
     # -- beginnings -----------------------------------------------------------------------------
 
-    def _next_trial(self) -> tuple[TrialPlan, TrialOrders] | None:
+    def _next_trial(self) -> RunnableTrial | None:
         """The trial to run next: one that was lost, else a new one; None ends the search."""
         if self._again and not self._stopping():
             return self._again.popleft()
-        if self._may_propose() and (plan := self._mind.next()) is not None:
-            return plan, make_orders(plan, watched=self._watched)
-        return None
+        return self._searcher.next() if self._may_propose() else None
 
     def _may_propose(self) -> bool:
         if self._stopping():
@@ -145,31 +126,31 @@ class TrialRules:
 
     # -- ends -----------------------------------------------------------------------------------
 
-    def _prunes(self, plan: TrialPlan, history: Sequence[Mapping[str, Any]]) -> bool:
+    def _prunes(self, trial: RunnableTrial, history: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the pruner stops a trial after these epochs of its delivered stage."""
-        if not self._mind.should_prune(plan.trial, history, plan.epochs):
+        if not self._searcher.should_prune(trial.trial, history, trial.epochs):
             return False
-        self._pruned[plan.trial] = sum(row["phase"] == "train" for row in history)
+        self._pruned[trial.trial] = sum(row["phase"] == "train" for row in history)
         return True
 
     def _outcome(
-        self, plan: TrialPlan, orders: TrialOrders, outcome: Mapping[str, Any] | None
+        self, trial: RunnableTrial, outcome: Mapping[str, Any] | None
     ) -> TrialOutcome | None:
         """How a trial ended; None where it has not: interrupted, lost, or met by a fault.
 
         Args:
-            plan, orders: The trial.
+            trial: Which.
             outcome: `status`, `stage` and `reason` of the stage with which it ended; None where
                 the process that ran it has died.
         """
         if self._error is not None:
             return None  # a line of one of its stages may be missing: a resume writes both
-        if plan.trial in self._pruned:
-            epochs = self._pruned.pop(plan.trial)
-            reason = f"its pruner stopped it after {epochs} of {plan.epochs} epochs"
-            return TrialOutcome("pruned", stage=plan.deliver, reason=reason, epochs=epochs)
+        if trial.trial in self._pruned:
+            epochs = self._pruned.pop(trial.trial)
+            reason = f"its pruner stopped it after {epochs} of {trial.epochs} epochs"
+            return TrialOutcome("pruned", stage=trial.deliver, reason=reason, epochs=epochs)
         if outcome is None:
-            self._lost = f"the process that coordinates trial {plan.trial} died again and again"
+            self._lost = f"the process that coordinates trial {trial.trial} died again and again"
             return None
         if outcome["status"] == "failed":
             return TrialOutcome("failed", stage=outcome["stage"], reason=outcome["reason"])
@@ -177,36 +158,36 @@ class TrialRules:
             self._stop_for(outcome["reason"])
         if outcome["status"] != "done":
             return None
-        key = orders.delivered.key
-        stored = self._store.get(key, on_damage=self._watching.log, check=check_stage)
+        key = trial.delivered.key
+        stored = self._store.get(key, on_damage=self._status.log, check=check_stage)
         if stored is None:
             self._lost = (
-                f"the result of trial {plan.trial} ({key[:12]}) is removed from the store again "
+                f"the result of trial {trial.trial} ({key[:12]}) is removed from the store again "
                 "and again before it is read"
             )
             self._forget(key)
             return None
         epochs = stored.record["epochs"]
-        return TrialOutcome("done", record=stored.record, stage=plan.deliver, epochs=epochs)
+        return TrialOutcome("done", record=stored.record, stage=trial.deliver, epochs=epochs)
 
     def _forget(self, key: str) -> None:
         """An object that was known to be there is gone."""
 
-    def _write_end(self, plan: TrialPlan, orders: TrialOrders, found: TrialOutcome) -> None:
-        self._book.settle(plan.trial, orders.orders)
-        self._mind.end(plan.trial, found)
-        self._watching.ended()
+    def _write_end(self, trial: RunnableTrial, found: TrialOutcome) -> None:
+        self._stage_lines.complete(trial.trial, trial.stages)
+        self._searcher.end(trial.trial, found)
+        self._status.ended()
 
-    def _try_again(self, plan: TrialPlan, orders: TrialOrders) -> None:
+    def _try_again(self, trial: RunnableTrial) -> None:
         """Let a trial begin once more, under the number that it has."""
         if self._error is not None or self._stopping():
             return
-        tries = self._tries[plan.trial] = self._tries.get(plan.trial, 1) + 1
+        tries = self._tries[trial.trial] = self._tries.get(trial.trial, 1) + 1
         if tries > TRIES:
             self._stop_for(self._lost)
         else:
-            self._watching.log(f"trial {plan.trial} was lost; trying it again")
-            self._again.append((plan, orders))
+            self._status.log(f"trial {trial.trial} was lost; trying it again")
+            self._again.append(trial)
 
     # -- what ends the search -------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dmtsearch.schedule import Schedule, SearchSpec
 from dmtsearch.schedule.search import BoundSpec
 from dmtsearch.space import Space
 
-from .trials import Prepare, Sized
+from .messages import Prepare, Sized
 
 Constraints = Mapping[Literal["params", "macs", "cold_cost"], BoundSpec]
 REFUSALS = (ScheduleError, ModelError, ShapeError, UsageError)

@@ -9,12 +9,12 @@ from dmtsearch.space import Space
 from dmtsearch.space.hole import Value
 
 from .bounds import REFUSALS, broken_bound, excess_of, first_problem
-from .drawing import MAX_SHUFFLED, Combinations
 from .ledger import Ledger, RunState
-from .records import Redrawn, TrialEnded
+from .ledger_lines import Redrawn, TrialEnded
+from .messages import Prepare, Prepared
 from .samplers import draw_seed
-from .study import StudyBook
-from .trials import Prepare, Prepared
+from .study import RunStudy
+from .suggest import MAX_SHUFFLED, Combinations
 
 MAX_DUPLICATES = 100
 """Duplicates in a row that end a search."""
@@ -60,7 +60,7 @@ class Draws:
         spec: SearchSpec,
         seed: int,
         ledger: Ledger,
-        study: StudyBook,
+        study: RunStudy,
         prepare: Prepare,
     ) -> None:
         self._space, self._spec, self._seed = space, spec, seed
@@ -206,9 +206,9 @@ class Draws:
         if redrawn.reason == "bound":
             prepared = prepared or self._prepare(self._space.fill(redrawn.values))
             excess = excess_of(prepared, self._spec.constraints)
-            self._study.tell_infeasible(number, excess)
+            self._study.report_infeasible(number, excess)
         elif original is None:
-            self._study.tell_failed(number)
+            self._study.report_failed(number)
         elif original in state.ends:
             self._tell(number, state.ends[original], state.trials[original].number)
         else:
@@ -223,8 +223,10 @@ class Draws:
     def _tell(self, number: int, end: TrialEnded, like: int | None = None) -> None:
         values = [end.objectives.get(name) for name in self._spec.objectives]
         if end.status == "done" and all(value is not None for value in values):
-            self._study.tell_done(number, [float(value) for value in values if value is not None])
+            self._study.report_done(
+                number, [float(value) for value in values if value is not None]
+            )
         elif end.status == "pruned":
-            self._study.tell_pruned(number, like)
+            self._study.report_pruned(number, like)
         else:
-            self._study.tell_failed(number)
+            self._study.report_failed(number)

@@ -22,7 +22,7 @@ from ..errors import (
     SourceMissingError,
     UsageError,
 )
-from .orders import StageOutcome
+from .messages import StageOutcome
 
 STARTS = 3
 """A stage that meets a fault is started so often before the search stops."""

@@ -15,40 +15,40 @@ from typing import Any
 
 from ..errors import SearchStoppedError
 from ..store import Store
-from .backend import EngineSetting, Mind, Stop, TrialRules
-from .dispatcher import find_finished
-from .entry import view_of
+from .backend import EngineSetting, Stop, TrialRules
 from .faults import PAUSES_S, after_failure, failed_outcome, store_outcome
-from .live import Watching
-from .orders import Answer, StageEvent, StageOrder, StageOutcome, TrialOrders
+from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
+from .pending_stage import view_of
+from .searcher import Searcher
+from .stage_scheduler import find_finished
 from .stage_task import forget_data
-from .trials import TrialPlan
+from .status import StatusWriter
 
 
 def run_inline(
     setting: EngineSetting,
-    mind: Mind,
+    searcher: Searcher,
     store: Store,
-    watching: Watching,
+    status: StatusWriter,
     stop: Stop,
     *,
     pauses_s: Sequence[float] = PAUSES_S,
 ) -> str | None:
-    """Run trials one after the other until the mind has no more, time is up, or a stop.
+    """Run trials one after the other until the searcher has no more, time is up, or a stop.
 
     Args:
-        setting, mind, store, watching, stop: As for `TrialRules`. A stage that takes too long to
+        setting, searcher, store, status, stop: As for `TrialRules`. A stage that takes too long to
             stop is broken off by a KeyboardInterrupt.
         pauses_s: Before the second start of a stage that met a fault, and before the third.
 
     Returns:
-        Why it stopped early: `time` or `interrupted`; None where the mind says why.
+        Why it stopped early: `time` or `interrupted`; None where the searcher says why.
 
     Raises:
         SearchStoppedError: A fault of the machine; trials are left unfinished.
-        DmtSearchError: What the mind raised.
+        DmtSearchError: What the searcher raised.
     """
-    search = _InlineSearch(setting, mind, store, watching, stop, pauses_s)
+    search = _InlineSearch(setting, searcher, store, status, stop, pauses_s)
     try:
         search.restore_lines()
         search.run()
@@ -70,88 +70,87 @@ class _InlineSearch(TrialRules):
     def __init__(
         self,
         setting: EngineSetting,
-        mind: Mind,
+        searcher: Searcher,
         store: Store,
-        watching: Watching,
+        status: StatusWriter,
         stop: Stop,
         pauses_s: Sequence[float],
     ) -> None:
-        super().__init__(setting, mind, store, watching, stop)
+        super().__init__(setting, searcher, store, status, stop)
         self._setting, self._pauses_s = setting, pauses_s
         self._home = os.getcwd()
         self._num_events = 0
 
     def run(self) -> None:
         """Run trials until there are no more."""
-        while (given := self._next_trial()) is not None:
-            plan, orders = given
-            self._watching.proposed()
-            outcome = self._run_trial(plan, orders)
-            found = self._outcome(plan, orders, outcome)
+        while (trial := self._next_trial()) is not None:
+            self._status.proposed()
+            outcome = self._run_trial(trial)
+            found = self._outcome(trial, outcome)
             if found is None:
-                self._try_again(plan, orders)
+                self._try_again(trial)
             else:
-                self._write_end(plan, orders, found)
-            self._mind.look()
+                self._write_end(trial, found)
+            self._searcher.look()
 
-    def _run_trial(self, plan: TrialPlan, orders: TrialOrders) -> dict[str, Any]:
+    def _run_trial(self, trial: RunnableTrial) -> dict[str, Any]:
         """Get each stage in turn; return how the last one ended."""
-        for order in orders.orders:
-            answer = self._get(plan, orders, order)
+        for stage in trial.stages:
+            answer = self._get(trial, stage)
             if answer.status != "done":
                 return {
                     "status": answer.status,
-                    "stage": order.request.name,
+                    "stage": stage.request.name,
                     "reason": answer.reason,
                 }
-        if orders.watched:
+        if trial.watched:
             # It was there already, perhaps: its pruner sees it all the same.
-            self._prunes(plan, answer.record["history"])
+            self._prunes(trial, answer.record["history"])
         return {"status": "done"}
 
-    def _get(self, plan: TrialPlan, orders: TrialOrders, order: StageOrder) -> Answer:
+    def _get(self, trial: RunnableTrial, stage: RunnableStage) -> StageAnswer:
         """A stage's result: found or trained, again where a fault of the machine may pass."""
         causes: list[str] = []
         while not self._stopping():
-            outcome = self._start(plan, orders, order)
-            self._watching.stages((), (), stopping=self._stopping())
+            outcome = self._start(trial, stage)
+            self._status.stages((), (), stopping=self._stopping())
             if outcome.status == "done":
-                self._write_stage(plan, order, outcome)
-                return Answer("done", outcome.record)
+                self._write_stage(trial, stage, outcome)
+                return StageAnswer("done", outcome.record)
             if outcome.status == "stopped":
-                if plan.trial in self._pruned:
-                    self._write_stage(plan, order, outcome)
+                if trial.trial in self._pruned:
+                    self._write_stage(trial, stage, outcome)
                 # Else it goes on under the next driver, who writes down the whole of it.
-                return Answer("interrupted")
+                return StageAnswer("interrupted")
             if outcome.trace:
-                self._watching.log(outcome.trace)
+                self._status.log(outcome.trace)
             causes.append(outcome.cause)
             step = after_failure(outcome, causes)
             if step == "answer":
-                self._write_stage(plan, order, replace(outcome, certain=True))
-                return Answer("failed", reason=outcome.reason)
+                self._write_stage(trial, stage, replace(outcome, certain=True))
+                return StageAnswer("failed", reason=outcome.reason)
             if step == "give up":
-                return Answer("fault", reason=outcome.reason or "no reason is known")
-            self._watching.log(f"{outcome.reason}; trying again")
+                return StageAnswer("fault", reason=outcome.reason or "no reason is known")
+            self._status.log(f"{outcome.reason}; trying again")
             for key in outcome.missing:
-                source = orders.making(key)
+                source = trial.making(key)
                 if source is not None:
-                    made = self._get(plan, orders, source)
+                    made = self._get(trial, source)
                     if made.status != "done":
                         return made
             time.sleep(self._pauses_s[len(causes) - 1])
-        return Answer("interrupted")
+        return StageAnswer("interrupted")
 
-    def _start(self, plan: TrialPlan, orders: TrialOrders, order: StageOrder) -> StageOutcome:
+    def _start(self, trial: RunnableTrial, stage: RunnableStage) -> StageOutcome:
         """Look into the store, then train. Whatever goes wrong becomes an outcome."""
         try:
-            found = find_finished(self._store, order, self._watching.log)
+            found = find_finished(self._store, stage, self._status.log)
         except Exception as error:
             return store_outcome(error)
-        return found or self._train(plan, orders, order)
+        return found or self._train(trial, stage)
 
-    def _train(self, plan: TrialPlan, orders: TrialOrders, order: StageOrder) -> StageOutcome:
-        is_watched = orders.watched and order.request.name == orders.deliver
+    def _train(self, trial: RunnableTrial, stage: RunnableStage) -> StageOutcome:
+        is_watched = trial.watched and stage.request.name == trial.deliver
         rows: tuple[Mapping[str, Any], ...] = ()
 
         def on_epoch(phase: tuple[str, int, int], history: tuple[Mapping[str, Any], ...]) -> bool:
@@ -160,8 +159,8 @@ class _InlineSearch(TrialRules):
             self._stop.let_break(False)
             try:
                 with _in_folder(self._home):
-                    self._show(plan, order, phase)
-                    goes_on = not (is_watched and self._prunes(plan, history))
+                    self._show(trial, stage, phase)
+                    goes_on = not (is_watched and self._prunes(trial, history))
             except Exception as error:
                 self._fail(error)  # ours, not the stage's
                 return False
@@ -169,29 +168,33 @@ class _InlineSearch(TrialRules):
             return goes_on and not self._stopping()
 
         setting = self._setting
-        self._show(plan, order, ("", 0, 0))
+        self._show(trial, stage, ("", 0, 0))
         try:
             with _in_folder(setting.stage.folder):
                 self._stop.let_break(True)
-                job, note = pickle.loads(order.job), self._watching.log
+                job, note = pickle.loads(stage.job), self._status.log
                 return setting.perform(job, self._store, setting.stage, on_epoch, note)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and self._stop.asked:
                 raise
-            return replace(failed_outcome(error, order.request.name), history=rows)
+            return replace(failed_outcome(error, stage.request.name), history=rows)
         finally:
             self._stop.let_break(False)
 
-    def _show(self, plan: TrialPlan, order: StageOrder, phase: tuple[str, int, int]) -> None:
-        running = view_of(order.request, plan.trial, 1, phase)
-        self._watching.stages((running,), (), stopping=self._stopping())
-        self._mind.look()
+    def _show(
+        self, trial: RunnableTrial, stage: RunnableStage, phase: tuple[str, int, int]
+    ) -> None:
+        running = view_of(stage.request, trial.trial, 1, phase)
+        self._status.stages((running,), (), stopping=self._stopping())
+        self._searcher.look()
 
-    def _write_stage(self, plan: TrialPlan, order: StageOrder, outcome: StageOutcome) -> None:
+    def _write_stage(
+        self, trial: RunnableTrial, stage: RunnableStage, outcome: StageOutcome
+    ) -> None:
         self._num_events += 1
         outcome = replace(outcome, trace=None)
-        self._book.take(
-            StageEvent(self._num_events, order.request, order.costs, plan.trial, outcome)
+        self._stage_lines.take(
+            StageEvent(self._num_events, stage.request, stage.costs, trial.trial, outcome)
         )
 
 

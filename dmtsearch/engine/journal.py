@@ -10,7 +10,7 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
 from dmtsearch.files import append_whole
 
-from .paths import RunPaths
+from .run_paths import RunPaths
 
 
 class Journal(BaseJournalBackend):

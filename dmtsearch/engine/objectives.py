@@ -7,7 +7,7 @@ from typing import Any
 from dmtsearch.errors import ScheduleError, nearest
 from dmtsearch.schedule import Schedule, SearchSpec, expand
 
-from .trials import Sized
+from .messages import Sized
 
 _METRICS = {
     "val_accuracy": "accuracy",

@@ -14,8 +14,8 @@ from ..errors import DmtSearchError, ScheduleError, UsageError
 from ..exits import RAISED_BY_USERS, exits_raised
 from ..schedule import SearchSpec
 from ..space import Space
-from .drawing import distribution_of, suggest
-from .folder import RunInfo
+from .run_folder import RunInfo
+from .suggest import distribution_of, suggest
 
 TRIED = 3
 """Finished trials that the study has in which a sampler is tried."""

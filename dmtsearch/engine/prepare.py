@@ -5,17 +5,17 @@ Needs torch, though it trains nothing: models are built without memory on the me
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmtsearch.errors import UsageError
 from dmtsearch.schedule import Schedule, expand
+from dmtsearch.space import Arm, Costs, control_arms
 
-from .records import StageRequest
-from .trials import Prepared
+from .ledger_lines import StageRequest
+from .messages import Prepared, runnable_stages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,12 +75,12 @@ def open_context(
 
 
 def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:
-    """Return `prepare` with its context filled in, as a `Proposer` takes it."""
+    """Return `prepare` with its context filled in, as a `Searcher` takes it."""
     return lambda schedule: prepare(schedule, context)
 
 
 def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
-    """Resolve a schedule into requests and jobs, as a search runs them.
+    """Resolve a schedule into stages with their jobs, as a search runs them.
 
     Only stages that the delivered one rests on are asked for: where a draw leaves a source
     without effect, the source is not trained.
@@ -112,14 +112,13 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
     )
     needed = {stage.name for stage in expand(schedule).needed()}
     jobs = [job for job in made if job.name in needed]
-    requests = tuple(_request(job, plan) for job in jobs)
+    stages = runnable_stages([_request(job, plan) for job in jobs], jobs)
     return Prepared(
-        requests=requests,
-        jobs=tuple(pickle.dumps(job) for job in jobs),
+        stages=stages,
         deliver=plan.deliver,
         params=plan.params,
         macs=plan.macs,
-        cold_cost=sum(request.cost for request in requests),
+        cold_cost=sum(stage.request.cost for stage in stages),
     )
 
 
@@ -159,3 +158,49 @@ def _words(resolved: ResolvedStage) -> str:
     if OBJECT in resolved.model:
         return f"the user's own module {resolved.model[OBJECT]!r}"
     return describe_model(resolved.model)
+
+
+def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> tuple[Arm, ...]:
+    """Return the control arms that a search runs beside its trials.
+
+    Args:
+        anchor: The middle of each range, the first of each choice.
+        names: `search.controls`.
+        context: The run's data and the user's own modules.
+
+    Raises:
+        ScheduleError: The anchor itself cannot run, or an arm's name is unknown.
+    """
+    from dmtsearch.models import build_skeleton, list_points
+    from dmtsearch.stage_kinds import resolve
+    from dmtsearch.training.build import OBJECT
+
+    num_train = context.data.split_sizes["train"]
+    plan = resolve(
+        anchor,
+        context.data.facts,
+        num_train=num_train,
+        num_selector=context.data.split_sizes.get("selector"),
+        objects=context.objects,
+        folder=context.folder,
+    )
+    needed = {stage.name for stage in expand(anchor).needed()}
+    first = plan.stages[0]
+
+    def points(name: str) -> tuple[str, ...]:
+        resolved = plan.stage(name)
+        if OBJECT in resolved.model:
+            return tuple(list_points(context.objects[name]))
+        skeleton = build_skeleton(
+            resolved.model, in_shape=resolved.in_shape, num_classes=resolved.num_classes
+        )
+        return tuple(list_points(skeleton))
+
+    path = sum(stage.cost() for stage in plan.stages if stage.name in needed)
+    costs = Costs(
+        first=first.macs,
+        delivered=plan.stage(plan.deliver).macs,
+        path=path // num_train,
+        first_path=first.cost(1),
+    )
+    return control_arms(anchor, names, costs=costs, points=points)

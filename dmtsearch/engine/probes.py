@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import StoreError, UsageError
 from ..files import sha256_text
 from ..store import Store
-from .orders import Needs
+from .messages import Needs
 from .slots import Slots
 
 PROBED = ("dmtsearch", "ray", "torch", "numpy")

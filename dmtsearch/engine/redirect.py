@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from .paths import RunPaths
+from .run_paths import RunPaths
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from ..errors import ProblemsError, StoreError, UsageError
 from ..preimages import STAGE_FORMAT
 from ..space import Space
 from ..store import Store, StoredObject, open_store
-from .folder import RunInfo, read_run
 from .ledger import RunState, read_state
-from .paths import RunPaths
+from .run_folder import RunInfo, read_run
+from .run_paths import RunPaths
 
 
 @dataclass(frozen=True)

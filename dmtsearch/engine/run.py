@@ -19,7 +19,12 @@ from ..printable import printable_line
 from ..schedule import Schedule, load_schedule
 from ..space import Space, load_space, override_space
 from ..store import open_store
-from .folder import (
+from .console import ConsoleView
+from .environment import INLINE, RAY, here
+from .ledger import now
+from .probes import own_versions
+from .reopening import reopen
+from .run_folder import (
     RunInfo,
     describe_hardware,
     find_commit,
@@ -31,14 +36,9 @@ from .folder import (
     write_run,
     write_space,
 )
-from .live import View
-from .paths import RunPaths
-from .plain import PlainLines
-from .probes import own_versions
-from .reopening import reopen
+from .run_paths import RunPaths
 from .session import Session
-from .settings import INLINE, RAY, here
-from .stage_book import now
+from .status import SearchView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +175,7 @@ def search(
     seed: int = 0,
     set: Mapping[str, Any] | None = None,
     backend: str = RAY,
-    view: View | None = None,
+    view: SearchView | None = None,
     command: str | None = None,
     leave: bool = False,
 ) -> Run:
@@ -240,7 +240,7 @@ def search(
     with new_run(root) as paths:
         write_space(paths, loaded)
         write_run(paths, info)  # `status` and `resume` know the run before Ray is there
-        session = Session(paths, info, loaded, opened, view or PlainLines())
+        session = Session(paths, info, loaded, opened, view or ConsoleView())
         reason = session.run(
             resumed=False, address=address, time_budget_s=budget, command=info.command, leave=leave
         )
@@ -258,7 +258,7 @@ def resume(
     folder: str | Path | None = None,
     train_again: bool = False,
     backend: str | None = None,
-    view: View | None = None,
+    view: SearchView | None = None,
     command: str | None = None,
     leave: bool = False,
 ) -> Run:
@@ -292,7 +292,7 @@ def resume(
             backend=backend,
         )
         session = Session(
-            opened.paths, info, opened.space, opened.store, view or PlainLines(), opened.notes
+            opened.paths, info, opened.space, opened.store, view or ConsoleView(), opened.notes
         )
         reason = session.run(
             resumed=True,

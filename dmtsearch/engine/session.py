@@ -14,19 +14,9 @@ from ..printable import printable
 from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
-from .backend import EngineSetting, Mind, Stop
+from .backend import EngineSetting, Stop
 from .cluster import ray_at
-from .folder import RunInfo, has_begun, write_run
-from .inline import run_inline
-from .interrupts import interrupts
-from .live import View, Watching
-from .orders import stage_needs
-from .paths import RunPaths
-from .probes import own_versions
-from .proposer import Proposer
-from .records import RunStarted
-from .redirect import log_in, output_in
-from .settings import (
+from .environment import (
     INLINE,
     LOCAL,
     choose_address,
@@ -34,10 +24,19 @@ from .settings import (
     prepare_environment,
     refuse_unreachable,
 )
-from .stage_book import now
+from .inline import run_inline
+from .interrupts import interrupts
+from .ledger import now
+from .ledger_lines import RunStarted
+from .messages import Prepare, stage_needs
+from .probes import own_versions
+from .recovery import uncertain_failures
+from .redirect import log_in, output_in
+from .run_folder import RunInfo, has_begun, write_run
+from .run_paths import RunPaths
+from .searcher import Searcher
 from .stage_task import StageSetting
-from .trials import Prepare
-from .uncertain import uncertain_failures
+from .status import SearchView, StatusWriter
 
 MOST_WARM = 4
 """Processes that import torch while coordinators start; others when a stage needs them."""
@@ -45,7 +44,7 @@ SAVE_EVERY_S = 20.0
 """Seconds between checkpoints of a stage, at least."""
 SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
 
-RunTrials = Callable[[EngineSetting, Mind, Store, Watching, Stop], str | None]
+RunTrials = Callable[[EngineSetting, Searcher, Store, StatusWriter, Stop], str | None]
 """As `run_inline`."""
 
 
@@ -67,7 +66,7 @@ class Session:
         info: RunInfo,
         space: Space,
         store: Store,
-        view: View,
+        view: SearchView,
         notes: Sequence[str] = (),
     ) -> None:
         self._paths, self._info, self._space = paths, info, space
@@ -98,19 +97,20 @@ class Session:
         self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
         anchor = self._space.anchor().with_seed(self._info.seed)
         self._view.tell("reading the data ...")
-        mind = self._mind(anchor, resumed)
+        searcher = self._open_searcher(anchor, resumed)
         self._store.check_writable()  # before Ray starts
-        reason = self._search(mind, anchor, where, resumed, time_budget_s, command, leave=leave)
-        mind.stop(reason)
-        over = mind.state.ended
+        reason = self._search(
+            searcher, anchor, where, resumed, time_budget_s, command, leave=leave
+        )
+        searcher.stop(reason)
+        over = searcher.state.ended
         return over.reason if over is not None else "failed"
 
-    def _mind(self, anchor: Schedule, resumed: bool) -> Proposer:
+    def _open_searcher(self, anchor: Schedule, resumed: bool) -> Searcher:
         from ..training.data_facts import data_facts
-        from .controls import arms_of
         from .own_sampler import keep_sampler, try_sampler
-        from .prepare import open_context, preparer
-        from .run_data import keep_data
+        from .prepare import arms_of, open_context, preparer
+        from .run_folder import keep_data
 
         goes_on = resumed and has_begun(self._paths)
         try_sampler(self._space)
@@ -129,7 +129,7 @@ class Session:
             tell=self._notes.append,
         )
         prepare: Prepare = preparer(context)
-        return Proposer(
+        return Searcher(
             self._space,
             self._paths,
             trials=self._info.trials,
@@ -140,7 +140,7 @@ class Session:
 
     def _search(
         self,
-        mind: Proposer,
+        searcher: Searcher,
         anchor: Schedule,
         address: str | None,
         resumed: bool,
@@ -152,34 +152,36 @@ class Session:
         # Ray's processes print into the log; a debugger in a stage of this process needs the user.
         output = log_in if address is None else output_in
         with output(self._paths.driver_log) as (person, log), shown(self._view, person):
-            for note in (*self._notes, *mind.notes):
+            for note in (*self._notes, *searcher.notes):
                 self._view.tell(note)
             self._view.tell(_joining(address))
             with self._backend(address, anchor) as (concurrency, run_trials):
                 write_run(self._paths, self._info)
-                mind.record(self._started(resumed, concurrency, command))
+                searcher.record(self._started(resumed, concurrency, command))
                 if resumed:
-                    self._reopen(mind)
-                watching = Watching(
-                    self._paths, self._view, lambda text: _log(log, text), lambda: mind.arms_left
+                    self._reopen(searcher)
+                status = StatusWriter(
+                    self._paths,
+                    self._view,
+                    lambda text: _log(log, text),
+                    lambda: searcher.arms_left,
                 )
                 setting = EngineSetting(
                     run=self._info.run_id,
                     stage=self._stage_setting(anchor),
                     time_budget_s=time_budget_s,
-                    watched=self._is_pruned(),
                     leave=leave,
                 )
                 # Ray has set handlers of its own by now; ours come last.
                 with interrupts(self._say_stopping, leave=leave) as stop:
                     try:
-                        reason = run_trials(setting, mind, self._store, watching, stop)
+                        reason = run_trials(setting, searcher, self._store, status, stop)
                     except (SearchStoppedError, StoreError) as error:
                         with suppress(DmtSearchError, OSError):  # the disk may be what failed
-                            watching.finish("failed")
-                            mind.stop("failed")
-                        raise SearchStoppedError(self._how_to_go_on(error, mind)) from error
-                watching.finish(reason or mind.over or "failed")
+                            status.finish("failed")
+                            searcher.stop("failed")
+                        raise SearchStoppedError(self._how_to_go_on(error, searcher)) from error
+                status.finish(reason or searcher.over or "failed")
                 return reason
 
     def _say_stopping(self) -> None:
@@ -200,7 +202,7 @@ class Session:
         expanded = expand(anchor)
         wants = {stage.name: stage_needs(stage.resources) for stage in expanded.needed()}
         with ray_at(address):
-            from .engine import choose_concurrency, probe_cluster, run_trials
+            from .ray_backend import choose_concurrency, probe_cluster, run_trials
 
             slots = probe_cluster(self._store, wants)
             fitting = slots.count(wants[expanded.deliver])
@@ -210,19 +212,19 @@ class Session:
             warm = min(concurrency, fitting, MOST_WARM)
             yield concurrency, partial(run_trials, concurrency=concurrency, warm=warm)
 
-    def _reopen(self, mind: Proposer) -> None:
+    def _reopen(self, searcher: Searcher) -> None:
         """Try trials again that an earlier version wrote down as failed for want of a machine."""
-        found = uncertain_failures(mind.state, self._store)
+        found = uncertain_failures(searcher.state, self._store)
         if found:
-            mind.reopen(found)
+            searcher.reopen(found)
             self._view.tell(
-                f"{len(found)} of {len(mind.state.trials)} trials failed without an answer about "
-                "their schedules; trying them again"
+                f"{len(found)} of {len(searcher.state.trials)} trials failed without an answer "
+                "about their schedules; trying them again"
             )
 
-    def _how_to_go_on(self, error: DmtSearchError, mind: Proposer) -> str:
+    def _how_to_go_on(self, error: DmtSearchError, searcher: Searcher) -> str:
         """A fault with what it means for the search."""
-        left = len(mind.state.unfinished)
+        left = len(searcher.state.unfinished)
         trials = "1 trial is" if left == 1 else f"{left} trials are"
         return (
             f"{error}\n"
@@ -230,10 +232,6 @@ class Session:
             f"unfinished. Everything so far is kept in {self._paths.root}.\n"
             f"Go on with: {command_line('resume', self._paths.root)}"
         )
-
-    def _is_pruned(self) -> bool:
-        spec = self._space.search
-        return spec.pruner is not None and len(spec.objectives) == 1
 
     def _stage_setting(self, anchor: Schedule) -> StageSetting:
         expanded = expand(anchor)
@@ -274,7 +272,7 @@ def _joining(address: str | None) -> str:
 
 
 @contextmanager
-def shown(view: View, stream: TextIO) -> Iterator[None]:
+def shown(view: SearchView, stream: TextIO) -> Iterator[None]:
     """Let a view draw on `stream` for a while."""
     view.begin(stream)
     try:

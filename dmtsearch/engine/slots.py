@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .orders import Needs
+from .messages import Needs
 
 EPSILON = 1e-9
 
 
 @dataclass
-class Node:
+class ClusterNode:
     """A machine of the cluster.
 
     Attributes:
@@ -60,16 +60,16 @@ class Slots:
     that what waits, waits here, where the longest way goes first.
     """
 
-    def __init__(self, nodes: Iterable[Node] = ()) -> None:
+    def __init__(self, nodes: Iterable[ClusterNode] = ()) -> None:
         self._nodes = {node.name: node for node in nodes}
         self._held: dict[str, tuple[str, Needs]] = {}
         self._ever = dict(self._nodes)
 
     @property
-    def nodes(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[ClusterNode, ...]:
         return tuple(self._nodes.values())
 
-    def refresh(self, nodes: Iterable[Node]) -> None:
+    def refresh(self, nodes: Iterable[ClusterNode]) -> None:
         """Take the cluster as it is now; what runs stays booked where it was."""
         fresh = {node.name: node for node in nodes}
         for where, needs in self._held.values():
@@ -114,7 +114,7 @@ class Slots:
         return f"the largest node has {node.cpu:g} CPU{gpus}"
 
 
-def _copies(node: Node, needs: Needs) -> int:
+def _copies(node: ClusterNode, needs: Needs) -> int:
     if not node.could_hold(needs):
         return 0
     sides = [(node.cpu, needs.cpu), (node.gpu, needs.gpu), (node.memory, float(needs.memory))]

@@ -1,4 +1,4 @@
-"""A stage's task: runs in a worker process, tells the broker after every epoch, obeys its answer.
+"""A stage's task: runs in a worker process, asks the scheduler after every epoch whether to go on.
 
 The process is used for one stage after the other; it keeps the data it has read.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataChangedError, DataError
 from .crashes import end_noted
 from .faults import failed_outcome
-from .orders import StageOrder, StageOutcome
+from .messages import RunnableStage, StageOutcome
 
 if TYPE_CHECKING:
     from ..schedule import DataSpec
@@ -52,9 +52,9 @@ Perform = Callable[[Any, "Store", StageSetting, OnEpoch, Tell], StageOutcome]
 
 
 def run_stage(
-    order: StageOrder,
+    stage: RunnableStage,
     attempt: str,
-    broker: Any,
+    scheduler: Any,
     store: "Store",
     setting: StageSetting,
     perform: Perform,
@@ -66,18 +66,18 @@ def run_stage(
     import ray
 
     def on_epoch(phase: tuple[str, int, int], history: tuple[Mapping[str, Any], ...]) -> bool:
-        answer: bool = ray.get(broker.progress.remote(order.key, attempt, phase, history))
+        answer: bool = ray.get(scheduler.progress.remote(stage.key, attempt, phase, history))
         return answer
 
     def tell(text: str) -> None:
-        broker.note.remote(text)
+        scheduler.note.remote(text)
 
     try:
         with end_noted(attempt):
             _go_to(setting.folder)
-            return perform(pickle.loads(order.job), store, setting, on_epoch, tell)
+            return perform(pickle.loads(stage.job), store, setting, on_epoch, tell)
     except BaseException as error:
-        return failed_outcome(error, order.request.name)
+        return failed_outcome(error, stage.request.name)
 
 
 def _go_to(folder: str) -> None:

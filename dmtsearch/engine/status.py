@@ -1,14 +1,297 @@
-"""What is done, running, shared and failed: from a run's files alone, while it runs or after."""
+"""A search's state: counted from the ledger, written to `live.json`, shown, and read again."""
 
-from dataclasses import asdict, dataclass, replace
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TextIO
+
+from dmtsearch.fields import Checked, Count, Number, RunningStage
 
 from ..errors import DmtSearchError
-from .folder import is_held, read_run
-from .ledger import read_state
-from .live import LiveState, Tally, read_live
-from .summary import summarise
+from ..files import read_regular, write_json
+from .eta import TimeLeft
+from .ledger import Lines, read_state
+from .ledger_lines import RunStarted, StageEnded, TrialEnded, TrialProposed, TrialReopened
+from .messages import SEARCH
+from .run_folder import is_held, read_run
+from .run_paths import RunPaths
+from .run_summary import summarise
+
+WRITE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best finished trial of a kind.
+
+    Attributes:
+        trial: Its number.
+        arm: `search`, or the control arm's name.
+        objective, value: The first objective.
+        n: Samples that the value was measured on, where it was measured on any.
+    """
+
+    trial: Count
+    arm: str
+    objective: str
+    value: Number
+    n: Count | None
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """A moment of a search.
+
+    Attributes:
+        name: The run folder's.
+        state: `starting`, `running`, `stopping`, or why it ended.
+        wanted: Search trials in all.
+        trials, controls: Number by state: running, done, pruned, failed.
+        running: Stages that train now, each with name, model, phase, epoch, epochs.
+        waiting: Names of stages that wait for room.
+        stages: Number by how they ended: run, store, stopped, failed.
+        requested, distinct: Stages that trials asked for so far; of these, unlike ones.
+        best, best_control: By the first objective; None before the first.
+        seconds: Since this driver started.
+        left_s: Seconds left, or None before that can be said.
+        pid: The driver's process.
+        written: Unix time.
+    """
+
+    name: str
+    state: str = "starting"
+    wanted: Count = 0
+    trials: Mapping[str, Count] = field(default_factory=dict)
+    controls: Mapping[str, Count] = field(default_factory=dict)
+    running: tuple[RunningStage, ...] = ()
+    waiting: tuple[str, ...] = ()
+    stages: Mapping[str, Count] = field(default_factory=dict)
+    requested: Count = 0
+    distinct: Count = 0
+    best: BestTrial | None = None
+    best_control: BestTrial | None = None
+    seconds: Number = 0.0
+    left_s: Number | None = None
+    pid: Count = 0
+    written: Number = 0.0
+
+    @property
+    def shared(self) -> int:
+        """Requests that need no training of their own: another trial's, or the store's."""
+        return self.requested - self.distinct + self.stages.get("store", 0)
+
+
+MOST_LIVE_BYTES = 1 << 24
+
+
+def read_live(path: Path) -> LiveState | None:
+    """What a driver wrote last; None where it has not yet.
+
+    Raises:
+        DmtSearchError: The file is none that a driver wrote.
+    """
+    try:
+        return _reader().read(read_regular(path, most=MOST_LIVE_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DmtSearchError(f"{path}: not a driver's last word ({reason})") from error
+
+
+@cache
+def _reader() -> Checked[LiveState]:
+    return Checked(LiveState)
+
+
+class SearchView(Protocol):
+    """Shows a search to somebody.
+
+    While it runs, what the process prints goes to `driver.log`; `begin` gives the stream behind
+    which the person still sits.
+    """
+
+    def begin(self, stream: TextIO) -> None: ...
+    def show(self, state: LiveState) -> None: ...
+    def tell(self, text: str) -> None: ...
+    def end(self) -> None: ...
+
+
+class RunCounts:
+    """Counts a run from its ledger's lines, as they are written. Reads each line once."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._lines = Lines(ledger)
+        self._arms: dict[int, str] = {}
+        self._ended: dict[int, str] = {}
+        self.wanted = 0
+        self.requested = 0
+        self._keys: set[str] = set()
+        self.stages: dict[str, int] = {}
+        self.best: BestTrial | None = None
+        self.best_control: BestTrial | None = None
+        self.time = TimeLeft()
+        self._objectives: list[tuple[str, str]] = []
+
+    def read(self) -> None:
+        """Take the lines that were written since the last call."""
+        if not self._lines.path.exists():
+            return
+        for _, record in self._lines.read():
+            if isinstance(record, RunStarted):
+                self.wanted = record.trials
+                self._objectives = list(record.objectives.items())
+            elif isinstance(record, TrialProposed):
+                self._proposed(record)
+            elif isinstance(record, TrialEnded):
+                self._end(record)
+            elif isinstance(record, TrialReopened):
+                self._ended.pop(record.trial, None)
+            elif isinstance(record, StageEnded):
+                self.stages[record.status] = self.stages.get(record.status, 0) + 1
+                self.time.stage(record)
+
+    def _proposed(self, record: TrialProposed) -> None:
+        if record.trial not in self._arms:
+            self.requested += len(record.stages)
+            self._keys.update(stage.key for stage in record.stages)
+            self._arms[record.trial] = record.arm
+            self.time.proposed(record)
+
+    def _end(self, record: TrialEnded) -> None:
+        if record.trial in self._ended or record.trial not in self._arms:
+            return
+        self._ended[record.trial] = record.status
+        arm = self._arms[record.trial]
+        if record.status != "done" or not self._objectives:
+            return
+        name, direction = self._objectives[0]
+        value = record.objectives.get(name)
+        if value is None:
+            return
+        found = BestTrial(record.trial, arm, name, value, record.metrics.get("n"))
+        if arm == SEARCH:
+            self.best = _better(self.best, found, direction)
+        else:
+            self.best_control = _better(self.best_control, found, direction)
+
+    @property
+    def distinct(self) -> int:
+        """Unlike stages that trials asked for."""
+        return len(self._keys)
+
+    def state(self, name: str) -> LiveState:
+        """What the lines so far say; of what runs now they say nothing."""
+        return LiveState(
+            name=name,
+            wanted=self.wanted,
+            trials=self.counts(controls=False),
+            controls=self.counts(controls=True),
+            stages=dict(self.stages),
+            requested=self.requested,
+            distinct=self.distinct,
+            best=self.best,
+            best_control=self.best_control,
+        )
+
+    def counts(self, *, controls: bool) -> dict[str, int]:
+        """Trials by state."""
+        found = dict.fromkeys(("running", "done", "pruned", "failed"), 0)
+        for trial, arm in self._arms.items():
+            if (arm != SEARCH) == controls:
+                found[self._ended.get(trial, "running")] += 1
+        return found
+
+
+def _better(old: BestTrial | None, new: BestTrial, direction: str) -> BestTrial:
+    if old is None:
+        return new
+    if new.value == old.value:
+        return new if new.trial < old.trial else old
+    ahead = new.value > old.value if direction == "max" else new.value < old.value
+    return new if ahead else old
+
+
+class StatusWriter:
+    """Told by the driver what happens; writes `live.json` and shows it, not too often.
+
+    Args:
+        paths: The run folder.
+        view: Who is shown it.
+        log: Takes text for `driver.log`.
+        arms_left: Number of control arms that have not begun.
+    """
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        view: SearchView,
+        log: Callable[[str], None],
+        arms_left: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._paths, self._view, self.log = paths, view, log
+        self._arms_left = arms_left
+        self._tally = RunCounts(paths.ledger)
+        self._tally.read()
+        self._tally.time.begin()
+        self._running: tuple[Mapping[str, Any], ...] = ()
+        self._waiting: tuple[str, ...] = ()
+        self._state = "running"
+        self._started = time.monotonic()
+        self._written = 0.0
+
+    def proposed(self) -> None:
+        """A trial was proposed."""
+        self._show(now=False)
+
+    def ended(self) -> None:
+        """A trial ended."""
+        self._show(now=False)
+
+    def stages(
+        self, running: Sequence[Mapping[str, Any]], waiting: Sequence[str], *, stopping: bool
+    ) -> None:
+        """Which stages run and which wait."""
+        self._running, self._waiting = tuple(running), tuple(waiting)
+        self._state = "stopping" if stopping else "running"
+        self._show(now=False)
+
+    def finish(self, reason: str) -> LiveState:
+        """The driver is through; return the last state."""
+        self._running, self._waiting, self._state = (), (), reason
+        return self._show(now=True)
+
+    @property
+    def folder(self) -> str:
+        """Of the run, as a person writes it."""
+        return str(self._paths.root)
+
+    def tell(self, text: str) -> None:
+        """Say something to the person who looks."""
+        self._view.tell(text)
+
+    def _show(self, *, now: bool) -> LiveState:
+        if not now and time.monotonic() - self._written < WRITE_EVERY_S:
+            return LiveState(self._paths.root.name)
+        self._written = time.monotonic()
+        self._tally.read()
+        state = replace(
+            self._tally.state(self._paths.root.name),
+            state=self._state,
+            running=self._running,
+            waiting=self._waiting,
+            seconds=time.monotonic() - self._started,
+            left_s=self._tally.time.left_s(self._tally.wanted, self._running, self._arms_left()),
+            pid=os.getpid(),
+            written=time.time(),
+        )
+        with self._paths.writing():
+            write_json(self._paths.live, asdict(state))
+        self._view.show(state)
+        return state
 
 
 @dataclass(frozen=True)
@@ -67,7 +350,7 @@ def read_status(folder: str | Path) -> Status:
         except DmtSearchError as error:
             notes.append(f"{error}; counted from the ledger in its place")
     if live is None:
-        tally = Tally(paths.ledger)
+        tally = RunCounts(paths.ledger)
         tally.read()
         live = tally.state(root.name)
     if not live.wanted:  # its driver has not come so far

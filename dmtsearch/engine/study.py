@@ -16,12 +16,12 @@ from dmtsearch.schedule import SearchSpec
 from dmtsearch.space import Space
 from dmtsearch.space.hole import Value
 
-from .drawing import distribution_of, exact, suggest
 from .journal import Journal
 from .own_sampler import named
-from .paths import RunPaths
 from .pruning import make_pruner, measured_steps, wake
+from .run_paths import RunPaths
 from .samplers import make_sampler
+from .suggest import distribution_of, exact, suggest
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 _STOPPED_AT = "stopped_at"
@@ -30,7 +30,7 @@ MOVE_AWAY = (
 )
 
 
-class StudyBook:
+class RunStudy:
     """The study of a run folder, opened by the holder of the run's lock after `mend`.
 
     Args:
@@ -188,15 +188,15 @@ class StudyBook:
     def _trial(self, number: int) -> optuna.Trial:
         return optuna.Trial(self._study, self._frozen(number)._trial_id)
 
-    def tell_done(self, number: int, values: Sequence[float]) -> None:
+    def report_done(self, number: int, values: Sequence[float]) -> None:
         """Tell the objectives' values of a trial that ran to its end; once."""
         self._tell(number, TrialState.COMPLETE, list(values))
 
-    def tell_failed(self, number: int) -> None:
+    def report_failed(self, number: int) -> None:
         """Tell that a trial has no value; a sampler takes no notice of it."""
         self._tell(number, TrialState.FAIL, None)
 
-    def tell_pruned(self, number: int, like: int | None = None) -> None:
+    def report_pruned(self, number: int, like: int | None = None) -> None:
         """Tell that a trial was stopped early; its last value stands for it.
 
         Args:
@@ -210,7 +210,7 @@ class StudyBook:
                     trial.report(value, step)
             self._tell(number, TrialState.PRUNED, None)
 
-    def tell_infeasible(self, number: int, excess: Mapping[str, float]) -> None:
+    def report_infeasible(self, number: int, excess: Mapping[str, float]) -> None:
         """Tell by how much a draw breaks each bound, so that a sampler keeps away from there.
 
         Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.files import read_regular
 from dmtsearch.human import counted
 from dmtsearch.reporting.canvas import INK, MUTED, OTHER, SEARCH, Drawing, draw, only_vertical

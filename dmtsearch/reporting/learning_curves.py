@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dmtsearch.engine.records import StageEnded
+from dmtsearch.engine.ledger_lines import StageEnded
 from dmtsearch.human import counted
 from dmtsearch.reporting.best_schedule import BestTrial
 from dmtsearch.reporting.canvas import (

@@ -7,7 +7,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from dmtsearch.commands import command_line
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.human import counted
 from dmtsearch.printable import printable, printable_line
 from dmtsearch.reporting.answer import answer, facts

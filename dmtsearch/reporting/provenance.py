@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dmtsearch.engine.records import RunStarted
+from dmtsearch.engine.ledger_lines import RunStarted
 from dmtsearch.human import amount, counted, duration
 from dmtsearch.reporting.best_schedule import cost_again
 from dmtsearch.reporting.findings import Summary

@@ -9,8 +9,7 @@ from typing import Any
 
 from dmtsearch.commands import command_line
 from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.records import (
+from dmtsearch.engine.ledger_lines import (
     ArmMissing,
     Redrawn,
     RunStarted,
@@ -19,6 +18,7 @@ from dmtsearch.engine.records import (
     TrialEnded,
     TrialProposed,
 )
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.fields import Checked, Object
 from dmtsearch.files import read_regular

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from dmtsearch.engine.records import StageEnded
+from dmtsearch.engine.ledger_lines import StageEnded
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import listed
 from dmtsearch.reporting.run_record import RunRecord, Trial

@@ -11,7 +11,7 @@ from rich.console import Console
 from dmtsearch.cli.fitted_table import wrap_words
 from dmtsearch.cli.search_view import stage_table
 from dmtsearch.cli.terminal import table
-from dmtsearch.engine.live import LiveState
+from dmtsearch.engine.status import LiveState
 
 COLUMNS = ("stage", "learns from", "model", "params", "MACs", "epochs", "cost", "in the store")
 NUMBERS = ("params", "MACs", "epochs", "cost")

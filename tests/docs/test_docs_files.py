@@ -10,12 +10,12 @@ from doc_pages import in_backticks
 
 from dmtsearch.api import CheckReport
 from dmtsearch.bundles.history import HISTORY_COLUMNS
-from dmtsearch.engine.folder import RunInfo
 from dmtsearch.engine.ledger import fold
-from dmtsearch.engine.live import Best, LiveState
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.records import RECORDS, RunStarted, StageRequest
-from dmtsearch.engine.tables import Tables
+from dmtsearch.engine.ledger_lines import RECORDS, RunStarted, StageRequest
+from dmtsearch.engine.run_folder import RunInfo
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.run_tables import Tables
+from dmtsearch.engine.status import BestTrial, LiveState
 from dmtsearch.store.inventory import ObjectInfo
 from dmtsearch.store.manifest import encode, new_manifest
 
@@ -47,7 +47,7 @@ def test_run_json_and_live_json_have_the_keys_that_are_listed(architecture_page)
     assert sorted(listed(architecture_page, "run.json")) == sorted(names_of(RunInfo))
     assert sorted(listed(architecture_page, "live.json")) == sorted(names_of(LiveState))
     best = architecture_page.rows("### `live.json`")[-2][1]
-    assert in_backticks(best) == names_of(Best)
+    assert in_backticks(best) == names_of(BestTrial)
 
 
 def test_every_event_of_a_ledger_has_the_keys_that_are_listed(architecture_page):

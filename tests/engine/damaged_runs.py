@@ -6,9 +6,9 @@ from pathlib import Path
 from fuzzing import mutate
 from mind import SOFT, Driver, FakeArm, chain
 
-from dmtsearch.engine.folder import RunInfo, write_run, write_space
-from dmtsearch.engine.live import LiveState, Tally
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.run_folder import RunInfo, write_run, write_space
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.status import LiveState, RunCounts
 from dmtsearch.files import write_json
 from dmtsearch.space import Space
 
@@ -25,7 +25,7 @@ def made_run(root: Path, *, trials: int = 4, space: Space = SPACE) -> RunPaths:
     driver.run()
     write_run(paths, info)
     write_space(paths, space)
-    tally = Tally(paths.ledger)
+    tally = RunCounts(paths.ledger)
     tally.read()
     running = {"name": "student", "key": "ab", "model": "plain", "trial": 3, "waiters": 1,
                "phase": "train", "epoch": 2, "epochs": 4, "cost": 9, "hint_epochs": 0}  # fmt: skip

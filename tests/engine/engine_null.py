@@ -1,6 +1,5 @@
 """Trials whose stages do next to nothing, run by the real engine: on a real Ray, or inline."""
 
-import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -14,13 +13,18 @@ import mind
 from dmtsearch.engine.backend import EngineSetting
 from dmtsearch.engine.inline import run_inline
 from dmtsearch.engine.ledger import RunState
-from dmtsearch.engine.live import LiveState, Watching
-from dmtsearch.engine.orders import Needs, StageOutcome
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.proposer import Proposer
-from dmtsearch.engine.records import RunStarted
+from dmtsearch.engine.ledger_lines import RunStarted
+from dmtsearch.engine.messages import (
+    Needs,
+    Prepared,
+    RunnableTrial,
+    StageOutcome,
+    runnable_stages,
+)
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.searcher import Searcher
 from dmtsearch.engine.stage_task import Perform, StageSetting
-from dmtsearch.engine.trials import Prepared, TrialPlan
+from dmtsearch.engine.status import LiveState, StatusWriter
 from dmtsearch.space import Space
 from dmtsearch.store import Store, open_store
 
@@ -73,11 +77,10 @@ def preparer(marks: Path, *, seconds: float, needs: Needs) -> Callable[[Any], Pr
 
     def prepare(schedule: Any) -> Prepared:
         prepared = mind.prepare(schedule)
-        jobs = tuple(
-            pickle.dumps(Nothing(r.key, r.name, str(marks), r.epochs, seconds, needs))
-            for r in prepared.requests
-        )
-        return replace(prepared, jobs=jobs)
+        jobs = [
+            Nothing(r.key, r.name, str(marks), r.epochs, seconds, needs) for r in prepared.requests
+        ]
+        return replace(prepared, stages=runnable_stages(prepared.requests, jobs))
 
     return prepare
 
@@ -143,38 +146,37 @@ def run_null(
     marks.mkdir(exist_ok=True)
     paths = RunPaths(folder)
     prepare = preparer(marks, seconds=seconds, needs=needs or Needs())
-    proposer = Proposer(space, paths, trials=trials, seed=0, prepare=prepare)
-    proposer.record(
+    searcher = Searcher(space, paths, trials=trials, seed=0, prepare=prepare)
+    searcher.record(
         RunStarted("null", "", False, 0, trials, concurrency, {"val_accuracy": "max"}, {}, "test")
     )
-    propose = proposer.next
+    propose = searcher.next
 
-    def next_trial() -> TrialPlan | None:
+    def next_trial() -> RunnableTrial | None:
         between()
         return propose()
 
-    proposer.next = next_trial  # type: ignore[method-assign]
+    searcher.next = next_trial  # type: ignore[method-assign]
     view, log = Memory(), []
     setting = EngineSetting(
         "null",
         StageSetting("null", None, False, str(folder), 20.0),
         time_budget_s=time_budget_s,
-        watched=space.search.pruner is not None,
         perform=perform,
     )
     if inline:
         run: Any = partial(run_inline, pauses_s=(0.0, 0.0))
     else:
-        from dmtsearch.engine.engine import run_trials
+        from dmtsearch.engine.ray_backend import run_trials
 
         run = partial(run_trials, concurrency=concurrency)
     store = open_store(str(folder / "store"))
     reason = run(
-        setting, proposer, store, Watching(paths, view, log.append), stop or Stop(stop_asked)
+        setting, searcher, store, StatusWriter(paths, view, log.append), stop or Stop(stop_asked)
     )
-    proposer.stop(reason)
+    searcher.stop(reason)
     return Outcome(
-        proposer.state,
+        searcher.state,
         reason,
         sorted(path.name for path in marks.iterdir()),
         view.states,

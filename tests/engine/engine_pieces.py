@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmtsearch.engine.desk import Desk
-from dmtsearch.engine.orders import Costs, Needs, StageOrder, StageOutcome
-from dmtsearch.engine.records import StageRequest
-from dmtsearch.engine.slots import Node
+from dmtsearch.engine.ledger_lines import StageRequest
+from dmtsearch.engine.messages import EpochCosts, Needs, RunnableStage, StageOutcome
+from dmtsearch.engine.slots import ClusterNode
+from dmtsearch.engine.stage_scheduler import StageScheduler
 from dmtsearch.files import sha256_text
 
 
@@ -28,14 +28,14 @@ def request_of(
     )
 
 
-def order_of(name: str, *, path_cost: int = 100, cpu: float = 1.0, **more: Any) -> StageOrder:
-    return StageOrder(
+def order_of(name: str, *, path_cost: int = 100, cpu: float = 1.0, **more: Any) -> RunnableStage:
+    return RunnableStage(
         request=request_of(name),
         job=b"",
         needs=Needs(cpu=cpu),
         snapshots=more.pop("snapshots", ()),
         path_cost=path_cost,
-        costs=Costs(epoch=25, hint_epoch=0, sources=0, repeated=False),
+        costs=EpochCosts(epoch=25, hint_epoch=0, sources=0, repeated=False),
     )
 
 
@@ -88,7 +88,7 @@ class Tasks:
         self.attempts: dict[str, str] = {}
         self._ends: dict[str, asyncio.Future[StageOutcome]] = {}
 
-    async def launch(self, order: StageOrder, attempt: str) -> StageOutcome:
+    async def launch(self, order: RunnableStage, attempt: str) -> StageOutcome:
         name = order.request.name
         self.started.append(name)
         self.attempts[name] = attempt
@@ -106,23 +106,25 @@ class Tasks:
 class Office:
     """A desk with everything around it."""
 
-    desk: Desk
+    scheduler: StageScheduler
     tasks: Tasks
     memory: Memory
-    nodes: list[Node]
+    nodes: list[ClusterNode]
 
     async def asked(
-        self, trial: int, order: StageOrder, *, watched: bool = False
+        self, trial: int, order: RunnableStage, *, watched: bool = False
     ) -> "asyncio.Task[Any]":
         """A trial asks; returns once the desk has done what it can."""
-        call = asyncio.create_task(self.desk.obtain(trial, order, watched))
+        call = asyncio.create_task(self.scheduler.get_stage(trial, order, watched))
         await settle()
         return call
 
     async def progress(self, name: str, epoch: int, *, epochs: int = 4) -> bool:
         rows = [{"phase": "train", "epoch": number} for number in range(1, epoch + 1)]
         attempt = self.tasks.attempts[name]
-        return await self.desk.progress(sha256_text(name), attempt, ("train", epoch, epochs), rows)
+        return await self.scheduler.progress(
+            sha256_text(name), attempt, ("train", epoch, epochs), rows
+        )
 
 
 async def settle() -> None:
@@ -135,6 +137,6 @@ def office(*, cpus: float = 2.0, first: int = 0, **options: Any) -> Office:
     """Open a desk in the running event loop."""
     memory = Memory()
     tasks = Tasks(memory)
-    nodes = [Node("one", cpu=cpus, gpu=0.0, memory=1e9)]
-    desk = Desk(memory, tasks.launch, lambda: list(nodes), first=first, **options)
+    nodes = [ClusterNode("one", cpu=cpus, gpu=0.0, memory=1e9)]
+    desk = StageScheduler(memory, tasks.launch, lambda: list(nodes), first=first, **options)
     return Office(desk, tasks, memory, nodes)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dmtsearch.engine.ledger import RunState, read_state
-from dmtsearch.engine.paths import RunPaths
 from dmtsearch.engine.reaper import processes_of
+from dmtsearch.engine.run_paths import RunPaths
 
 SPACE = """
 dmtsearch: 1

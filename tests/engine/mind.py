@@ -3,14 +3,20 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.proposer import Proposer
-from dmtsearch.engine.records import RunStarted, StageEnded, StageRequest
-from dmtsearch.engine.trials import Prepared, TrialOutcome, TrialPlan
+from dmtsearch.engine.ledger_lines import RunStarted, StageEnded, StageRequest
+from dmtsearch.engine.messages import (
+    Needs,
+    Prepared,
+    RunnableTrial,
+    TrialOutcome,
+    runnable_stages,
+)
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.searcher import Searcher
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.space import Space, parse_space
 
@@ -44,6 +50,15 @@ def chain(student: str = SOFT, *, widths: str = "[2, 4]", **search: Any) -> Spac
     return parse_space(text, "chain.yaml")
 
 
+@dataclass(frozen=True)
+class Job:
+    """What would be trained."""
+
+    key: str
+    resources: Needs = field(default_factory=Needs)
+    snapshots: tuple[Any, ...] = ()
+
+
 def prepare(schedule: Schedule) -> Prepared:
     """A schedule as requests; keys depend on what a stage is, and on its sources."""
     expanded = expand(schedule)
@@ -71,8 +86,7 @@ def prepare(schedule: Schedule) -> Prepared:
         )
     delivered = requests[-1]
     return Prepared(
-        requests=tuple(requests),
-        jobs=tuple(request.key.encode() for request in requests),
+        stages=runnable_stages(requests, [Job(request.key) for request in requests]),
         deliver=expanded.deliver,
         params=delivered.params,
         macs=delivered.macs,
@@ -131,18 +145,18 @@ class Driver:
         seed: int = 0,
         arms: Sequence[FakeArm] = (),
         die: Callable[[str], bool] = lambda point: False,
-        outcome: Callable[[TrialPlan], TrialOutcome | None] = lambda plan: None,
+        outcome: Callable[[RunnableTrial], TrialOutcome | None] = lambda plan: None,
         preparing: Callable[[Schedule], Prepared] = prepare,
     ) -> None:
         self.paths = RunPaths(root)
         resumed = self.paths.ledger.exists()
-        self.proposer = Proposer(
+        self.searcher = Searcher(
             space, self.paths, trials=trials, seed=seed, prepare=preparing, arms=arms
         )
         self.die, self.outcome = die, outcome
-        self.plans: list[TrialPlan] = []
+        self.plans: list[RunnableTrial] = []
         self.asked: list[tuple[int, int]] = []
-        self.proposer.record(
+        self.searcher.record(
             RunStarted(
                 run_id="r",
                 started="2026-01-01T00:00:00+00:00",
@@ -159,42 +173,42 @@ class Driver:
     def run(self) -> "Driver":
         """Go on until the search is over, or this driver is killed."""
         try:
-            while (plan := self.proposer.next()) is not None:
+            while (plan := self.searcher.next()) is not None:
                 self.plans.append(plan)
                 self.step("proposed")
                 self.finish(plan)
         except Killed:
             return self
-        self.proposer.stop()
+        self.searcher.stop()
         return self
 
     def step(self, point: str) -> None:
         if self.die(point):
             raise Killed(point)
 
-    def finish(self, plan: TrialPlan) -> None:
+    def finish(self, plan: RunnableTrial) -> None:
         """Train a trial's stages."""
-        known = {stage.key for stage in self.proposer.state.stages}
-        for request in plan.requests:
+        known = {stage.key for stage in self.searcher.state.stages}
+        for request in [stage.request for stage in plan.stages]:
             if request.key not in known and request.name != plan.deliver:
-                self.proposer.record(stage_ended(request, plan.trial))
+                self.searcher.record(stage_ended(request, plan.trial))
         outcome = self.outcome(plan) or self.train(plan)
         self.step("trained")
-        self.proposer.end(plan.trial, outcome)
+        self.searcher.end(plan.trial, outcome)
         self.step("ended")
 
-    def train(self, plan: TrialPlan) -> TrialOutcome:
+    def train(self, plan: RunnableTrial) -> TrialOutcome:
         """The delivered stage, epoch by epoch, with the pruner asked after each."""
-        request = next(r for r in plan.requests if r.name == plan.deliver)
+        request = plan.delivered.request
         curve = curve_of(request.key, plan.epochs)
         for epoch in range(1, plan.epochs + 1):
             self.asked.append((plan.trial, epoch))
-            if self.proposer.should_prune(plan.trial, curve[:epoch], plan.epochs):
+            if self.searcher.should_prune(plan.trial, curve[:epoch], plan.epochs):
                 line = stage_ended(request, plan.trial, "stopped")
-                self.proposer.record(replace(line, epochs=epoch, history=tuple(curve[:epoch])))
+                self.searcher.record(replace(line, epochs=epoch, history=tuple(curve[:epoch])))
                 return TrialOutcome("pruned", stage=plan.deliver, reason="pruned", epochs=epoch)
             self.step("epoch")
-        self.proposer.record(stage_ended(request, plan.trial))
+        self.searcher.record(stage_ended(request, plan.trial))
         return TrialOutcome("done", record_of(request.key), epochs=plan.epochs)
 
 
@@ -222,7 +236,7 @@ def stage_ended(request: StageRequest, trial: int, status: str = "run") -> Stage
 
 def story(driver: Driver) -> list[tuple[Any, ...]]:
     """What a run amounts to, without its times: to compare a resumed run with an unbroken one."""
-    state = driver.proposer.state
+    state = driver.searcher.state
     return [
         (
             number,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dmtsearch
-from dmtsearch.engine.live import LiveState
+from dmtsearch.engine.status import LiveState
 
 REAL = """
 dmtsearch: 1

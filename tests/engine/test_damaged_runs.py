@@ -13,12 +13,12 @@ from mind import FakeArm, prepare
 
 from dmtsearch.cli.search_command import status as command
 from dmtsearch.cli.search_view import stage_table
-from dmtsearch.engine import folder
-from dmtsearch.engine.folder import held, read_run
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.plain import PlainLines, describe, describe_state
-from dmtsearch.engine.proposer import Proposer
+from dmtsearch.engine import run_folder
+from dmtsearch.engine.console import ConsoleView, describe, describe_state
 from dmtsearch.engine.run import Run
+from dmtsearch.engine.run_folder import held, read_run
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.searcher import Searcher
 from dmtsearch.engine.status import read_status
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.reporting import run_record as reading
@@ -51,7 +51,7 @@ def resume(paths: RunPaths) -> None:
     _, info, space = read_run(paths.root)
     with held(paths):
         arms = [FakeArm("scratch", space.anchor())]
-        Proposer(
+        Searcher(
             space, paths, trials=info.trials, seed=info.seed, prepare=prepare, arms=arms
         ).next()
 
@@ -93,7 +93,7 @@ def spaces_once(monkeypatch: pytest.MonkeyPatch) -> None:
             known[place] = load_space(path)
         return known[place]
 
-    monkeypatch.setattr(folder, "load_space", load)
+    monkeypatch.setattr(run_folder, "load_space", load)
     monkeypatch.setattr(reading, "load_space", load)
 
 
@@ -190,7 +190,7 @@ def test_what_status_prints_of_a_run_moves_no_cursor(
     assert "\\u001b[2Jbad" in said  # JSON loses nothing
     assert not any(character in said for character in "\x1b\x9b\u202e")
     stream = StringIO()
-    PlainLines(stream).tell("\x1b[31ma stage\x07")
+    ConsoleView(stream).tell("\x1b[31ma stage\x07")
     assert stream.getvalue() == "a stage\n"
 
 

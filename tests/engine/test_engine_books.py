@@ -12,8 +12,21 @@ from typing import Any
 import pytest
 from engine_pieces import Found, Memory, order_of, record_of, request_of
 
-from dmtsearch.engine import plain, stage_times
-from dmtsearch.engine.folder import (
+from dmtsearch.engine import console, eta
+from dmtsearch.engine.console import ConsoleView, describe
+from dmtsearch.engine.ledger import StageLedger
+from dmtsearch.engine.ledger_lines import (
+    Record,
+    RunStarted,
+    StageEnded,
+    TrialEnded,
+    TrialProposed,
+    to_line,
+)
+from dmtsearch.engine.messages import EpochCosts, Needs, StageEvent, StageOutcome
+from dmtsearch.engine.probes import NodeFacts, own_versions, probe_node, refuse_oversized
+from dmtsearch.engine.probes import refuse_unlike_nodes as refuse_unlike
+from dmtsearch.engine.run_folder import (
     RunInfo,
     held,
     is_held,
@@ -23,29 +36,15 @@ from dmtsearch.engine.folder import (
     write_run,
     write_space,
 )
-from dmtsearch.engine.live import LiveState, Tally, read_live
-from dmtsearch.engine.orders import Costs, Needs, StageEvent, StageOutcome
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.plain import PlainLines, describe
-from dmtsearch.engine.probes import NodeFacts, own_versions, probe_node, refuse_oversized
-from dmtsearch.engine.probes import refuse_unlike_nodes as refuse_unlike
-from dmtsearch.engine.records import (
-    Record,
-    RunStarted,
-    StageEnded,
-    TrialEnded,
-    TrialProposed,
-    to_line,
-)
-from dmtsearch.engine.slots import Node, Slots
-from dmtsearch.engine.stage_book import StageBook
-from dmtsearch.engine.status import read_status
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.slots import ClusterNode, Slots
+from dmtsearch.engine.status import LiveState, RunCounts, read_live, read_status
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import sha256_text
 from dmtsearch.space import parse_space
 from dmtsearch.store import Store, open_store
 
-COSTS = Costs(epoch=20, hint_epoch=5, sources=10, repeated=False)
+COSTS = EpochCosts(epoch=20, hint_epoch=5, sources=10, repeated=False)
 
 
 class Ledger:
@@ -55,7 +54,7 @@ class Ledger:
         self.lines: list[StageEnded] = list(known)
         self.memory = Memory()
         store: Any = self.memory
-        self.book = StageBook(self.lines.append, known, store, "this-run")
+        self.book = StageLedger(self.lines.append, known, store, "this-run")
 
     def take(self, status: str = "done", *, name: str = "student", **facts: Any) -> None:
         request = request_of(name, cost=100, epochs=4, hint_epochs=2)
@@ -138,8 +137,8 @@ def test_a_finished_stage_whose_event_was_lost_is_read_from_the_store() -> None:
     ledger = Ledger()
     order = order_of("student")
     ledger.memory.objects[order.key] = Found(record_of())
-    ledger.book.settle(5, [order, order_of("not there")])
-    ledger.book.settle(6, [order])
+    ledger.book.complete(5, [order, order_of("not there")])
+    ledger.book.complete(6, [order])
     assert [(line.name, line.status, line.requested_by) for line in ledger.lines] == [
         ("student", "run", 5)
     ]
@@ -286,7 +285,7 @@ def write(path: Path, *records: Record) -> None:
 
 def test_a_moment_counts_trials_stages_and_what_was_shared(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.jsonl"
-    tally = Tally(ledger)
+    tally = RunCounts(ledger)
     tally.read()
     assert tally.state("run").trials["done"] == 0
     write(ledger, RUN, proposed(0), proposed(1), proposed(2, "scratch", "alone"))
@@ -310,7 +309,7 @@ def test_a_moment_counts_trials_stages_and_what_was_shared(tmp_path: Path) -> No
 def test_of_equal_trials_the_first_proposed_is_the_best(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.jsonl"
     write(ledger, RUN, proposed(0), proposed(1), ended(1, nll=0.5), ended(0, nll=0.5))
-    tally = Tally(ledger)
+    tally = RunCounts(ledger)
     tally.read()
     best = tally.state("run").best
     assert best is not None
@@ -319,7 +318,7 @@ def test_of_equal_trials_the_first_proposed_is_the_best(tmp_path: Path) -> None:
 
 def test_plain_lines_come_now_and_then_and_at_the_end() -> None:
     stream = StringIO()
-    view = PlainLines(stream, every_s=1000)
+    view = ConsoleView(stream, every_s=1000)
     for done in range(50):
         view.show(LiveState("run", "running", 50, {"done": done}))
     view.show(LiveState("run", "trials", 50, {"done": 50}))
@@ -330,9 +329,9 @@ def test_plain_lines_come_now_and_then_and_at_the_end() -> None:
 
 def test_a_long_search_has_lines_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(plain.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
     stream = StringIO()
-    view = PlainLines(stream)
+    view = ConsoleView(stream)
     for second in range(8 * 3600):
         clock[0] = float(second)
         view.show(LiveState("run", "running", 10**5, {"done": second}))
@@ -344,8 +343,8 @@ def test_time_left_is_said_once_a_stage_has_ended_and_counts_what_is_to_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(stage_times.time, "monotonic", lambda: clock[0])
-    time_left = stage_times.TimeLeft()
+    monkeypatch.setattr(eta.time, "monotonic", lambda: clock[0])
+    time_left = eta.TimeLeft()
     # A teacher of 900 that all share, and a student of 100 for each of ten trials.
     for trial in range(4):
         asked = (request_of("teacher", cost=900), request_of(f"student{trial}"))
@@ -368,8 +367,8 @@ def test_time_left_is_said_once_a_stage_has_ended_and_counts_what_is_to_come(
 def test_the_first_time_left_is_not_many_times_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `demo` is: a shared teacher, and small stages that cost seconds beside their MACs."""
     clock = [0.0]
-    monkeypatch.setattr(stage_times.time, "monotonic", lambda: clock[0])
-    time_left = stage_times.TimeLeft()
+    monkeypatch.setattr(eta.time, "monotonic", lambda: clock[0])
+    time_left = eta.TimeLeft()
     total, said = 8, []
     seconds_of = {"teacher": 12.0} | {f"student{trial}": 3.0 for trial in range(total)}
     costs = {name: 5000 if name == "teacher" else 60 for name in seconds_of}
@@ -491,7 +490,9 @@ def test_nodes_of_other_versions_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_stage_larger_than_any_node_is_refused_at_once() -> None:
-    slots = Slots([Node("a", cpu=2, gpu=0, memory=100), Node("b", cpu=4, gpu=0, memory=100)])
+    slots = Slots(
+        [ClusterNode("a", cpu=2, gpu=0, memory=100), ClusterNode("b", cpu=4, gpu=0, memory=100)]
+    )
     with pytest.raises(
         UsageError,
         match="stage 'teacher' asks for 8 CPU; stage 'student' asks for 1 CPU, 1 GPU; but the "

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from engine_pieces import Found, Office, office, order_of, record_of, settle
 
-from dmtsearch.engine import desk as desk_module
-from dmtsearch.engine import dispatcher
-from dmtsearch.engine.orders import StageOrder, TrialOrders
+from dmtsearch.engine import stage_scheduler
+from dmtsearch.engine.messages import RunnableStage, RunnableTrial
 from dmtsearch.files import sha256_text
 
 Test = Callable[..., Coroutine[Any, Any, None]]
@@ -29,7 +28,7 @@ def in_loop(test: Test) -> Callable[..., None]:
 
 
 async def events_of(here: Office) -> list[tuple[str, int, str]]:
-    found = await here.desk.snapshot("", 0)
+    found = await here.scheduler.snapshot("", 0)
     return [(e.request.name, e.trial, e.outcome.status) for e in found["events"]]
 
 
@@ -50,7 +49,7 @@ async def test_a_finished_stage_is_answered_from_memory_with_no_second_event() -
     call = await here.asked(0, order_of("teacher"))
     here.tasks.end("teacher")
     await call
-    assert (await here.desk.obtain(1, order_of("teacher"))).status == "done"
+    assert (await here.scheduler.get_stage(1, order_of("teacher"))).status == "done"
     assert here.tasks.started == ["teacher"]
     assert len(await events_of(here)) == 1
 
@@ -59,7 +58,7 @@ async def test_a_finished_stage_is_answered_from_memory_with_no_second_event() -
 async def test_a_stage_in_the_store_runs_no_task() -> None:
     here = office()
     here.memory.objects[sha256_text("teacher")] = Found(record_of(run="another"))
-    answer = await here.desk.obtain(0, order_of("teacher"))
+    answer = await here.scheduler.get_stage(0, order_of("teacher"))
     assert answer.record["run"] == "another"
     assert here.tasks.started == []
 
@@ -109,7 +108,7 @@ async def test_a_small_stage_passes_a_large_one_that_does_not_fit_now() -> None:
 async def test_nothing_passes_a_stage_that_has_waited_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatcher, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(stage_scheduler, "PATIENCE_S", 0.0)
     here = office(cpus=2)
     await here.asked(0, order_of("running"))
     await here.asked(1, order_of("large", path_cost=1000, cpu=2))
@@ -121,9 +120,9 @@ async def test_nothing_passes_a_stage_that_has_waited_long(
 async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatcher, "INFEASIBLE_S", 0.1)
+    monkeypatch.setattr(stage_scheduler, "INFEASIBLE_S", 0.1)
     here = office(cpus=2)
-    answer = await asyncio.wait_for(here.desk.obtain(0, order_of("huge", cpu=8)), 5)
+    answer = await asyncio.wait_for(here.scheduler.get_stage(0, order_of("huge", cpu=8)), 5)
     assert answer.status == "failed"
     assert answer.reason == (
         "stage 'huge' asks for 8 CPU, but the largest node has 2 CPU and no GPU; lower its "
@@ -136,7 +135,7 @@ async def test_a_prune_stops_an_unshared_stage_at_its_next_epoch() -> None:
     here = office()
     await here.asked(0, order_of("student"))
     assert await here.progress("student", 1) is True
-    await here.desk.release([0], True)
+    await here.scheduler.release([0], True)
     assert await here.progress("student", 2) is False
 
 
@@ -145,7 +144,7 @@ async def test_a_prune_leaves_a_stage_that_another_trial_waits_for() -> None:
     here = office()
     await here.asked(0, order_of("teacher"))
     other = await here.asked(1, order_of("teacher"))
-    await here.desk.release([0], True)
+    await here.scheduler.release([0], True)
     assert await here.progress("teacher", 1) is True
     here.tasks.end("teacher")
     assert (await other).status == "done"
@@ -155,7 +154,7 @@ async def test_a_prune_leaves_a_stage_that_another_trial_waits_for() -> None:
 async def test_a_stage_whose_waiters_were_lost_runs_on_for_the_grace_period() -> None:
     here = office(grace_s=0.2)
     await here.asked(0, order_of("student"))
-    await here.desk.release([0], False)
+    await here.scheduler.release([0], False)
     assert await here.progress("student", 1) is True
     await asyncio.sleep(0.25)
     assert await here.progress("student", 2) is False
@@ -165,7 +164,7 @@ async def test_a_stage_whose_waiters_were_lost_runs_on_for_the_grace_period() ->
 async def test_a_stage_told_to_stop_goes_on_when_somebody_asks_for_it_meanwhile() -> None:
     here = office()
     await here.asked(0, order_of("student"))
-    await here.desk.release([0], True)
+    await here.scheduler.release([0], True)
     assert await here.progress("student", 1) is False
     call = await here.asked(1, order_of("student"))
     here.tasks.end("student", "stopped")
@@ -180,7 +179,7 @@ async def test_a_waiting_stage_that_nobody_needs_any_more_never_starts() -> None
     here = office(cpus=1)
     await here.asked(0, order_of("running"))
     await here.asked(1, order_of("next"))
-    await here.desk.release([1], True)
+    await here.scheduler.release([1], True)
     here.tasks.end("running")
     await settle()
     assert here.tasks.started == ["running"]
@@ -190,8 +189,8 @@ async def test_a_waiting_stage_that_nobody_needs_any_more_never_starts() -> None
 async def test_a_request_of_a_trial_that_is_over_starts_nothing() -> None:
     # Ray sends a call again after a restart of the broker, also one whose trial has been stopped.
     here = office()
-    await here.desk.release([0], True)
-    assert (await here.desk.obtain(0, order_of("student"))).status == "interrupted"
+    await here.scheduler.release([0], True)
+    assert (await here.scheduler.get_stage(0, order_of("student"))).status == "interrupted"
     assert here.tasks.started == []
 
 
@@ -199,11 +198,11 @@ async def test_a_request_of_a_trial_that_is_over_starts_nothing() -> None:
 async def test_draining_answers_every_pending_call_and_stops_what_runs() -> None:
     here = office(cpus=1)
     calls = [await here.asked(0, order_of("running")), await here.asked(1, order_of("waiting"))]
-    plan = asyncio.create_task(here.desk.orders(7))
+    plan = asyncio.create_task(here.scheduler.stages_of(7))
     await settle()
-    await here.desk.drain()
+    await here.scheduler.drain()
     assert [answer.status for answer in await asyncio.gather(*calls)] == ["interrupted"] * 2
-    assert (await plan).orders == ()
+    assert (await plan).stages == ()
     assert await here.progress("running", 1) is False
 
 
@@ -212,8 +211,8 @@ async def test_a_stage_that_a_drain_stops_is_left_to_the_next_driver_to_write_do
     here = office()
     await here.asked(0, order_of("needed"))
     await here.asked(1, order_of("pruned"))
-    await here.desk.release([1], True)
-    await here.desk.drain()
+    await here.scheduler.release([1], True)
+    await here.scheduler.drain()
     for name in ("needed", "pruned"):
         here.tasks.end(name, "stopped", history=({"phase": "train", "epoch": 1},))
     await settle()
@@ -287,7 +286,7 @@ async def test_the_same_unexpected_end_twice_is_an_answer() -> None:
 async def test_a_source_that_is_gone_is_made_again_though_memory_knows_it_as_done() -> None:
     here = office(pauses_s=(0.0, 0.0))
     teacher, student = order_of("teacher"), learns_from("student", "teacher")
-    await here.desk.give(orders_of(0, teacher, student))
+    await here.scheduler.add_trial(orders_of(0, teacher, student))
     await settle()
     here.tasks.end("teacher")
     await settle()
@@ -310,7 +309,7 @@ async def test_a_snapshot_that_is_gone_makes_its_stage_again_and_its_failure_is_
     here = office(pauses_s=(0.0, 0.0))
     teacher = order_of("teacher", snapshots=(sha256_text("epoch-2"),))
     student = learns_from("student", "teacher")
-    await here.desk.give(orders_of(0, teacher, student))
+    await here.scheduler.add_trial(orders_of(0, teacher, student))
     await settle()
     here.tasks.end("teacher")
     await settle()
@@ -329,7 +328,7 @@ async def test_a_drain_ends_what_waits_for_its_next_start() -> None:
     call = await here.asked(0, order_of("teacher"))
     here.tasks.end("teacher", "failed", reason="lost")
     await settle()
-    await here.desk.drain()
+    await here.scheduler.drain()
     assert (await asyncio.wait_for(call, 5)).status == "interrupted"
 
 
@@ -338,10 +337,10 @@ async def test_a_stage_whose_only_node_has_left_is_no_answer_about_its_schedule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("NODES_EVERY_S", "LOST_NODE_S"):
-        monkeypatch.setattr(dispatcher, name, 0.0)
+        monkeypatch.setattr(stage_scheduler, name, 0.0)
     here = office(cpus=8)
     here.nodes[:] = [replace(here.nodes[0], name="small", cpu=2.0)]
-    answer = await asyncio.wait_for(here.desk.obtain(0, order_of("huge", cpu=8)), 10)
+    answer = await asyncio.wait_for(here.scheduler.get_stage(0, order_of("huge", cpu=8)), 10)
     assert answer.status == "fault"
     assert answer.reason == (
         "the node that could run stage 'huge' (8 CPU) has left the cluster, and the largest node "
@@ -354,11 +353,11 @@ async def test_a_watched_epoch_waits_for_the_word_of_its_pruner() -> None:
     here = office()
     await here.asked(0, order_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
-    history = await here.desk.follow(0, sha256_text("student"), 0)
+    history = await here.scheduler.follow(0, sha256_text("student"), 0)
     assert len(history) == 1
     await settle()
     assert not epoch.done()
-    follow = asyncio.create_task(here.desk.follow(0, sha256_text("student"), 1))
+    follow = asyncio.create_task(here.scheduler.follow(0, sha256_text("student"), 1))
     assert await epoch is True
     follow.cancel()
 
@@ -368,8 +367,8 @@ async def test_a_pruned_trial_runs_no_epoch_after_the_one_that_decided() -> None
     here = office()
     await here.asked(0, order_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
-    await here.desk.follow(0, sha256_text("student"), 0)
-    await here.desk.release([0], True)
+    await here.scheduler.follow(0, sha256_text("student"), 0)
+    await here.scheduler.release([0], True)
     assert await epoch is False
 
 
@@ -377,7 +376,7 @@ async def test_a_pruned_trial_runs_no_epoch_after_the_one_that_decided() -> None
 async def test_a_pruner_that_says_nothing_does_not_hold_a_stage_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk_module, "APPROVAL_S", 0.1)
+    monkeypatch.setattr(stage_scheduler, "APPROVAL_S", 0.1)
     here = office()
     await here.asked(0, order_of("student"), watched=True)
     assert await here.progress("student", 1) is True
@@ -386,46 +385,46 @@ async def test_a_pruner_that_says_nothing_does_not_hold_a_stage_for_ever(
 @in_loop
 async def test_the_first_coordinators_wait_for_one_another() -> None:
     here = office(first=2)
-    early = asyncio.create_task(here.desk.hello(100))
+    early = asyncio.create_task(here.scheduler.hello(100))
     await settle()
     assert not early.done()
-    await here.desk.hello(101)
-    assert await early == here.desk.life
+    await here.scheduler.hello(101)
+    assert await early == here.scheduler.life
 
 
 @in_loop
 async def test_fewer_coordinators_than_thought_are_not_waited_for() -> None:
     here = office(first=4)
-    early = asyncio.create_task(here.desk.hello(100))
+    early = asyncio.create_task(here.scheduler.hello(100))
     await settle()
-    await here.desk.expect(1)
+    await here.scheduler.expect(1)
     await asyncio.wait_for(early, 1)
 
 
 @in_loop
 async def test_a_coordinator_that_comes_to_a_restarted_broker_waits_for_nobody() -> None:
     here = office(first=4)
-    await here.desk.expect(0)
-    await asyncio.wait_for(here.desk.hello(100), 1)
+    await here.scheduler.expect(0)
+    await asyncio.wait_for(here.scheduler.hello(100), 1)
 
 
 @in_loop
 async def test_nobody_waits_longer_than_the_barrier_holds() -> None:
     here = office(first=2, barrier_s=0.1)
     started = time.monotonic()
-    await here.desk.hello(100)
+    await here.scheduler.hello(100)
     assert 0.05 < time.monotonic() - started < 5
 
 
 @in_loop
 async def test_a_coordinator_gets_its_orders_whether_it_or_they_come_first() -> None:
     here = office()
-    orders = TrialOrders(3, (order_of("student"),), "student", False)
-    early = asyncio.create_task(here.desk.orders(3))
+    orders = RunnableTrial(3, "search", (order_of("student"),), "student")
+    early = asyncio.create_task(here.scheduler.stages_of(3))
     await settle()
-    await here.desk.give(orders)
+    await here.scheduler.add_trial(orders)
     assert await early == orders
-    assert await here.desk.orders(3) == orders
+    assert await here.scheduler.stages_of(3) == orders
 
 
 @in_loop
@@ -437,12 +436,12 @@ async def test_orders_say_which_stages_are_done_but_never_that_the_delivered_one
         here.tasks.end(order.request.name)
         await call
     other = learns_from("other", "teacher")
-    await here.desk.give(orders_of(1, teacher, student))
-    await here.desk.give(orders_of(2, teacher, other))
-    await here.desk.give(orders_of(3, replace(teacher, snapshots=("epoch-2",)), other))
-    assert (await here.desk.orders(1)).done == ("teacher",)
-    assert (await here.desk.orders(2)).done == ("teacher",)
-    assert (await here.desk.orders(3)).done == (), "it lacks a snapshot, and is asked for"
+    await here.scheduler.add_trial(orders_of(1, teacher, student))
+    await here.scheduler.add_trial(orders_of(2, teacher, other))
+    await here.scheduler.add_trial(orders_of(3, replace(teacher, snapshots=("epoch-2",)), other))
+    assert (await here.scheduler.stages_of(1)).done == ("teacher",)
+    assert (await here.scheduler.stages_of(2)).done == ("teacher",)
+    assert (await here.scheduler.stages_of(3)).done == (), "it lacks a snapshot, and is asked for"
 
 
 @in_loop
@@ -452,17 +451,17 @@ async def test_a_trial_is_let_go_of_before_the_driver_is_told_what_happened() ->
     here.tasks.end("teacher")
     await call
     await here.asked(4, order_of("other"))
-    found = await here.desk.settle([4], True, "", 0)
+    found = await here.scheduler.end_trials([4], True, "", 0)
     assert [event.request.name for event in found["events"]] == ["teacher"]
     assert await here.progress("other", 1) is False
-    assert (await here.desk.obtain(4, order_of("student"))).status == "interrupted"
+    assert (await here.scheduler.get_stage(4, order_of("student"))).status == "interrupted"
 
 
-def orders_of(trial: int, *orders: StageOrder, watched: bool = False) -> TrialOrders:
-    return TrialOrders(trial, orders, orders[-1].request.name, watched)
+def orders_of(trial: int, *orders: RunnableStage, watched: bool = False) -> RunnableTrial:
+    return RunnableTrial(trial, "search", orders, orders[-1].request.name, watched)
 
 
-def learns_from(name: str, source: str) -> StageOrder:
+def learns_from(name: str, source: str) -> RunnableStage:
     order = order_of(name)
     return replace(order, request=replace(order.request, sources=(source,)))
 
@@ -471,14 +470,14 @@ def learns_from(name: str, source: str) -> StageOrder:
 async def test_first_stages_begin_before_the_coordinators_have_started() -> None:
     here = office()
     teacher, student = order_of("teacher"), learns_from("student", "teacher")
-    await here.desk.give(orders_of(0, teacher, student))
-    await here.desk.give(orders_of(1, teacher, student))
+    await here.scheduler.add_trial(orders_of(0, teacher, student))
+    await here.scheduler.add_trial(orders_of(1, teacher, student))
     await settle()
     assert here.tasks.started == ["teacher"]
     here.tasks.end("teacher")
     await settle()
     assert here.tasks.started == ["teacher"], "a student waits for who asks for it"
-    answers = [await here.desk.obtain(trial, teacher) for trial in (0, 1)]
+    answers = [await here.scheduler.get_stage(trial, teacher) for trial in (0, 1)]
     assert [answer.status for answer in answers] == ["done", "done"]
     assert await events_of(here) == [("teacher", 0, "done")]
 
@@ -487,11 +486,11 @@ async def test_first_stages_begin_before_the_coordinators_have_started() -> None
 async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_trial() -> None:
     here = office()
     teacher = order_of("teacher")
-    await here.desk.give(orders_of(0, teacher, learns_from("student", "teacher")))
+    await here.scheduler.add_trial(orders_of(0, teacher, learns_from("student", "teacher")))
     await settle()
     here.tasks.end("teacher", "failed", reason="out of luck", certain=True)
     await settle()
-    answer = await asyncio.wait_for(here.desk.obtain(0, teacher), 5)
+    answer = await asyncio.wait_for(here.scheduler.get_stage(0, teacher), 5)
     assert (answer.status, answer.reason) == ("failed", "out of luck")
     assert here.tasks.started == ["teacher"]
 
@@ -499,21 +498,23 @@ async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_tri
 @in_loop
 async def test_a_trial_released_before_its_coordinator_came_leaves_nothing_running() -> None:
     here = office(grace_s=0.0)
-    await here.desk.give(orders_of(0, order_of("teacher"), learns_from("student", "teacher")))
+    await here.scheduler.add_trial(
+        orders_of(0, order_of("teacher"), learns_from("student", "teacher"))
+    )
     await settle()
-    await here.desk.release([0], True)
-    attempt = here.desk._stages.entries[order_of("teacher").key].attempt
-    goes_on = await here.desk.progress(
+    await here.scheduler.release([0], True)
+    attempt = here.tasks.attempts["teacher"]
+    goes_on = await here.scheduler.progress(
         order_of("teacher").key, attempt, ("train", 1, 4), ({"epoch": 1},)
     )
     assert not goes_on
-    assert here.desk._early == {}
+    assert here.scheduler._early == {}
 
 
 @in_loop
 async def test_a_delivered_stage_with_a_pruner_waits_for_its_coordinator() -> None:
     here = office()
-    await here.desk.give(orders_of(0, order_of("student"), watched=True))
+    await here.scheduler.add_trial(orders_of(0, order_of("student"), watched=True))
     await settle()
     assert here.tasks.started == []
 
@@ -524,12 +525,12 @@ async def test_events_are_kept_until_the_driver_says_that_it_has_them() -> None:
     call = await here.asked(0, order_of("teacher"))
     here.tasks.end("teacher")
     await call
-    first = await here.desk.snapshot("", 0)
+    first = await here.scheduler.snapshot("", 0)
     assert len(first["events"]) == 1
     # Another life's numbers mean nothing here, so nothing is dropped.
-    assert len((await here.desk.snapshot("another", 9))["events"]) == 1
+    assert len((await here.scheduler.snapshot("another", 9))["events"]) == 1
     number = first["events"][0].number
-    assert (await here.desk.snapshot(here.desk.life, number))["events"] == []
+    assert (await here.scheduler.snapshot(here.scheduler.life, number))["events"] == []
 
 
 @in_loop
@@ -538,7 +539,7 @@ async def test_a_snapshot_says_what_runs_and_what_waits() -> None:
     await here.asked(4, order_of("teacher"))
     await here.asked(5, order_of("other"))
     await here.progress("teacher", 3)
-    found = await here.desk.snapshot("", 0)
+    found = await here.scheduler.snapshot("", 0)
     [running] = found["running"]
     assert (running["name"], running["trial"], running["epoch"], running["epochs"]) == (
         *("teacher", 4),
@@ -553,7 +554,7 @@ async def test_a_settled_trial_s_stopped_stage_is_among_the_events_that_it_gets(
     await here.asked(0, order_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
     await settle()
-    settled = asyncio.create_task(here.desk.settle([0], True, "", 0))
+    settled = asyncio.create_task(here.scheduler.end_trials([0], True, "", 0))
     assert not await epoch
     await settle()  # the stage saves its epoch
     here.tasks.end("student", "stopped")
@@ -565,5 +566,5 @@ async def test_a_settled_trial_s_stopped_stage_is_among_the_events_that_it_gets(
 async def test_a_settled_trial_does_not_wait_for_a_stage_in_the_middle_of_an_epoch() -> None:
     here = office()
     await here.asked(0, order_of("student"))
-    found = await asyncio.wait_for(here.desk.settle([0], True, "", 0), 0.5)
+    found = await asyncio.wait_for(here.scheduler.end_trials([0], True, "", 0), 0.5)
     assert found["events"] == []

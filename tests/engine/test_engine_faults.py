@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from dmtsearch.engine import crashes, leftovers, reaper
+from dmtsearch.engine import cluster, crashes, reaper
 from dmtsearch.engine.crashes import read_end
 from dmtsearch.engine.faults import failed_outcome, lost_outcome
-from dmtsearch.engine.orders import StageOutcome
+from dmtsearch.engine.messages import StageOutcome
 from dmtsearch.errors import (
     DataChangedError,
     DivergedError,
@@ -169,7 +169,7 @@ def test_a_dead_driver_s_folder_and_session_are_swept_and_a_living_one_s_are_not
             folder = tmp_path / f"dmtsearch-tune-{me.machine}-{me.pid}-{started}-{name}"
             folder.mkdir()
             (folder / "ray_session").write_text(str(sessions[name]))
-        leftovers.sweep()
+        cluster.sweep()
         assert [path.name[-5:] for path in tmp_path.glob("dmtsearch-tune-*")] == ["alive"]
         assert agents["dead"].wait(5) == -9
         assert agents["alive"].poll() is None

@@ -4,12 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from engine_pieces import order_of
 
 from dmtsearch.engine.backend import EngineSetting
-from dmtsearch.engine.driver import SearchDriver
 from dmtsearch.engine.interrupts import Interrupts
+from dmtsearch.engine.messages import RunnableTrial, TrialOutcome
+from dmtsearch.engine.ray_backend import SearchDriver
 from dmtsearch.engine.stage_task import StageSetting
-from dmtsearch.engine.trials import TrialOutcome, TrialPlan
 from dmtsearch.errors import OutputError
 
 
@@ -29,10 +30,10 @@ def driver_of(broker: Calls, mind: Any = None) -> SearchDriver:
         EngineSetting("run", StageSetting("run", None, False, ".", 20.0)),
         mind or SimpleNamespace(state=state, record=lambda record: None),
         store=None,  # type: ignore[arg-type]  # not looked into here
-        watching=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
+        status=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
         stop=Interrupts(lambda: None, leave=False),
-        broker=broker,
-        broker_name="broker",
+        scheduler=broker,
+        scheduler_name="scheduler",
     )
 
 
@@ -55,8 +56,8 @@ class FullFolder:
     def __init__(self) -> None:
         self.ends: list[TrialOutcome] = []
 
-    def next(self) -> TrialPlan:
-        return TrialPlan(0, "search", 0, (), (), deliver="student", epochs=8, values={})
+    def next(self) -> RunnableTrial:
+        return RunnableTrial(0, "search", (order_of("student"),), deliver="student")
 
     def should_prune(self, trial: int, history: Any, epochs: int) -> bool:
         return True
@@ -75,7 +76,7 @@ def test_a_pruned_trial_stays_unfinished_where_a_line_before_its_end_could_not_b
     mind = FullFolder()
     driver = driver_of(Calls(), mind)
     monkeypatch.setattr(driver, "_last_tick", float("inf"))
-    assert driver.propose("tune") == {"trial": 0, "broker": "broker"}
+    assert driver.propose("tune") == {"trial": 0, "scheduler": "scheduler"}
     assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
     monkeypatch.setattr(driver, "_last_tick", 0.0)
     driver.tick()

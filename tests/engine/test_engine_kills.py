@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from small_disk import small_disk
 
 from dmtsearch.engine.ledger import read_ledger
-from dmtsearch.engine.records import StageEnded, TrialEnded
+from dmtsearch.engine.ledger_lines import StageEnded, TrialEnded
 
 pytestmark = pytest.mark.engine
 
@@ -100,7 +100,7 @@ def test_a_search_goes_on_when_its_broker_a_coordinator_and_a_worker_are_killed(
     coordinator = search.wait_for_process("ray::ImplicitFunc")
     os.kill(coordinator, signal.SIGKILL)
     search.wait_for(lambda state: len(state.stages) >= 1)
-    broker = search.wait_for_process("ray::Broker")
+    broker = search.wait_for_process("ray::SchedulerActor")
     os.kill(broker, signal.SIGKILL)
     code, said = search.end()
     assert code == 0, said

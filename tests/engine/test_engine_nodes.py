@@ -10,8 +10,8 @@ import mind
 import pytest
 
 from dmtsearch.engine import probes
-from dmtsearch.engine.orders import Needs
-from dmtsearch.engine.settings import prepare_environment
+from dmtsearch.engine.environment import prepare_environment
+from dmtsearch.engine.messages import Needs
 from dmtsearch.errors import UsageError
 from dmtsearch.store import open_store
 
@@ -48,7 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_nodes_that_share_a_folder_and_run_the_same_are_taken(tmp_path: Path) -> None:
-    from dmtsearch.engine.engine import probe_cluster
+    from dmtsearch.engine.ray_backend import probe_cluster
 
     slots = probe_cluster(open_store(str(tmp_path)), {"teacher": Needs()})
     assert [node.cpu for node in slots.nodes] == [1, 1]
@@ -57,7 +57,7 @@ def test_nodes_that_share_a_folder_and_run_the_same_are_taken(tmp_path: Path) ->
 
 
 def test_nodes_that_do_not_share_the_store_are_refused_with_the_remedy() -> None:
-    from dmtsearch.engine.engine import probe_cluster
+    from dmtsearch.engine.ray_backend import probe_cluster
 
     # Each process has a memory of its own: what one writes, no other sees.
     with pytest.raises(
@@ -71,7 +71,7 @@ def test_nodes_that_do_not_share_the_store_are_refused_with_the_remedy() -> None
 def test_nodes_with_other_versions_are_refused_with_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dmtsearch.engine.engine import probe_cluster
+    from dmtsearch.engine.ray_backend import probe_cluster
 
     real = probes.own_versions()
     monkeypatch.setattr(probes, "own_versions", lambda: {**real, "torch": "9.9.9"})
@@ -82,7 +82,7 @@ def test_nodes_with_other_versions_are_refused_with_both(
 
 
 def test_a_stage_larger_than_any_node_is_refused_though_the_cluster_has_as_much() -> None:
-    from dmtsearch.engine.engine import probe_cluster
+    from dmtsearch.engine.ray_backend import probe_cluster
 
     with pytest.raises(UsageError, match="stage 'teacher' asks for 2 CPU; but the largest node"):
         probe_cluster(open_store("memory://apart"), {"teacher": Needs(cpu=2)})

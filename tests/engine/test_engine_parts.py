@@ -1,7 +1,6 @@
 """Parts of the engine that need no Ray: room, settings, spans, orders, names, output."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,30 +18,31 @@ from typer.testing import CliRunner
 import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.engine import cluster
-from dmtsearch.engine.interrupts import Interrupts, interrupts
-from dmtsearch.engine.orders import Costs, Needs, make_orders, stage_needs
-from dmtsearch.engine.redirect import output_in
-from dmtsearch.engine.settings import (
+from dmtsearch.engine.environment import (
     choose_address,
     prepare_environment,
     refuse_unreachable,
 )
-from dmtsearch.engine.silence import Heard, watched_ray
-from dmtsearch.engine.slots import Node, Slots
-from dmtsearch.engine.trials import TrialPlan
+from dmtsearch.engine.interrupts import Interrupts, interrupts
+from dmtsearch.engine.messages import EpochCosts, Needs, runnable_stages, stage_needs
+from dmtsearch.engine.redirect import output_in
+from dmtsearch.engine.slots import ClusterNode, Slots
+from dmtsearch.engine.watchdog import Heartbeat, watched_ray
 from dmtsearch.errors import UsageError
 
 # Room on the nodes
 
 
 def test_a_stage_fits_only_on_one_node_however_much_all_have_together() -> None:
-    slots = Slots([Node("a", cpu=2, gpu=0, memory=100), Node("b", cpu=2, gpu=0, memory=100)])
+    slots = Slots(
+        [ClusterNode("a", cpu=2, gpu=0, memory=100), ClusterNode("b", cpu=2, gpu=0, memory=100)]
+    )
     assert not slots.could_hold(Needs(cpu=3))
     assert slots.count(Needs(cpu=2)) == 2
 
 
 def test_fractions_of_a_gpu_fill_it_up_and_no_more() -> None:
-    slots = Slots([Node("a", cpu=16, gpu=1, memory=100)])
+    slots = Slots([ClusterNode("a", cpu=16, gpu=1, memory=100)])
     quarter = Needs(cpu=1, gpu=0.25)
     assert [slots.take(str(number), quarter) for number in range(5)] == [True] * 4 + [False]
     slots.free("2")
@@ -50,16 +50,18 @@ def test_fractions_of_a_gpu_fill_it_up_and_no_more() -> None:
 
 
 def test_what_runs_stays_booked_when_the_cluster_is_looked_at_again() -> None:
-    slots = Slots([Node("a", cpu=1, gpu=0, memory=100)])
+    slots = Slots([ClusterNode("a", cpu=1, gpu=0, memory=100)])
     assert slots.take("one", Needs())
-    slots.refresh([Node("a", cpu=1, gpu=0, memory=100)])
+    slots.refresh([ClusterNode("a", cpu=1, gpu=0, memory=100)])
     assert not slots.take("two", Needs())
-    slots.refresh([Node("a", cpu=1, gpu=0, memory=100), Node("new", cpu=1, gpu=0, memory=100)])
+    slots.refresh(
+        [ClusterNode("a", cpu=1, gpu=0, memory=100), ClusterNode("new", cpu=1, gpu=0, memory=100)]
+    )
     assert slots.take("two", Needs())
 
 
 def test_a_label_is_met_by_name_and_value_or_by_value_alone() -> None:
-    slots = Slots([Node("a", cpu=1, gpu=0, memory=1, labels={"accelerator": "H100"})])
+    slots = Slots([ClusterNode("a", cpu=1, gpu=0, memory=1, labels={"accelerator": "H100"})])
     assert slots.could_hold(Needs(label="accelerator=H100"))
     assert slots.could_hold(Needs(label="H100"))
     assert not slots.could_hold(Needs(label="accelerator=A100"))
@@ -132,7 +134,7 @@ def test_a_private_ray_starts_where_ray_has_been_imported_before() -> None:
     notebook = """
 import os, ray
 from dmtsearch.engine.cluster import ray_at
-from dmtsearch.engine.settings import prepare_environment
+from dmtsearch.engine.environment import prepare_environment
 prepare_environment("local", os.environ)
 with ray_at("local", num_cpus=1):
     print(ray.cluster_resources()["CPU"])
@@ -144,37 +146,24 @@ with ray_at("local", num_cpus=1):
     assert ended.stdout.decode().split() == ["1.0"], ended.stderr.decode()
 
 
-# Orders
-
-
 @dataclass(frozen=True)
 class Job:
     resources: Needs = field(default_factory=Needs)
     snapshots: tuple[Any, ...] = ()
 
 
-def plan_of(*requests: Any, arm: str = "search") -> TrialPlan:
-    jobs = tuple(pickle.dumps(Job()) for _ in requests)
-    return TrialPlan(0, arm, 0, requests, jobs, requests[-1].name, 4, {})
-
-
 def test_the_way_of_a_stage_is_the_dearest_path_to_the_end_of_its_trial() -> None:
-    plan = plan_of(
+    requests = (
         request_of("iris", cost=5),
         request_of("periocular", cost=7),
         request_of("wide", "iris", cost=100),
         request_of("narrow", "iris", "periocular", cost=10),
         request_of("last", "wide", "narrow", cost=1),
     )
-    ways = {o.request.name: o.path_cost for o in make_orders(plan, watched=False).orders}
+    stages = runnable_stages(requests, [Job()] * len(requests))
+    ways = {stage.request.name: stage.path_cost for stage in stages}
     # iris: 5 + 100 + 1; periocular: 7 + 10 + 1.
     assert ways == {"iris": 106, "periocular": 18, "wide": 101, "narrow": 11, "last": 1}
-
-
-def test_control_arms_are_never_watched() -> None:
-    request = request_of("student")
-    assert make_orders(plan_of(request), watched=True).watched
-    assert not make_orders(plan_of(request, arm="scratch"), watched=True).watched
 
 
 def test_a_stage_on_a_gpu_holds_a_share_of_it_unless_it_says_how_much() -> None:
@@ -185,12 +174,12 @@ def test_a_stage_on_a_gpu_holds_a_share_of_it_unless_it_says_how_much() -> None:
 
 def test_the_cost_of_all_epochs_is_the_cold_cost_and_of_some_their_part() -> None:
     request = request_of("student", cost=1000, epochs=4, hint_epochs=2)
-    once = Costs(epoch=150, hint_epoch=100, sources=200, repeated=False)
+    once = EpochCosts(epoch=150, hint_epoch=100, sources=200, repeated=False)
     assert once.of(request, 4, 2) == 1000
     # By hand: one epoch and two of hints, and the sources' one pass.
     assert once.of(request, 1, 2) == 150 + 200 + 200
     assert once.of(request, 0, 0) == 0
-    each = Costs(epoch=150, hint_epoch=100, sources=200, repeated=True)
+    each = EpochCosts(epoch=150, hint_epoch=100, sources=200, repeated=True)
     # Half of the six passes.
     assert each.of(request, 1, 2) == 150 + 200 + 100
 
@@ -200,8 +189,8 @@ def test_the_cost_of_all_epochs_is_the_cold_cost_and_of_some_their_part() -> Non
 
 def test_a_search_that_ends_in_a_refusal_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
     check = (
-        "import dmtsearch, dmtsearch.engine.records, sys\n"
-        "assert dmtsearch.engine.records.StageRequest\n"
+        "import dmtsearch, dmtsearch.engine.ledger_lines, sys\n"
+        "assert dmtsearch.engine.ledger_lines.StageRequest\n"
         "assert not {'torch', 'ray', 'optuna', 'pandas'} & set(sys.modules), 'too much imported'\n"
         "try:\n    dmtsearch.search('nowhere.yaml', trials=2)\n"
         "except dmtsearch.DmtSearchError as error:\n    print(error)\n"
@@ -315,7 +304,7 @@ def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.Mo
         cluster.ray_at("10.0.0.1:6379").__enter__()
 
 
-def watching_ray(heard: Heard, told: list[str], **more: Any) -> AbstractContextManager[None]:
+def watching_ray(heard: Heartbeat, told: list[str], **more: Any) -> AbstractContextManager[None]:
     options = {
         "lost_part": lambda silent_s: None,
         "on_loss": told.append,
@@ -328,7 +317,7 @@ def watching_ray(heard: Heard, told: list[str], **more: Any) -> AbstractContextM
 def test_a_ray_of_which_a_process_has_died_ends_the_search_once() -> None:
     looks = iter([None, "the raylet", None, *["the raylet"] * 9])
     told: list[str] = []
-    with watching_ray(Heard(), told, lost_part=lambda silent_s: next(looks), after_s=60):
+    with watching_ray(Heartbeat(), told, lost_part=lambda silent_s: next(looks), after_s=60):
         until = time.monotonic() + 30
         while not told and time.monotonic() < until:
             time.sleep(0.01)
@@ -338,7 +327,7 @@ def test_a_ray_of_which_a_process_has_died_ends_the_search_once() -> None:
 
 
 def test_a_cluster_that_falls_silent_is_told_once_with_how_to_go_on() -> None:
-    heard, told = Heard(), []
+    heard, told = Heartbeat(), []
     with watching_ray(heard, told, after_s=0.1):
         until = time.monotonic() + 30
         while not told and time.monotonic() < until:
@@ -353,7 +342,7 @@ def test_a_cluster_that_falls_silent_is_told_once_with_how_to_go_on() -> None:
 
 
 def test_a_cluster_that_answers_is_not_spoken_of() -> None:
-    heard, told = Heard(), []
+    heard, told = Heartbeat(), []
     with watching_ray(heard, told, after_s=60):
         time.sleep(0.1)
     assert told == []

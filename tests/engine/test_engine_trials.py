@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
+from dmtsearch.engine.environment import prepare_environment
 from dmtsearch.engine.ledger import RunState, read_state
-from dmtsearch.engine.live import LiveState
-from dmtsearch.engine.orders import Needs
-from dmtsearch.engine.settings import prepare_environment
+from dmtsearch.engine.messages import Needs
 from dmtsearch.engine.slots import Slots
+from dmtsearch.engine.status import LiveState
 from dmtsearch.errors import SearchStoppedError, UsageError
 
 pytestmark = pytest.mark.engine
@@ -291,7 +291,7 @@ def lines_of(run: dmtsearch.Run) -> dict[str, list[str]]:
 @pytest.fixture
 def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A view sees each trial's end before the next trial begins."""
-    monkeypatch.setattr("dmtsearch.engine.live.WRITE_EVERY_S", 0.0)
+    monkeypatch.setattr("dmtsearch.engine.status.WRITE_EVERY_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +391,7 @@ def test_a_stage_larger_than_the_cluster_is_refused_before_anything_runs(tmp_pat
 
 
 def test_the_cluster_is_what_ray_says_it_is() -> None:
-    from dmtsearch.engine.broker import look_at_nodes
+    from dmtsearch.engine.ray_actor import look_at_nodes
 
     nodes = look_at_nodes()
     assert [node.cpu for node in nodes] == [SLOTS]

@@ -14,13 +14,13 @@ from small_disk import SmallDisk, small_disk
 from small_searches import write_space
 
 import dmtsearch
-from dmtsearch.engine import tables
-from dmtsearch.engine.folder import held, new_run
+from dmtsearch.engine import run_tables
 from dmtsearch.engine.ledger import Ledger, read_state
-from dmtsearch.engine.live import LiveState, Watching
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.records import ArmMissing
+from dmtsearch.engine.ledger_lines import ArmMissing
 from dmtsearch.engine.redirect import output_in
+from dmtsearch.engine.run_folder import held, new_run
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.status import LiveState, StatusWriter
 from dmtsearch.errors import OutputError, StoreError
 
 SPACE = chain(FORTY, pruner={"name": "median"})
@@ -63,7 +63,7 @@ def test_a_search_whose_disk_fills_up_ends_in_a_sentence_and_later_as_an_unbroke
 ) -> None:
     unbroken = drive(made(tmp_path / "unbroken")).run()
     driver = drive(made(disk.folder / "run"))
-    plan = driver.proposer.next()
+    plan = driver.searcher.next()
     assert plan is not None
     driver.finish(plan)
     disk.fill(leave=leave)
@@ -86,7 +86,7 @@ def test_a_write_that_fails_anywhere_ends_in_a_sentence_and_later_as_an_unbroken
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(tables, "_REST", 0)  # tables follow every trial, whatever the time
+    monkeypatch.setattr(run_tables, "_REST", 0)  # tables follow every trial, whatever the time
     unbroken = drive(made(tmp_path / "unbroken")).run()
     for number, at in enumerate(random.Random(3).sample(range(3, calls), 16)):
         root = made(tmp_path / f"run_{number}")
@@ -128,7 +128,7 @@ def test_the_live_view_says_it_too_and_the_log_loses_lines_in_silence(disk: Smal
         def show(self, state: LiveState) -> None: ...
         def tell(self, text: str) -> None: ...
 
-    watching = Watching(driver.paths, Nobody(), lambda text: None)  # type: ignore[arg-type]
+    watching = StatusWriter(driver.paths, Nobody(), lambda text: None)  # type: ignore[arg-type]
     with output_in(driver.paths.driver_log) as (_, log):
         log.write("a line\n")
         disk.fill()

@@ -24,8 +24,8 @@ import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.engine.interrupts import interrupts
 from dmtsearch.engine.ledger import Ledger, read_state
-from dmtsearch.engine.orders import StageOutcome
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.messages import StageOutcome
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import SearchStoppedError, SourceMissingError, StoreError, UsageError
 from dmtsearch.schedule import Schedule
 
@@ -118,7 +118,7 @@ def test_a_search_in_python_gives_data_frames_and_a_schedule(tmp_path: Path) -> 
 @pytest.fixture
 def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A view sees each trial's end before the next trial begins."""
-    monkeypatch.setattr("dmtsearch.engine.live.WRITE_EVERY_S", 0.0)
+    monkeypatch.setattr("dmtsearch.engine.status.WRITE_EVERY_S", 0.0)
 
 
 @pytest.mark.usefixtures("shown_at_once")

@@ -104,7 +104,7 @@ def test_run_json_says_what_the_sampler_was_and_a_resume_notes_other_code(
     path.write_text(path.read_text().replace("sampler: grid", "sampler: 'own_lab:mine'"))
     assert dmtsearch.check(load_space(path)).ok
     run = dmtsearch.search(path, trials=1, out="run", store=str(tmp_path / "s"), backend="inline")
-    kept = dmtsearch.engine.folder.read_run(run.folder)[1].sampler
+    kept = dmtsearch.engine.run_folder.read_run(run.folder)[1].sampler
     assert kept is not None
     assert list(kept["sources"]) == ["own_lab"]
     assert "code of the sampler" not in capsys.readouterr().out
@@ -116,7 +116,7 @@ def test_run_json_says_what_the_sampler_was_and_a_resume_notes_other_code(
     assert "the code of the sampler own_lab:mine is not what this run began with" in (
         capsys.readouterr().out
     )
-    assert dmtsearch.engine.folder.read_run(run.folder)[1].sampler != kept
+    assert dmtsearch.engine.run_folder.read_run(run.folder)[1].sampler != kept
 
 
 def test_a_search_whose_sampler_cannot_be_found_leaves_no_folder(tmp_path: Path) -> None:

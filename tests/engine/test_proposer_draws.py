@@ -9,10 +9,10 @@ import pytest
 from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, accuracy_of, chain, prepare
 
 from dmtsearch.engine import draws
-from dmtsearch.engine.drawing import exact
 from dmtsearch.engine.ledger import read_state
+from dmtsearch.engine.messages import Prepared, RunnableTrial, TrialOutcome
 from dmtsearch.engine.samplers import draw_seed
-from dmtsearch.engine.trials import Prepared, TrialOutcome, TrialPlan
+from dmtsearch.engine.suggest import exact
 from dmtsearch.errors import DataError, ModelError, ScheduleError
 from dmtsearch.schedule import Schedule, dump_schedule, expand, load_schedule
 from dmtsearch.space import Hole, Space, load_space, parse_space
@@ -28,7 +28,7 @@ def study_of(driver: Driver, name: str = "chain") -> optuna.Study:
 
 
 def drawn(driver: Driver) -> list[dict[str, object]]:
-    return [dict(trial.values) for trial in driver.proposer.state.of_search()]
+    return [dict(trial.values) for trial in driver.searcher.state.of_search()]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -46,7 +46,7 @@ def test_the_same_seed_proposes_the_same_trials(sampler: str, tmp_path: Path) ->
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_no_schedule_is_run_twice(sampler: str, tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(FORTY, sampler=sampler), trials=30).run()
-    keys = [trial.key for trial in driver.proposer.state.of_search()]
+    keys = [trial.key for trial in driver.searcher.state.of_search()]
     assert len(set(keys)) == len(keys) == 30
 
 
@@ -54,7 +54,7 @@ def test_no_schedule_is_run_twice(sampler: str, tmp_path: Path) -> None:
 def test_a_finite_space_is_used_up_to_its_last_schedule(sampler: str, tmp_path: Path) -> None:
     # 4 temperatures x 3 weights.
     driver = Driver(tmp_path, chain(TWELVE, sampler=sampler), trials=50).run()
-    assert driver.proposer.over == "used_up"
+    assert driver.searcher.over == "used_up"
     assert len({str(values) for values in drawn(driver)}) == 12
     ended = read_state(driver.paths.ledger).ended
     assert ended is not None
@@ -63,7 +63,7 @@ def test_a_finite_space_is_used_up_to_its_last_schedule(sampler: str, tmp_path: 
 
 def test_gp_searches_conditional_holes(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(CONDITIONAL, sampler="gp"), trials=12).run()
-    assert len(driver.proposer.state.of_search("done")) == 12
+    assert len(driver.searcher.state.of_search("done")) == 12
 
 
 def test_each_redraw_draws_otherwise() -> None:
@@ -75,7 +75,7 @@ def test_each_redraw_draws_otherwise() -> None:
 def test_holes_that_are_not_asked_for_have_no_value(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(CONDITIONAL, sampler="random"), trials=15).run()
     seen = set()
-    for trial in driver.proposer.state.of_search():
+    for trial in driver.searcher.state.of_search():
         merit = trial.values["student.merit"]
         seen.add(merit)
         assert ("student.merit[delta].increment" in trial.values) == (merit == "delta")
@@ -91,7 +91,7 @@ def test_values_that_a_schedule_does_not_read_stand_in_no_table(tmp_path: Path) 
     # Without a soft loss merit moves nothing: one schedule, whatever merit was drawn.
     assert rows["none"]["student.merit"] == ""
     assert rows["some"]["student.merit"] in ("delta", "none")
-    alone = [t for t in driver.proposer.state.of_search() if t.values["student.soft"] == "none"]
+    alone = [t for t in driver.searcher.state.of_search() if t.values["student.soft"] == "none"]
     assert len(alone) == 1
     assert "student.merit" in alone[0].values  # the study goes on from what was drawn
     assert alone[0].read_values == {"student.soft": "none"}
@@ -146,13 +146,13 @@ def test_sorted_copies_stand_in_the_ledger_as_they_are_filled(tmp_path: Path) ->
 def test_a_space_with_sorted_copies_is_used_up_exactly(tmp_path: Path) -> None:
     # By hand: 2 temperatures x (1 + 4 + (4 choose 2)) ways to choose sizes.
     driver = Driver(tmp_path, parse_space(REPEAT, "repeat.yaml"), trials=50).run()
-    assert driver.proposer.over == "used_up"
-    assert len(driver.proposer.state.trials) == 2 * (1 + 4 + 6)
+    assert driver.searcher.over == "used_up"
+    assert len(driver.searcher.state.trials) == 2 * (1 + 4 + 6)
 
 
 def test_equal_sizes_of_sorted_copies_are_moved_apart_and_none_is_refused(tmp_path: Path) -> None:
     driver = Driver(tmp_path, parse_space(REPEAT, "repeat.yaml"), trials=50).run()
-    assert {redrawn.reason for redrawn in driver.proposer.state.redrawn} == {"duplicate"}
+    assert {redrawn.reason for redrawn in driver.searcher.state.redrawn} == {"duplicate"}
     # The study holds what was drawn, the ledger what became of it.
     pairs = [
         (trial.params["assistant.1.model.size"], trial.params["assistant.2.model.size"])
@@ -164,7 +164,7 @@ def test_equal_sizes_of_sorted_copies_are_moved_apart_and_none_is_refused(tmp_pa
 
 def test_tied_holes_are_one_parameter(tmp_path: Path) -> None:
     driver = Driver(tmp_path, parse_space(REPEAT, "repeat.yaml"), trials=8).run()
-    for trial in driver.proposer.state.of_search():
+    for trial in driver.searcher.state.of_search():
         stages = expand(load_text(trial.schedule, tmp_path)).stages
         heats = {stage.soft.temperature for stage in stages if stage.soft is not None}
         assert heats == {trial.values["heat"]}
@@ -177,7 +177,7 @@ def load_text(text: str, folder: Path) -> Schedule:
 
 def test_a_duplicate_is_told_with_the_known_outcome_and_not_counted(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(TWELVE, sampler="random"), trials=12).run()
-    state = driver.proposer.state
+    state = driver.searcher.state
     duplicates = [r for r in state.redrawn if r.reason == "duplicate"]
     assert duplicates
     trials = study_of(driver).trials
@@ -192,14 +192,14 @@ def test_a_duplicate_is_told_with_the_known_outcome_and_not_counted(tmp_path: Pa
 
 
 def test_duplicates_of_pruned_and_failed_trials_end_alike(tmp_path: Path) -> None:
-    def outcome(plan: TrialPlan) -> TrialOutcome | None:
+    def outcome(plan: RunnableTrial) -> TrialOutcome | None:
         if plan.trial % 3 == 0:
             return TrialOutcome("failed", stage="student", reason="diverged")
         return None
 
     space = chain(TWELVE, sampler="random", pruner={"name": "halving"})
     driver = Driver(tmp_path, space, trials=12, outcome=outcome).run()
-    state, trials = driver.proposer.state, study_of(driver).trials
+    state, trials = driver.searcher.state, study_of(driver).trials
     words = {"done": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
     statuses = set()
     for record in state.redrawn:
@@ -217,8 +217,8 @@ def test_duplicates_of_pruned_and_failed_trials_end_alike(tmp_path: Path) -> Non
 def test_a_duplicate_of_a_running_trial_is_told_when_that_ends(tmp_path: Path) -> None:
     space = chain("soft: {temperature: {choice: [1, 2, 3, 4, 5]}}", sampler="random")
     driver = Driver(tmp_path, space, trials=5)
-    plans = [driver.proposer.next() for _ in range(5)]
-    waiting = [r for r in driver.proposer.state.redrawn if r.reason == "duplicate"]
+    plans = [driver.searcher.next() for _ in range(5)]
+    waiting = [r for r in driver.searcher.state.redrawn if r.reason == "duplicate"]
     assert waiting
     assert {t.state.name for t in study_of(driver).trials} == {"RUNNING"}
     for plan in plans:
@@ -231,8 +231,8 @@ def test_a_duplicate_of_a_running_trial_is_told_after_a_resume_too(tmp_path: Pat
     space = chain("soft: {temperature: {choice: [1, 2, 3, 4, 5]}}", sampler="random")
     first = Driver(tmp_path, space, trials=5)
     for _ in range(5):
-        first.proposer.next()
-    assert first.proposer.state.redrawn
+        first.searcher.next()
+    assert first.searcher.state.redrawn
     second = Driver(tmp_path, space, trials=5).run()
     assert {t.state.name for t in study_of(second).trials} == {"COMPLETE"}
 
@@ -248,8 +248,8 @@ def test_a_hundred_duplicates_in_a_row_end_the_search(
         return prepare(space.anchor())
 
     driver = Driver(tmp_path, space, trials=5, preparing=one_key).run()
-    state = driver.proposer.state
-    assert driver.proposer.over == "duplicates"
+    state = driver.searcher.state
+    assert driver.searcher.over == "duplicates"
     assert len(state.of_search()) == 1
     assert [r.reason for r in state.redrawn] == ["duplicate"] * 100
 
@@ -260,14 +260,14 @@ def test_unlike_values_with_one_result_are_one_schedule(tmp_path: Path) -> None:
         "merit: {choice: {none: none, zero: {rule: delta, increment: {choice: [0, 0.1]}}}}"
     )
     driver = Driver(tmp_path, space, trials=9).run()
-    assert driver.proposer.over == "used_up"
-    assert len(driver.proposer.state.of_search()) == 2
+    assert driver.searcher.over == "used_up"
+    assert len(driver.searcher.state.of_search()) == 2
 
 
 def test_a_draw_outside_a_bound_is_drawn_again_and_counted(tmp_path: Path) -> None:
     space = chain(SOFT, widths="[2, {int: [3, 5]}]", constraints={"params": {"max": 650}})
     driver = Driver(tmp_path, space, trials=15).run()
-    state = driver.proposer.state
+    state = driver.searcher.state
     assert {trial.params for trial in state.of_search()} <= {500, 600}
     bound = [r for r in state.redrawn if r.reason == "bound"]
     assert bound
@@ -283,7 +283,7 @@ def test_a_draw_outside_a_bound_is_drawn_again_and_counted(tmp_path: Path) -> No
 def test_tpe_learns_to_keep_within_bounds(tmp_path: Path) -> None:
     space = chain(SOFT, widths="[2, {int: [1, 12]}]", constraints={"macs": {"min": 12000}})
     driver = Driver(tmp_path, space, trials=40).run()
-    trials = driver.proposer.state.of_search()
+    trials = driver.searcher.state.of_search()
     # At random 9 of 12 widths are too small: 3 redraws a trial.
     late = trials[20].number
     assert late is not None
@@ -300,7 +300,7 @@ def test_what_check_refuses_is_never_proposed(tmp_path: Path) -> None:
 
     space = chain(SOFT, widths="[2, {int: [3, 6]}]")
     driver = Driver(tmp_path, space, trials=10, preparing=refuse_odd).run()
-    state = driver.proposer.state
+    state = driver.searcher.state
     assert {v["student.model.widths[1]"] for v in drawn(driver)} <= {4, 6}
     refused = [r for r in state.redrawn if r.reason == "refused"]
     assert {r.detail for r in refused} == {"odd widths do not fit"}
@@ -337,7 +337,7 @@ def test_a_space_whose_anchor_alone_is_out_of_bounds_is_searched(tmp_path: Path)
     space = chain(SOFT, widths="[2, {int: [3, 5]}]", constraints={"params": {"max": 599}})
     assert prepare(space.anchor()).params == 600
     driver = Driver(tmp_path, space, trials=3).run()
-    assert {trial.params for trial in driver.proposer.state.of_search()} == {500}
+    assert {trial.params for trial in driver.searcher.state.of_search()} == {500}
 
 
 def test_a_thousand_refused_draws_in_a_row_end_the_search(
@@ -352,8 +352,8 @@ def test_a_thousand_refused_draws_in_a_row_end_the_search(
         raise ScheduleError("x", ["no more"])
 
     driver = Driver(tmp_path, chain(SOFT), trials=9, preparing=some).run()
-    assert driver.proposer.over == "refused"
-    assert len(driver.proposer.state.of_search()) == 2
+    assert driver.searcher.over == "refused"
+    assert len(driver.searcher.state.of_search()) == 2
 
 
 def test_where_no_draw_was_ever_tried_the_search_says_why(
@@ -416,7 +416,7 @@ def test_a_known_schedule_that_was_tried_is_not_tried_again_after_a_resume(
     driver = Driver(tmp_path / "run", known, trials=4).run()
     assert [v["student.soft.weight"] for v in drawn(driver)[:2]] == [0.3, 0.7]
     assert Counter(v["student.soft.temperature"] for v in drawn(driver))[2.5] == 2
-    assert not driver.proposer.state.redrawn
+    assert not driver.searcher.state.redrawn
 
 
 def test_a_grid_that_is_not_gone_through_leaves_out_no_holes_values(tmp_path: Path) -> None:
@@ -429,7 +429,7 @@ def test_a_grid_that_is_not_gone_through_leaves_out_no_holes_values(tmp_path: Pa
 def test_a_long_grid_is_gone_through_in_the_order_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dmtsearch.engine.drawing.MAX_SHUFFLED", 5)
+    monkeypatch.setattr("dmtsearch.engine.suggest.MAX_SHUFFLED", 5)
     space = chain(TWELVE, sampler="grid")
     driver = Driver(tmp_path, space, trials=4).run()
     grid = list(space.grid())
@@ -445,8 +445,9 @@ def test_control_arms_are_interleaved_early_and_neither_counted_nor_in_the_study
     assert [plan.arm for plan in driver.plans] == [
         *("scratch", "search", "scratch", "search", "scratch", "search", "search", "search"),
     ]
-    assert [p.seed for p in driver.plans if p.is_control] == [0, 1, 2]
-    state = driver.proposer.state
+    arms = driver.searcher.state.of_controls()
+    assert [arm.seed for arm in arms] == [0, 1, 2]
+    state = driver.searcher.state
     assert len(state.of_search()) == 5
     assert [trial.number for trial in state.of_controls()] == [None] * 3
     assert len(study_of(driver).trials) == 5
@@ -478,7 +479,7 @@ def test_arms_that_the_space_cannot_have_are_named_with_the_reason(tmp_path: Pat
 
     for _ in range(2):
         driver = Driver(tmp_path, space, trials=2, arms=arms, preparing=refuse_seed_1).run()
-    missing = driver.proposer.state.missing
+    missing = driver.searcher.state.missing
     assert {name: record.reason for name, record in missing.items()} == {
         "fitnet": "no pair of points meets",
         "direct": "stages.student: does not fit",
@@ -491,17 +492,17 @@ def test_the_rest_of_the_arms_run_when_the_search_is_over(tmp_path: Path) -> Non
     arms = [FakeArm("scratch", space.anchor(), seed) for seed in range(6)]
     driver = Driver(tmp_path, space, trials=9, arms=arms).run()
     assert Counter(plan.arm for plan in driver.plans) == {"scratch": 6, "search": 2}
-    assert driver.proposer.over == "used_up"
+    assert driver.searcher.over == "used_up"
 
 
 def test_trials_run_under_the_searchs_seed(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=2, seed=7).run()
-    for trial in driver.proposer.state.of_search():
+    for trial in driver.searcher.state.of_search():
         assert trial.seed == 7
         assert load_text(trial.schedule, tmp_path).seed == 7
 
 
 def test_a_schedule_without_holes_is_one_trial(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain("soft: {temperature: 3}"), trials=5).run()
-    assert len(driver.proposer.state.trials) == 1
-    assert driver.proposer.over == "used_up"
+    assert len(driver.searcher.state.trials) == 1
+    assert driver.searcher.over == "used_up"

@@ -8,8 +8,8 @@ import pytest
 from mind import SOFT, Driver, FakeArm, chain, prepare, record_of, stage_ended
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 
+from dmtsearch.engine.messages import Prepared, RunnableTrial, TrialOutcome
 from dmtsearch.engine.pruning import make_pruner, measured_steps
-from dmtsearch.engine.trials import Prepared, TrialOutcome, TrialPlan
 from dmtsearch.schedule import Schedule
 from dmtsearch.schedule.search import PrunerSpec
 
@@ -77,20 +77,20 @@ def test_each_pruner_waits_for_its_share_of_a_training() -> None:
     assert median._n_warmup_steps == 10
 
 
-def begin(driver: Driver) -> TrialPlan:
-    plan = driver.proposer.next()
+def begin(driver: Driver) -> RunnableTrial:
+    plan = driver.searcher.next()
     assert plan is not None
     return plan
 
 
-def end(driver: Driver, plan: TrialPlan, history: list[dict[str, Any]]) -> bool:
+def end(driver: Driver, plan: RunnableTrial, history: list[dict[str, Any]]) -> bool:
     """Train epoch by epoch; say whether the trial was stopped."""
     for epoch in range(1, len(history) + 1):
-        if driver.proposer.should_prune(plan.trial, history[:epoch], len(history)):
+        if driver.searcher.should_prune(plan.trial, history[:epoch], len(history)):
             outcome = TrialOutcome("pruned", stage="student", reason="pruned", epochs=epoch)
-            driver.proposer.end(plan.trial, outcome)
+            driver.searcher.end(plan.trial, outcome)
             return True
-    driver.proposer.end(plan.trial, TrialOutcome("done", record_of(plan.requests[-1].key)))
+    driver.searcher.end(plan.trial, TrialOutcome("done", record_of(plan.stages[-1].request.key)))
     return False
 
 
@@ -104,28 +104,28 @@ def test_the_worse_of_two_is_stopped_at_the_first_rung(tmp_path: Path) -> None:
     assert not end(driver, begin(driver), rows([0.5] * 20))
     worse = begin(driver)
     for epoch in range(1, 5):  # before a quarter of 20 epochs nobody is stopped
-        assert not driver.proposer.should_prune(worse.trial, rows([0.4] * epoch), 20)
-    assert driver.proposer.should_prune(worse.trial, rows([0.4] * 5), 20)
+        assert not driver.searcher.should_prune(worse.trial, rows([0.4] * epoch), 20)
+    assert driver.searcher.should_prune(worse.trial, rows([0.4] * 5), 20)
 
 
 def test_trainings_of_unlike_length_meet_at_the_same_fraction(tmp_path: Path) -> None:
     driver = halving(tmp_path)
     assert not end(driver, begin(driver), rows([0.5] * 20))
     short = begin(driver)  # one of 4 epochs is a quarter
-    assert driver.proposer.should_prune(short.trial, rows([0.4]), 4)
+    assert driver.searcher.should_prune(short.trial, rows([0.4]), 4)
 
 
 def test_nobody_is_stopped_after_the_last_epoch(tmp_path: Path) -> None:
     driver = halving(tmp_path)
     assert not end(driver, begin(driver), rows([0.5] * 4))
     # A whole training at once, as a stage found in the store shows it: one epoch of one.
-    assert not driver.proposer.should_prune(begin(driver).trial, rows([0.1]), 1)
+    assert not driver.searcher.should_prune(begin(driver).trial, rows([0.1]), 1)
 
 
 def test_hint_epochs_are_no_reason_to_stop(tmp_path: Path) -> None:
     driver = halving(tmp_path)
     assert not end(driver, begin(driver), rows([0.5] * 20))
-    assert not driver.proposer.should_prune(begin(driver).trial, rows([], hints=15), 20)
+    assert not driver.searcher.should_prune(begin(driver).trial, rows([], hints=15), 20)
 
 
 def test_the_whole_history_at_once_gives_the_same_answer_as_epoch_by_epoch(
@@ -139,11 +139,11 @@ def test_the_whole_history_at_once_gives_the_same_answer_as_epoch_by_epoch(
         plan = begin(driver)
         if number == 0:
             answers.append(
-                [driver.proposer.should_prune(plan.trial, history[:e], 20) for e in range(1, 20)]
+                [driver.searcher.should_prune(plan.trial, history[:e], 20) for e in range(1, 20)]
             )
             assert answers[0].index(True) == 9  # epoch 10 of 20 is the second rung
         else:
-            assert driver.proposer.should_prune(plan.trial, history, 20)
+            assert driver.searcher.should_prune(plan.trial, history, 20)
 
 
 def test_an_answer_stands_after_a_resume(tmp_path: Path) -> None:
@@ -151,15 +151,15 @@ def test_an_answer_stands_after_a_resume(tmp_path: Path) -> None:
     end(first, begin(first), rows([0.5] * 20))
     plan = begin(first)
     history = rows([0.4] * 20)
-    asked = [first.proposer.should_prune(plan.trial, history[:e], 20) for e in range(1, 6)]
+    asked = [first.searcher.should_prune(plan.trial, history[:e], 20) for e in range(1, 6)]
     assert asked == [False] * 4 + [True]
     second = halving(tmp_path)
     again = begin(second)
     assert again.trial == plan.trial
-    replayed = [second.proposer.should_prune(again.trial, history[:e], 20) for e in range(1, 6)]
+    replayed = [second.searcher.should_prune(again.trial, history[:e], 20) for e in range(1, 6)]
     assert replayed == asked
     journal = second.paths.journal.read_text()
-    assert not second.proposer.should_prune(again.trial, history[:3], 20)
+    assert not second.searcher.should_prune(again.trial, history[:3], 20)
     assert second.paths.journal.read_text() == journal
 
 
@@ -170,7 +170,7 @@ def test_a_pruned_trial_is_told_with_its_last_value(tmp_path: Path) -> None:
     backend = optuna.storages.journal.JournalFileBackend(str(driver.paths.journal))
     study = optuna.load_study(study_name="chain", storage=optuna.storages.JournalStorage(backend))
     assert [(t.state.name, t.value) for t in study.trials[1:2]] == [("PRUNED", 0.4)]
-    ended = driver.proposer.state.ends[1]
+    ended = driver.searcher.state.ends[1]
     assert (ended.status, ended.epochs, ended.objectives) == ("pruned", 5, {"val_accuracy": None})
 
 
@@ -180,15 +180,15 @@ def test_control_arms_are_never_stopped(tmp_path: Path) -> None:
     arm, first, second = (begin(driver) for _ in range(3))
     assert arm.is_control
     end(driver, first, rows([0.5] * 20))
-    assert not driver.proposer.should_prune(arm.trial, rows([0.1] * 10), 20)
-    assert driver.proposer.should_prune(second.trial, rows([0.1] * 10), 20)
+    assert not driver.searcher.should_prune(arm.trial, rows([0.1] * 10), 20)
+    assert driver.searcher.should_prune(second.trial, rows([0.1] * 10), 20)
 
 
 def test_without_a_pruner_nobody_is_stopped_and_nothing_is_written(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=3)
     plan = begin(driver)
     journal = driver.paths.journal.read_text()
-    assert not driver.proposer.should_prune(plan.trial, rows([0.0] * 10), 20)
+    assert not driver.searcher.should_prune(plan.trial, rows([0.0] * 10), 20)
     assert driver.paths.journal.read_text() == journal
 
 
@@ -197,10 +197,10 @@ def test_a_lower_loss_is_better_for_a_search_for_low_loss(tmp_path: Path) -> Non
     history = [{**row, "val_nll": 1 - row["val_accuracy"]} for row in rows([0.5] * 20)]
     end(driver, begin(driver), history)
     better, worse = begin(driver), begin(driver)
-    assert not driver.proposer.should_prune(
+    assert not driver.searcher.should_prune(
         better.trial, [{**r, "val_nll": 0.1} for r in history[:6]], 20
     )
-    assert driver.proposer.should_prune(
+    assert driver.searcher.should_prune(
         worse.trial, [{**r, "val_nll": 0.9} for r in history[:6]], 20
     )
 
@@ -208,11 +208,11 @@ def test_a_lower_loss_is_better_for_a_search_for_low_loss(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["halving", "hyperband", "median"])
 def test_each_pruner_saves_epochs_and_lets_the_best_end(name: str, tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT, pruner={"name": name}), trials=16).run()
-    state = driver.proposer.state
+    state = driver.searcher.state
     pruned = state.of_search("pruned")
     assert pruned
     assert all(2 < state.ends[trial.trial].epochs < 10 for trial in pruned)
-    best = max(driver.plans, key=lambda plan: int(plan.requests[-1].key[:8], 16))
+    best = max(driver.plans, key=lambda plan: int(plan.stages[-1].request.key[:8], 16))
     assert state.ends[best.trial].status == "done"
 
 
@@ -222,17 +222,17 @@ def test_a_stage_that_is_replayed_from_the_store_is_pruned_alike(tmp_path: Path)
     space = chain(SOFT, pruner={"name": "halving"})
 
     class Replaying(Driver):
-        def train(self, plan: TrialPlan) -> TrialOutcome:
-            request = next(r for r in plan.requests if r.name == plan.deliver)
+        def train(self, plan: RunnableTrial) -> TrialOutcome:
+            request = plan.delivered.request
             history = stage_ended(request, plan.trial).history
-            if self.proposer.should_prune(plan.trial, history, plan.epochs):
+            if self.searcher.should_prune(plan.trial, history, plan.epochs):
                 return TrialOutcome("pruned", stage=plan.deliver, reason="pruned")
             return TrialOutcome("done", record_of(request.key))
 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    one = Driver(tmp_path / "a", space, trials=12).run().proposer.state
-    other = Replaying(tmp_path / "b", space, trials=12).run().proposer.state
+    one = Driver(tmp_path / "a", space, trials=12).run().searcher.state
+    other = Replaying(tmp_path / "b", space, trials=12).run().searcher.state
     assert [e.status for e in one.ends.values()] == [e.status for e in other.ends.values()]
     assert dict(one.trials) == dict(other.trials)
 
@@ -248,4 +248,4 @@ def test_a_searchs_epochs_may_be_a_hole_while_it_is_pruned(tmp_path: Path) -> No
 
     driver = Driver(tmp_path, space, trials=16, preparing=noting).run()
     assert len(set(lengths)) > 2
-    assert driver.proposer.state.of_search("pruned")
+    assert driver.searcher.state.of_search("pruned")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import optuna
 import pytest
-from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, chain, prepare, story
+from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, Job, chain, prepare, story
 
 from dmtsearch.engine.journal import Journal
 from dmtsearch.engine.ledger import Ledger, read_state
-from dmtsearch.engine.live import Tally
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.trials import Prepared, TrialOutcome, TrialPlan
-from dmtsearch.engine.uncertain import uncertain_failures
+from dmtsearch.engine.messages import Prepared, RunnableTrial, TrialOutcome, runnable_stages
+from dmtsearch.engine.recovery import uncertain_failures
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.status import RunCounts
 from dmtsearch.errors import DmtSearchError, ModelError, ScheduleError, SearchStoppedError
 from dmtsearch.schedule import Schedule
 from dmtsearch.space import Space
@@ -127,13 +127,13 @@ def test_unfinished_trials_of_a_parallel_search_go_first_with_the_same_parameter
 ) -> None:
     space = chain(SOFT)
     first = Driver(tmp_path, space, trials=6)
-    begun = [first.proposer.next() for _ in range(3)]
+    begun = [first.searcher.next() for _ in range(3)]
     assert begun[1] is not None
     first.finish(begun[1])
     second = Driver(tmp_path, space, trials=6).run()
     again = [plan for plan in second.plans if plan.again]
-    assert [(p.trial, p.values, p.jobs) for p in again] == [
-        (p.trial, p.values, p.jobs) for p in (begun[0], begun[2]) if p is not None
+    assert [(p.trial, p.stages) for p in again] == [
+        (p.trial, p.stages) for p in (begun[0], begun[2]) if p is not None
     ]
     assert [plan.trial for plan in second.plans] == [0, 2, 3, 4, 5]
     assert study_states(second.paths) == {"COMPLETE": 6}
@@ -152,25 +152,25 @@ def test_a_resume_extends_a_finished_run_to_the_new_total(tmp_path: Path) -> Non
 def test_a_resume_with_fewer_trials_than_there_are_proposes_none(tmp_path: Path) -> None:
     Driver(tmp_path, chain(SOFT), trials=5).run()
     driver = Driver(tmp_path, chain(SOFT), trials=3)
-    assert driver.proposer.next() is None
-    assert driver.proposer.over == "trials"
+    assert driver.searcher.next() is None
+    assert driver.searcher.over == "trials"
 
 
 def test_a_second_end_of_a_trial_is_ignored(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=2)
-    plan = driver.proposer.next()
+    plan = driver.searcher.next()
     assert plan is not None
     driver.finish(plan)
     lines = driver.paths.ledger.read_text().count("\n")
-    driver.proposer.end(plan.trial, TrialOutcome("failed", reason="again"))
+    driver.searcher.end(plan.trial, TrialOutcome("failed", reason="again"))
     assert driver.paths.ledger.read_text().count("\n") == lines
-    assert driver.proposer.state.ends[plan.trial].status == "done"
+    assert driver.searcher.state.ends[plan.trial].status == "done"
 
 
 def test_a_trial_that_can_no_longer_run_fails_with_the_reason(tmp_path: Path) -> None:
     space = chain(SOFT)
     first = Driver(tmp_path, space, trials=3)
-    first.proposer.next()
+    first.searcher.next()
 
     def refuse_once(schedule: Schedule) -> Prepared:
         if refuse_once.calls == 0:  # type: ignore[attr-defined]
@@ -180,27 +180,29 @@ def test_a_trial_that_can_no_longer_run_fails_with_the_reason(tmp_path: Path) ->
 
     refuse_once.calls = 0  # type: ignore[attr-defined]
     second = Driver(tmp_path, space, trials=3, preparing=refuse_once).run()
-    end = second.proposer.state.ends[0]
+    end = second.searcher.state.ends[0]
     assert (end.status, end.reason) == ("failed", "stages.teacher.model.weights: no such file")
-    assert len(second.proposer.state.ends) == 3
+    assert len(second.searcher.state.ends) == 3
     assert study_states(second.paths) == {"FAIL": 1, "COMPLETE": 2}
 
 
 def test_a_trial_taken_up_on_another_device_stands_with_its_new_keys(tmp_path: Path) -> None:
     space = chain(SOFT)
     first = Driver(tmp_path, space, trials=2)
-    begun = first.proposer.next()
+    begun = first.searcher.next()
 
     def on_cuda(schedule: Schedule) -> Prepared:
         made = prepare(schedule)
-        there = tuple(replace(r, key=r.key[::-1]) for r in made.requests)
-        return replace(made, requests=there)
+        there = [replace(r, key=r.key[::-1]) for r in made.requests]
+        return replace(made, stages=runnable_stages(there, [Job(r.key) for r in there]))
 
     second = Driver(tmp_path, space, trials=2, preparing=on_cuda).run()
     assert begun is not None
-    assert second.plans[0].requests[0].key == begun.requests[0].key[::-1]
-    assert second.proposer.state.trials[0].stages == second.plans[0].requests
-    assert len(second.proposer.state.trials) == 2
+    assert second.plans[0].stages[0].key == begun.stages[0].key[::-1]
+    assert second.searcher.state.trials[0].stages == tuple(
+        stage.request for stage in second.plans[0].stages
+    )
+    assert len(second.searcher.state.trials) == 2
 
 
 def test_a_run_with_other_objectives_is_refused(tmp_path: Path) -> None:
@@ -217,8 +219,8 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
 
 def test_an_interrupted_driver_says_so_and_leaves_its_trials(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=3)
-    driver.proposer.next()
-    driver.proposer.interrupted()
+    driver.searcher.next()
+    driver.searcher.interrupted()
     state = read_state(driver.paths.ledger)
     assert state.ended is not None
     assert state.ended.reason == "interrupted"
@@ -228,7 +230,7 @@ def test_an_interrupted_driver_says_so_and_leaves_its_trials(tmp_path: Path) -> 
 
 def test_notes_that_optuna_dashboard_adds_meanwhile_are_kept(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=4)
-    first = driver.proposer.next()
+    first = driver.searcher.next()
     assert first is not None
     backend = optuna.storages.journal.JournalFileBackend(str(driver.paths.journal))
     other = optuna.load_study(study_name="chain", storage=optuna.storages.JournalStorage(backend))
@@ -241,16 +243,16 @@ def test_notes_that_optuna_dashboard_adds_meanwhile_are_kept(tmp_path: Path) -> 
 
 
 def test_a_trial_whose_weights_file_is_away_is_not_failed_by_a_resume(tmp_path: Path) -> None:
-    Driver(tmp_path, chain(SOFT), trials=2).proposer.next()
+    Driver(tmp_path, chain(SOFT), trials=2).searcher.next()
 
     def refuse(schedule: Schedule) -> Prepared:
         raise ModelError("no weights file t.safetensors") from FileNotFoundError(2, "no such file")
 
     second = Driver(tmp_path, chain(SOFT), trials=2, preparing=refuse)
     with pytest.raises(SearchStoppedError, match=r"trial 0 cannot go on: no weights file t\.safe"):
-        second.proposer.next()
+        second.searcher.next()
     third = Driver(tmp_path, chain(SOFT), trials=2).run()
-    assert [end.status for end in third.proposer.state.ends.values()] == ["done", "done"]
+    assert [end.status for end in third.searcher.state.ends.values()] == ["done", "done"]
 
 
 def test_a_failure_of_before_failures_were_told_apart_is_tried_again_unless_its_stage_diverged(
@@ -258,14 +260,14 @@ def test_a_failure_of_before_failures_were_told_apart_is_tried_again_unless_its_
 ) -> None:
     space, store = chain(SOFT), open_store(str(tmp_path / "store"))
 
-    def fail(plan: TrialPlan) -> TrialOutcome | None:
+    def fail(plan: RunnableTrial) -> TrialOutcome | None:
         reason = "the store is full" if plan.trial < 2 else "this student breaks"
         failed = TrialOutcome("failed", stage="student", reason=reason)
         return failed if plan.trial < 3 else None
 
     (tmp_path / "run").mkdir()
     first = Driver(tmp_path / "run", space, trials=4, outcome=fail).run()
-    store.fail(first.proposer.state.trials[1].key, {"error": "diverged"})
+    store.fail(first.searcher.state.trials[1].key, {"error": "diverged"})
     # Trials 0 and 1 as an earlier version wrote them; 2 failed by an answer of this one.
     lines = [json.loads(line) for line in first.paths.ledger.read_text().splitlines()]
     for line in lines:
@@ -274,8 +276,8 @@ def test_a_failure_of_before_failures_were_told_apart_is_tried_again_unless_its_
     first.paths.ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     second = Driver(tmp_path / "run", space, trials=4)
-    assert uncertain_failures(second.proposer.state, store) == (0,)
-    second.proposer.reopen((0,))
+    assert uncertain_failures(second.searcher.state, store) == (0,)
+    second.searcher.reopen((0,))
     second.run()
     assert [plan.trial for plan in second.plans] == [0]
     state = read_state(second.paths.ledger)
@@ -284,6 +286,6 @@ def test_a_failure_of_before_failures_were_told_apart_is_tried_again_unless_its_
         **{2: "failed", 3: "done"},
     }
     assert uncertain_failures(state, store) == ()
-    tally = Tally(second.paths.ledger)
+    tally = RunCounts(second.paths.ledger)
     tally.read()
     assert tally.counts(controls=False) == {"running": 0, "done": 2, "pruned": 0, "failed": 2}

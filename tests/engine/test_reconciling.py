@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, chain, story
 
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.space import Space
 
@@ -75,7 +75,7 @@ def test_the_lost_line_of_the_last_trial_is_recognised(paths: RunPaths) -> None:
 def test_the_lost_line_of_a_trial_that_still_runs_is_recognised(tmp_path: Path) -> None:
     driver = drive(tmp_path)
     for _ in range(4):
-        driver.proposer.next()
+        driver.searcher.next()
     drop(driver.paths.ledger, lambda line: line.get("trial") in (1, 3))
     refused(driver.paths, r"ledger\.jsonl:3: trial 2 begins, and the line of trial 1 is missing")
     # Its last draw alone may be one that a killed driver had no time to write down.
@@ -86,7 +86,7 @@ def test_the_lost_line_of_a_trial_that_still_runs_is_recognised(tmp_path: Path) 
 def test_a_lost_end_is_made_up_for_by_the_same_trial(paths: RunPaths) -> None:
     drop(paths.ledger, lambda line: line["event"] == "end" and line["trial"] == 3)
     resumed = drive(paths.root, 6)
-    assert any("the end of trial 3 is missing" in note for note in resumed.proposer.notes)
+    assert any("the end of trial 3 is missing" in note for note in resumed.searcher.notes)
     assert [(plan.trial, plan.again) for plan in resumed.run().plans] == [(3, True)]
 
 
@@ -115,10 +115,10 @@ def test_a_lost_study_is_made_anew_from_the_ledger_and_proposes_the_same(
     lines = paths.journal.read_bytes().splitlines(keepends=True)
     paths.journal.write_bytes(b"".join(lines[:6]) if space is SPACE else b"")
     resumed = drive(paths.root, 16, space)
-    (note,) = resumed.proposer.notes
+    (note,) = resumed.searcher.notes
     assert "missing; made anew from ledger.jsonl" in note
     assert story(resumed.run()) == story(drive(tmp_path / "unbroken", 16, space).run())
-    assert drive(paths.root, 16, space).proposer.notes == ()
+    assert drive(paths.root, 16, space).searcher.notes == ()
 
 
 def test_the_journal_of_another_run_is_recognised(paths: RunPaths, tmp_path: Path) -> None:

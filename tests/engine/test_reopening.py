@@ -11,10 +11,9 @@ from engine_runs import SPACE
 
 import dmtsearch
 from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.live import LiveState
-from dmtsearch.engine.paths import RunPaths
 from dmtsearch.engine.reopening import reopen
-from dmtsearch.engine.status import Status, read_status
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.status import LiveState, Status, read_status
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.store import open_store
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dmtsearch.engine import stage_task
 from dmtsearch.engine.prepare import open_context, prepare
-from dmtsearch.engine.run_data import keep_data
+from dmtsearch.engine.run_folder import keep_data
 from dmtsearch.engine.stage_task import StageSetting, bench_of, train_stage
 from dmtsearch.errors import DataChangedError, DataError
 from dmtsearch.schedule import Schedule, expand, parse_schedule
@@ -62,7 +62,7 @@ def schedule(data: str = "factory: 'drawn_for_search:load'") -> Schedule:
 def job_and_setting(made_for: Schedule) -> tuple[StageJob, StageSetting]:
     """As a driver makes them of the data that it sees now."""
     context = open_context(made_for, device="cpu")
-    job = pickle.loads(prepare(made_for, context).jobs[0])
+    job = pickle.loads(prepare(made_for, context).stages[0].job)
     return job, StageSetting("run", expand(made_for).data, False, str(Path.cwd()), 20.0)
 
 
@@ -176,7 +176,7 @@ def test_a_run_goes_on_with_its_own_data_alone(info: Any) -> None:
 
 @pytest.fixture
 def info() -> Any:
-    from dmtsearch.engine.folder import RunInfo
+    from dmtsearch.engine.run_folder import RunInfo
 
     return RunInfo(
         run_id="r",

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 from mind import SOFT, Driver, chain, stage_ended
 
-from dmtsearch.engine.ledger import Ledger, fold, read_ledger, read_state
-from dmtsearch.engine.mending import cut_torn_line, mend
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.records import (
+from dmtsearch.engine.ledger import Ledger, cut_torn_line, fold, read_ledger, read_state
+from dmtsearch.engine.ledger_lines import (
     ArmMissing,
     Record,
     Redrawn,
@@ -24,6 +22,8 @@ from dmtsearch.engine.records import (
     from_line,
     to_line,
 )
+from dmtsearch.engine.recovery import clear_leftovers
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import DmtSearchError
 
 REQUEST = StageRequest("student", "ab" * 32, ("teacher",), "plain 2-4", 60, 600, 10, 5, 18000)
@@ -203,7 +203,7 @@ def test_mending_drops_dead_locks_and_nothing_else(tmp_path: Path) -> None:
     for name in ("study.journal.lock", "study.journal.lockx.rename"):
         (tmp_path / name).symlink_to(paths.journal)
     (tmp_path / "space.yaml").write_text("x")
-    mend(paths)
+    clear_leftovers(paths)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["space.yaml", "study.journal"]
     assert paths.journal.read_text() == "{}\n"
 
@@ -234,7 +234,7 @@ def test_what_the_ledger_could_not_take_is_not_told_to_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=1)
-    plan = driver.proposer.next()
+    plan = driver.searcher.next()
     assert plan is not None
     append = Ledger.append
 
@@ -257,7 +257,7 @@ def test_what_the_ledger_could_not_take_is_not_told_to_the_study(
         *((name, "torch ray optuna pandas") for name in ("records", "ledger", "tables", "paths")),
         ("summary", "torch ray optuna pandas"),
         ("trials", "torch ray optuna pandas"),
-        *((name, "torch ray pandas") for name in ("proposer", "study", "samplers", "pruning")),
+        *((name, "torch ray pandas") for name in ("searcher", "study", "samplers", "pruning")),
         ("prepare", "torch ray optuna pandas"),
     ],
 )

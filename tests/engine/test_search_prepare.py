@@ -1,4 +1,4 @@
-"""From a filled schedule to requests and jobs, on real models and data."""
+"""From a filled schedule to stages with their jobs, on real models and data."""
 
 import pickle
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.ledger_lines import RunStarted
+from dmtsearch.engine.messages import TrialOutcome
 from dmtsearch.engine.prepare import PrepareContext, open_context, prepare, preparer
-from dmtsearch.engine.proposer import Proposer
-from dmtsearch.engine.records import RunStarted
-from dmtsearch.engine.trials import TrialOutcome
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.searcher import Searcher
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, load_schedule, parse_schedule
 from dmtsearch.space import parse_space
@@ -63,7 +63,7 @@ def test_a_request_says_what_a_trial_asks_for(context: PrepareContext) -> None:
 
 def test_a_job_can_be_sent_and_is_what_the_request_says(context: PrepareContext) -> None:
     made = prepare(schedule(), context)
-    jobs = [pickle.loads(job) for job in made.jobs]
+    jobs = [pickle.loads(stage.job) for stage in made.stages]
     assert all(isinstance(job, StageJob) for job in jobs)
     assert [job.keys.key for job in jobs] == [request.key for request in made.requests]
     assert made.key == jobs[-1].keys.key
@@ -116,25 +116,25 @@ def test_a_search_trains_for_real_and_hands_back_the_best(tmp_path: Path) -> Non
     context = open_context(space.anchor(), device="cpu")
     (tmp_path / "run").mkdir()
     paths = RunPaths(tmp_path / "run")
-    proposer = Proposer(space, paths, trials=4, seed=0, prepare=preparer(context))
-    proposer.record(
+    searcher = Searcher(space, paths, trials=4, seed=0, prepare=preparer(context))
+    searcher.record(
         RunStarted("r", "2026", False, 0, 4, 1, dict(space.search.objectives), {}, "test")
     )
     store = open_store(f"file://{tmp_path}/store")
     data = context.data
     bench = StageContext(data.split("train"), data.split("val"), {})
     results: dict[str, StageResult] = {}
-    while (plan := proposer.next()) is not None:
-        for parcel in plan.jobs:
-            job = pickle.loads(parcel)
+    while (plan := searcher.next()) is not None:
+        for stage in plan.stages:
+            job = pickle.loads(stage.job)
             result = obtain_stage(job, bench, store, listen=go_on, tell=lambda text: None)
             assert isinstance(result, StageResult)
             results[job.keys.key] = result
-        record = results[plan.requests[-1].key].record
-        proposer.end(plan.trial, TrialOutcome("done", record, epochs=1))
-    proposer.stop()
-    assert proposer.over == "used_up"
+        record = results[plan.stages[-1].request.key].record
+        searcher.end(plan.trial, TrialOutcome("done", record, epochs=1))
+    searcher.stop()
+    assert searcher.over == "used_up"
     assert len(results) == 3  # one teacher, two students
-    accuracies = [e.objectives["val_accuracy"] for e in proposer.state.ends.values()]
+    accuracies = [e.objectives["val_accuracy"] for e in searcher.state.ends.values()]
     assert all(accuracy is not None and 0 <= accuracy <= 1 for accuracy in accuracies)
     assert load_schedule(paths.best_schedule).name == "small"

@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from dmtsearch.engine.objectives import check_objectives, measure_objectives
-from dmtsearch.engine.orders import make_orders
 from dmtsearch.engine.prepare import PrepareContext, open_context, prepare
 from dmtsearch.engine.stage_task import StageSetting, train_stage
-from dmtsearch.engine.trials import Prepared, TrialPlan
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, parse_schedule
 from dmtsearch.space import parse_space
@@ -44,10 +42,6 @@ def context() -> PrepareContext:
     return open_context(schedule(), device="cpu")
 
 
-def plan_of(made: Prepared) -> TrialPlan:
-    return TrialPlan(0, "search", 0, made.requests, made.jobs, made.deliver, 1, {})
-
-
 def test_a_selector_waits_for_its_classifiers_and_weighs_as_much_as_the_whole(
     context: PrepareContext,
 ) -> None:
@@ -65,7 +59,7 @@ def test_epochs_of_a_selector_cost_its_draws_and_its_classifiers_run_once(
 ) -> None:
     made = prepare(schedule(), context)
     selector = made.requests[-1]
-    costs = make_orders(plan_of(made), watched=False).delivered.costs
+    costs = made.stages[-1].costs
     samples = context.data.split_sizes["selector"]
     assert costs.epoch == 3 * selector.macs * 8 * samples
     macs = sum(request.macs for request in made.requests[:-1])
@@ -81,7 +75,7 @@ def test_a_trial_of_a_selector_runs_stage_by_stage_and_yields_its_objectives(
     store = open_store(str(tmp_path / "store"))
     told: list[str] = []
     rows: list[int] = []
-    for job in map(pickle.loads, made.jobs):
+    for job in (pickle.loads(stage.job) for stage in made.stages):
         done = train_stage(
             job, store, setting, lambda phase, history: bool(rows.append(1)) or True, told.append
         )

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from mind import FORTY, SOFT, Driver, FakeArm, accuracy_of, chain, prepare, record_of, stage_ended
 
-from dmtsearch.engine import tables
+from dmtsearch.engine import run_tables
 from dmtsearch.engine.ledger import RunState, fold
-from dmtsearch.engine.objectives import check_objectives, dominates, is_better, pareto_set
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.records import (
+from dmtsearch.engine.ledger_lines import (
     ArmMissing,
     Record,
     Redrawn,
@@ -22,9 +20,11 @@ from dmtsearch.engine.records import (
     TrialEnded,
     TrialProposed,
 )
-from dmtsearch.engine.summary import best_trial, pareto_trials, summarise
-from dmtsearch.engine.tables import Tables
-from dmtsearch.engine.trials import TrialOutcome, TrialPlan
+from dmtsearch.engine.messages import RunnableTrial, TrialOutcome
+from dmtsearch.engine.objectives import check_objectives, dominates, is_better, pareto_set
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.run_summary import best_trial, pareto_trials, summarise
+from dmtsearch.engine.run_tables import Tables
 from dmtsearch.errors import DmtSearchError, ScheduleError
 from dmtsearch.schedule import load_schedule
 
@@ -167,7 +167,7 @@ def test_tables_that_grow_are_those_that_are_made_anew(tmp_path: Path) -> None:
     grown = Driver(made(tmp_path / "a"), chain(FORTY), trials=8).run()
     anew = RunPaths(made(tmp_path / "b"))
     holes = [hole.name for hole in chain(FORTY).holes]
-    Tables(anew, holes).write(grown.proposer.state)
+    Tables(anew, holes).write(grown.searcher.state)
     for name in ("trials", "stages", "curves", "summary", "best_schedule"):
         assert getattr(anew, name).read_text() == getattr(grown.paths, name).read_text()
 
@@ -179,9 +179,9 @@ def made(folder: Path) -> Path:
 
 def test_tables_stand_after_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=4)
-    monkeypatch.setattr(tables, "_REST", 0)  # as where trials take longer than a write
+    monkeypatch.setattr(run_tables, "_REST", 0)  # as where trials take longer than a write
     for number in range(1, 5):
-        plan = driver.proposer.next()
+        plan = driver.searcher.next()
         assert plan is not None
         driver.finish(plan)
         assert len(read(driver.paths.trials)) == number
@@ -192,7 +192,7 @@ def test_tables_take_a_twentieth_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(10_000))
-    monkeypatch.setattr(tables, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(run_tables, "monotonic", lambda: next(clock))
     writes: list[int] = []
     write = Tables.write
 
@@ -211,19 +211,19 @@ def test_tables_that_were_put_off_are_written_soon_though_no_trial_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(tables, "monotonic", lambda: now)
+    monkeypatch.setattr(run_tables, "monotonic", lambda: now)
     driver = Driver(tmp_path, chain(SOFT), trials=2)
-    driver.proposer._tables._not_before = 5.0
-    plan = driver.proposer.next()
+    driver.searcher._tables._not_before = 5.0
+    plan = driver.searcher.next()
     assert plan is not None
     driver.finish(plan)
-    driver.proposer.look()
+    driver.searcher.look()
     assert not driver.paths.trials.exists(), "it is too early for another write"
     now = 5.0
-    driver.proposer.look()
+    driver.searcher.look()
     assert len(read(driver.paths.trials)) == 1
     driver.paths.trials.unlink()
-    driver.proposer.look()
+    driver.searcher.look()
     assert not driver.paths.trials.exists(), "nothing has happened since"
 
 
@@ -311,9 +311,9 @@ def test_the_best_of_what_is_to_be_small_is_the_smallest() -> None:
 
 def test_the_best_schedule_loads_and_is_the_best_trials(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=5).run()
-    best = best_trial(driver.proposer.state)
+    best = best_trial(driver.searcher.state)
     assert best is not None
-    top = max(accuracy_of(trial.key) for trial in driver.proposer.state.of_search())
+    top = max(accuracy_of(trial.key) for trial in driver.searcher.state.of_search())
     assert accuracy_of(best.key) == top
     schedule = load_schedule(driver.paths.best_schedule)
     assert prepare(schedule).key == best.key
@@ -360,8 +360,8 @@ def test_a_pareto_set_keeps_the_first_of_equals() -> None:
 
 
 def outcome_with(**changes: Any) -> Any:
-    def outcome(plan: TrialPlan) -> TrialOutcome:
-        record = record_of(plan.requests[-1].key)
+    def outcome(plan: RunnableTrial) -> TrialOutcome:
+        record = record_of(plan.stages[-1].request.key)
         record["metrics"]["val"].update(changes)
         return TrialOutcome("done", record, epochs=10)
 
@@ -373,7 +373,7 @@ def test_an_objective_without_a_finite_value_makes_a_trial_fail(
     value: object, tmp_path: Path
 ) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=2, outcome=outcome_with(accuracy=value)).run()
-    ends = driver.proposer.state.ends
+    ends = driver.searcher.state.ends
     assert [(e.status, e.stage, e.reason) for e in ends.values()] == [
         ("failed", "student", "val_accuracy has no finite value")
     ] * 2
@@ -392,8 +392,8 @@ def test_every_objective_is_measured_on_the_delivered_stage_and_its_schedule(
     for name, objectives in directions.items():
         space = chain(SOFT, objectives=objectives)
         driver = Driver(made(tmp_path / name), space, trials=1).run()
-        found |= driver.proposer.state.ends[0].objectives
-    accuracy = accuracy_of(driver.proposer.state.trials[0].key)
+        found |= driver.searcher.state.ends[0].objectives
+    accuracy = accuracy_of(driver.searcher.state.trials[0].key)
     # The student: widths 2 and 4, 10 epochs; the teacher: 8 and 16 (see `prepare`).
     assert found == {
         "val_accuracy": accuracy,
@@ -430,14 +430,14 @@ def test_the_sampler_of_two_objectives_sees_both(tmp_path: Path) -> None:
     space = chain(SOFT, objectives={"val_accuracy": "max", "val_ece": "min"})
     driver = Driver(tmp_path, space, trials=2).run()
     journal = driver.paths.journal.read_text()
-    accuracy = driver.proposer.state.ends[0].objectives["val_accuracy"]
+    accuracy = driver.searcher.state.ends[0].objectives["val_accuracy"]
     assert f'"values":[{accuracy},0.1]' in journal
 
 
 def test_an_unknown_trial_is_refused(tmp_path: Path) -> None:
     driver = Driver(tmp_path, chain(SOFT))
     with pytest.raises(DmtSearchError, match="no trial 7 in this run"):
-        driver.proposer.end(7, TrialOutcome("done"))
+        driver.searcher.end(7, TrialOutcome("done"))
 
 
 def test_all_trials_may_fail(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.records import (
+from dmtsearch.engine.ledger_lines import (
     Record,
     RunStarted,
     SearchEnded,
@@ -20,6 +19,7 @@ from dmtsearch.engine.records import (
     TrialProposed,
     to_line,
 )
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.schedule import (
     Expanded,
     Schedule,

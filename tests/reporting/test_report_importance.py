@@ -6,7 +6,7 @@ import pytest
 from made_journal import write_journal
 from made_search import made_search, try_weight
 
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.reporting.importance import MIN_TRIALS, gather_importance
 from dmtsearch.reporting.run_record import read_run
 

@@ -3,7 +3,7 @@
 import pytest
 from made_search import SPACE, made_search, try_weight
 
-from dmtsearch.engine.paths import RunPaths
+from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.reporting.caveats import gather_fixed
 from dmtsearch.reporting.failures import gather_failures

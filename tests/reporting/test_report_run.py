@@ -6,7 +6,7 @@ import pytest
 
 import dmtsearch
 from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.tables import Tables
+from dmtsearch.engine.run_tables import Tables
 from dmtsearch.errors import UsageError
 
 

@@ -5,8 +5,8 @@ from made_run import requests
 from made_search import arm_schedule, control, try_weight
 
 from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.paths import RunPaths
-from dmtsearch.engine.summary import summarise
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.run_summary import summarise
 from dmtsearch.reporting.findings import summarize
 from dmtsearch.reporting.pareto import pareto_set
 from dmtsearch.reporting.run_record import read_run

@@ -1,23 +1,39 @@
-"""A run's three accounts of its trials are compared before it goes on: a number is used once.
+"""What a killed driver leaves behind is put in order before its run goes on.
 
-The ledger is the truth. Where the study has lost trials that the ledger knows, it is made whole
-from it; where the ledger has lost what the study or `trials.csv` knows, nobody can say what ran,
-and the run is refused before anything is written.
+A run has three accounts of its trials, which are compared: a number is used once. The ledger is
+the truth. Where the study has lost trials that the ledger knows, it is made whole from it; where
+the ledger has lost what the study or `trials.csv` knows, nobody can say what ran, and the run is
+refused before anything is written.
 """
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.files import read_regular
 from dmtsearch.space import Space
 from dmtsearch.space.hole import Value
 
-from .ledger import MOST_BYTES, REMEDY, RunState
-from .paths import RunPaths
-from .records import StageEnded, TrialProposed
-from .study import MOVE_AWAY, StudyBook
+from ..errors import StoreError
+from ..store import Store
+from .ledger import MOST_BYTES, REMEDY, RunState, cut_torn_line
+from .ledger_lines import StageEnded, TrialEnded, TrialProposed
+from .run_paths import RunPaths
+from .study import MOVE_AWAY, RunStudy
+
+
+def clear_leftovers(paths: RunPaths) -> None:
+    """Cut half-written last lines and drop locks that nobody holds.
+
+    Only for the holder of the run's lock: nobody else writes then, so that every
+    `study.journal.lock*` is a dead driver's.
+    """
+    for lock in paths.root.glob(paths.journal.name + ".lock*"):
+        lock.unlink(missing_ok=True)
+    cut_torn_line(paths.journal)
+    cut_torn_line(paths.ledger)
 
 
 def compare_tables(paths: RunPaths, state: RunState) -> tuple[str, ...]:
@@ -45,7 +61,7 @@ def compare_tables(paths: RunPaths, state: RunState) -> tuple[str, ...]:
     return _again(paths, sorted(n for n in rows if n not in state.ends), paths.trials.name)
 
 
-def reconcile(paths: RunPaths, state: RunState, study: StudyBook, space: Space) -> tuple[str, ...]:
+def reconcile(paths: RunPaths, state: RunState, study: RunStudy, space: Space) -> tuple[str, ...]:
     """Compare the study with the ledger, and make it whole; return what is to be said of it.
 
     Raises:
@@ -80,7 +96,7 @@ def _drawn(state: RunState) -> dict[int, Mapping[str, Value]]:
 
 
 def _refuse_lost_lines(
-    paths: RunPaths, state: RunState, study: StudyBook, drawn: Mapping[int, object]
+    paths: RunPaths, state: RunState, study: RunStudy, drawn: Mapping[int, object]
 ) -> None:
     # A killed driver leaves at most its last draw unknown to the ledger, and never a told one.
     lost = [number for number in study.finished() if number not in drawn]
@@ -93,7 +109,7 @@ def _refuse_lost_lines(
 
 
 def _refuse_other_values(
-    paths: RunPaths, study: StudyBook, space: Space, drawn: Mapping[int, Mapping[str, Value]]
+    paths: RunPaths, study: RunStudy, space: Space, drawn: Mapping[int, Mapping[str, Value]]
 ) -> None:
     for number in sorted(number for number in drawn if number < len(study)):
         try:
@@ -107,7 +123,7 @@ def _refuse_other_values(
             )
 
 
-def _complete(state: RunState, study: StudyBook) -> None:
+def _complete(state: RunState, study: RunStudy) -> None:
     """Of a journal that was cut, the last trials may lack what their pruner was shown."""
     stages = {stage.key: stage for stage in state.stages}
     running = set(study.running())
@@ -120,7 +136,7 @@ def _complete(state: RunState, study: StudyBook) -> None:
 def _restore(
     paths: RunPaths,
     state: RunState,
-    study: StudyBook,
+    study: RunStudy,
     drawn: Mapping[int, Mapping[str, Value]],
     missing: Sequence[int],
 ) -> None:
@@ -149,7 +165,7 @@ def _restore(
 
 
 def _reports(
-    study: StudyBook, trial: TrialProposed, stage: StageEnded | None, state: RunState
+    study: RunStudy, trial: TrialProposed, stage: StageEnded | None, state: RunState
 ) -> dict[int, float]:
     if stage is None:
         return {}
@@ -200,3 +216,32 @@ def _numbers(what: str, numbers: Sequence[int]) -> str:
     more = len(numbers) - len(shown)
     last = f"{more} more" if more else shown.pop()
     return f"{what}s {', '.join(shown)} and {last}"
+
+
+def uncertain_failures(state: RunState, store: Store) -> tuple[int, ...]:
+    """Numbers of the trials that failed without an answer about their schedule.
+
+    Since failures are told apart, a ledger says which are answers. Of those before, the ones are
+    answers whose stage diverged, which is in the store; the others are worth a try, which costs
+    little where they fail again.
+    """
+    return tuple(_uncertain(state, store))
+
+
+def _uncertain(state: RunState, store: Store) -> Iterator[int]:
+    for number, end in sorted(state.ends.items()):
+        if (
+            end.status == "failed"
+            and not end.certain
+            and not _has_diverged(state.trials[number], end, store)
+        ):
+            yield number
+
+
+def _has_diverged(trial: TrialProposed, end: TrialEnded, store: Store) -> bool:
+    for request in trial.stages:
+        if request.name == end.stage:
+            with suppress(StoreError):
+                found = store.get(request.key)
+                return found is not None and found.failed
+    return False

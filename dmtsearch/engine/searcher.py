@@ -1,7 +1,8 @@
-"""The mind of a search: which trial next, when to stop one, what its end means. Knows no Ray."""
+"""The searcher: which trial next, when to stop one, what its end means. Knows no Ray."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,17 +14,16 @@ from .bounds import REFUSALS, check_satisfiable, first_problem
 from .draws import Draw, Draws
 from .faults import system_error
 from .ledger import Ledger, RunState
-from .mending import mend
+from .ledger_lines import ArmMissing, Record, SearchEnded, TrialEnded, TrialProposed, TrialReopened
+from .messages import SEARCH, ArmLike, Prepare, Prepared, RunnableTrial, TrialOutcome
 from .objectives import check_objectives, measure_objectives, val_metrics
-from .paths import RunPaths
-from .reconciling import compare_tables, reconcile
-from .records import ArmMissing, Record, SearchEnded, TrialEnded, TrialProposed, TrialReopened
-from .study import StudyBook
-from .tables import Tables
-from .trials import SEARCH, ArmLike, Prepare, Prepared, TrialOutcome, TrialPlan
+from .recovery import clear_leftovers, compare_tables, reconcile
+from .run_paths import RunPaths
+from .run_tables import Tables
+from .study import RunStudy
 
 
-class Proposer:
+class Searcher:
     """Proposes a run's trials, takes up what an earlier driver left, and writes all of it down.
 
     For one thread of the one process that holds the run's lock. Every fact goes to the ledger
@@ -54,7 +54,7 @@ class Proposer:
         arms: Sequence[ArmLike] = (),
     ) -> None:
         spec: SearchSpec = space.search
-        mend(paths)
+        clear_leftovers(paths)
         self._ledger = Ledger(paths.ledger)
         state = self._ledger.state()
         notes = compare_tables(paths, state)
@@ -64,7 +64,7 @@ class Proposer:
             check_satisfiable(space, spec, prepare, seed)
         self._space, self._spec, self._seed = space, spec, seed
         self._trials, self._prepare = trials, prepare
-        self._study = StudyBook(paths, space, spec)
+        self._study = RunStudy(paths, space, spec)
         self.notes = (*notes, *reconcile(paths, state, self._study, space))
         """What an earlier driver's files lacked, and what is done about it: for people."""
         self._draws = Draws(space, spec, seed, self._ledger, self._study, prepare)
@@ -96,7 +96,7 @@ class Proposer:
         """Write down a fact of the engine's: a driver began, a stage ended."""
         self._ledger.append(record)
 
-    def next(self) -> TrialPlan | None:
+    def next(self) -> RunnableTrial | None:
         """Return the trial to run next; None where the search is over, and `over` says why.
 
         What an earlier driver left unfinished comes first, with the same parameters; then control
@@ -106,32 +106,36 @@ class Proposer:
             ScheduleError: 1,000 draws in a row cannot be tried, and none before them could.
         """
         while self._unfinished:
-            plan = self._again(self._unfinished.popleft())
-            if plan is not None:
-                return plan
+            trial = self._again(self._unfinished.popleft())
+            if trial is not None:
+                return trial
         while True:
             is_arms_turn = self._num_controls <= self._draws.num_trials
             if self._arms and (is_arms_turn or self._search_over() is not None):
-                plan = self._next_arm()
-                if plan is not None:
-                    return plan
+                trial = self._next_arm()
+                if trial is not None:
+                    return trial
                 continue
             if self._search_over() is not None:
                 return None
             draw = self._draws.next()
             if draw is not None:
-                plan = self._begin(SEARCH, self._seed, draw.text, draw.prepared, draw)
-                self._draws.propose(draw, plan.trial)
-                return plan
+                trial = self._begin(SEARCH, self._seed, draw.text, draw.prepared, draw)
+                self._draws.propose(draw, trial.trial)
+                return trial
 
     def _search_over(self) -> str | None:
         return "trials" if self._draws.num_trials >= self._trials else self._draws.over
+
+    @property
+    def _prunes(self) -> bool:
+        return self._spec.pruner is not None and len(self._spec.objectives) == 1
 
     def _miss(self, name: str, reason: str) -> None:
         if name not in self.state.missing:
             self._ledger.append(ArmMissing(name, reason))
 
-    def _next_arm(self) -> TrialPlan | None:
+    def _next_arm(self) -> RunnableTrial | None:
         """Begin the next control arm; None where it cannot run, which is then written down."""
         arm = self._arms.popleft()
         if arm.schedule is None:
@@ -146,7 +150,7 @@ class Proposer:
         self._num_controls += 1
         return self._begin(arm.name, arm.seed, dump_schedule(schedule), prepared)
 
-    def _again(self, proposed: TrialProposed) -> TrialPlan | None:
+    def _again(self, proposed: TrialProposed) -> RunnableTrial | None:
         """Take up a trial that an earlier driver began; None where it can no longer run.
 
         Raises:
@@ -162,21 +166,12 @@ class Proposer:
             self.end(proposed.trial, TrialOutcome("failed", stage=None, reason=reason))
             return None
         if prepared.requests != proposed.stages:
-            # Another device or version: other keys. The trial stands with those it runs now.
-            proposed = _proposed(
-                prepared,
-                trial=proposed.trial,
-                arm=proposed.arm,
-                seed=proposed.seed,
-                number=proposed.number,
-                values=proposed.values,
-                schedule=proposed.schedule,
-                unread=proposed.unread,
-            )
+            # Another device or version: other keys. The trial counts with those it runs now.
+            proposed = replace(proposed, **_facts_of(prepared))
             self._ledger.append(proposed)
-        return _plan(proposed, prepared, again=True)
+        return self._runnable(proposed, prepared, again=True)
 
-    def plan_of(self, trial: int) -> TrialPlan | None:
+    def runnable(self, trial: int) -> RunnableTrial | None:
         """A trial as it began; None where it can no longer run, or its stages have other keys."""
         proposed = self._trial(trial)
         try:
@@ -184,13 +179,12 @@ class Proposer:
         except REFUSALS:
             return None
         same = prepared.requests == proposed.stages
-        return _plan(proposed, prepared, again=True) if same else None
+        return self._runnable(proposed, prepared, again=True) if same else None
 
     def _begin(
         self, arm: str, seed: int, text: str, prepared: Prepared, draw: Draw | None = None
-    ) -> TrialPlan:
-        proposed = _proposed(
-            prepared,
+    ) -> RunnableTrial:
+        proposed = TrialProposed(
             trial=len(self.state.trials),
             arm=arm,
             seed=seed,
@@ -198,9 +192,22 @@ class Proposer:
             values=dict(draw.values) if draw else {},
             schedule=text,
             unread=draw.unread if draw else (),
+            **_facts_of(prepared),
         )
         self._ledger.append(proposed)
-        return _plan(proposed, prepared)
+        return self._runnable(proposed, prepared)
+
+    def _runnable(
+        self, proposed: TrialProposed, prepared: Prepared, *, again: bool = False
+    ) -> RunnableTrial:
+        return RunnableTrial(
+            trial=proposed.trial,
+            arm=proposed.arm,
+            stages=prepared.stages,
+            deliver=prepared.deliver,
+            watched=self._prunes and proposed.arm == SEARCH,
+            again=again,
+        )
 
     def should_prune(self, trial: int, history: Sequence[Mapping[str, Any]], epochs: int) -> bool:
         """Whether a trial is stopped early, by the study's pruner; control arms never are.
@@ -210,7 +217,7 @@ class Proposer:
             history: Of its delivered stage so far, whole, both phases.
             epochs: Of that stage's training proper, at most.
         """
-        if self._spec.pruner is None or len(self._spec.objectives) > 1:
+        if not self._prunes:
             return False
         number = self._trial(trial).number
         return number is not None and self._study.should_prune(number, history, epochs)
@@ -282,46 +289,15 @@ class Proposer:
         self.write_tables()
 
 
-def _proposed(
-    prepared: Prepared,
-    *,
-    trial: int,
-    arm: str,
-    seed: int,
-    number: int | None,
-    values: Mapping[str, Any],
-    schedule: str,
-    unread: tuple[str, ...],
-) -> TrialProposed:
-    return TrialProposed(
-        trial=trial,
-        arm=arm,
-        seed=seed,
-        number=number,
-        values=values,
-        schedule=schedule,
-        stages=prepared.requests,
-        deliver=prepared.deliver,
-        params=prepared.params,
-        macs=prepared.macs,
-        cold_cost=prepared.cold_cost,
-        unread=unread,
-    )
-
-
-def _plan(proposed: TrialProposed, prepared: Prepared, *, again: bool = False) -> TrialPlan:
-    delivered = next(stage for stage in prepared.requests if stage.name == prepared.deliver)
-    return TrialPlan(
-        trial=proposed.trial,
-        arm=proposed.arm,
-        seed=proposed.seed,
-        requests=prepared.requests,
-        jobs=prepared.jobs,
-        deliver=prepared.deliver,
-        epochs=delivered.epochs,
-        values=proposed.values,
-        again=again,
-    )
+def _facts_of(prepared: Prepared) -> dict[str, Any]:
+    """What the ledger's line of a trial says of its stages."""
+    return {
+        "stages": prepared.requests,
+        "deliver": prepared.deliver,
+        "params": prepared.params,
+        "macs": prepared.macs,
+        "cold_cost": prepared.cold_cost,
+    }
 
 
 def _now() -> str:

@@ -16,7 +16,7 @@ LEAVE_S = 15.0
 EXIT_CODE = 1
 
 
-class Heard:
+class Heartbeat:
     """When the cluster was last heard."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Heard:
 
 @contextmanager
 def watched_ray(
-    heard: Heard,
+    heard: Heartbeat,
     tell: Callable[[str], None],
     resume: str,
     *,

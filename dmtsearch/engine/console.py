@@ -6,7 +6,7 @@ from typing import TextIO
 
 from ..human import rough_duration
 from ..printable import printable
-from .live import Best, LiveState
+from .status import BestTrial, LiveState
 
 LINE_EVERY_S = 10.0
 """While trials end, a line at most so often; the last state always has one."""
@@ -14,7 +14,7 @@ LINE_EVERY_SHARE = 0.02
 """Nor more often than this share of the time so far: a night's search has some hundred lines."""
 
 
-class PlainLines:
+class ConsoleView:
     """Writes to a stream.
 
     Args:
@@ -98,7 +98,7 @@ def describe(state: LiveState) -> str:
     return "; ".join(words)
 
 
-def describe_best(best: Best) -> str:
+def describe_best(best: BestTrial) -> str:
     """A value with its n, and whose it is."""
     of = f"trial {best.trial}" if best.arm == "search" else best.arm
     n = f", n = {best.n:,}" if best.n is not None else ""

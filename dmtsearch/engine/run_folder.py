@@ -6,9 +6,9 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -19,12 +19,13 @@ from pydantic import Field
 from dmtsearch.fields import Checked, Count, Int, Object, Objectives, PathText
 
 from ..commands import command_line
-from ..errors import UsageError
+from ..errors import DataChangedError, UsageError
 from ..files import read_regular, write_atomic, write_json
 from ..locks import try_lock
 from ..space import Space, dump_space, load_space
-from .paths import RunPaths
-from .settings import INLINE, RAY
+from ..training.data_facts import data_difference
+from .environment import INLINE, RAY
+from .run_paths import RunPaths
 
 STARTS = "start_with"
 """Folder of the known schedules that a space names, beside its copy."""
@@ -245,3 +246,41 @@ def _git(folder: Path, *words: str) -> str:
         ["git", *words], cwd=folder, capture_output=True, text=True, timeout=5, check=True
     )
     return done.stdout.strip()
+
+
+def keep_data(
+    info: RunInfo,
+    found: Mapping[str, str],
+    root: Path,
+    *,
+    resumed: bool,
+    tell: Callable[[str], None],
+) -> RunInfo:
+    """Return what `run.json` is to say of the data at hand.
+
+    Args:
+        info: As it says now.
+        found: Fingerprint and split digests of the data at hand.
+        root: The run's folder.
+        resumed: Whether the run goes on.
+        tell: Given a sentence where the run does not say what its data was.
+
+    Raises:
+        DataChangedError: The run began with other data.
+    """
+    if info.data is None:
+        if resumed:
+            tell(
+                f"{root}: made by an older version, which did not write down what its data was: "
+                "whether it is still the same cannot be known"
+            )
+        return replace(info, data=dict(found))
+    changed = data_difference(info.data, found)
+    if changed is not None:
+        again = command_line("search", info.space_file, "--out", "NEW_FOLDER")
+        raise DataChangedError(
+            f"{root}: the data is not what this run began with: {changed}. Trials on old and on "
+            "new data must not share one table and one best: put the data back, or search anew "
+            f"into a new folder: {again}"
+        )
+    return info

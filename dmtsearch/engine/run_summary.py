@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .ledger import RunState
+from .ledger_lines import TrialProposed
 from .objectives import is_better, pareto_set
-from .records import TrialProposed
 
 _STATUSES = ("done", "pruned", "failed")
 

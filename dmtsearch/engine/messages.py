@@ -1,30 +1,17 @@
-"""What travels between driver, coordinators, broker and stage tasks: plain facts, no torch."""
+"""What passes between searcher, driver, stage scheduler, trials and stage tasks: no torch."""
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .records import StageRequest
+from .ledger_lines import StageRequest
 
 if TYPE_CHECKING:  # coordinators import this module, and start faster without the language
-    from .trials import TrialPlan
+    from dmtsearch.schedule import Resources, Schedule
 
 NAMESPACE = "dmtsearch"
 """Of named actors; another driver's have another."""
-
-
-class Resources(Protocol):
-    """What a stage's task asks for, as a schedule's `resources` say it."""
-
-    @property
-    def cpu(self) -> float: ...
-    @property
-    def gpu(self) -> float: ...
-    @property
-    def memory(self) -> int | None: ...
-    @property
-    def label(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +38,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Costs:
+class EpochCosts:
     """What a stage's cold cost is made of, in sample-MACs.
 
     Attributes:
@@ -78,8 +65,8 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class StageOrder:
-    """A stage as a coordinator asks the broker for it; carries all that running it needs.
+class RunnableStage:
+    """A stage as a coordinator requests it from the scheduler, with all that running it needs.
 
     Attributes:
         request: Which stage.
@@ -96,7 +83,7 @@ class StageOrder:
     needs: Needs
     snapshots: tuple[str, ...]
     path_cost: int
-    costs: Costs
+    costs: EpochCosts
 
     @property
     def key(self) -> str:
@@ -104,30 +91,67 @@ class StageOrder:
 
 
 @dataclass(frozen=True)
-class TrialOrders:
-    """All stages of a trial.
+class Prepared:
+    """A schedule that can run as it is.
 
     Attributes:
-        trial: Its number.
-        orders: In an order in which they can run.
+        stages: In an order in which they can run; only those that the delivered one rests on.
+        deliver: Name of the delivered stage.
+        params, macs: Of the delivered stage.
+        cold_cost: Of all stages, in sample-MACs.
+    """
+
+    stages: tuple[RunnableStage, ...]
+    deliver: str
+    params: int
+    macs: int
+    cold_cost: int
+
+    @property
+    def requests(self) -> tuple[StageRequest, ...]:
+        """Its stages, as the ledger has them."""
+        return tuple(stage.request for stage in self.stages)
+
+    @property
+    def key(self) -> str:
+        """Key of the delivered stage: two schedules with one key have one result."""
+        return next(stage.key for stage in self.stages if stage.request.name == self.deliver)
+
+
+@dataclass(frozen=True)
+class RunnableTrial:
+    """A trial to run now.
+
+    Attributes:
+        trial: Its number, from 0, over search trials and control arms alike.
+        arm: `search`, or the control arm's name.
+        stages: In an order in which they can run.
         deliver: Name of the delivered stage.
         watched: Whether a pruner follows the delivered stage.
-        done: Names of stages that need not be asked for; never the delivered one.
+        again: True where an earlier driver had begun it.
+        done: Names of stages that need not be requested; never the delivered one.
     """
 
     trial: int
-    orders: tuple[StageOrder, ...]
+    arm: str
+    stages: tuple[RunnableStage, ...]
     deliver: str
-    watched: bool
+    watched: bool = False
+    again: bool = False
     done: tuple[str, ...] = ()
 
     @property
-    def delivered(self) -> StageOrder:
-        return next(order for order in self.orders if order.request.name == self.deliver)
+    def delivered(self) -> RunnableStage:
+        return next(stage for stage in self.stages if stage.request.name == self.deliver)
 
-    def making(self, key: str) -> StageOrder | None:
+    @property
+    def epochs(self) -> int:
+        """Epochs of the delivered stage's main phase, at most."""
+        return self.delivered.request.epochs
+
+    def making(self, key: str) -> RunnableStage | None:
         """The stage that makes an object, its result or one of its snapshots, if one of these."""
-        makes = (order for order in self.orders if key == order.key or key in order.snapshots)
+        makes = (stage for stage in self.stages if key == stage.key or key in stage.snapshots)
         return next(makes, None)
 
 
@@ -140,7 +164,7 @@ class StageOutcome:
         record: As stored; empty unless done.
         history: Rows so far.
         reused: Whether the store had it when the task looked.
-        reason: Why it failed, for a person.
+        reason: Why it failed, for a user.
         trace: Where an unexpected error came from, for the log.
         certain: Whether the failure is an answer about the stage: it would fail again anywhere.
         again: Whether another start may help where it is not.
@@ -161,8 +185,8 @@ class StageOutcome:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the broker answers to a request.
+class StageAnswer:
+    """What the scheduler answers to a request for a stage.
 
     Attributes:
         status: `done`, `failed` (an answer about the stage), `fault` (of the machine: the search
@@ -181,15 +205,15 @@ class StageEvent:
     """A stage ended: what the driver writes down.
 
     Attributes:
-        number: From 1, in order, within one life of the broker.
+        number: From 1, in order, within one life of the scheduler.
         request, costs: Which stage.
-        trial: Who asked first.
+        trial: Which requested it first.
         outcome: How it ended.
     """
 
     number: int
     request: StageRequest
-    costs: Costs
+    costs: EpochCosts
     trial: int
     outcome: StageOutcome
 
@@ -198,7 +222,7 @@ GPU_SHARE = 0.25
 """Of a GPU, for a stage that trains on one and does not say how much of it."""
 
 
-def stage_needs(resources: Resources, *, device: str = "cpu") -> Needs:
+def stage_needs(resources: "Resources", *, device: str = "cpu") -> Needs:
     """What a stage's task holds: as its `resources` say, and a share of a GPU it trains on."""
     gpu = resources.gpu
     if not gpu and device.startswith("cuda"):
@@ -212,35 +236,37 @@ def device_of(job: Any) -> str:
     return "cpu" if profile is None else str(profile.device)
 
 
-def make_orders(plan: "TrialPlan", *, watched: bool) -> TrialOrders:
-    """Return a trial's stages as the broker takes them.
+def runnable_stages(
+    requests: Sequence[StageRequest], jobs: Sequence[Any]
+) -> tuple[RunnableStage, ...]:
+    """Put stages and their jobs together, as the scheduler takes them.
 
-    A job is anything that has `resources` and `snapshots` (with a `key` each), as `StageJob` has.
+    Args:
+        requests: In an order in which they can run.
+        jobs: For each, anything that has `resources` and `snapshots` (with a `key` each), as
+            `StageJob` has, and can be pickled.
     """
-    ways = _path_costs(plan.requests)
-    orders = []
-    for request, parcel in zip(plan.requests, plan.jobs, strict=True):
-        job = pickle.loads(parcel)
-        orders.append(
-            StageOrder(
-                request=request,
-                job=parcel,
-                needs=stage_needs(job.resources, device=device_of(job)),
-                snapshots=tuple(snapshot.key for snapshot in job.snapshots),
-                path_cost=ways[request.name],
-                costs=_costs(request, job),
-            )
+    ways = _path_costs(requests)
+    return tuple(
+        RunnableStage(
+            request=request,
+            job=pickle.dumps(job),
+            needs=stage_needs(job.resources, device=device_of(job)),
+            snapshots=tuple(snapshot.key for snapshot in job.snapshots),
+            path_cost=ways[request.name],
+            costs=_costs(request, job),
         )
-    return TrialOrders(plan.trial, tuple(orders), plan.deliver, watched and not plan.is_control)
+        for request, job in zip(requests, jobs, strict=True)
+    )
 
 
-def _costs(request: StageRequest, job: Any) -> Costs:
+def _costs(request: StageRequest, job: Any) -> EpochCosts:
     resolved = getattr(job, "resolved", None)
     if resolved is None:
         epochs = request.epochs + request.hint_epochs
-        return Costs(request.cost / max(1, epochs), request.cost / max(1, epochs), 0, False)
+        return EpochCosts(request.cost / max(1, epochs), request.cost / max(1, epochs), 0, False)
     found = resolved.costs()
-    return Costs(found.epoch, found.hint_epoch, found.sources, found.repeated)
+    return EpochCosts(found.epoch, found.hint_epoch, found.sources, found.repeated)
 
 
 def _path_costs(requests: Sequence[StageRequest]) -> dict[str, int]:
@@ -250,3 +276,61 @@ def _path_costs(requests: Sequence[StageRequest]) -> dict[str, int]:
         after = [ways[other.name] for other in requests if request.name in other.sources]
         ways[request.name] = request.cost + max(after, default=0)
     return ways
+
+
+SEARCH = "search"
+"""The arm of all trials that a sampler proposed; other arms are controls."""
+
+
+class Sized(Protocol):
+    """What is known of a schedule before training; sizes are the delivered stage's."""
+
+    @property
+    def params(self) -> int: ...
+    @property
+    def macs(self) -> int: ...
+    @property
+    def cold_cost(self) -> int: ...
+
+
+Prepare = Callable[["Schedule"], "Prepared"]
+"""Resolves a schedule; raises ScheduleError, ModelError, ShapeError or UsageError where `check`
+refuses it."""
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """How a trial ended.
+
+    Attributes:
+        status: `done`, `pruned` or `failed`.
+        record: Of the delivered stage, as stored (`StageResult.record`); empty unless done.
+        stage, reason: Where and why it failed or was pruned.
+        epochs: Epochs of the delivered stage's training proper that were run.
+    """
+
+    status: str
+    record: Mapping[str, Any] = field(default_factory=dict)
+    stage: str | None = None
+    reason: str | None = None
+    epochs: int = 0
+
+
+class ArmLike(Protocol):
+    """A control arm (`dmtsearch.space.arms`), one for each of its seeds.
+
+    Attributes:
+        name: As in `RECIPES` of the space room.
+        schedule: What it runs; None where the space cannot have it.
+        seed: In place of the schedule's own.
+        reason_missing: Why the space cannot have it, else None.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def schedule(self) -> "Schedule | None": ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def reason_missing(self) -> str | None: ...

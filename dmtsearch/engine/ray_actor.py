@@ -1,4 +1,4 @@
-"""The broker as a Ray actor: one for each run, not detached, restarted by Ray when it is killed.
+"""The stage scheduler as a Ray actor: one for each run, not detached, restarted when it is killed.
 
 Stage tasks are its children, so that a trial that is stopped takes no shared stage with it.
 """
@@ -13,10 +13,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .crashes import read_end
-from .desk import Desk
 from .faults import failed_outcome, lost_outcome
-from .orders import NAMESPACE, Needs, StageOrder, StageOutcome
-from .slots import Node
+from .messages import NAMESPACE, Needs, RunnableStage, StageOutcome
+from .slots import ClusterNode
+from .stage_scheduler import StageScheduler
 from .stage_task import Perform, StageSetting, run_stage
 
 if TYPE_CHECKING:  # every coordinator imports this module, and needs no store
@@ -29,13 +29,13 @@ MAX_PENDING = 10_000
 
 
 @dataclass(frozen=True)
-class BrokerSetting:
-    """What a broker is made from, also after a restart.
+class ActorSetting:
+    """What the actor is made from, also after a restart.
 
     Attributes:
         name: Of the actor; holds the run's id.
         store: Where finished stages lie.
-        stage: What stage tasks need besides their order.
+        stage: What stage tasks need besides their stage.
         perform: Runs a job inside a task.
         first: Coordinators that start at once.
     """
@@ -47,41 +47,41 @@ class BrokerSetting:
     first: int
 
 
-class Broker(Desk):
-    """The desk with Ray behind it."""
+class SchedulerActor(StageScheduler):
+    """The stage scheduler with Ray behind it."""
 
-    def __init__(self, setting: BrokerSetting) -> None:
+    def __init__(self, setting: ActorSetting) -> None:
         self._setting = setting
         self._me = ray.get_runtime_context().current_actor
         self._task = ray.remote(max_calls=0)(run_stage)
         self._fresh_task = ray.remote(max_calls=1)(run_stage)
         super().__init__(setting.store, self._start, look_at_nodes, first=setting.first)
 
-    async def _start(self, order: StageOrder, attempt: str) -> StageOutcome:
+    async def _start(self, stage: RunnableStage, attempt: str) -> StageOutcome:
         setting = self._setting
         # Ray starts a new process for each GPU task by default, which imports torch each time.
         # A process may serve again where it cannot meet another GPU than its first.
-        fresh = order.needs.gpu > 0 and any(node.gpu > 1 for node in self._stages.slots.nodes)
+        fresh = stage.needs.gpu > 0 and any(node.gpu > 1 for node in self.slots.nodes)
         task = (self._fresh_task if fresh else self._task).options(
-            name=f"stage {order.request.name}",
-            max_retries=0,  # the desk tries again: it knows a crash from a kill
-            **ray_options(order.needs, self._stages.slots.nodes),
+            name=f"stage {stage.request.name}",
+            max_retries=0,  # the scheduler tries again: it knows a crash from a kill
+            **ray_options(stage.needs, self.slots.nodes),
         )
-        call = task.remote(order, attempt, self._me, setting.store, setting.stage, setting.perform)
+        call = task.remote(stage, attempt, self._me, setting.store, setting.stage, setting.perform)
         try:
             result: StageOutcome = await call
         except ray.exceptions.RayTaskError as error:  # it could not even begin
-            return failed_outcome(error, order.request.name)
+            return failed_outcome(error, stage.request.name)
         except ray.exceptions.RayError as error:
-            return lost_outcome(order.request.name, error, await self._read_end(attempt))
+            return lost_outcome(stage.request.name, error, await self._read_end(attempt))
         return result
 
     async def _read_end(self, attempt: str) -> str | None:
         """How a lost process ended itself, where it did: from the machine on which it ran."""
         found = read_end(attempt)
-        if found is not None or len(self._stages.slots.nodes) < 2:
+        if found is not None or len(self.slots.nodes) < 2:
             return found
-        for node in self._stages.slots.nodes:
+        for node in self.slots.nodes:
             there = NodeAffinitySchedulingStrategy(node.name, soft=False)
             task = ray.remote(read_end).options(num_cpus=0, scheduling_strategy=there)
             with suppress(ray.exceptions.RayError, TimeoutError, asyncio.TimeoutError):
@@ -91,7 +91,7 @@ class Broker(Desk):
         return None
 
 
-def ray_options(needs: Needs, nodes: Sequence[Node]) -> dict[str, Any]:
+def ray_options(needs: Needs, nodes: Sequence[ClusterNode]) -> dict[str, Any]:
     """A stage's needs in Ray's words."""
     options: dict[str, Any] = {"num_cpus": needs.cpu, "num_gpus": needs.gpu}
     if needs.memory:
@@ -107,14 +107,14 @@ def ray_options(needs: Needs, nodes: Sequence[Node]) -> dict[str, Any]:
     return options
 
 
-def look_at_nodes() -> list[Node]:
+def look_at_nodes() -> list[ClusterNode]:
     """The cluster's living nodes."""
     found = []
     for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it untyped
         has = node["Resources"]
         if node["Alive"] and has:
             found.append(
-                Node(
+                ClusterNode(
                     name=node["NodeID"],
                     cpu=has.get("CPU", 0.0),
                     gpu=has.get("GPU", 0.0),
@@ -125,11 +125,11 @@ def look_at_nodes() -> list[Node]:
     return found
 
 
-def start_broker(setting: BrokerSetting) -> Any:
-    """Start a run's broker beside the driver; return its handle."""
+def start_scheduler(setting: ActorSetting) -> Any:
+    """Start a run's stage scheduler beside the driver; return its handle."""
     here = ray.get_runtime_context().get_node_id()
     return (
-        ray.remote(Broker)
+        ray.remote(SchedulerActor)
         .options(
             name=setting.name,
             namespace=NAMESPACE,

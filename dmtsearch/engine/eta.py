@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from .records import StageEnded, TrialProposed
-from .trials import SEARCH
+from .ledger_lines import StageEnded, TrialProposed
+from .messages import SEARCH
 
 MIN_ENDED = 4
 """Stages that this driver must have trained before anything is said."""

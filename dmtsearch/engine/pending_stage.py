@@ -1,12 +1,12 @@
-"""One stage at the broker's desk: who waits for it, how far it is, whether it is still wanted."""
+"""A stage that was requested and has not ended: who waits, how far it is, is it still wanted."""
 
 import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from .orders import Answer, StageOrder
-from .records import StageRequest
+from .ledger_lines import StageRequest
+from .messages import RunnableStage, StageAnswer
 
 Rows = tuple[Mapping[str, Any], ...]
 
@@ -24,12 +24,12 @@ async def happens(event: asyncio.Event, wait_s: float) -> bool:
     return bool(done)
 
 
-class Entry:
-    """A stage that was asked for and has not ended.
+class PendingStage:
+    """A stage in the stage scheduler, from its first request to its end.
 
     Attributes:
-        order: As the first trial sent it, or one that needs more snapshots.
-        asked_by: The trial that asked first.
+        runnable: As the first trial sent it, or one that needs more snapshots.
+        requested_by: The trial that requested it first.
         waiters: Trials that need it now.
         watchers: Trial to how many rows its pruner has let pass.
         answer: What all waiters get.
@@ -40,44 +40,44 @@ class Entry:
         faults: Of its starts that failed without being an answer: the cause of each, or "".
     """
 
-    def __init__(self, order: StageOrder, trial: int) -> None:
-        self.order, self.asked_by = order, trial
+    def __init__(self, runnable: RunnableStage, trial: int) -> None:
+        self.runnable, self.requested_by = runnable, trial
         self.waiters: set[int] = set()
         self.watchers: dict[int, int] = {}
-        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[StageAnswer] = asyncio.get_running_loop().create_future()
         self.attempt = ""
         self.queued = self.running = self.held = False
         self.since = time.monotonic()
         self.faults: list[str] = []
         self.history: Rows = ()
         self.phase: tuple[str, int, int] = ("", 0, 0)
-        self._path_cost = order.path_cost
+        self._path_cost = runnable.path_cost
         self._lost_since: float | None = None
         self._at_once = False
         self._moved = asyncio.Event()
 
     @property
     def key(self) -> str:
-        return self.order.key
+        return self.runnable.key
 
     @property
     def request(self) -> StageRequest:
-        return self.order.request
+        return self.runnable.request
 
     def rank(self) -> tuple[int, int]:
-        """The longest way first; of equals, the earlier trial's."""
-        return (-self._path_cost, self.asked_by)
+        """The longest way first; ties: the earlier trial's."""
+        return (-self._path_cost, self.requested_by)
 
     # -- waiters --------------------------------------------------------------------------------
 
-    def join(self, trial: int, order: StageOrder, *, watched: bool) -> None:
+    def join(self, trial: int, runnable: RunnableStage, *, watched: bool) -> None:
         """A trial needs it."""
         self.waiters.add(trial)
         if watched:
             self.watchers.setdefault(trial, 0)
-        self._path_cost = max(self._path_cost, order.path_cost)
-        if len(order.snapshots) > len(self.order.snapshots) and not self.running:
-            self.order = order
+        self._path_cost = max(self._path_cost, runnable.path_cost)
+        if len(runnable.snapshots) > len(self.runnable.snapshots) and not self.running:
+            self.runnable = runnable
         self._lost_since, self._at_once = None, False
 
     def leave(self, trial: int, *, at_once: bool) -> None:
@@ -95,12 +95,16 @@ class Entry:
             return False
         return self._at_once or time.monotonic() - self._lost_since > grace_s
 
+    def start(self, attempt: str) -> None:
+        """Its task starts, under an id of its own."""
+        self.attempt, self.queued, self.running, self.held = attempt, False, True, False
+
     @property
     def ended_well(self) -> bool:
         """Whether there is an answer, and it is the stage's result."""
         return self.answer.done() and self.answer.result().status == "done"
 
-    def settle(self, answer: Answer) -> None:
+    def end(self, answer: StageAnswer) -> None:
         """Answer all waiters."""
         if not self.answer.done():
             self.answer.set_result(answer)
@@ -145,18 +149,18 @@ class Entry:
         self._moved = asyncio.Event()
 
     def view(self) -> dict[str, Any]:
-        """How far it is, for people."""
-        return view_of(self.request, self.asked_by, len(self.waiters), self.phase)
+        """How far it is, for users."""
+        return view_of(self.request, self.requested_by, len(self.waiters), self.phase)
 
 
 def view_of(
     request: StageRequest, trial: int, waiters: int, phase: tuple[str, int, int]
 ) -> dict[str, Any]:
-    """How far a running stage is, for people.
+    """How far a running stage is, for users.
 
     Args:
         request: Which stage.
-        trial: That asked for it first.
+        trial: That requested it first.
         waiters: Number of trials that need it now.
         phase: Name, epochs done, epochs at most.
     """

@@ -10,9 +10,9 @@ from typing import Any
 from dmtsearch.files import write_atomic, write_json
 
 from .ledger import RunState
-from .paths import RunPaths
-from .records import StageEnded, TrialProposed
-from .summary import best_trial, pareto_trials, summarise
+from .ledger_lines import StageEnded, TrialProposed
+from .run_paths import RunPaths
+from .run_summary import best_trial, pareto_trials, summarise
 
 _TRIAL = ("trial", "arm", "status", "seed")
 _SIZES = ("cold_cost", "params", "macs")

@@ -1,0 +1,341 @@
+"""The Ray backend: the driver between Tune, the stage scheduler and the searcher."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import tune
+
+from ..commands import command_line
+from ..errors import SearchStoppedError
+from ..store import Store
+from .backend import EngineSetting, Stop, TrialRules
+from .cluster import lost_part, own_session, temporary_folder
+from .messages import Needs, RunnableTrial
+from .probes import ask_with_ray, refuse_oversized, refuse_unlike_nodes
+from .ray_actor import ActorSetting, look_at_nodes, start_scheduler
+from .searcher import Searcher
+from .slots import Slots
+from .stage_task import warm_up
+from .status import StatusWriter
+from .tune_adapter import RESOURCES, TuneCallback, TuneScheduler, TuneSearcher, coordinate
+from .watchdog import Heartbeat, watched_ray
+
+TICK_S = 0.5
+SOON_S = 0.05
+"""Between two events of Tune's the scheduler's answer is waited for so long, or comes later."""
+ANSWERED_S = 30.0
+DRAINED_S = 5.0
+"""Stages that were told to stop may take so long to reach the end of their epoch."""
+
+
+class SearchDriver(TrialRules):
+    """Stands between Tune, the scheduler and the searcher.
+
+    An error in here must not look like a trial's to Tune: it ends the search, and is raised
+    again by `raise_error` once Tune is through.
+
+    Args:
+        setting, searcher, store, status, stop: As for `TrialRules`.
+        scheduler, scheduler_name: The actor.
+    """
+
+    def __init__(
+        self,
+        setting: EngineSetting,
+        searcher: Searcher,
+        store: Store,
+        status: StatusWriter,
+        stop: Stop,
+        *,
+        scheduler: Any,
+        scheduler_name: str,
+    ) -> None:
+        super().__init__(setting, searcher, store, status, stop)
+        self._scheduler, self._scheduler_name = scheduler, scheduler_name
+        self._live: dict[str, RunnableTrial] = {}
+        self._over: list[int] = []
+        self._life, self._after = "", 0
+        self._asked: Any = None
+        self._running: list[dict[str, Any]] = []
+        self._ray_lost = False
+        self._last_tick = 0.0
+        self.heard = Heartbeat()
+
+    # -- what Tune asks -------------------------------------------------------------------------
+
+    def propose(self, tune_id: str) -> dict[str, Any] | None:
+        """The next trial's configuration; None ends the search."""
+        try:
+            self.tick()
+            trial = self._next_trial()
+            if trial is not None:
+                self._live[tune_id] = trial
+                self._scheduler.add_trial.remote(trial)
+                self._status.proposed()
+                return {"trial": trial.trial, "scheduler": self._scheduler_name}
+        except BaseException as error:
+            self._fail(error)
+        self._scheduler.expect.remote(len(self._live))
+        return None
+
+    @property
+    def has_lost_trials(self) -> bool:
+        """Whether trials that Tune lost wait for another go, after it has ended."""
+        return bool(self._again) and not self._stopping()
+
+    def goes_on(self, number: int, history: list[Mapping[str, Any]]) -> bool:
+        """Whether a trial goes on after these epochs of its delivered stage."""
+        try:
+            trial = next(one for one in self._live.values() if one.trial == number)
+            if not self._prunes(trial, history):
+                return True
+            self._release(number, at_once=True)
+            return False
+        except BaseException as error:
+            self._fail(error)
+            return False  # the pruner is asked again by the next driver, before another epoch
+
+    def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None:
+        """A trial is over; `lost` where Tune gave it up, since its coordinator had died."""
+        if tune_id not in self._live:
+            return
+        trial = self._live.pop(tune_id)
+        try:
+            found = self._outcome(trial, outcome)
+            if found is None:
+                self._try_again(trial)
+            else:
+                self._let_go(trial.trial, at_once=not lost)
+                self._write_end(trial, found)
+        except BaseException as error:
+            self._fail(error)
+
+    def _forget(self, key: str) -> None:
+        self._scheduler.forget.remote([key])
+
+    def lose_ray(self, reason: str) -> None:
+        """Ray has ended under the search; called from another thread."""
+        self._stop_for(reason)
+        self._ray_lost = True
+
+    # -- what the scheduler knows ---------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Called all the time: fetch what happened, show it, see whether to stop.
+
+        Raises:
+            SearchStoppedError: Ray is lost; there is nothing to wait for.
+        """
+        if self._ray_lost:
+            raise SearchStoppedError(self.fault or "Ray is lost")
+        if time.monotonic() - self._last_tick < TICK_S:
+            return
+        self._last_tick = time.monotonic()
+        try:
+            self._drain_if_stopping()
+            self._take_answer(SOON_S)
+            self._searcher.look()
+        except BaseException as error:
+            self._fail(error)
+
+    def _drain_if_stopping(self) -> None:
+        if self._stopping() and not self._draining:
+            self._draining = True
+            self._scheduler.drain.remote()
+
+    def drained(self) -> None:
+        """Wait a little for the stages that were told to stop, and write down what they did."""
+        self._drain_if_stopping()
+        until = time.monotonic() + DRAINED_S
+        self._collect()
+        while self._running and time.monotonic() < until:
+            time.sleep(0.1)
+            self._collect()
+
+    def _collect(self) -> None:
+        """Take all that has happened up to now; a scheduler that starts again is waited for."""
+        if self._asked is not None:
+            self._take_answer(ANSWERED_S)
+        self._take_answer(ANSWERED_S)
+
+    def _take_answer(self, wait_s: float) -> None:
+        """Ask the scheduler, unless it has been asked, and take its answer if it comes so soon."""
+        if self._asked is None:
+            self._asked = self._scheduler.snapshot.remote(self._life, self._after)
+        ready, _ = ray.wait([self._asked], timeout=0 if self._ray_lost else wait_s)
+        if not ready:
+            return
+        self._asked = None
+        snapshot = ray.get(ready[0])
+        self.heard.now()
+        if snapshot["life"] != self._life:
+            self._greet(snapshot["life"])
+        for event in snapshot["events"]:
+            if event.number > self._after:
+                self._after = event.number
+                self._stage_lines.take(event)
+                if event.outcome.trace:
+                    self._status.log(event.outcome.trace)
+        for text in snapshot["notes"]:
+            self._status.log(text)
+        self._running = snapshot["running"]
+        self._status.stages(self._running, snapshot["waiting"], stopping=self._draining)
+
+    def _greet(self, life: str) -> None:
+        """A new scheduler: tell it what its forerunner knew of this run's trials."""
+        again = bool(self._life)
+        self._life, self._after = life, 0
+        if again:
+            self._scheduler.expect.remote(0)  # the first coordinators have met its forerunner
+            self._scheduler.release.remote(self._over, True)
+            for trial in self._live.values():
+                self._scheduler.add_trial.remote(trial)
+            if self._draining:
+                self._scheduler.drain.remote()
+
+    def _let_go(self, trial: int, *, at_once: bool) -> None:
+        """Let go of a trial, and take all that has happened up to now."""
+        self._over.append(trial)
+        if self._asked is not None:
+            self._take_answer(ANSWERED_S)
+        self._asked = self._scheduler.end_trials.remote([trial], at_once, self._life, self._after)
+        self._take_answer(ANSWERED_S)
+
+    def _release(self, trial: int, *, at_once: bool) -> None:
+        self._over.append(trial)
+        self._scheduler.release.remote([trial], at_once)
+
+
+MAX_CONCURRENCY = 64
+"""A coordinator takes about 110 MB."""
+COORDINATOR_DEATHS = 3
+"""A trial's coordinator is started again so often before the trial fails."""
+
+
+def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
+    """Refuse a cluster on which the search cannot run; return what there is of it.
+
+    Args:
+        store: Where stages will lie.
+        wants: What each stage of the space's anchor asks for.
+
+    Raises:
+        UsageError: Nodes are unlike, do not share the store, or are too small.
+    """
+    nodes = look_at_nodes()
+    slots = Slots(nodes)
+    refuse_oversized(wants, slots)
+    # One node is this machine's own, unless the driver is not part of the cluster.
+    refuse_unlike_nodes(
+        [node.name for node in nodes] if len(nodes) > 1 else [], store, ask_with_ray
+    )
+    return slots
+
+
+def choose_concurrency(wanted: int | None, fitting: int) -> int:
+    """Trials at once: as wanted, else twice as many as stages fit at once; at most 64."""
+    return min(MAX_CONCURRENCY, wanted or 2 * max(1, fitting))
+
+
+def run_trials(
+    setting: EngineSetting,
+    searcher: Searcher,
+    store: Store,
+    status: StatusWriter,
+    stop: Stop,
+    *,
+    concurrency: int,
+    warm: int = 0,
+) -> str | None:
+    """Run trials until the searcher has no more, time is up, or somebody stops it.
+
+    Args:
+        setting, searcher, store, status, stop: As for `TrialRules`.
+        concurrency: Trials at once.
+        warm: Processes that get ready for stages at once.
+
+    Returns:
+        Why it stopped early: `time` or `interrupted`; None where the searcher says why.
+
+    Raises:
+        SearchStoppedError: A fault of the machine; trials are left unfinished.
+        DmtSearchError: What the searcher raised, or Tune's own failure.
+    """
+    name = f"scheduler-{setting.run}-{time.time_ns():x}"
+    scheduler = start_scheduler(
+        ActorSetting(name, store, setting.stage, setting.perform, first=concurrency)
+    )
+    for _ in range(warm):
+        ray.remote(warm_up).remote(setting.stage, "cpu")
+    driver = SearchDriver(
+        setting, searcher, store, status, stop, scheduler=scheduler, scheduler_name=name
+    )
+    try:
+        driver.restore_lines()
+        with (
+            temporary_folder(own_session()) as folder,
+            watched_ray(
+                driver.heard,
+                status.tell,
+                command_line("resume", status.folder),
+                lost_part=lost_part,
+                on_loss=driver.lose_ray,
+                leave=setting.leave,
+            ),
+        ):
+            _tune(driver, concurrency, f"{folder}/0")
+            rounds = 0
+            while driver.has_lost_trials:  # Tune takes nothing more once it was told the end
+                rounds += 1
+                _tune(driver, concurrency, f"{folder}/{rounds}")
+        driver.drained()
+        driver.raise_error()
+        if driver.fault is not None:
+            raise SearchStoppedError(driver.fault)
+    except ray.exceptions.RayError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise SearchStoppedError(
+            f"Ray failed under the search: {lines[-1] if lines else type(error).__name__}"
+        ) from error
+    finally:
+        ray.kill(scheduler)
+    return driver.reason
+
+
+def _tune(driver: SearchDriver, concurrency: int, folder: str) -> None:
+    tuner = tune.Tuner(
+        tune.with_resources(coordinate, RESOURCES),
+        tune_config=tune.TuneConfig(
+            search_alg=TuneSearcher(driver),
+            scheduler=TuneScheduler(driver),
+            num_samples=-1,
+            max_concurrent_trials=concurrency,
+            reuse_actors=True,
+            trial_dirname_creator=_folder_name,
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            storage_path=folder,
+            failure_config=tune.FailureConfig(max_failures=COORDINATOR_DEATHS),
+            callbacks=[TuneCallback(driver)],
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    # Tune has no loggers here, and would list every trial's missing files at the end.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+    try:
+        tuner.fit()
+    except Exception as error:
+        driver.raise_error()
+        if driver.fault is not None:
+            raise SearchStoppedError(driver.fault) from error
+        raise SearchStoppedError(f"Ray Tune ended the search: {error}") from error
+
+
+def _folder_name(trial: Any) -> str:
+    """Of a trial, in Tune's temporary folder."""
+    return str(trial.trial_id)

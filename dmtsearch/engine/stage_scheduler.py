@@ -1,0 +1,482 @@
+"""The stage scheduler: who waits for which stage, which one runs next, which one stops.
+
+Knows no Ray; `ray_actor.py` runs it as an actor.
+"""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from ..store import Store
+from ..training.stored_records import check_stage
+from .faults import PAUSES_S, after_failure, store_outcome
+from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
+from .pending_stage import PendingStage, happens
+from .slots import ClusterNode, Slots
+
+GRACE_S = 10.0
+"""A stage whose waiters were lost runs on for so long; they may come again."""
+BARRIER_S = 15.0
+"""The first coordinators wait for one another at most so long."""
+APPROVAL_S = 2.0
+"""An epoch of a watched stage waits for its pruner's word at most so long."""
+SAVED_S = 1.0
+"""A stage that has been stopped is waited for at most so long, while it saves its last epoch."""
+INFEASIBLE_S = 5.0
+"""A stage that fits no node waits so long for one to join before it fails."""
+LOST_NODE_S = 30.0
+"""One that fitted a node which has gone waits so long for another."""
+PATIENCE_S = 60.0
+"""Once the first in the queue has waited so long, nothing overtakes it."""
+NODES_EVERY_S = 5.0
+
+Launch = Callable[[RunnableStage, str], Awaitable[StageOutcome]]
+"""Starts a stage's task: the stage, and the id of this start."""
+
+
+def find_finished(
+    store: Store, runnable: RunnableStage, note: Callable[[str], None]
+) -> StageOutcome | None:
+    """A stage's result, if the store has it with all snapshots that others learn from.
+
+    Args:
+        store: Where finished stages lie.
+        runnable: Which stage.
+        note: Given a sentence about what is damaged.
+    """
+    found = store.get(runnable.key, verify=True, on_damage=note, check=check_stage)
+    if found is None or found.failed:
+        return None  # whoever starts the stage puts a stored failure into words
+    if any(store.get(key, on_damage=note) is None for key in runnable.snapshots):
+        return None
+    return StageOutcome("done", record=found.record, reused=True)
+
+
+class StageScheduler:
+    """One for each run. Callers only enqueue and await; one loop starts the stages.
+
+    It looks into the store first, then starts the longest way first, and only what fits. After
+    its own restart it knows nothing: requests carry their stage and are made again, and finished
+    stages are in the store.
+
+    Args:
+        store: Where finished stages lie.
+        launch: Starts a stage's task.
+        look: The cluster's nodes now; blocks, so it is called in a thread.
+        first: How many coordinators `hello` waits for.
+        grace_s: A stage whose waiters were lost runs on for so long.
+        barrier_s: The first coordinators wait for one another at most so long.
+        pauses_s: Before the second start of a stage that met a fault, and before the third.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        launch: Launch,
+        look: Callable[[], Sequence[ClusterNode]],
+        *,
+        first: int,
+        grace_s: float = GRACE_S,
+        barrier_s: float = BARRIER_S,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
+        self._store, self._launch, self._look = store, launch, look
+        self._grace_s, self._barrier_s, self._pauses_s = grace_s, barrier_s, pauses_s
+        self.life = uuid.uuid4().hex
+        self.slots = Slots(look())
+        self._first, self._callers, self._together = first, set[int](), asyncio.Event()
+        self._barrier_ends: float | None = None
+        self._trials: dict[int, asyncio.Future[RunnableTrial]] = {}
+        self._released: set[int] = set()
+        self._early: dict[tuple[int, str], PendingStage] = {}
+        self._pending: dict[str, PendingStage] = {}
+        self._done: dict[str, tuple[StageAnswer, frozenset[str]]] = {}
+        self._events: list[StageEvent] = []
+        self._notes: list[str] = []
+        self._num_events = 0
+        self._draining = False
+        self._looked = time.monotonic()
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._spawn(self._start_stages())
+
+    # -- what coordinators call ---------------------------------------------------------------
+
+    async def hello(self, pid: int) -> str:
+        """Wait for the other first coordinators, so that all processes start before one ends.
+
+        Only then does Tune find a process to use again for each trial that follows.
+        """
+        self._callers.add(pid)
+        if self._barrier_ends is None:
+            self._barrier_ends = time.monotonic() + self._barrier_s
+        self._open_barrier()
+        left = self._barrier_ends - time.monotonic()
+        if left > 0:
+            await happens(self._together, left)
+        return self.life
+
+    async def expect(self, first: int) -> None:
+        """There will be no more than `first` coordinators."""
+        self._first = first
+        self._open_barrier()
+
+    def _open_barrier(self) -> None:
+        if len(self._callers) >= self._first:
+            self._together.set()
+
+    async def stages_of(self, number: int) -> RunnableTrial:
+        """A trial, once the driver has added it, with those of its stages that are done."""
+        trial = await asyncio.shield(self._trial(number))
+        done = tuple(
+            stage.request.name
+            for stage in trial.stages
+            if stage.request.name != trial.deliver and self._known(stage) is not None
+        )
+        return replace(trial, done=done)
+
+    async def get_stage(
+        self, trial: int, runnable: RunnableStage, watched: bool = False
+    ) -> StageAnswer:
+        """Return a stage's result once it is there; the same for all callers, however often.
+
+        Args:
+            trial: Who calls.
+            runnable: Which stage, with all that running it needs.
+            watched: Whether the trial will `follow` it; its epochs then wait for its word.
+        """
+        while True:
+            if self._draining or trial in self._released:
+                return StageAnswer("interrupted")
+            early = self._early.pop((trial, runnable.key), None)
+            known = self._known(runnable)
+            if known is not None:
+                return known
+            if early is not None and early.answer.done() and not early.ended_well:
+                return early.answer.result()
+            stage = self._join(trial, runnable, watched=watched)
+            answer = await asyncio.shield(stage.answer)
+            # One that was running when this request joined it may lack snapshots: once more then.
+            if answer.status != "done" or self._known(runnable) is not None:
+                return answer
+
+    async def follow(
+        self, trial: int, key: str, seen: int, wait_s: float = 30.0
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The history of a running stage once it is longer than `seen` rows, else nothing.
+
+        To call again says that the trial goes on after the rows that it has seen.
+        """
+        stage = self._pending.get(key)
+        if stage is None:
+            await asyncio.sleep(0.2)  # it has ended, or the request for it comes a moment later
+            return ()
+        stage.approve(trial, seen)
+        return await stage.longer_than(seen, wait_s)
+
+    # -- what stage tasks call ------------------------------------------------------------------
+
+    async def progress(
+        self, key: str, attempt: str, phase: tuple[str, int, int], history: Sequence[Any]
+    ) -> bool:
+        """Take a stage's whole history after an epoch; the answer says whether it goes on.
+
+        Args:
+            key: Of the stage.
+            attempt: Which of its starts.
+            phase: Name, epochs done, epochs at most.
+            history: All rows so far.
+        """
+        stage = self._pending.get(key)
+        if stage is None or stage.attempt != attempt:
+            return False
+        stage.held = True
+        stage.advance(phase, tuple(history))
+        if stage.watchers:
+            await stage.approved(len(history), APPROVAL_S)
+        stage.held = self._draining or stage.unwanted(self._grace_s)
+        return not stage.held
+
+    async def note(self, text: str) -> None:
+        """Keep a sentence for the log."""
+        self._notes.append(text)
+
+    # -- what the driver calls ------------------------------------------------------------------
+
+    async def add_trial(self, trial: RunnableTrial) -> None:
+        """Take a trial's stages, and begin with those that need no other stage.
+
+        So the first stages train while the processes of the first coordinators still start.
+        """
+        given = self._trial(trial.trial)
+        if given.done():
+            return
+        given.set_result(trial)
+        if self._draining or trial.trial in self._released:
+            return
+        for stage in trial.stages:
+            # One whose epochs wait for a pruner's word waits for the coordinator that brings it.
+            is_followed = trial.watched and stage.request.name == trial.deliver
+            is_open = self._known(stage) is None
+            if is_open and not stage.request.sources and not is_followed:
+                early = self._join(trial.trial, stage, watched=False)
+                self._early[trial.trial, stage.key] = early
+
+    async def release(self, trials: Iterable[int], at_once: bool) -> None:
+        """These trials are over: stop waiting for them, and stop what nobody else waits for.
+
+        Args:
+            trials: Their numbers.
+            at_once: Stop now, not after the grace period for lost waiters.
+        """
+        for trial in trials:
+            self._released.add(trial)
+            self._trials.pop(trial, None)
+            for known in [known for known in self._early if known[0] == trial]:
+                del self._early[known]
+            for stage in self._pending.values():
+                stage.leave(trial, at_once=at_once)
+        self._changed.set()
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        """These objects are gone from the store: their stages are made again when requested."""
+        self._forget(keys)
+
+    async def drain(self) -> None:
+        """Answer every pending call `interrupted`; stages stop at the end of their epoch."""
+        self._together.set()
+        for number, trial in self._trials.items():
+            if not trial.done():
+                trial.set_result(RunnableTrial(number, "", (), ""))
+        self._draining = True
+        for stage in list(self._pending.values()):
+            stage.end(StageAnswer("interrupted"))
+            if not stage.running:
+                self._pending.pop(stage.key, None)
+        self._changed.set()
+
+    async def end_trials(
+        self, trials: Iterable[int], at_once: bool, life: str, after: int
+    ) -> dict[str, Any]:
+        """`release`, and then `snapshot`, in one call.
+
+        Stages that only save what they have before they stop are waited for a moment: the ledger
+        has their lines before the end of the trial that stopped them.
+        """
+        await self.release(trials, at_once)
+        stopping = [
+            stage.answer
+            for stage in self._pending.values()
+            if stage.running and stage.held and stage.unwanted(self._grace_s)
+        ]
+        if stopping:
+            await asyncio.wait(stopping, timeout=SAVED_S)
+        return await self.snapshot(life, after)
+
+    async def snapshot(self, life: str, after: int) -> dict[str, Any]:
+        """What goes on, and the events after number `after` of the life that the caller knows."""
+        if life == self.life:
+            self._events = [event for event in self._events if event.number > after]
+        notes, self._notes = self._notes, []
+        pending = self._pending.values()
+        return {
+            "life": self.life,
+            "pid": os.getpid(),
+            "events": list(self._events),
+            "notes": notes,
+            "running": [stage.view() for stage in pending if stage.running],
+            "waiting": [stage.request.name for stage in pending if stage.queued],
+        }
+
+    # -- what is known --------------------------------------------------------------------------
+
+    def _trial(self, trial: int) -> "asyncio.Future[RunnableTrial]":
+        if trial not in self._trials:
+            self._trials[trial] = asyncio.get_running_loop().create_future()
+        return self._trials[trial]
+
+    def _known(self, runnable: RunnableStage) -> StageAnswer | None:
+        """The answer of a stage that has ended well, with all its snapshots."""
+        answer, snapshots = self._done.get(runnable.key, (None, frozenset()))
+        return answer if snapshots.issuperset(runnable.snapshots) else None
+
+    def _forget(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._done.pop(key, None)
+
+    def _making(self, key: str, trials: Iterable[int]) -> RunnableStage | None:
+        """The stage of some trials that makes an object: its result, or one of its snapshots."""
+        for number in trials:
+            trial = self._trials.get(number)
+            if trial is not None and trial.done():
+                found = trial.result().making(key)
+                if found is not None:
+                    return found
+        return None
+
+    # -- from request to start ------------------------------------------------------------------
+
+    def _join(self, trial: int, runnable: RunnableStage, *, watched: bool) -> PendingStage:
+        """Let a trial wait for a stage, which is begun if no trial has requested it before."""
+        stage = self._pending.get(runnable.key)
+        if stage is None:
+            stage = self._pending[runnable.key] = PendingStage(runnable, trial)
+            self._spawn(self._look_up(stage))
+        stage.join(trial, runnable, watched=watched)
+        self._changed.set()
+        return stage
+
+    async def _look_up(self, stage: PendingStage) -> None:
+        """Find a stage in the store, or put it in the queue."""
+        try:
+            found = await asyncio.to_thread(
+                find_finished, self._store, stage.runnable, self._notes.append
+            )
+        except Exception as error:
+            await self._after_failure(stage, store_outcome(error))
+            return
+        if found is None:
+            self._queue(stage)
+        else:
+            self._end(stage, found)
+
+    def _queue(self, stage: PendingStage) -> None:
+        stage.queued, stage.since = True, time.monotonic()
+        self._changed.set()
+
+    async def _start_stages(self) -> None:
+        """The loop: whenever something has changed, start what fits now."""
+        while True:
+            await happens(self._changed, 1.0)
+            self._changed.clear()
+            if time.monotonic() - self._looked > NODES_EVERY_S:
+                self._looked = time.monotonic()
+                with suppress(Exception):  # the next look may succeed; the last one still holds
+                    self.slots.refresh(await asyncio.to_thread(self._look))
+            self._start_what_fits()
+
+    def _start_what_fits(self) -> None:
+        for stage in list(self._pending.values()):
+            if stage.queued and stage.unwanted(self._grace_s):
+                self._pending.pop(stage.key)
+                stage.end(StageAnswer("interrupted"))
+        waiting = [stage for stage in self._pending.values() if stage.queued]
+        for stage in sorted(waiting, key=PendingStage.rank):
+            waited = time.monotonic() - stage.since
+            if not self.slots.could_hold(stage.runnable.needs):
+                self._refuse_oversized(stage, waited)
+            elif self.slots.take(stage.key, stage.runnable.needs):
+                stage.start(uuid.uuid4().hex)
+                self._spawn(self._run(stage))
+            elif waited > PATIENCE_S:
+                break
+
+    def _refuse_oversized(self, stage: PendingStage, waited: float) -> None:
+        """End a stage that fits no node, once none has joined for a while."""
+        needs, name = stage.runnable.needs, stage.request.name
+        if self.slots.once_held(needs):
+            if waited > LOST_NODE_S:
+                reason = (
+                    f"the node that could run stage {name!r} ({needs}) has left the cluster, and "
+                    f"{self.slots.largest()}"
+                )
+                self._give_up(stage, StageAnswer("fault", reason=reason))
+        elif waited > INFEASIBLE_S:
+            reason = (
+                f"stage {name!r} asks for {needs}, but {self.slots.largest()}; lower its "
+                "`resources`"
+            )
+            self._end(stage, StageOutcome("failed", reason=reason, certain=True))
+
+    # -- from start to end ----------------------------------------------------------------------
+
+    async def _run(self, stage: PendingStage) -> None:
+        try:
+            outcome = await self._launch(stage.runnable, stage.attempt)
+        except Exception as error:
+            outcome = store_outcome(error)
+        self.slots.free(stage.key)
+        stage.running = False
+        if outcome.status == "stopped" and stage.waiters:
+            # Still needed: it goes on from its checkpoint, here, or under the next driver, who
+            # will write down the whole of it.
+            if self._draining:
+                self._pending.pop(stage.key, None)
+            else:
+                self._queue(stage)
+        elif outcome.status == "failed":
+            await self._after_failure(stage, outcome)
+        else:
+            self._end(stage, outcome)
+        self._changed.set()
+
+    async def _after_failure(self, stage: PendingStage, outcome: StageOutcome) -> None:
+        """End a stage by an answer; try it again after a fault, and give up where none helps."""
+        if outcome.trace:
+            self._notes.append(outcome.trace)
+            outcome = replace(outcome, trace=None)
+        stage.faults.append(outcome.cause)
+        step = after_failure(outcome, stage.faults)
+        if step == "answer":
+            self._end(stage, replace(outcome, certain=True))
+            return
+        reason = outcome.reason or "no reason is known"
+        if self._draining or stage.unwanted(self._grace_s):
+            self._give_up(stage, StageAnswer("interrupted"))
+        elif step == "give up":
+            self._give_up(stage, StageAnswer("fault", reason=reason))
+        else:
+            self._notes.append(f"{reason}; trying again")
+            sources = await self._make_again(stage, outcome.missing)
+            if sources is not None:
+                self._give_up(stage, StageAnswer(sources.status, reason=sources.reason))
+                return
+            await asyncio.sleep(self._pauses_s[len(stage.faults) - 1])
+            if self._pending.get(stage.key) is stage:  # not drained meanwhile
+                self._queue(stage)
+
+    async def _make_again(self, stage: PendingStage, keys: Iterable[str]) -> StageAnswer | None:
+        """Make objects that a stage did not find; an answer where that does not end well."""
+        for key in keys:
+            source = self._making(key, {*stage.waiters, stage.requested_by})
+            if source is None:
+                continue  # after a restart: the driver adds the trials again in a moment
+            self._forget([source.key])
+            for trial in stage.waiters or {stage.requested_by}:
+                made = self._join(trial, source, watched=False)
+            answer = await asyncio.shield(made.answer)
+            if answer.status != "done":
+                return answer
+        return None
+
+    def _give_up(self, stage: PendingStage, answer: StageAnswer) -> None:
+        """Answer all who wait that a stage is not to be had; the ledger gets no line of it."""
+        self._pending.pop(stage.key, None)
+        stage.end(answer)
+
+    def _end(self, stage: PendingStage, outcome: StageOutcome) -> None:
+        self._pending.pop(stage.key, None)
+        self._num_events += 1
+        if not outcome.history and not outcome.record:
+            outcome = replace(outcome, history=stage.history)
+        ran, by = stage.runnable, stage.requested_by
+        event = StageEvent(self._num_events, ran.request, ran.costs, by, outcome)
+        self._events.append(event)
+        if outcome.status == "done":
+            answer = StageAnswer("done", outcome.record)
+            self._done[stage.key] = (answer, frozenset(ran.snapshots))
+        elif outcome.status == "failed":
+            answer = StageAnswer("failed", reason=outcome.reason)
+        else:
+            answer = StageAnswer("interrupted")
+        stage.end(answer)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
