@@ -23,7 +23,6 @@ from ..errors import DataChangedError, UsageError
 from ..files import read_regular, write_atomic, write_json
 from ..locks import try_lock
 from ..space import Space, dump_space, load_space
-from ..training.data_facts import data_difference
 from .environment import INLINE, RAY
 from .run_paths import RunPaths
 
@@ -268,6 +267,8 @@ def keep_data(
     Raises:
         DataChangedError: The run began with other data.
     """
+    from ..training.data_facts import data_difference
+
     if info.data is None:
         if resumed:
             tell(

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from dmtsearch.cli.view import Clock
 from safetensors.numpy import load_file
 
+from dmtsearch.cli.train_view import Clock
 from dmtsearch.training.progress import Progress
 
 FACTORY = """\
@@ -299,7 +299,7 @@ def test_the_schema_is_printed_as_json(run):
 
 def test_the_time_left_counts_no_epochs_of_a_checkpoint_and_is_never_about_0_s(small, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("dmtsearch.cli.view.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dmtsearch.cli.train_view.time.monotonic", lambda: now[0])
     sizes = {"hint_macs": 0, "macs": 1, "stage": SimpleNamespace(hint_phase=None, epochs=10)}
     job = SimpleNamespace(name="net", resolved=SimpleNamespace(**sizes))
     clock = Clock()
