@@ -5,13 +5,13 @@ from .batches import default_pad as default_pad
 from .batches import epoch_order as epoch_order
 from .batches import normalise as normalise
 from .batches import split_batches as split_batches
+from .data_loading import describe_data as describe_data
+from .data_loading import describe_splits as describe_splits
+from .data_loading import load_data as load_data
 from .dataset import DataSet as DataSet
 from .dataset import Split as Split
 from .datasets import DATASETS as DATASETS
 from .facts import DataFacts as DataFacts
-from .load_data import describe_data as describe_data
-from .load_data import describe_splits as describe_splits
-from .load_data import load_data as load_data
 from .moments import Moments as Moments
 from .moments import given_moments as given_moments
 from .sample_digests import sample_digests as sample_digests

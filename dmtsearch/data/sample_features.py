@@ -49,7 +49,7 @@ class SampleFeatures:
     """Features of N samples, by modality; a modality that cannot be recognised has none.
 
     Attributes:
-        shapes: float16 [N, cells]; NaN for a sample that is too uniform to be told from others.
+        shapes: float16 [N, cells]; NaN for a sample too uniform to be compared.
         sums: float32 [N, 6].
         moments: float64 [3, 4, F]: mean, deviation, least and largest of each column, over the
             whole set, over what was learned, and over train.

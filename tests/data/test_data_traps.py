@@ -1,13 +1,12 @@
 """Traps that belong to data: each check passes on ours and fails on a version with the fault."""
 
-from importlib import import_module
 
 import pytest
 import torch
 from torch.utils.data import TensorDataset
 
 from dmtsearch import data
-from dmtsearch.data import dataset, splits
+from dmtsearch.data import data_loading, dataset, splits
 from dmtsearch.errors import DataError
 
 
@@ -80,7 +79,7 @@ TRAPS = {
     ),
     "train is cut off first": (
         check_train_moves_nobody,
-        import_module("dmtsearch.data.load_data"),  # the function has the same name
+        data_loading,
         "draw_splits",
         train_cut_off_first,
     ),
