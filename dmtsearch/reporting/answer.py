@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from dmtsearch.human import amount, counted, listed
-from dmtsearch.reporting.best_schedule import BestTrial
+from dmtsearch.reporting.best_schedule import BestSchedule
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Fact
 from dmtsearch.reporting.measures import difference, measure_of, show
@@ -40,7 +40,7 @@ def _others(states: Mapping[str, int]) -> list[str]:
     return [f"{number} {state}" for state, number in states.items() if number and state != "done"]
 
 
-def _best(summary: Summary, best: BestTrial) -> str:
+def _best(summary: Summary, best: BestSchedule) -> str:
     n = best.metrics.get("n")
     samples = f"n = {n:,} val samples, one seed" if n is not None else "one seed"
     return (
@@ -64,7 +64,7 @@ def _controls(summary: Summary) -> str:
     return f"Of the control arms with several seeds, {listed(parts)}."
 
 
-def _chance(summary: Summary, best: BestTrial) -> list[str]:
+def _chance(summary: Summary, best: BestSchedule) -> list[str]:
     """What the best of N equal trials would show, and that none of this is a verdict."""
     words = []
     ruler, equal = summary.ruler, summary.equal

@@ -14,7 +14,7 @@ from dmtsearch.schedule import describe, parse_schedule
 
 
 @dataclass(frozen=True)
-class BestTrial:
+class BestSchedule:
     """The finished trial of the search with the best main objective.
 
     Attributes:
@@ -52,14 +52,14 @@ def best_trial(record: RunRecord) -> Trial | None:
     return ranked[0][0] if ranked else None
 
 
-def describe_best(record: RunRecord, trial: Trial) -> BestTrial:
+def describe_best(record: RunRecord, trial: Trial) -> BestSchedule:
     """What a report says of the best trial."""
     value, ended = trial.value(record.main), trial.ended
     if value is None or ended is None:
         raise AssertionError("the best trial is done and has a value")
     stages = [record.stages.get(request.key) for request in trial.asked.stages]
     measured = [stage.seconds for stage in stages if stage is not None and stage.seconds > 0]
-    return BestTrial(
+    return BestSchedule(
         trial=trial.asked.trial,
         seed=trial.asked.seed,
         value=value,
@@ -74,13 +74,13 @@ def describe_best(record: RunRecord, trial: Trial) -> BestTrial:
     )
 
 
-def cost_again(best: BestTrial) -> str:
+def cost_again(best: BestSchedule) -> str:
     """What running a schedule again takes: cold cost, and wall-clock where it is known."""
     time = f", about {duration(best.seconds)} as measured here" if best.seconds is not None else ""
     return f"{show('cold_cost', best.cold_cost)}{time}"
 
 
-def best_section(best: BestTrial | None, chain: Chain | None) -> Section:
+def best_section(best: BestSchedule | None, chain: Chain | None) -> Section:
     """What to do again, and what it takes."""
     blocks: list[Block] = []
     if best is None:
@@ -94,7 +94,7 @@ def best_section(best: BestTrial | None, chain: Chain | None) -> Section:
     return Section("schedule", "The best schedule", tuple(blocks))
 
 
-def _words(best: BestTrial) -> list[Block]:
+def _words(best: BestSchedule) -> list[Block]:
     try:
         lines = describe(parse_schedule(best.schedule)).splitlines()
     except DmtSearchError as error:
@@ -107,7 +107,7 @@ def _words(best: BestTrial) -> list[Block]:
     ]
 
 
-def _values(best: BestTrial) -> list[Block]:
+def _values(best: BestSchedule) -> list[Block]:
     blocks: list[Block] = []
     measured: dict[str, float | None] = {
         **best.objectives,

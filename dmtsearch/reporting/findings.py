@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from dmtsearch.reporting.best_schedule import BestTrial, best_trial, describe_best
+from dmtsearch.reporting.best_schedule import BestSchedule, best_trial, describe_best
 from dmtsearch.reporting.best_so_far import Step, gather_steps
 from dmtsearch.reporting.chain_diagram import Chain, gather_chain
 from dmtsearch.reporting.control_arms import ArmRuns, gather_arms
@@ -59,7 +59,7 @@ class Summary:
     states: Mapping[str, int]
     controls: Mapping[str, int]
     wanted: int | None
-    best: BestTrial | None
+    best: BestSchedule | None
     ruler: Ruler | None
     equal: BestOfEqual | None
     steps: tuple[Step, ...]

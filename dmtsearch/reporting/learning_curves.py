@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dmtsearch.engine.ledger_lines import StageEnded
 from dmtsearch.human import counted
-from dmtsearch.reporting.best_schedule import BestTrial
+from dmtsearch.reporting.best_schedule import BestSchedule
 from dmtsearch.reporting.canvas import (
     CONTROL,
     MUTED,
@@ -112,7 +112,7 @@ def _curve(ended: StageEnded, label: str, trial: Trial) -> Curve | None:
     )
 
 
-def curves_section(stages: Sequence[StageCurves], best: BestTrial | None) -> Section:
+def curves_section(stages: Sequence[StageCurves], best: BestSchedule | None) -> Section:
     """A panel a stage of the best schedule, controls in the delivered one's."""
     blocks: list[Block] = []
     if best is None:
