@@ -143,7 +143,7 @@ def test_a_modality_that_nobody_reads_is_noted(run, write):
     ran = run("check", "s.yaml")
     assert ran.code == 0
     assert (
-        "note      no stage reads 'c' of the data, so that no selector can believe it; to have it "
+        "note      no stage reads 'c' of the data, so that no selector can select it; to have it "
         "chosen, give it a classifier (`modality: NAME`) and name that in `select`"
     ) in ran.out
     write()
