@@ -1,6 +1,5 @@
 """Traps that belong to data: each check passes on ours and fails on a version with the fault."""
 
-
 import pytest
 import torch
 from torch.utils.data import TensorDataset

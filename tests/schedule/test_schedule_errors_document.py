@@ -119,7 +119,7 @@ def test_an_untrained_stage_is_warned_about():
 @pytest.mark.parametrize("name", ["student_1", "student_12"])
 def test_a_copy_has_a_name_of_its_own(name, golden):
     text = text_with("repeat: 2") + f"  {name}: {{source: student, model: {{preset: cnn8}}}}\n"
-    golden("its sentences", problems_of(text))
+    golden(name, problems_of(text))
 
 
 def test_a_space_is_no_schedule_and_says_so(golden):
