@@ -6,6 +6,7 @@ that was loaded from it, and remembered until the module is loaded anew.
 """
 
 import ast
+import gc
 import importlib
 import importlib.metadata
 import importlib.util
@@ -152,7 +153,11 @@ def relative_file(name: str) -> str:
 
 @contextmanager
 def modules_that_run() -> Iterator[set[str]]:
-    """Collect the names of all modules whose functions are called inside, however imported."""
+    """Collect the names of all modules whose functions are called inside, however imported.
+
+    The garbage collector rests meanwhile: it calls functions that any package may have registered
+    with it, while one net is built and not while the next one is.
+    """
     names: set[str] = set()
     if sys.getprofile() is not None:  # a profiler of the user's
         yield names
@@ -162,11 +167,15 @@ def modules_that_run() -> Iterator[set[str]]:
         if event == "call":
             names.add(str(frame.f_globals.get("__name__")))
 
+    collecting = gc.isenabled()
+    gc.disable()
     sys.setprofile(note)
     try:
         yield names
     finally:
         sys.setprofile(None)
+        if collecting:
+            gc.enable()
 
 
 def check_loaded(kind: type) -> None:

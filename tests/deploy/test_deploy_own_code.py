@@ -1,8 +1,10 @@
 """Models of the user's own: what makes their keys, and what their bundles check."""
 
+import gc
 import json
 import sys
 import textwrap
+from types import FunctionType
 
 import pytest
 import torch
@@ -284,6 +286,22 @@ def test_a_setting_that_differs_at_each_build_is_none(project, store, tmp_path):
     )  # fmt: skip
     first = train(store, tmp_path / "a")
     assert train(store, tmp_path / "b").delivered.key == first.delivered.key
+
+
+def test_a_package_that_listens_to_the_garbage_collector_is_no_part_of_a_net(
+    project, store, tmp_path
+):
+    first = train(store, tmp_path / "a")
+    listen = FunctionType((lambda phase, info: None).__code__, {"__name__": "pytest"})
+    before = gc.get_threshold()
+    gc.callbacks.append(listen)
+    gc.set_threshold(1)
+    try:
+        again = train(store, tmp_path / "b")
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(listen)
+    assert again.delivered.key == first.delivered.key
 
 
 HIDDEN = """
