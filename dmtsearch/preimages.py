@@ -29,28 +29,39 @@ def without_defaults(block: Any, *, without: Collection[str] = ()) -> dict[str, 
             which of several classes a block has must be such a field.
         without: Fields that are not wanted, whatever they hold.
     """
+    usual = getattr(type(block), "USUAL", None)
+    if usual is None:
+        defaults = {field.name: _default(field) for field in fields(block)}
+    else:
+        # A block with several forms: what is left out must mean the same in each.
+        defaults = {
+            field.name: getattr(usual, field.name, _default(field)) for field in fields(block)
+        }
+    always = getattr(type(block), "IN_KEYS", ())
     found = {}
-    for field in fields(block):
-        value = getattr(block, field.name)
-        if field.name in without or _is_default(field, value):
-            continue
-        found[field.name] = _plain(value)
+    for name in dict.fromkeys([*defaults, *always]):
+        value = getattr(block, name, None)
+        if name not in without and (name in always or not _is(value, defaults[name])):
+            found[name] = _plain(value)
     return found
 
 
-def _is_default(field: Field[Any], value: Any) -> bool:
-    default = field.default
-    if default is MISSING:
-        if field.default_factory is MISSING:
-            return False
-        default = field.default_factory()
-    if is_dataclass(value) and not isinstance(value, type(default)):
+def _default(field: Field[Any]) -> Any:
+    if field.default is not MISSING:
+        return field.default
+    return MISSING if field.default_factory is MISSING else field.default_factory()
+
+
+def _is(value: Any, default: Any) -> bool:
+    if default is MISSING or (is_dataclass(value) and not isinstance(value, type(default))):
         return False
     # As JSON, so that 1 and 1.0, and a tuple and a list, are as equal as they are in a key.
     return canonical_json(_plain(value)) == canonical_json(_plain(default))
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "preimage"):
+        return value.preimage()
     if is_dataclass(value):
         return without_defaults(value)
     if isinstance(value, list | tuple):

@@ -5,58 +5,65 @@ bounds, default and doc line. Nothing of it is typed by hand, so it cannot diffe
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any
 
-from dmtsearch.schedule import json_schema
-from dmtsearch.schedule.blocks import ModelSpec, OptimizerSpec, SwitchSpec
-from dmtsearch.schedule.expanded import (
+from dmtsearch.schedule import (
     Adapter,
     DataSpec,
     Hard,
     Hint,
     HintPhase,
-    Optimizer,
     Resources,
     Select,
-    Soft,
+    SelectorStage,
+    SourceRef,
     Stage,
+    json_schema,
+    read_model,
 )
-from dmtsearch.schedule.forms import MODEL_FORMS
-from dmtsearch.schedule.normal import (
-    DEFAULT_BLOCKS,
-    DEFAULT_INCREMENT,
-    normal_model,
-    normal_optimizer,
-    normal_switch,
-)
+from dmtsearch.schedule.blocks import FORMS, STEP_FIELDS
+from dmtsearch.schedule.model import DEFAULT_BLOCKS, FAMILIES, MODEL_FORMS, OTHER_FORMS
+from dmtsearch.schedule.stage import STAGE_ORDER
+from dmtsearch.schedule.values import plain as plain_value
 
 BLOCKS = {
     "file": "",
     "search": "SearchSpec",
     "bound": "BoundSpec",
     "pruner": "PrunerSpec",
-    "data": "DataFields",
-    "stage": "StageSpec",
-    "source": "SourceSpec",
-    "model": "ModelSpec",
-    "size": "SizeSpec",
-    "input": "InputSpec",
-    "optimizer": "OptimizerSpec",
-    "soft": "SoftSpec",
-    "hard": "HardSpec",
-    "merit": "MeritSpec",
-    "hint": "HintSpec",
-    "adapter": "AdapterSpec",
-    "hint_phase": "HintPhaseSpec",
-    "switch": "SwitchSpec",
-    "resources": "ResourcesSpec",
-    "degrade": "DegradeSpec",
+    "data": "DataSpec",
+    "stage": "Stage",
+    "source": "SourceRef",
+    "model": "AnyModel",
+    "size": "Size",
+    "input": "Input",
+    "optimizer": "AnyOptimizer",
+    "soft": "AnySoft",
+    "hard": "Hard",
+    "merit": "AnyMerit",
+    "hint": "Hint",
+    "adapter": "Adapter",
+    "hint_phase": "HintPhase",
+    "switch": "AnySwitch",
+    "resources": "Resources",
+    "degrade": "Degrade",
     "hole": "Hole",
 }
 """Names of blocks in the documentation, and in the JSON Schema."""
-_NAMES = {definition: name for name, definition in BLOCKS.items()}
+_FORMS: Mapping[str, Mapping[str, Any]] = {
+    "model": {**FAMILIES, **OTHER_FORMS},
+    **{name: forms.classes for name, forms in FORMS.items()},
+}
+"""By block: its forms, each a class."""
+ALIKE = {
+    "SelectorStage": "stage",
+    "Defaults": "stage",
+    **{kind.__name__: block for block, forms in _FORMS.items() for kind in forms.values()},
+}
+"""Further definitions of the JSON Schema, and the block whose table has their fields."""
+_NAMES = {**ALIKE, **{definition: name for name, definition in BLOCKS.items()}}
 _BLOCK = "its own"
 """Default of a block: the defaults of its fields."""
 
@@ -64,6 +71,9 @@ _BLOCK = "its own"
 def properties(block: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the JSON Schema of a block's fields, by name."""
     fields: Mapping[str, Mapping[str, Any]] = _definition(block)["properties"]
+    if block == "stage":
+        both = {**_schema()["$defs"]["SelectorStage"]["properties"], **fields}
+        return {name: both[name] for name in STAGE_ORDER}
     return fields
 
 
@@ -95,7 +105,10 @@ def table(block: str) -> str:
 def words(schema: Mapping[str, Any]) -> str:
     """Return what a field may hold, in words; holes are left out, as they may be anywhere."""
     if "anyOf" in schema:
-        return _either([words(one) for one in schema["anyOf"] if not _is_hole(one)])
+        options = [words(one) for one in schema["anyOf"] if not _is_hole(one)]
+        return _either(list(dict.fromkeys(options)))
+    if "if" in schema:
+        return _either(list(dict.fromkeys(_chosen(schema))))
     if "$ref" in schema:
         name = _NAMES[schema["$ref"].rpartition("/")[2]]
         return f"[{name}](#fields-{name.replace('_', '-')})"
@@ -113,6 +126,19 @@ def words(schema: Mapping[str, Any]) -> str:
     if kind == "boolean":
         return "`true` or `false`"
     return "text" if "pattern" not in schema else "`package.module:function`"
+
+
+def _chosen(schema: Mapping[str, Any]) -> Iterable[str]:
+    """What a chain of `if`s may come to."""
+    then, otherwise = schema["then"], schema["else"]
+    if then is True:  # a word
+        yield words(schema["if"])
+    elif then is not False and not _is_hole(then):
+        yield words(then)
+    if "if" in otherwise:
+        yield from _chosen(otherwise)
+    else:
+        yield words(otherwise)
 
 
 def _either(options: Sequence[str]) -> str:
@@ -156,44 +182,40 @@ def defaults(block: str) -> dict[str, str]:
 
 
 def _declared(block: str) -> Mapping[str, Any]:
-    if block == "optimizer":
-        return _by_form(
-            {name: asdict(normal_optimizer(OptimizerSpec(name=name))) for name in _OPTIMIZERS}
-        ) | {name: getattr(_STEP, name) for name in ("milestones", "gamma")}
-    if block == "model":
-        return _by_form({form: normal_model(spec, None) for form, spec in _MODELS.items()})
-    if block == "switch":
-        return asdict(normal_switch(SwitchSpec(when="plateau"), 20)) | {"when": "epochs"}
-    if block == "stage":
-        return asdict(Select(())) | asdict(Stage("", "", {}))
     if block in ("file", "search", "pruner"):
         return {
             name: one["default"] for name, one in properties(block).items() if "default" in one
         }
-    kind = _VALUES.get(block)
-    return {} if kind is None else asdict(kind)
+    if block == "optimizer":
+        return {**_by_form(_FORMS[block]), **STEP_FIELDS}
+    if block in _FORMS:
+        return _by_form(_FORMS[block])
+    kinds = (Stage, SelectorStage) if block == "stage" else (_KINDS.get(block),)
+    return {name: value for kind in kinds for name, value in _defaults_of(kind).items()}
 
 
-_OPTIMIZERS = ("adamw", "adam", "sgd")
-_STEP: Optimizer = normal_optimizer(OptimizerSpec(schedule="step"))
-_MODELS = {
-    "plain": ModelSpec(family="plain", widths=(1,)),
-    "resnet": ModelSpec(family="resnet", blocks=(1,)),
-    "mlp": ModelSpec(family="mlp", hidden=()),
-    "torchvision": ModelSpec(torchvision="x"),
-    "timm": ModelSpec(timm="x"),
-    "factory": ModelSpec(factory="x:y"),
+def _defaults_of(kind: Any) -> dict[str, Any]:
+    """The defaults that a class declares, by the names that a file has."""
+    found = {}
+    for one in fields(kind) if kind is not None else ():
+        name = kind.__pydantic_fields__[one.name].alias or one.name
+        if one.default is not MISSING:
+            found[name] = plain_value(one.default)
+        elif one.default_factory is not MISSING:
+            found[name] = one.default_factory()
+    return found
+
+
+_KINDS: Mapping[str, Any] = {
+    "data": DataSpec,
+    "hard": Hard,
+    "hint": Hint,
+    "adapter": Adapter,
+    "hint_phase": HintPhase,
+    "resources": Resources,
+    "source": SourceRef,
 }
-_BOTTLENECK = normal_model(ModelSpec(family="resnet", blocks=(1,), bottleneck=True), None)
-_VALUES: Mapping[str, Any] = {
-    "data": DataSpec(),
-    "soft": Soft(),
-    "hard": Hard(),
-    "hint": Hint("", "", ""),
-    "adapter": Adapter(),
-    "hint_phase": HintPhase(1),
-    "resources": Resources(),
-}
+_BOTTLENECK = read_model({"family": "resnet", "blocks": [1], "bottleneck": True})
 _OWN = dict.fromkeys(("optimizer", "hard", "switch", "resources"), _BLOCK)
 # What no class declares as a value: blocks, and what depends on other fields.
 _SAID: Mapping[str, Mapping[str, str]] = {
@@ -210,7 +232,7 @@ _SAID: Mapping[str, Mapping[str, str]] = {
         "seed": "the schedule's",
         "amp": "by device",
         "repeat": "one stage",
-        "degrade": ", ".join(f"{d.kind} [{d.low:g}, {d.high:g}]" for d in Select(()).degrade),
+        "degrade": ", ".join(f"{d.kind} [{d.low:g}, {d.high:g}]" for d in Select(("a",)).degrade),
     },
     "data": {
         "train": "the rest",
@@ -230,7 +252,7 @@ _SAID: Mapping[str, Mapping[str, str]] = {
     "input": dict.fromkeys(("size", "mean", "std"), "the data's"),
     "source": {"epoch": "the last"},
     "hard": {"weight": "1 - `soft.weight`"},
-    "merit": {"increment": f"`{DEFAULT_INCREMENT}`", "placebo": "`none`"},
+    "merit": {},
     "hint": {"adapter": _BLOCK},
     "switch": {"at_least": "required by `accuracy`"},
     "search": {"constraints": "`{}`", "pruner": "`none`"},
@@ -242,20 +264,22 @@ def _required(block: str) -> Iterable[str]:
     return [*_definition(block).get("required", []), *needed]
 
 
-def _by_form(forms: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _by_form(forms: Mapping[str, Any]) -> dict[str, Any]:
     """Return each field's default, with the forms that have it where they differ."""
+    values: dict[str, dict[str, list[str]]] = {}
+    for form, kind in forms.items():
+        for name, value in _defaults_of(kind).items():
+            if value is not None:
+                values.setdefault(name, {}).setdefault(plain(value), []).append(form)
     found: dict[str, Any] = {}
-    for name in dict.fromkeys(name for fields in forms.values() for name in fields):
-        values: dict[str, list[str]] = {}
-        for form, fields in forms.items():
-            if fields.get(name) is not None:
-                values.setdefault(plain(fields[name]), []).append(form)
-        if len(values) == 1:
-            found[name] = _Words(next(iter(values)))
-        elif values:
-            parts = [f"{value} ({', '.join(owners)})" for value, owners in values.items()]
-            found[name] = _Words("; ".join(parts))
-    return found | ({"name": "adamw"} if "adamw" in forms else {})
+    for name, known in values.items():
+        parts = [f"{value} ({', '.join(owners)})" for value, owners in known.items()]
+        found[name] = _Words(next(iter(known)) if len(known) == 1 else "; ".join(parts))
+    usual = {"optimizer": ("name", "adamw"), "switch": ("when", "epochs"), "soft": ("loss", "kl")}
+    for block, (key, value) in usual.items():
+        if forms is _FORMS[block]:
+            found[key] = value
+    return found
 
 
 class _Words(str):

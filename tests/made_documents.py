@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.schedule.document import parse_document
+from dmtsearch.schedule.yaml import parse_document
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [
@@ -58,7 +58,7 @@ def odd_document(seed: int) -> str:
     """Return one of the shipped documents with one to five odd changes, as text."""
     rng = random.Random(seed)
     if not _plain:
-        _plain.extend(parse_document(text, "x.yaml").plain() for text in TEXTS)
+        _plain.extend(parse_document(text, "x.yaml")[0] for text in TEXTS)
     if rng.random() < 0.25:
         return _odd_lines(rng)
     value = copy.deepcopy(rng.choice(_plain))

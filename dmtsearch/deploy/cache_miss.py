@@ -1,11 +1,13 @@
 """Why a stage is not in the store: what sets it apart from the nearest one that is."""
 
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
 from dmtsearch.files import canonical_json
+from dmtsearch.names import PRESETS
 from dmtsearch.preimages import STAGE_FORMAT
-from dmtsearch.schedule import Merit, Select, Soft, Stage
+from dmtsearch.schedule import Merit, Preset, Select, Soft, Stage
 from dmtsearch.store import Difference, Store, place_in_words
 from dmtsearch.training.job import StageJob
 
@@ -16,8 +18,13 @@ LONGEST = 40
 """Characters of a value that is shown; a hash is longer."""
 
 
-USUAL = Stage("", "", {}, soft=Soft(), merit=Merit("delta"), select=Select(()))
-"""A stage as it is by default: what a pre-image leaves out."""
+USUAL: Mapping[str, Any] = {
+    **vars(Stage(model=Preset(PRESETS[0]))),
+    "soft": Soft(),
+    "merit": Merit("hard"),
+    "select": Select(()),
+}
+"""The fields of a stage as they are by default: what a pre-image leaves out."""
 
 
 def kept_by_others(job: StageJob, store: Store) -> str | None:
@@ -86,8 +93,9 @@ def _words(one: Difference) -> str:
 
 def _with_defaults(one: Difference) -> Difference:
     """The difference with the default in place of what a pre-image leaves out."""
-    value: Any = USUAL
-    for name in one.path.split("."):
+    first, *rest = one.path.split(".")
+    value: Any = USUAL.get(first)
+    for name in rest:
         if not is_dataclass(value) or not hasattr(value, name):
             return one
         value = getattr(value, name)

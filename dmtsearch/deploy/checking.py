@@ -167,7 +167,7 @@ def _too_large(plan: Plan, memory: int | None) -> list[str]:
 
 
 def _data_problem(schedule: Schedule, error: DmtSearchError) -> ScheduleError:
-    return ScheduleError(schedule.origin.where, [schedule.problem(path="data", rule=str(error))])
+    return ScheduleError(schedule.where, [schedule.problem(path="data", rule=str(error))])
 
 
 def _stage(

@@ -8,8 +8,7 @@ from typing import Any
 import optuna
 
 from dmtsearch.space import Hole, Space
-from dmtsearch.space.hole import Value
-from dmtsearch.space.ranges import nth
+from dmtsearch.space.hole import Value, nth
 
 MAX_SHUFFLED = 100_000
 """A grid of more combinations is gone through in the order of the file."""

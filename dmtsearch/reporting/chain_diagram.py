@@ -22,7 +22,7 @@ from dmtsearch.reporting.canvas import (
     draw,
 )
 from dmtsearch.reporting.run_record import RunRecord, Trial
-from dmtsearch.schedule import Stage, expand, parse_schedule
+from dmtsearch.schedule import Delta, Stage, expand, parse_schedule
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _link(stage: Stage, source: str, epoch: int | None) -> Link:
         words.append(f"soft: T {soft.temperature:.4g}, weight {soft.weight:.4g}{until}")
     merit = stage.merit
     if merit is not None and source == stage.sources[0].stage:
-        increment = f" ±{merit.increment:.4g}" if merit.increment is not None else ""
+        increment = f" ±{merit.increment:.4g}" if isinstance(merit, Delta) else ""
         placebo = "" if merit.placebo == "none" else f" (placebo: {merit.placebo})"
         words.append(f"merit: {merit.rule}{increment}{placebo}")
     hints = [hint for hint in stage.hints if hint.stage == source]

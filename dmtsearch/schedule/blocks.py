@@ -1,112 +1,50 @@
-"""The blocks of a stage as a user writes them.
+"""The blocks of a stage: each field with its type, default, bounds and description.
 
-The line under a field is its description in the JSON Schema and its row in docs/schedule.md.
+Blocks with several forms (an optimizer, a soft loss, a merit rule, a switch) have a class for each
+form, and one field says which: so a field belongs to the forms whose classes declare it. `FORMS`
+lists them. A form's `IN_KEYS` are fields that keys have always had, whatever they hold; a new
+field is left out of keys where it has its default (dmtsearch/preimages.py).
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, WithJsonSchema
+from pydantic import Field as Bounds
+from pydantic.json_schema import SkipJsonSchema
 
-from .forms import HINT_LOSSES
+from ..names import HINT_LOSSES, SOFT_LOSSES, Degradation
 from .values import (
-    Args,
     Chance,
     Count,
-    Factory,
     Fraction,
-    Mean,
     NotNegative,
     Positive,
     Real,
-    Spec,
-    StageName,
-    Std,
     Text,
     Truth,
-    Whole,
-    counts,
     named_or_own,
     refuse,
 )
 
+if TYPE_CHECKING:
+    from dataclasses import dataclass as block  # as type checkers know it
+else:
+    from .values import block
 
-class SizeSpec(Spec):
-    """How big a model is: between two others in log-parameters, or in parameters."""
-
-    at: Fraction | None = None
-    """Place in log-parameters: 1 is as big as the chain's start, 0 as small as its end."""
-    between: tuple[StageName, StageName] | None = None
-    """The stages at which `at` is 1 and 0; needed where the stage is on several chains."""
-    params: Count | None = None
-    """Trainable parameters wanted; the nearest net is built, a miss above 25 % is refused."""
+FORM = "form:"
+"""Begins the steps that pydantic adds to a place to say which form it tried."""
 
 
-class InputSpec(Spec):
-    """What a model reads, where that differs from the data."""
+@block
+class SourceRef:
+    """A stage to learn from: as it ends, or as it was after `epoch` epochs."""
 
-    size: Count | None = None
-    """Height and width in pixels."""
-    mean: Mean | None = None
-    """Subtracted: one number, a list of numbers (one per channel), or `imagenet`."""
-    std: Std | None = None
-    """Divided by: one number, a list of numbers (one per channel), or `imagenet`."""
-
-
-def _size(value: Any) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number:
-        return {"at": value}
-    if not isinstance(value, dict | SizeSpec):
-        raise refuse("must be a number in [0, 1], {at, between} or {params}")
-    return value
-
-
-class ModelSpec(Spec):
-    """Who learns: a family with its sizes, a preset, or somebody else's model."""
-
-    family: Literal["plain", "resnet", "mlp"] | None = None
-    """A family of our own, sized by the fields below."""
-    preset: Text | None = None
-    """A net of the literature by name: `cnn8`, `takd-4`, `resnet-20`, `bottleneck-50`, ..."""
-    torchvision: Text | None = None
-    """Name of a torchvision model: `resnet18`."""
-    timm: Text | None = None
-    """Name of a timm model (needs the extra `dmtsearch[timm]`)."""
-    factory: Factory | None = None
-    """`package.module:function`, called with `args`; returns a torch module."""
-    widths: counts() | None = None  # type: ignore[valid-type]  # a type made by a function
-    """plain: channels of each block."""
-    base: Count | None = None
-    """plain, resnet: channels of the first block; each further block has twice as many."""
-    blocks: counts(single=True) | None = None  # type: ignore[valid-type]
-    """plain, with `base`: number of blocks; resnet: residual blocks of each group, as a list."""
-    size: Annotated[SizeSpec | None, BeforeValidator(_size)] = None
-    """How big, in place of `widths` or `base`; a number alone is `{at: number}`."""
-    convs: counts(single=True) | None = None  # type: ignore[valid-type]
-    """plain: convolutions in each block; one number, or one a block."""
-    pool: tuple[Count, Count] | None = None
-    """plain: kernel and stride, in pixels, of the max-pooling after each block."""
-    pool_ceil: Truth | None = None
-    """plain: whether a pooling keeps its last, incomplete window."""
-    head: counts(words=("new",), empty=True) | None = None  # type: ignore[valid-type]
-    """plain: widths of hidden linear layers; `new` draws a new head over loaded weights."""
-    dropout: Chance | None = None
-    """Chance that an element is dropped: plain after each convolution, mlp after each hidden
-    layer, resnet before the classifier."""
-    norm: Truth | None = None
-    """plain, mlp: BatchNorm after each convolution or hidden layer."""
-    bottleneck: Truth | None = None
-    """resnet: bottleneck blocks in place of basic ones."""
-    hidden: counts(empty=True) | None = None  # type: ignore[valid-type]
-    """mlp: widths of the hidden layers; `[]` for none."""
-    args: Args | None = None
-    """torchvision, timm, factory: arguments by name."""
-    weights: Text | None = None
-    """FILE.safetensors, or the name of a torchvision model's weights."""
-    version: Whole | None = None
-    """factory: raise it when the code it calls has changed; another version is another model."""
-    input: InputSpec | None = None
-    """What the model reads, where that differs from the data."""
+    stage: Text
+    """Name of an earlier stage."""
+    epoch: Count | None = None
+    """After how many of that stage's own epochs, from 1; as it ends unless given (RCO)."""
 
 
 def _two_betas(value: tuple[float, float]) -> tuple[float, float]:
@@ -121,89 +59,163 @@ def _rising(value: tuple[float, ...]) -> tuple[float, ...]:
     return value
 
 
-class OptimizerSpec(Spec):
+OptimizerName = Literal["adamw", "adam", "sgd"]
+
+
+@block
+class Optimizer:
     """How weights move; new for each phase, with its own rate schedule."""
 
-    name: Literal["adamw", "adam", "sgd"] | None = None
+    USUAL: ClassVar["Optimizer"]
+    name: OptimizerName
     """The optimizer, as in torch."""
-    lr: Positive | None = None
+    lr: Positive = 0.003
     """Learning rate; of `one_cycle` the highest."""
-    weight_decay: NotNegative | None = None
-    """Weight decay (L2 for adam and sgd); 0.01 for adamw, else 0, unless given."""
-    schedule: Literal["one_cycle", "constant", "cosine", "step"] | None = None
+    weight_decay: NotNegative = 0.0
+    """Weight decay (L2 for adam and sgd)."""
+    schedule: Literal["one_cycle", "constant", "cosine", "step"] = "one_cycle"
     """How the rate moves over the steps of a phase."""
-    batch: Count | None = None
+    batch: Count = 128
     """Samples per step."""
-    drop_last: Truth | None = None
+    drop_last: Truth = True
     """Leave out a last batch that is not full; refused where train is smaller than a batch."""
-    momentum: Chance | None = None
-    """sgd: momentum."""
-    nesterov: Truth | None = None
-    """sgd: Nesterov's momentum; needs a momentum above 0."""
-    betas: Annotated[tuple[Real, Real], AfterValidator(_two_betas)] | None = None
-    """adamw, adam: decay of the two running means, each in [0, 1)."""
-    eps: Positive | None = None
-    """adamw, adam: added to the denominator."""
     milestones: Annotated[tuple[Real, ...], AfterValidator(_rising)] | None = None
     """step: fractions of the phase at which the rate is multiplied by `gamma`."""
     gamma: Positive | None = None
     """step: factor of the rate at each milestone."""
 
 
-class SoftSpec(Spec):
+@block
+class Adam(Optimizer):
+    """Adam, with L2 decay."""
+
+    name: Annotated[OptimizerName, WithJsonSchema({"enum": ["adam"]})] = "adam"
+    betas: Annotated[tuple[Real, Real], AfterValidator(_two_betas)] = (0.9, 0.999)
+    """adamw, adam: decay of the two running means, each in [0, 1)."""
+    eps: Positive = 1e-8
+    """adamw, adam: added to the denominator."""
+
+
+@block
+class AdamW(Adam):
+    """Adam with decoupled decay."""
+
+    name: Annotated[OptimizerName, WithJsonSchema({"enum": ["adamw"]})] = "adamw"
+    weight_decay: NotNegative = 0.01
+
+
+@block
+class Sgd(Optimizer):
+    """Stochastic gradient descent."""
+
+    IN_KEYS: ClassVar = ("momentum", "nesterov", "betas", "eps")
+    name: Annotated[OptimizerName, WithJsonSchema({"enum": ["sgd"]})] = "sgd"
+    momentum: Chance = 0.9
+    """sgd: momentum."""
+    nesterov: Truth = False
+    """sgd: Nesterov's momentum; needs a momentum above 0."""
+
+
+Optimizer.USUAL = AdamW()
+STEP_FIELDS = {"milestones": (0.5, 0.75), "gamma": 0.1}
+"""Fields that only `schedule: step` has, with their defaults."""
+
+
+@block
+class Soft:
     """The loss towards the sources' softened outputs."""
 
-    temperature: Positive | None = None
+    USUAL: ClassVar["Soft"]
+    temperature: Positive = 4.0
     """T, by which the logits of both models are divided; the loss is multiplied by T^2."""
-    weight: NotNegative | None = None
+    weight: NotNegative = 0.5
     """a, the weight of the soft loss; at most 1 unless `hard.weight` is given."""
-    until: Fraction | None = None
+    until: Fraction = 1.0
     """Fraction of `epochs`, rounded up, after which only labels are used."""
-    combine: Literal["mean", "sum"] | None = None
+    combine: Literal["mean", "sum"] = "mean"
     """Mean or sum of the losses towards several sources."""
-    drop: Chance | None = None
+    drop: Chance = 0.0
     """Chance per batch that each of several sources is left out; one always stays (DGKD)."""
-    standardise: Truth | None = None
+    standardise: Truth = False
     """Logits of both models get mean 0 and deviation 1 over the classes (CVPR 2024)."""
-    loss: named_or_own("kl", "dkd", "dist") | None = None  # type: ignore[valid-type]
+    loss: named_or_own(*SOFT_LOSSES) = "kl"  # type: ignore[valid-type]  # made by a function
     """kl: divergence (Hinton); dkd: decoupled (CVPR 2022); dist: correlation (NeurIPS 2022); or
     a function of your own: (student logits, source logits, labels, temperature) to [B]."""
-    alpha: NotNegative | None = None
+
+
+@block
+class Dkd(Soft):
+    """Decoupled distillation: Zhao et al., CVPR 2022, with the weights of their code."""
+
+    IN_KEYS: ClassVar = ("alpha", "beta")
+    alpha: NotNegative = 1.0
     """dkd: weight of the true class against the rest."""
-    beta: NotNegative | None = None
+    beta: NotNegative = 8.0
     """dkd: weight of the other classes among themselves; dist: of each sample's classes."""
-    gamma: NotNegative | None = None
+
+
+@block
+class Dist(Soft):
+    """Distillation by correlation: Huang et al., NeurIPS 2022, with the weights of their code."""
+
+    IN_KEYS: ClassVar = ("beta", "gamma")
+    beta: NotNegative = 1.0
+    """dkd: weight of the other classes among themselves; dist: of each sample's classes."""
+    gamma: NotNegative = 1.0
     """dist: weight of each class's samples over the batch."""
 
 
-class HardSpec(Spec):
+Soft.USUAL = Soft()
+
+
+@block
+class Hard:
     """The loss towards the labels."""
 
     weight: NotNegative | None = None
     """h, the weight of the loss towards the labels while soft targets are used; else 1 - a."""
-    smoothing: Chance | None = None
+    smoothing: Chance = 0.0
     """Label smoothing: share of the target that is spread evenly over all classes."""
 
 
-class MeritSpec(Spec):
+MeritRule = Literal["delta", "hard", "soft"]
+_RULE = "delta: a plus or minus `increment`; hard: a or 0; soft: source's softened p of the label."
+_PLACEBO = "For control arms: the mean of a_i for every sample, or a_i shuffled over the samples."
+Placebo = Annotated[Literal["none", "mean", "shuffle"], Bounds(description=_PLACEBO)]
+
+
+@block
+class Merit:
     """A rule that moves the soft weight per sample, by whether the source is right on it."""
 
-    rule: Literal["delta", "hard", "soft"] | None = None
-    """delta: a plus or minus `increment`; hard: a or 0; soft: source's softened p of the label."""
-    increment: Annotated[float, Field(ge=0, le=0.5, strict=True)] | None = None
+    rule: Annotated[MeritRule, Bounds(description=_RULE)]
+    placebo: Placebo = "none"
+
+
+@block
+class Delta:
+    """A merit rule that adds to the soft weight where the source is right on the sample."""
+
+    USUAL: ClassVar[Merit]
+    IN_KEYS: ClassVar = ("increment",)
+    rule: Annotated[MeritRule, Bounds(description=_RULE), WithJsonSchema({"enum": ["delta"]})]
+    increment: Annotated[NotNegative, Bounds(le=0.5)] = 0.1  # Morikawa and Kameyama, CSPA 2023
     """delta: added to a where the source is right on the sample, subtracted where not."""
-    placebo: Literal["none", "mean", "shuffle"] | None = None
-    """For control arms: the mean of a_i for every sample, or a_i shuffled over the samples."""
+    placebo: Placebo = "none"
 
 
-class AdapterSpec(Spec):
+Delta.USUAL = Merit("hard")
+
+
+@block
+class Adapter:
     """What makes the student's map like the source's: a convolution with norm and ReLU."""
 
-    kernel: Count | None = None
+    kernel: Count = 3
     """Side of the convolution in pixels, odd; features get a linear layer."""
-    norm: Truth | None = None
+    norm: Truth = True
     """Whether a BatchNorm follows."""
-    relu: Truth | None = None
+    relu: Truth = True
     """Whether a ReLU ends it; false where the source's map can be negative."""
 
 
@@ -226,61 +238,89 @@ _POINT_SCHEMA = {
 Point = Annotated[str | float, BeforeValidator(_point), WithJsonSchema(_POINT_SCHEMA)]
 
 
-class HintSpec(Spec):
+@block
+class Hint:
     """A pair of layers: the student's is to become like the source's (feature distillation)."""
 
+    stage: SkipJsonSchema[str] = field(default="", kw_only=True)
+    """The source (teacher) stage."""
     source: Point
     """Where in the source: POINT, or STAGE.POINT where there are several sources."""
     at: Point
     """Where in this stage's model: a listed point, a module path, or a depth in [0, 1]."""
-    weight: NotNegative | None = None
+    weight: NotNegative = 1.0
     """v, the weight of this pair's loss."""
-    adapter: AdapterSpec | None = None
+    adapter: Adapter = Adapter()
     """What joins the student's map to the source's; trained with the student, then dropped."""
-    scale: Literal["none", "unit"] | None = None
+    scale: Literal["none", "unit"] = "none"
     """`unit` divides the loss by the mean square of the source's map over the batch."""
-    loss: named_or_own(*HINT_LOSSES) | None = None  # type: ignore[valid-type]
+    loss: named_or_own(*HINT_LOSSES) = "mse"  # type: ignore[valid-type]  # made by a function
     """mse: of the adapted map (FitNets); attention: where maps are active, without an adapter
     (attention transfer, ICLR 2017); or a function of your own: (adapted map, source map) to
     [B]."""
 
 
-class HintPhaseSpec(Spec):
+@block
+class HintPhase:
     """Hints alone first (FitNets), then the rest."""
 
-    epochs: Annotated[int, Field(ge=0, strict=True)]
+    epochs: Annotated[int, Bounds(ge=0, strict=True)]
     """Passes over train with hints alone, before the stage's own epochs."""
-    keep: Literal["best", "last"] | None = None
+    keep: Literal["best", "last"] = "best"
     """Which epoch's weights go on; `best` has the lowest hint loss on val, of equals the last."""
-    then: Literal["stop", "stay"] | None = None
+    then: Literal["stop", "stay"] = "stop"
     """`stop` ends the hints with the phase, `stay` keeps their loss beside the others."""
 
 
-class SwitchSpec(Spec):
+SwitchRule = Literal["epochs", "plateau", "accuracy"]
+
+
+@block
+class Switch:
     """When the stage ends."""
 
-    when: Literal["epochs", "plateau", "accuracy"] | None = None
+    USUAL: ClassVar["Switch"]
+    when: SwitchRule = "epochs"
     """What ends the stage: its last epoch, a plateau of `on`, or a val accuracy."""
-    on: Literal["val_accuracy", "val_nll"] | None = None
+
+
+@block
+class Plateau(Switch):
+    """The stage ends where a value does not improve any more."""
+
+    IN_KEYS: ClassVar = ("on", "patience", "min_delta")
+    when: Annotated[SwitchRule, WithJsonSchema({"enum": ["plateau"]})] = "plateau"
+    on: Literal["val_accuracy", "val_nll"] = "val_accuracy"
     """plateau: the value that is watched."""
-    patience: Count | None = None
+    patience: Count = 5
     """plateau: epochs in a row without a gain."""
-    min_delta: NotNegative | None = None
+    min_delta: NotNegative = 0.0
     """plateau: a gain must be larger than this, in the unit of `on`."""
-    at_least: Fraction | None = None
+
+
+@block
+class Accuracy(Switch):
+    """The stage ends at a val accuracy."""
+
+    when: Annotated[SwitchRule, WithJsonSchema({"enum": ["accuracy"]})] = "accuracy"
+    at_least: Fraction = field(kw_only=True)
     """accuracy: the val accuracy to reach, as a fraction; required for this rule."""
 
 
-class ResourcesSpec(Spec):
+Switch.USUAL = Switch()
+
+
+@block
+class Resources:
     """What the stage's task gets on Ray."""
 
-    cpu: NotNegative | None = None
+    cpu: NotNegative = 1.0
     """CPUs that the task holds on Ray; its whole part is the number of threads."""
-    gpu: NotNegative | None = None
+    gpu: NotNegative = 0.0
     """GPUs, or a share of one."""
     memory: Count | None = None
     """Memory in bytes that Ray sets aside for the task."""
-    workers: Count | None = None
+    workers: Count = 1
     """Processes that train the stage together; this version takes only 1."""
     label: Text | None = None
     """Runs only on Ray nodes with this label: `NAME=VALUE`, or `VALUE` of any name."""
@@ -293,20 +333,99 @@ def _severity(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-class DegradeSpec(Spec):
+@block
+class Degrade:
     """A way to degrade one modality, for a selector to learn from."""
 
-    kind: Literal[
-        "noise",
-        "salt_pepper",
-        "occlusion",
-        "occlusion_block",
-        "occlusion_stripe",
-        "blur",
-        "low_light",
-        "missing",
-        "block",
-    ]
+    kind: Degradation
     """The kind of degradation; `dmtsearch schema --degradations` describes each."""
     severity: Annotated[tuple[Fraction, Fraction], AfterValidator(_severity)]
     """Drawn evenly from [low, high], 0 to 1; `dmtsearch schema --degradations` gives its units."""
+
+    @property
+    def low(self) -> float:
+        """The lowest severity."""
+        return self.severity[0]
+
+    @property
+    def high(self) -> float:
+        """The highest severity."""
+        return self.severity[1]
+
+    def preimage(self) -> dict[str, Any]:
+        """As it is in keys and bundles."""
+        return {"kind": self.kind, "low": self.low, "high": self.high}
+
+
+# -- forms --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Forms:
+    """A block that has several forms.
+
+    Attributes:
+        key: The field that says which form it is.
+        default: What holds where the field is not given; None where it must be.
+        classes: The class of each value of `key`.
+        others: The class of every other value.
+    """
+
+    key: str
+    default: str | None
+    classes: Mapping[str, type[Any]]
+    others: type[Any]
+
+    def of(self, value: Mapping[str, Any]) -> Any:
+        """The class of a block as written."""
+        name = value.get(self.key, self.default)
+        return self.classes.get(name, self.others) if isinstance(name, str) else self.others
+
+    def owners(self, name: str) -> list[str]:
+        """The forms that have a field, those that come with another value of `key`."""
+        return [form for form, kind in self.classes.items() if name in _declared(kind)]
+
+
+def _declared(kind: type[Any]) -> list[str]:
+    return [one.name for one in fields(kind)]
+
+
+def one_of(forms: Forms) -> Any:
+    """The union of a block's forms: what a value is checked against is decided by its key."""
+    kinds = dict.fromkeys([*forms.classes.values(), forms.others])
+
+    def tag(value: Any) -> str:
+        if isinstance(value, dict):
+            return FORM + str(forms.of(value).__name__)
+        mine = [kind for kind in type(value).__mro__ if kind in kinds]
+        return FORM + (mine[0] if mine else forms.others).__name__
+
+    union: Any = None
+    for kind in kinds:
+        option: Any = Annotated[kind, Tag(FORM + kind.__name__)]
+        union = option if union is None else union | option
+    return Annotated[union, Discriminator(tag)]
+
+
+FORMS: Mapping[str, Forms] = {
+    "optimizer": Forms("name", "adamw", {"adamw": AdamW, "adam": Adam, "sgd": Sgd}, AdamW),
+    "soft": Forms(
+        "loss", "kl", {**dict.fromkeys(SOFT_LOSSES, Soft), "dkd": Dkd, "dist": Dist}, Soft
+    ),
+    "merit": Forms("rule", None, {"delta": Delta, "hard": Merit, "soft": Merit}, Merit),
+    "switch": Forms(
+        "when", "epochs", {"epochs": Switch, "plateau": Plateau, "accuracy": Accuracy}, Switch
+    ),
+}
+"""The blocks of a stage that have forms, by name; a model's are in model.py."""
+
+if TYPE_CHECKING:
+    AnyOptimizer = Optimizer
+    AnySoft = Soft
+    AnyMerit = Merit | Delta
+    AnySwitch = Switch
+else:
+    AnyOptimizer = one_of(FORMS["optimizer"])
+    AnySoft = one_of(FORMS["soft"])
+    AnyMerit = one_of(FORMS["merit"])
+    AnySwitch = one_of(FORMS["switch"])

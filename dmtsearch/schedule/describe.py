@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from .blocks import Accuracy, Delta, Hint, Plateau, SourceRef
 from .expand import expand
-from .expanded import DataSpec, Hint, SourceRef, Stage
+from .model import Model
 from .schedule import Schedule
+from .stage import DataSpec, Stage
 
 
 def describe(schedule: Schedule) -> str:
@@ -44,7 +46,7 @@ def _stage(stage: Stage) -> str:
         moved = {
             "delta": f"raised by {merit.increment:g} where the source is right and lowered by as "
             "much where it is wrong"
-            if merit.increment is not None
+            if isinstance(merit, Delta)
             else "",
             "hard": "kept where the source is right and 0 where it is wrong",
             "soft": "the source's softened probability of the true class",
@@ -71,7 +73,7 @@ def _model(stage: Stage) -> str:
     return words + (f", weights from {model['weights']}" if "weights" in model else "")
 
 
-def _family(model: dict[str, object]) -> str:
+def _family(model: Model) -> str:
     family = str(model["family"])
     for field in ("widths", "hidden"):
         numbers = model.get(field)
@@ -148,11 +150,11 @@ def _hints(hints: Sequence[Hint]) -> str:
 def _ending(stage: Stage) -> list[str]:
     switch = stage.switch
     sentences = []
-    if switch.when == "plateau":
+    if isinstance(switch, Plateau):
         sentences.append(
             f"It ends early once {switch.on} has not improved for {switch.patience} epochs."
         )
-    elif switch.when == "accuracy":
+    elif isinstance(switch, Accuracy):
         sentences.append(f"It ends early at a val accuracy of {switch.at_least:g}.")
     if stage.keep == "best" and stage.epochs:
         sentences.append("The epoch with the highest val accuracy is kept.")

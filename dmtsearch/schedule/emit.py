@@ -1,10 +1,14 @@
 """Plain data to YAML: one text for one value, as a person would lay it out."""
 
+import re
 from typing import Any
 
-from .scalars import write_number, write_text
+from .yaml import read_plain
 
 WIDTH = 99
+_SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*( [A-Za-z0-9_(][A-Za-z0-9_./()-]*)*")
+# Words that other readers of YAML (1.1) take for a truth; quoted so that all read the same.
+_YAML_1_1 = {"y", "n", "yes", "no", "on", "off"}
 
 
 def emit(document: dict[str, Any]) -> str:
@@ -47,5 +51,30 @@ def flow(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return write_number(value)
+        return repr(value)
     return write_text(str(value))
+
+
+def write_text(text: str) -> str:
+    """Return `text` as YAML that reads back as the same text, bare where nobody can misread it."""
+    if _SAFE.fullmatch(text) and text.lower() not in _YAML_1_1 and _is_text(text):
+        return text
+    return '"' + "".join(_escape(character) for character in text) + '"'
+
+
+def _is_text(text: str) -> bool:
+    try:
+        return isinstance(read_plain(text), str)
+    except ValueError:
+        return False
+
+
+def _escape(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    code = ord(character)
+    if character.isprintable() and code != 0xFEFF:
+        return character
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,193 +1,176 @@
-"""From what is written to what runs: defaults merged, repeats written out, idle fields gone."""
+"""What runs: a schedule's stages in their plainest form, so that equal meanings are equal."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
-from .blocks import HintSpec
-from .chain import Chains, merged_stages, source_names
-from .check_unrolled import is_relative, size_ends, unread_stages
-from .expanded import (
-    Adapter,
-    DataSpec,
-    Degrade,
-    Expanded,
-    Hard,
-    Hint,
-    Optimizer,
-    Select,
-    SourceRef,
-    Stage,
-    Switch,
-)
-from .merge import Merged
-from .node import to_node
-from .normal import (
-    given,
-    normal_hard,
-    normal_merit,
-    normal_model,
-    normal_optimizer,
-    normal_phase,
-    normal_resources,
-    normal_soft,
-    normal_switch,
-)
+from .blocks import STEP_FIELDS, Delta, Hard, Plateau, Soft, SourceRef, Switch
 from .schedule import Schedule
-from .spec import StageSpec
-from .unroll import unroll
-from .written import written
+from .stage import DataSpec, SelectorStage, Stage
 
-_DEPTH = re.compile(r"[01]?\.[0-9]+")
+
+@dataclass(frozen=True)
+class Expanded:
+    """A schedule as it runs: fields without effect at their defaults.
+
+    Attributes:
+        stages: In the order in which they run.
+        deliver: The stage whose weights are the result.
+    """
+
+    name: str
+    seed: int
+    data: DataSpec
+    stages: tuple[Stage, ...]
+    deliver: str
+
+    def stage(self, name: str) -> Stage:
+        """The stage called `name`."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    @property
+    def with_selector(self) -> bool:
+        """Whether a stage learns from samples that are kept for selectors."""
+        return any(stage.learns_from == "selector" for stage in self.stages)
+
+    def needed(self) -> tuple[Stage, ...]:
+        """The stages that the delivered one rests on, itself included, in order.
+
+        Fewer than `stages` where a source has no effect: `soft: none` without hints.
+        """
+        wanted, todo = {self.deliver}, [self.deliver]
+        while todo:
+            stage = self.stage(todo.pop())
+            read = [one.stage for one in stage.reads]
+            todo += [name for name in read if name not in wanted]
+            wanted |= set(read)
+        return tuple(stage for stage in self.stages if stage.name in wanted)
 
 
 def expand(schedule: Schedule) -> Expanded:
-    """Return what a schedule runs, with nothing left to fill in.
+    """Return what a schedule runs.
 
     Schedules of one meaning expand to equal stages: a default written out is a default left out,
     `merit: {rule: delta, increment: 0}` is none, `source: [x]` is `x`; sources that nothing is
     learned from are gone. Copies are NAME_1 .. NAME_n (see `unroll`).
     """
-    unrolled = unroll(to_node(written(schedule)))
-    merged = merged_stages(unrolled)
-    chains = Chains(merged)
-    data = DataSpec(**given(schedule.data))
-    stages: list[Stage] = []
-    for index, stage in enumerate(merged):
-        builder = _Builder(stage, merged[:index], stages, chains)
-        path = f"stages.{unrolled.declared[stage.name]}"
-        stages.append(builder.build(path, data.augment, schedule.seed))
-    deliver = unrolled.document.get("deliver")
-    name = deliver.value if deliver is not None else unread_stages(merged)[-1]
-    return Expanded(schedule.name, schedule.seed, data, tuple(stages), str(name))
-
-
-class _Builder:
-    """Builds one stage out of what it says and inherits."""
-
-    def __init__(
-        self, stage: Merged, before: Sequence[Merged], built: Sequence[Stage], chains: Chains
-    ) -> None:
-        self.stage, self.before, self.chains = stage, before, chains
-        self.built = {other.name: other for other in built}
-        self.spec = StageSpec.model_validate(stage.node.plain())
-
-    def build(self, path: str, augment: str, seed: int) -> Stage:
-        spec = self.spec
-        epochs = 20 if spec.epochs is None else spec.epochs
-        stage = Stage(
-            name=self.stage.name,
-            path=path,
-            model=self._model(),
-            init=spec.init,
-            epochs=epochs,
-            optimizer=normal_optimizer(spec.optimizer),
-            keep=spec.keep or "last",
-            hard=normal_hard(spec.hard, None),
-            switch=normal_switch(spec.switch, epochs),
-            augment=spec.augment or augment,
-            modality=spec.modality,
-            seed=None if spec.seed == seed else spec.seed,
-            resources=normal_resources(spec.resources),
-            compile=bool(spec.compile),
-            amp=spec.amp,
+    if schedule._expanded is None:
+        built: dict[str, Stage] = {}
+        for name, stage in schedule.stages.items():
+            built[name] = _plainest(stage, built, schedule.seed)
+        schedule._expanded = Expanded(
+            schedule.name,
+            schedule.seed,
+            schedule.data,
+            tuple(built.values()),
+            schedule.deliver or "",
         )
-        if spec.select is not None:
-            return replace(stage, select=self._select(), hard=Hard(), augment="none")
-        return _without_training(self._with_sources(stage))
-
-    def _model(self) -> dict[str, object]:
-        if self.spec.model is None:
-            raise AssertionError("a checked stage has a model")
-        ends = size_ends(self.stage, self.chains) if is_relative(self.stage) else None
-        return normal_model(self.spec.model, ends if isinstance(ends, tuple) else None)
-
-    def _select(self) -> Select:
-        spec = self.spec
-        select = Select(tuple(spec.select or ()))
-        if spec.degrade is not None:
-            ways = tuple(Degrade(d.kind, *d.severity) for d in spec.degrade)
-            select = replace(select, degrade=ways)
-        inputs = spec.inputs or select.inputs
-        return replace(
-            select,
-            inputs=inputs,
-            k=(spec.k or select.k) if inputs == "topk" else None,
-            target=spec.target or select.target,
-            decision=spec.decision or select.decision,
-        )
-
-    def _with_sources(self, stage: Stage) -> Stage:
-        """The stage with its sources and all that it learns from them."""
-        sources = self._sources()
-        if not sources or ("soft" in self.stage.node.fields and self.spec.soft is None):
-            soft = None
-        else:
-            soft = normal_soft(self.spec.soft, epochs=stage.epochs, sources=len(sources))
-        merit = normal_merit(self.spec.merit, soft)
-        if soft is not None and (soft.until == 0 or (soft.weight == 0 and merit is None)):
-            soft, merit = None, None
-        if soft is not None and merit is not None and merit.rule == "soft":
-            soft = replace(soft, weight=0.5)  # this rule does not read it
-        hints, phase = self._hints(sources), normal_phase(self.spec.hint_phase)
-        if self.spec.hint_phase is not None and phase is None and not _stays(self.spec):
-            hints = ()  # hints that only a phase of no epochs would have
-        if soft is None:
-            hinted = {hint.stage for hint in hints}
-            sources = tuple(source for source in sources if source.stage in hinted)
-        return replace(
-            stage,
-            sources=sources,
-            soft=soft,
-            hard=normal_hard(self.spec.hard, soft),
-            merit=merit,
-            hints=hints,
-            hint_phase=phase if hints else None,
-        )
-
-    def _sources(self) -> tuple[SourceRef, ...]:
-        names = source_names(self.stage, self.before)
-        epochs = [source.epoch for source in self.stage.sources]
-        if len(epochs) != len(names):
-            epochs = [None] * len(names)
-        return tuple(self._source(name, epoch) for name, epoch in zip(names, epochs, strict=True))
-
-    def _source(self, name: str, epoch: int | None) -> SourceRef:
-        other = self.built[name]
-        at_its_end = epoch == other.epochs and other.keep == "last" and other.switch == Switch()
-        return SourceRef(name, None if at_its_end else epoch)
-
-    def _hints(self, sources: Sequence[SourceRef]) -> tuple[Hint, ...]:
-        if not sources:
-            return ()
-        hints = [self._hint(hint, sources) for hint in self.spec.hints or ()]
-        return tuple(hint for hint in hints if hint.weight)
-
-    def _hint(self, spec: HintSpec, sources: Sequence[SourceRef]) -> Hint:
-        stage, point = split_point(spec.source, [source.stage for source in sources])
-        fields = given(spec) | {"source": point, "adapter": Adapter(**given(spec.adapter))}
-        if spec.loss not in (None, "mse"):
-            fields["scale"] = "none"
-        if spec.loss == "attention":
-            fields["adapter"] = Adapter()
-        return Hint(stage=stage, **fields)
+    return schedule._expanded
 
 
-def split_point(source: str | float, names: Sequence[str]) -> tuple[str, str | float]:
-    """Return the stage and the point that a hint's `source` means.
+def _plainest(stage: Stage, built: dict[str, Stage], seed: int) -> Stage:
+    changes: dict[str, Any] = {
+        "optimizer": _optimizer(stage),
+        "switch": _switch(stage),
+        "seed": None if stage.seed == seed else stage.seed,
+        "repeat": None,
+        "order": None,
+    }
+    if isinstance(stage, SelectorStage):
+        topk = stage.inputs == "topk"
+        return _changed(stage, changes | {"k": (stage.k or 5) if topk else None})
+    return _without_training(_changed(stage, changes | _learned(stage, built)))
 
-    `STAGE.POINT` where the text begins with one of `names` (the stage's sources), else a point of
-    the first of them. `teacher.0.5` is the depth 0.5 in the teacher, not its module `0.5`.
-    """
-    if isinstance(source, str):
-        stage, _, point = source.partition(".")
-        if point and stage in names:
-            return stage, float(point) if _DEPTH.fullmatch(point) else point
-    return names[0], source
+
+def _changed(stage: Stage, changes: dict[str, Any]) -> Stage:
+    """The stage with what differs; most have nothing to change."""
+    new = {name: value for name, value in changes.items() if getattr(stage, name) != value}
+    return replace(stage, **new) if new else stage
 
 
-def _stays(spec: StageSpec) -> bool:
-    return spec.hint_phase is not None and spec.hint_phase.then == "stay"
+def _optimizer(stage: Stage) -> Any:
+    optimizer = stage.optimizer
+    if optimizer.schedule != "step":
+        return optimizer
+    given = {name: getattr(optimizer, name) for name in STEP_FIELDS}
+    usual: Any = {name: value for name, value in STEP_FIELDS.items() if given[name] is None}
+    return replace(optimizer, **usual) if usual else optimizer
+
+
+def _switch(stage: Stage) -> Switch:
+    """The rule, or the usual one where it ends no stage early."""
+    switch: Switch = stage.switch
+    # The first epoch is a gain, and after the last there is no early end.
+    late = isinstance(switch, Plateau) and switch.patience >= stage.epochs - 1
+    return Switch() if late or stage.epochs <= 1 else switch
+
+
+def _learned(stage: Stage, built: dict[str, Stage]) -> dict[str, Any]:
+    """The sources of a stage and all that it learns from them."""
+    sources = tuple(_source(ref, built[ref.stage]) for ref in stage.sources)
+    soft = _soft(stage.soft, stage.epochs, len(sources)) if stage.soft and sources else None
+    merit = _merit(stage.merit, soft)
+    if soft is not None and (soft.until == 0 or (soft.weight == 0 and merit is None)):
+        soft, merit = None, None
+    if soft is not None and merit is not None and merit.rule == "soft":
+        soft = replace(soft, weight=0.5)  # this rule does not read it
+    hints = tuple(_hint(hint) for hint in stage.hints if hint.weight) if sources else ()
+    phase = stage.hint_phase
+    if phase is not None and not phase.epochs:
+        hints = hints if phase.then == "stay" else ()  # hints that only this phase would have
+        phase = None
+    if soft is None:
+        hinted = {hint.stage for hint in hints}
+        sources = tuple(source for source in sources if source.stage in hinted)
+    return {
+        "sources": sources,
+        "soft": soft,
+        "hard": _hard(stage.hard, soft),
+        "merit": merit,
+        "hints": hints,
+        "hint_phase": phase if hints else None,
+    }
+
+
+def _source(ref: SourceRef, other: Stage) -> SourceRef:
+    at_its_end = ref.epoch == other.epochs and other.keep == "last" and other.switch == Switch()
+    return SourceRef(ref.stage) if at_its_end else ref
+
+
+def _soft(soft: Soft, epochs: int, sources: int) -> Soft:
+    """Soft settings with what has no effect at its default."""
+    changes: dict[str, Any] = {"combine": "mean", "drop": 0.0} if sources == 1 else {}
+    # Nine digits, so that 0.55 of 20 epochs is 11 and not 11.000000000000002, rounded up.
+    if math.ceil(round(soft.until * epochs, 9)) >= epochs:
+        changes["until"] = 1.0
+    new = {name: value for name, value in changes.items() if getattr(soft, name) != value}
+    return replace(soft, **new) if new else soft
+
+
+def _merit(merit: Any, soft: Soft | None) -> Any:
+    """The merit rule, or None where it moves nothing."""
+    if merit is None or soft is None:
+        return None
+    if isinstance(merit, Delta):
+        return merit if merit.increment else None
+    return None if merit.rule == "hard" and soft.weight == 0 else merit
+
+
+def _hard(hard: Hard, soft: Soft | None) -> Hard:
+    """The hard settings, with a weight that is 1 - a anyway as None."""
+    if hard.weight is None:
+        return hard
+    # Without soft targets, and after `until`, labels weigh 1 whatever is written.
+    implied = soft is None or round(hard.weight + soft.weight, 10) == 1
+    return Hard(None, hard.smoothing) if implied else hard
+
+
+def _hint(hint: Any) -> Any:
+    changes: dict[str, Any] = {} if hint.loss == "mse" else {"scale": "none"}
+    if hint.loss == "attention":
+        changes["adapter"] = type(hint.adapter)()
+    new = {name: value for name, value in changes.items() if getattr(hint, name) != value}
+    return replace(hint, **new) if new else hint
 
 
 def _without_training(stage: Stage) -> Stage:
@@ -196,8 +179,7 @@ def _without_training(stage: Stage) -> Stage:
         return stage
     stage = replace(stage, soft=None, merit=None, hard=Hard(), switch=Switch())
     if stage.hint_phase is None:
-        return replace(
-            stage, sources=(), hints=(), optimizer=Optimizer(), keep="last", augment="none"
-        )
+        usual: Any = type(stage.optimizer).USUAL
+        return replace(stage, sources=(), hints=(), optimizer=usual, keep="last", augment="none")
     hinted = {hint.stage for hint in stage.hints}
     return replace(stage, sources=tuple(s for s in stage.sources if s.stage in hinted))

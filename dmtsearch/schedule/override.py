@@ -1,16 +1,13 @@
 """Other values in a loaded schedule, by document path: what `--set PATH=VALUE` does."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..errors import ScheduleError, nearest
-from .document import parse_value
 from .load import check_document
-from .node import Node, join, split, to_node
-from .problems import Origin
+from .places import Lines, Path, show_path, split
 from .schedule import Schedule
-from .written import written
+from .yaml import parse_value
 
 
 def override(schedule: Schedule, changes: Mapping[str, Any]) -> Schedule:
@@ -25,53 +22,53 @@ def override(schedule: Schedule, changes: Mapping[str, Any]) -> Schedule:
         ScheduleError: A path leads nowhere (to no stage, past the end of a list), or the schedule
             cannot run as changed.
     """
-    where = schedule.origin.where
-    document = _relined(to_node(written(schedule)), schedule.origin)
-    return check_document(place(document, changes, where), where)
+    return check_document(*place(schedule.document, schedule.lines, changes))
 
 
-def place(document: Node, changes: Mapping[str, Any], where: str) -> Node:
-    """Return a document with other values in it, not checked yet; arguments as for `override`.
+def place(
+    document: dict[str, Any], lines: Lines, changes: Mapping[str, Any]
+) -> tuple[dict[str, Any], Lines]:
+    """Return a document with other values in it, not checked yet, and its lines.
 
     Raises:
         ScheduleError: A path leads nowhere, or a text is no YAML.
     """
     problems = []
     for path, value in changes.items():
-        plain = parse_value(value, f"--set {path}") if isinstance(value, str) else value
+        plain = parse_value(value, f"--set {path}") if isinstance(value, str) else _listed(value)
+        steps = split(path)
         try:
-            document = _placed(document, split(path), to_node(plain, path))
+            document = _placed(document, steps, plain, ())
         except LookupError as error:
             problems.append(f"--set {path}: {error.args[0]}")
+        else:
+            lines = lines.placed(steps, plain)
     if problems:
-        raise ScheduleError(where, problems)
-    return document
+        raise ScheduleError(lines.where, problems)
+    return document, lines
 
 
-def _relined(node: Node, origin: Origin) -> Node:
-    """Plain data with the lines on which it was written."""
-    value: Any = node.value
-    if isinstance(value, dict):
-        value = {name: _relined(below, origin) for name, below in value.items()}
-    elif isinstance(value, list):
-        value = [_relined(below, origin) for below in value]
-    return replace(node, value=value, line=origin.locate(node.path)[1])
+def _listed(value: Any) -> Any:
+    """Plain data with lists for tuples, and text for names."""
+    if isinstance(value, Mapping):
+        return {str(name): _listed(item) for name, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _placed(node: Node, steps: list[str | int], new: Node) -> Node:
+def _placed(value: Any, steps: Path, new: Any, at: Path) -> Any:
     if not steps:
         return new
     step, rest = steps[0], steps[1:]
     if isinstance(step, int):
-        if not isinstance(node.value, list) or step >= len(node.value):
-            raise LookupError(f"there is no item {step} in {node.path or 'the document'}")
-        items = list(node.value)
-        items[step] = _placed(items[step], rest, new)
-        return node.with_items(items)
-    below = node.fields.get(step)
-    if below is None and node.path == "stages":
-        raise LookupError(f"no stage called {step!r}{nearest(step, node.fields)}")
-    if below is None or not isinstance(below.value, dict | list):
-        # A block that was not written, or was one word (`soft: none`), is opened.
-        below = Node({} if rest else None, join(node.path, step), node.line)
-    return node.with_fields({step: _placed(below, rest, new)})
+        if not isinstance(value, list) or step >= len(value):
+            raise LookupError(f"there is no item {step} in {show_path(at) or 'the document'}")
+        items = list(value)
+        items[step] = _placed(items[step], rest, new, (*at, step))
+        return items
+    fields = value if isinstance(value, dict) else {}
+    below = fields.get(step)
+    if below is None and at == ("stages",):
+        raise LookupError(f"no stage called {step!r}{nearest(step, fields)}")
+    if not isinstance(below, dict | list):
+        below = {}  # a block that was not written, or was one word (`soft: none`), is opened
+    return {**fields, step: _placed(below, rest, new, (*at, step))}

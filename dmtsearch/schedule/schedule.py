@@ -1,47 +1,76 @@
-"""The validated file: what a user wrote, frozen, with where it was written."""
+"""The validated file: what runs, and what its author wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
 from ..notebook import html_view, short_repr, shown_names
 from .emit import flow
-from .node import Node
-from .problems import NOT_GIVEN, Origin
-from .spec import ScheduleFields
-from .written import written
+from .places import Lines, split
+from .problems import NOT_GIVEN, sentence
+from .stage import ScheduleFields, Stage
+
+if TYPE_CHECKING:
+    from .expand import Expanded
 
 
 class Schedule(ScheduleFields):
-    """A schedule as written: stages, data, seed and which stage to deliver.
+    """A schedule: stages with defaults inherited and repeats written out, data and seed.
 
-    Two schedules are equal when they say the same, wherever they were written. `expand` gives
-    what runs; `dump_schedule` gives it back as a file.
+    Two schedules are equal when they mean the same, however and wherever they were written.
+    `dump_schedule` gives back what the author wrote; `expand` is what runs.
     """
 
-    _origin: Origin = PrivateAttr(default_factory=lambda: Origin("<schedule>", Node({})))
+    _document: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _lines: Lines = PrivateAttr(default_factory=lambda: Lines("<schedule>", {}))
     _warnings: tuple[str, ...] = PrivateAttr(default=())
+    _expanded: Expanded | None = PrivateAttr(default=None)
 
     @classmethod
-    def of(cls, fields: ScheduleFields, origin: Origin, warnings: Sequence[str]) -> Schedule:
-        """Return the schedule of validated fields."""
-        values = {name: getattr(fields, name) for name in type(fields).model_fields}
-        schedule = cls.model_construct(_fields_set=set(fields.model_fields_set), **values)
-        schedule._origin, schedule._warnings = origin, tuple(warnings)
+    def of(
+        cls,
+        fields: ScheduleFields,
+        *,
+        stages: Mapping[str, Stage],
+        deliver: str,
+        document: dict[str, Any],
+        lines: Lines,
+        warnings: Sequence[str],
+    ) -> Schedule:
+        """Return the schedule of validated fields.
+
+        Args:
+            fields: As they were validated.
+            stages: By name, in order.
+            deliver: The stage whose weights are the result.
+            document: As its author wrote it, as plain data.
+            lines: Where the document's values stand.
+            warnings: Finished sentences.
+        """
+        values = {name: getattr(fields, name) for name in ScheduleFields.model_fields}
+        values |= {"stages": dict(stages), "deliver": deliver, "defaults": None}
+        schedule = cls.model_construct(**values)
+        schedule._document, schedule._lines = document, lines
+        schedule._warnings = tuple(warnings)
         return schedule
 
     @property
-    def origin(self) -> Origin:
-        """Where it was written; no part of equality."""
-        return self._origin
+    def document(self) -> dict[str, Any]:
+        """What its author wrote, as plain data: it is not to be changed."""
+        return self._document
+
+    @property
+    def lines(self) -> Lines:
+        """Where its values stand; no part of equality."""
+        return self._lines
 
     @property
     def where(self) -> str:
         """The file that it was read from, as errors call it."""
-        return self._origin.where
+        return self._lines.where
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -55,12 +84,16 @@ class Schedule(ScheduleFields):
         value: Any = NOT_GIVEN,
         names: Iterable[str] | None = None,
     ) -> str:
-        """Return the one standard sentence for a problem found later; see `Origin.sentence`."""
-        return self._origin.sentence(path, rule, value, names)
+        """Return the one standard sentence for a problem found later; see `problems.sentence`."""
+        place = self._lines.locate(split(path))
+        return sentence(self.where, place, rule, value, names)
 
     def with_seed(self, seed: int) -> Schedule:
         """Return the same schedule under another seed."""
-        return self.model_copy(update={"seed": seed})
+        changed = self.model_copy(update={"seed": seed})
+        changed._document = {**self._document, "seed": seed}
+        changed._expanded = None
+        return changed
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schedule):
@@ -74,8 +107,9 @@ class Schedule(ScheduleFields):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        facts = {"from": self.where, "seed": self.seed, "delivers": self.deliver or "the last"}
-        rows = [(name, flow(written(spec))) for name, spec in self.stages.items()]
+        facts = {"from": self.where, "seed": self.seed, "delivers": self.deliver or ""}
+        written = self._document["stages"].items()
+        rows = [(name, flow(fields)) for name, fields in written]
         title = f"Schedule {self.name}"
         return html_view(title, facts, columns=("stage", "as written"), rows=rows)
 

@@ -1,9 +1,16 @@
 """The JSON Schema of schedules and search spaces, for editors."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from ..names import PRUNERS
+from .blocks import FORMS
+from .holes import HOLE_KINDS
+from .model import FAMILIES as _FAMILIES
+from .model import OTHER_FORMS
 from .search import SearchSpec
-from .spec import ScheduleFields
+from .stage import NOT_IN_SELECT, ScheduleFields, SelectorStage, Stage
+from .values import description
 
 
 def _range(what: str, kind: str, most: int) -> dict[str, Any]:
@@ -39,7 +46,7 @@ _HOLE = {
     "anyOf": [{"required": [kind]} for kind in ("choice", "int", "float", "log")],
     "additionalProperties": False,
 }
-_NO_HOLES = ("ScheduleFields", "DataFields", "SearchSpec", "BoundSpec", "PrunerSpec")
+_NO_HOLES = ("ScheduleFields", "DataSpec", "SearchSpec", "BoundSpec", "PrunerSpec")
 _NONE = {"const": "none"}
 _REF = "#/$defs/"
 
@@ -47,17 +54,20 @@ _REF = "#/$defs/"
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a schedule or search space.
 
-    A hole may take the place of any value of a stage. The schema knows fields, types and ranges;
-    what goes with what (and what a hole may hold) is checked when a file is loaded.
+    A hole may take the place of any value of a stage. The schema knows fields, types, ranges and
+    which field goes with which form (of a model, an optimizer, a loss, a rule, a stage); what
+    else goes with what, and what a hole may hold, is checked when a file is loaded.
     """
     schema = ScheduleFields.model_json_schema(mode="validation")
     search = SearchSpec.model_json_schema(mode="validation")
     definitions: dict[str, Any] = schema.pop("$defs")
     definitions |= search.pop("$defs")
+    _describe(definitions)
     _write_short_forms(definitions, search)
     for name, definition in definitions.items():
         if name not in _NO_HOLES:
             _open_for_holes(definition)
+    _choose_forms(definitions, schema)
     definitions |= {"SearchSpec": search, "Hole": _HOLE}
     schema["required"] = [name for name in schema["required"] if name != "name"]
     schema["properties"]["search"] = {
@@ -76,25 +86,135 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def _describe(definitions: dict[str, Any]) -> None:
+    """Give a field of a form the description of the class that declares it."""
+    kinds: list[Any] = [*_FAMILIES.values(), *OTHER_FORMS.values(), Stage, SelectorStage]
+    kinds += [kind for forms in FORMS.values() for kind in (*forms.classes.values(), forms.others)]
+    for kind in kinds:
+        definition = definitions[kind.__name__]
+        for name, one in kind.__pydantic_fields__.items():
+            field = definition["properties"].get(one.alias or name)
+            if field is not None and "description" not in field:
+                field["description"] = description(kind, name)
+        # What is not given may be inherited.
+        definition.pop("required", None)
+    for name in ("Defaults", *(name for name in definitions if name.startswith("Any"))):
+        definitions[name]["description"] = "The fields of every form, where none is named."
+    for name, kinds_of in _WITH_FORMS.items():
+        for field, known in definitions[name]["properties"].items():
+            if not set(known) & {"type", "anyOf", "enum", "$ref"}:  # unlike in its forms
+                known["anyOf"] = _in_forms(field, [definitions[k.__name__] for k in kinds_of])
+    selector = definitions["SelectorStage"]["properties"]
+    for name in NOT_IN_SELECT:
+        del selector[name]
+
+
+def _in_forms(field: str, forms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for form in forms:
+        known = form["properties"].get(field, {})
+        options = known.get("anyOf") or [
+            {key: v for key, v in known.items() if key not in ("description", "title", "default")}
+        ]
+        found += [option for option in options if option and option not in found]
+    return found
+
+
+_WITH_FORMS = {
+    "AnyModel": (*_FAMILIES.values(), *OTHER_FORMS.values()),
+    **{
+        f"Any{name.capitalize()}": (*forms.classes.values(), forms.others)
+        for name, forms in FORMS.items()
+    },
+}
+
+
+def _choose_forms(definitions: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Where a block has several forms, let its key decide which holds, in place of any that fits.
+
+    Where the key is not given, it may be inherited or drawn: then each form's fields are fine.
+    """
+    stage = {"Stage": definitions["Stage"], "SelectorStage": definitions["SelectorStage"]}
+    for definition in stage.values():
+        properties = definition["properties"]
+        for name, forms in FORMS.items():
+            if name not in properties:
+                continue
+            named: list[tuple[dict[str, Any], str]] = [
+                (_says(forms.key, value), kind.__name__) for value, kind in forms.classes.items()
+            ]
+            _replace_union(properties[name], _chain(named, f"Any{name.capitalize()}"))
+        models = [(_says("family", name), kind.__name__) for name, kind in _FAMILIES.items()]
+        models += [({"required": [name]}, kind.__name__) for name, kind in OTHER_FORMS.items()]
+        _replace_union(properties["model"], _chain(models, "AnyModel"))
+    selector = [({"required": ["select"]}, "SelectorStage")]
+    schema["properties"]["stages"]["additionalProperties"] = _chain(selector, "Stage")
+
+
+def _says(key: str, value: str) -> dict[str, Any]:
+    return {"required": [key], "properties": {key: {"const": value}}}
+
+
+def _chain(choices: Sequence[tuple[dict[str, Any], str]], otherwise: str) -> dict[str, Any]:
+    """The definition of the first choice that holds; of `otherwise` where the value is fields."""
+    found: dict[str, Any] = {"$ref": f"{_REF}{otherwise}"}
+    for test, name in reversed(choices):
+        found = {"if": test, "then": {"$ref": f"{_REF}{name}"}, "else": found}
+    return found
+
+
+def _replace_union(field: dict[str, Any], chain: dict[str, Any]) -> None:
+    """Put the chain in the place of the union of a field that may also be `none` or a hole.
+
+    A test of fields also holds for what is no object at all, so that holes and words are chosen
+    by what they are.
+    """
+    words = [option for option in _options(field) if "const" in option]
+    for key in ("anyOf", "oneOf", "$ref"):
+        field.pop(key, None)
+    otherwise = chain
+    for word in words:
+        otherwise = {"if": word, "then": True, "else": otherwise}
+    kinds = [{"required": [kind]} for kind in HOLE_KINDS]
+    is_hole: dict[str, Any] = {"type": "object", "anyOf": kinds}
+    field |= {"if": is_hole, "then": _hole(), "else": {"if": _NONE_TYPE, "then": False,
+              "else": otherwise}}  # fmt: skip
+
+
+def _options(field: dict[str, Any]) -> list[dict[str, Any]]:
+    """The alternatives of a field, those within alternatives too."""
+    found = []
+    for option in (*field.get("anyOf", ()), *field.get("oneOf", ())):
+        found += [option, *_options(option)]
+    return found
+
+
 def _write_short_forms(definitions: dict[str, Any], search: dict[str, Any]) -> None:
     """Say what validators accept before they look at the type: words and short forms."""
-    stage = definitions["StageSpec"]["properties"]
-    for name in ("soft", "merit", "hint_phase", "hints"):
-        stage[name]["anyOf"].append(_NONE)
-    source = {"anyOf": [{"type": "string"}, {"$ref": f"{_REF}SourceSpec"}]}
-    stage["source"] = {
-        "description": stage["source"]["description"],
-        "anyOf": [*source["anyOf"], {"type": "array", "items": source}],
-    }
-    definitions["ModelSpec"]["properties"]["size"]["anyOf"].append(
-        {"type": "number", "minimum": 0, "maximum": 1}
-    )
-    words = ("none", "halving", "hyperband", "median")
-    search["properties"]["pruner"]["anyOf"].append({"enum": list(words)})
+    source = {"anyOf": [{"type": "string"}, {"$ref": f"{_REF}SourceRef"}]}
+    for block in ("Stage", "Defaults"):
+        stage = definitions[block]["properties"]
+        for name in ("soft", "merit", "hint_phase", "hints"):
+            stage[name].setdefault("anyOf", [{k: stage[name].pop(k) for k in _TYPES_OF if (
+                k in stage[name])}])  # fmt: skip
+            stage[name]["anyOf"].append(_NONE)
+        stage["source"] = {
+            "description": stage["source"]["description"],
+            "anyOf": [*source["anyOf"], {"type": "array", "items": source}],
+        }
+    for definition in definitions.values():
+        size = definition.get("properties", {}).get("size", {})
+        if {"$ref": f"{_REF}Size"} in size.get("anyOf", ()):
+            size["anyOf"].append({"type": "number", "minimum": 0, "maximum": 1})
+    search["properties"]["pruner"]["anyOf"].append({"enum": ["none", *PRUNERS]})
     controls = search["properties"]["controls"]
     names = controls.pop("items")
     controls.pop("type")
     controls["anyOf"] = [{"enum": ["default", "none"]}, {"type": "array", "items": names}]
+
+
+_TYPES_OF = ("type", "items", "$ref")
+_NONE_TYPE = {"type": "null"}
 
 
 def _open_for_holes(definition: dict[str, Any]) -> None:

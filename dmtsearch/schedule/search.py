@@ -4,33 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ..names import SAMPLERS, Arm, Objective, Pruner
 from .values import Count, Real, Spec, Text, named_or_own, none_word, refuse
 
-Objective = Literal[
-    "val_accuracy",
-    "val_nll",
-    "val_ece",
-    "params",
-    "macs",
-    "cold_cost",
-    "latency",
-    "val_regret",
-]
-Control = Literal[
-    "default",
-    "none",
-    "scratch",
-    "scratch_long",
-    "direct",
-    "direct_long",
-    "direct_standardised",
-    "direct_dkd",
-    "assistant",
-    "fitnet",
-    "hint_reversed",
-    "merit_matched",
-    "merit_shuffled",
-]
+Control = Literal["default", "none", Arm]
 
 
 class BoundSpec(Spec):
@@ -45,7 +22,7 @@ class BoundSpec(Spec):
 class PrunerSpec(Spec):
     """Which trials are stopped early; with a single objective only."""
 
-    name: Literal["halving", "hyperband", "median"]
+    name: Pruner
     """Successive halving, hyperband, or the median rule, as in Optuna."""
     min_fraction: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.25
     """Of the delivered stage's epochs, before which no trial is stopped."""
@@ -79,7 +56,7 @@ class SearchSpec(Spec):
         default_factory=dict
     )
     """Bounds known before training; a draw that breaks one is never trained."""
-    sampler: named_or_own("tpe", "random", "grid", "nsga2", "gp") = "tpe"  # type: ignore[valid-type]
+    sampler: named_or_own(*SAMPLERS) = "tpe"  # type: ignore[valid-type]
     """How values are proposed, as in Optuna; `grid` tries every combination once; or a function
     of your own, from a seed to an Optuna sampler, which is made anew for each draw."""
     pruner: Annotated[PrunerSpec | None, BeforeValidator(_pruner)] = None

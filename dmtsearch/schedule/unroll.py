@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from .merge import Merged, Source, merge_stage, read_sources
-from .node import Node, to_node
+from .inherit import Source, read_sources
+from .places import Filled, Lines, Path, get, put, show_path
 
-Copies = Mapping[str, Sequence[Node]]
+Copies = Mapping[str, Sequence[dict[str, Any]]]
 """By stage: its copies, each with its own fields; () where it is removed."""
-
-
-@dataclass(frozen=True)
-class Unrolled:
-    """A document without repeats.
-
-    Attributes:
-        document: The document; nodes keep the paths and lines of where they were written.
-        declared: By stage: the name under which it is declared.
-    """
-
-    document: Node
-    declared: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -35,8 +23,10 @@ class _Fate:
     drawn: bool = False
 
 
-def unroll(document: Node, copies: Copies | None = None) -> Unrolled:
-    """Return `document` with every `repeat` written out.
+def unroll(
+    document: dict[str, Any], lines: Lines, copies: Copies | None = None
+) -> tuple[dict[str, Any], Lines]:
+    """Return `document` with every `repeat` written out, and where its values stand.
 
     Each copy learns from the one before, the first from the declared source; elsewhere the name
     means the last copy. Whoever names a removed stage gets its sources (and with `init`, its
@@ -44,203 +34,182 @@ def unroll(document: Node, copies: Copies | None = None) -> Unrolled:
     same point of its first source. `source: all` stays: every copy learns from all before it.
 
     Args:
-        document: A checked document.
+        document: As it was read; what is not well-formed stays as it is.
+        lines: Where its values stand.
         copies: The copies of stages whose copies differ; else `repeat` says how many.
     """
-    fates: dict[str, _Fate] = {}
-    stages: dict[str, Node] = {}
-    declared: dict[str, str] = {}
-    defaults = document.get("defaults")
-    for name, node in _stages(document).items():
-        linked = _Linker(fates).stage(node)
-        repeat = node.get("repeat")
-        if repeat is None:
-            fates[name] = _Fate(name)
-            stages[name], declared[name] = linked, name
-            continue
-        own = copies[name] if copies and name in copies else [node] * _number(repeat)
-        bare = [_without_repeat(_Linker(fates).stage(copy)) for copy in own]
-        merged = merge_stage(name, linked, defaults)
-        made = _chained(name, bare, merged)
-        stages.update(made)
-        declared.update(dict.fromkeys(made, name))
-        init = merged.value("init")
-        fates[name] = _Fate(
-            list(made)[-1] if made else None,
-            tuple(_all_before(stages, merged, defaults)),
+    stages = document.get("stages")
+    if not isinstance(stages, dict) or not any("repeat" in _fields(s) for s in stages.values()):
+        return document, lines
+    unroller = _Unroller(document, lines, copies or {})
+    for name, stage in stages.items():
+        unroller.take(name, stage)
+    return unroller.finish()
+
+
+def _fields(stage: Any) -> dict[str, Any]:
+    return stage if isinstance(stage, dict) else {}
+
+
+def _number(repeat: Any) -> int:
+    is_whole = isinstance(repeat, int) and not isinstance(repeat, bool)
+    return min(max(repeat, 0), 100) if is_whole else 1
+
+
+class _Unroller:
+    def __init__(self, document: dict[str, Any], lines: Lines, copies: Copies) -> None:
+        self.document, self.lines, self.copies = document, lines, copies
+        self.defaults = _fields(document.get("defaults"))
+        self.fates: dict[str, _Fate] = {}
+        self.stages: dict[str, Any] = {}
+        self.declared: dict[str, str] = {}
+        self.drawn: dict[Path, Filled] = {}
+
+    def take(self, name: str, stage: Any) -> None:
+        """Add a declared stage, as it is or as its copies."""
+        linked = self._linked(name, stage)
+        if "repeat" not in _fields(stage):
+            self.stages[name] = linked
+            return
+        own = self.copies.get(name)
+        made = [stage] * _number(stage["repeat"]) if own is None else own
+        before: str | None = None
+        for index, copy in enumerate(made, start=1):
+            called = f"{name}_{index}"
+            copy = self._linked(called, copy)
+            self.stages[called] = self._chained(called, copy, before)
+            self.declared[called] = name
+            before = called
+        init = self._effective(linked, "init")
+        self.fates[name] = _Fate(
+            before,
+            tuple(self._all_before(linked)),
             init if isinstance(init, str) and init != "none" else None,
-            repeat.drawn,
+            self.lines.is_drawn(("stages", name, "repeat")),
         )
-    link = _Linker(fates)
-    changes: dict[str, Node | None] = {
-        "stages": replace(
-            document.fields["stages"], value={n: link.sized(node) for n, node in stages.items()}
-        ),
-        "defaults": link.sized(link.stage(defaults)) if defaults is not None else None,
-        "deliver": link.deliver(document.get("deliver")),
-    }
-    return Unrolled(document.with_fields(changes), declared)
 
+    def finish(self) -> tuple[dict[str, Any], Lines]:
+        """The document, with the ends of sizes linked: an end may be later than the stage."""
+        document = {**self.document}
+        document["stages"] = {name: self._sized(stage) for name, stage in self.stages.items()}
+        if "defaults" in document:
+            document["defaults"] = self._sized(self._linked("", document["defaults"]))
+        deliver = document.get("deliver")
+        if isinstance(deliver, str):
+            document["deliver"] = self._first(deliver) or deliver
+        filled = {**self.lines.filled, **self.drawn}
+        return document, replace(self.lines, filled=filled, declared=self.declared)
 
-def _chained(name: str, copies: Sequence[Node], merged: Merged) -> dict[str, Node]:
-    """The copies under their names, each with the one before it as its source."""
-    made: dict[str, Node] = {}
-    before: str | None = None
-    for index, copy in enumerate(copies, start=1):
-        if before is None and not merged.sources:
+    def _effective(self, stage: Any, name: str) -> Any:
+        """A field with what it inherits."""
+        fields = _fields(stage)
+        inherited = None if "select" in fields else self.defaults.get(name)
+        return fields.get(name, inherited)
+
+    def _sources(self, stage: Any) -> list[Source]:
+        return read_sources(self._effective(stage, "source"))
+
+    def _chained(self, called: str, copy: dict[str, Any], before: str | None) -> dict[str, Any]:
+        """A copy with the one before it as its source, its hints pointing there too."""
+        sources = self._sources(copy)
+        if before is None:
+            if sources:
+                return copy
             # Nothing to learn from yet: what is written for the later copies is idle here.
-            copy = copy.with_fields({"source": Node("none", line=copy.line, drawn=True)})
-        elif before is not None and not learns_from_all(merged):
-            copy = _learn_from(copy, before, merged.sources)
-        before = f"{name}_{index}"
-        made[before] = copy
-    return made
+            self._mark(("stages", called, "source"))
+            return {**copy, "source": "none"}
+        if _is_all(sources):
+            return copy
+        names = {source.stage for source in sources}
+        renamed = _rename_hints(copy, lambda stage: before if stage in names else stage)
+        return {**renamed, "source": before}
 
+    def _all_before(self, stage: Any) -> Sequence[Source]:
+        """The sources of a stage, `all` as the stages that are before it."""
+        sources = self._sources(stage)
+        if not _is_all(sources):
+            return sources
+        mine = self._effective(stage, "modality")
+        return [
+            Source(name, None, ("source",))
+            for name, other in self.stages.items()
+            if "select" not in _fields(other) and self._effective(other, "modality") == mine
+        ]
 
-def learns_from_all(stage: Merged) -> bool:
-    """Whether a stage says `source: all`."""
-    return [source.stage for source in stage.sources] == ["all"]
+    def _mark(self, path: Path) -> None:
+        """Note that a repeat, not the user, put a value here."""
+        declared = ("stages", str(path[1]).rpartition("_")[0], *path[2:])
+        name = declared if declared in self.lines.lines else path[:2]
+        self.drawn[path] = Filled(show_path(path), name)
 
-
-def _all_before(
-    stages: Mapping[str, Node], stage: Merged, defaults: Node | None
-) -> Sequence[Source]:
-    """The sources of a stage, `all` as the stages that stand before it."""
-    if not learns_from_all(stage):
-        return stage.sources
-    at = stage.node.fields["source"]
-    before = [merge_stage(name, node, defaults) for name, node in stages.items()]
-    return [Source(name, None, at) for name in earlier_alike(before, stage)]
-
-
-def earlier_alike(before: Sequence[Merged], stage: Merged) -> list[str]:
-    """What `source: all` means: the stages before that read the same modality and map inputs."""
-    return [
-        other.name
-        for other in before
-        if not other.is_select and other.value("modality") == stage.value("modality")
-    ]
-
-
-def _stages(document: Node) -> dict[str, Node]:
-    node = document.get("stages")
-    return node.fields if node is not None else {}
-
-
-def _number(repeat: Node) -> int:
-    return repeat.value if isinstance(repeat.value, int) else 0
-
-
-def _without_repeat(node: Node) -> Node:
-    return node.with_fields({"repeat": None, "order": None})
-
-
-def _learn_from(copy: Node, before: str, declared: Sequence[Source]) -> Node:
-    """The copy with the one before it as its source, its hints pointing there too."""
-    copy = copy.with_fields({"source": to_node(before, "", copy.get("source") or copy)})
-    names = {source.stage for source in declared}
-    return _rename_hints(copy, lambda stage: before if stage in names else stage)
-
-
-def _rename_hints(node: Node, rename: Callable[[str], str]) -> Node:
-    hints = node.get("hints")
-    if hints is None or not hints.items:
-        return node
-    renamed = [_hint(hint, rename) for hint in hints.items]
-    return node.with_fields({"hints": hints.with_items([h for h in renamed if h is not None])})
-
-
-def _hint(hint: Node, rename: Callable[[str], str]) -> Node | None:
-    """The hint with its stage renamed; None where nothing stands in for the stage."""
-    source = hint.get("source")
-    if source is None or not isinstance(source.value, str) or "." not in source.value:
-        return hint
-    stage, point = source.value.split(".", 1)
-    renamed = rename(stage)
-    if renamed == stage:
-        return hint
-    if not renamed:
-        return None
-    return hint.with_fields({"source": replace(source, value=f"{renamed}.{point}")})
-
-
-class _Linker:
-    """Replaces the names of repeated stages by what became of them."""
-
-    def __init__(self, fates: Mapping[str, _Fate]) -> None:
-        self._fates = {name: fate for name, fate in fates.items() if fate.last != name}
-
-    def stage(self, node: Node) -> Node:
-        if not self._fates or not isinstance(node.value, dict):
-            return node
-        changes: dict[str, Node | None] = {}
-        for field, link in (
-            ("source", self._source),
-            ("select", self._select),
-            ("init", self._init),
-        ):
-            below = node.get(field)
-            if below is not None:
-                changes[field] = link(below)
-        return _rename_hints(node.with_fields(changes), self._first)
-
-    def sized(self, node: Node) -> Node:
-        """The stage with the ends of its size linked; an end may stand later than the stage."""
-        model = node.get("model")
-        return node.with_fields({"model": self._model(model)}) if model is not None else node
-
-    def deliver(self, node: Node | None) -> Node | None:
-        if node is None or not isinstance(node.value, str):
-            return node
-        return replace(node, value=self._first(node.value) or node.value)
+    # -- links ------------------------------------------------------------------------------
 
     def _first(self, name: str) -> str:
         """What stands in for a name where one stage is wanted; empty where nothing does."""
-        fate = self._fates.get(name)
+        fate = self.fates.get(name)
         if fate is None:
             return name
         return fate.last or (fate.sources[0].stage if fate.sources else "")
 
-    def _source(self, node: Node) -> Node:
-        if not any(source.stage in self._fates for source in read_sources(node)):
-            return node
-        items: list[Node] = []
-        seen: set[str] = set()
-        drawn = node.drawn
-        for source in read_sources(node):
-            fate = self._fates.get(source.stage)
-            stand_ins = [source] if fate is None or fate.last else list(fate.sources)
-            drawn = drawn or (fate is not None and fate.drawn)
-            for stand_in in stand_ins:
-                name = self._first(stand_in.stage)
-                if name not in seen:
-                    seen.add(name)
-                    items.append(_source_item(name, stand_in, source.node))
-        return replace(node, value=items, drawn=drawn)
+    def _linked(self, name: str, stage: Any) -> Any:
+        """The stage with the names of repeated stages replaced by what became of them."""
+        if not self.fates or not isinstance(stage, dict):
+            return stage
+        found = dict(stage)
+        if "source" in stage:
+            found["source"] = self._source(stage["source"], ("stages", name, "source"))
+        if isinstance(stage.get("select"), list):
+            names = [self._first(n) if isinstance(n, str) else n for n in stage["select"]]
+            found["select"] = [n for n in names if n != ""]
+        fate = self.fates.get(stage["init"]) if isinstance(stage.get("init"), str) else None
+        if fate is not None:
+            found["init"] = fate.last or fate.init
+            if found["init"] is None:
+                del found["init"]
+        return _rename_hints(found, self._first)
 
-    def _select(self, node: Node) -> Node:
-        names = [
-            replace(item, value=self._first(item.value) if isinstance(item.value, str) else "")
-            for item in node.items
-        ]
-        return node.with_items([name for name in names if name.value])
+    def _source(self, value: Any, path: Path) -> Any:
+        sources = read_sources(value)
+        if not any(source.stage in self.fates for source in sources):
+            return value
+        items: dict[str, Any] = {}
+        for source in sources:
+            fate = self.fates.get(source.stage)
+            if fate is not None and fate.drawn and path[1]:
+                self._mark(path)
+            for other in [source] if fate is None or fate.last else fate.sources:
+                name = self._first(other.stage)
+                item = name if other.epoch is None else {"stage": name, "epoch": other.epoch}
+                items.setdefault(name, item)
+        return list(items.values())
 
-    def _init(self, node: Node) -> Node | None:
-        fate = self._fates.get(node.value) if isinstance(node.value, str) else None
-        if fate is None:
-            return node
-        name = fate.last or fate.init
-        return replace(node, value=name) if name else None
-
-    def _model(self, node: Node) -> Node:
-        between = node.get("size", "between")
-        size = node.get("size")
-        if between is None or size is None:
-            return node
-        ends = [replace(end, value=self._first(str(end.value))) for end in between.items]
-        return node.with_fields({"size": size.with_fields({"between": between.with_items(ends)})})
+    def _sized(self, stage: Any) -> Any:
+        path = ("model", "size", "between")
+        between = get(stage, path)
+        if not isinstance(between, list):
+            return stage
+        return put(stage, path, [self._first(n) if isinstance(n, str) else n for n in between])
 
 
-def _source_item(name: str, source: Source, at: Node) -> Node:
-    plain = name if source.epoch is None else {"stage": name, "epoch": source.epoch}
-    return to_node(plain, at.path, at)
+def _is_all(sources: Sequence[Source]) -> bool:
+    return [source.stage for source in sources] == ["all"]
+
+
+def _rename_hints(stage: dict[str, Any], rename: Callable[[str], str]) -> dict[str, Any]:
+    hints = stage.get("hints")
+    if not isinstance(hints, list) or not hints:
+        return stage
+    renamed = [_hint(hint, rename) for hint in hints]
+    return {**stage, "hints": [hint for hint in renamed if hint is not None]}
+
+
+def _hint(hint: Any, rename: Callable[[str], str]) -> Any:
+    """The hint with its stage renamed; None where nothing stands in for the stage."""
+    source = hint.get("source") if isinstance(hint, dict) else None
+    if not isinstance(source, str) or "." not in source:
+        return hint
+    stage, point = source.split(".", 1)
+    renamed = rename(stage)
+    if renamed == stage:
+        return hint
+    return {**hint, "source": f"{renamed}.{point}"} if renamed else None

@@ -6,6 +6,8 @@ where a real one is meant is fine.
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import (
@@ -17,6 +19,8 @@ from pydantic import (
     Strict,
     WithJsonSchema,
 )
+from pydantic.dataclasses import dataclass
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 RESERVED = frozenset({"all", "none", "choice", "int", "float", "log", "as"})
@@ -25,14 +29,78 @@ _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w
 
 
 class Spec(BaseModel):
-    """A block of a schedule as written: frozen, unknown fields refused."""
+    """The fields of a file: frozen, unknown ones refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-def refuse(rule: str, names: Sequence[str] = ()) -> PydanticCustomError:
-    """An error of ours with the finished rule (and names to choose from), inside validators."""
-    return PydanticCustomError("rule", "{rule}", {"rule": rule, "names": tuple(names)})
+_CONFIG = ConfigDict(
+    extra="forbid",
+    use_attribute_docstrings=True,
+    validate_by_name=True,
+    validate_by_alias=True,
+    arbitrary_types_allowed=True,
+)
+
+
+block = partial(dataclass, frozen=True, config=_CONFIG)
+"""Makes a class of fields a block of a schedule: a frozen dataclass that checks its values.
+
+A field's type has its bounds, its default is what holds where it is not given, and the line under
+it is its description in the JSON Schema and its row in docs/schedule.md. Unknown fields are
+refused.
+"""
+
+
+_names: dict[Any, tuple[str, ...]] = {}
+
+
+def field_names(kind: Any) -> tuple[str, ...]:
+    """The fields that a file may have in a block, as they are written there.
+
+    A field of a type `SkipJsonSchema` is filled in when a file is read (a stage's name).
+    """
+    if kind not in _names:
+        known = _known(kind).items()
+        _names[kind] = tuple(found.alias or n for n, found in known if not _is_linked(found))
+    return _names[kind]
+
+
+def linked_names(kind: Any) -> tuple[str, ...]:
+    """The fields of a block that reading fills in."""
+    return tuple(name for name, found in _known(kind).items() if _is_linked(found))
+
+
+def description(kind: Any, name: str) -> str | None:
+    """The doc line of a field, of the class that declares it."""
+    for parent in kind.__mro__:
+        found = getattr(parent, "__pydantic_fields__", {}).get(name)
+        if found is not None and found.description:
+            return str(found.description)
+    return None
+
+
+def _known(kind: Any) -> dict[str, Any]:
+    if issubclass(kind, BaseModel):
+        return dict(kind.model_fields)
+    known: dict[str, Any] = kind.__pydantic_fields__
+    return {one.name: known[one.name] for one in fields(kind)}
+
+
+def _is_linked(found: Any) -> bool:
+    return any(type(one) is SkipJsonSchema for one in found.metadata)
+
+
+def refuse(rule: str, names: Sequence[str] = (), *, shown: bool = True) -> PydanticCustomError:
+    """An error of ours with the finished rule (and names to choose from), inside validators.
+
+    Args:
+        rule: What must hold.
+        names: Names to choose from.
+        shown: Whether the value is quoted after the rule; else the rule has it.
+    """
+    context = {"rule": rule, "names": tuple(names), "shown": shown}
+    return PydanticCustomError("rule", "{rule}", context)
 
 
 def is_stage_name(text: str) -> bool:
@@ -87,6 +155,11 @@ Factory = Annotated[
     AfterValidator(_factory),
     WithJsonSchema({"type": "string", "pattern": _FACTORY.pattern.replace("\\w", "[A-Za-z0-9_]")}),
 ]
+
+
+def is_own(name: object) -> bool:
+    """Whether a name is `package.module:function`."""
+    return isinstance(name, str) and _FACTORY.fullmatch(name) is not None
 
 
 def named_or_own(*names: str) -> Any:
@@ -165,3 +238,21 @@ def _per_channel(above: float | None) -> Any:
 
 Mean = _per_channel(None)
 Std = _per_channel(0.0)
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a schedule as a file has it: blocks as dicts, tuples as lists.
+
+    One number has one form: `4.0` is `4`. What a block does not have (None) is left out.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        known = _known(type(value))
+        pairs = ((known[name].alias or name, getattr(value, name)) for name in known)
+        return {name: plain(item) for name, item in pairs if item is not None}
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value

@@ -7,64 +7,53 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import nearest
+from ..names import FAMILIES
 from .blocks import (
-    AdapterSpec,
-    DegradeSpec,
-    HardSpec,
-    HintPhaseSpec,
-    HintSpec,
-    InputSpec,
-    MeritSpec,
-    ModelSpec,
-    OptimizerSpec,
-    ResourcesSpec,
-    SizeSpec,
-    SoftSpec,
-    SwitchSpec,
-)
-from .forms import (
-    MERIT_FIELDS,
-    NOT_IN_DEFAULTS,
-    NOT_IN_SELECT,
-    OPTIMIZER_FIELDS,
-    SELECT_ONLY,
-    SOFT_FIELDS,
+    FORM,
+    FORMS,
     STEP_FIELDS,
-    SWITCH_FIELDS,
-    model_fields,
-    model_form,
-    soft_form,
+    Adapter,
+    Degrade,
+    Hard,
+    Hint,
+    HintPhase,
+    Resources,
+    SourceRef,
 )
-from .merge import merge_stage
-from .node import Node
+from .model import (
+    FAMILIES as FAMILY_CLASSES,
+)
+from .model import MODEL_FORMS, OTHER_FORMS, Input, Size, model_class, model_form, owners
+from .places import Path, get
 from .problems import NOT_GIVEN, Report, either
 from .search import BoundSpec, PrunerSpec, SearchSpec
-from .spec import DataFields, ScheduleFields, SourceSpec, StageSpec
-from .values import Spec
+from .stage import (
+    NOT_IN_DEFAULTS,
+    NOT_IN_SELECT,
+    SELECT_ONLY,
+    STAGE_ORDER,
+    DataSpec,
+    ScheduleFields,
+)
+from .values import field_names
 
-_SPECS: dict[str, type[Spec]] = {
-    "model": ModelSpec,
-    "size": SizeSpec,
-    "input": InputSpec,
-    "optimizer": OptimizerSpec,
-    "soft": SoftSpec,
-    "hard": HardSpec,
-    "merit": MeritSpec,
-    "hints": HintSpec,
-    "adapter": AdapterSpec,
-    "hint_phase": HintPhaseSpec,
-    "switch": SwitchSpec,
-    "resources": ResourcesSpec,
-    "degrade": DegradeSpec,
-    "source": SourceSpec,
-    "data": DataFields,
-    "search": SearchSpec,
-    "pruner": PrunerSpec,
-    "params": BoundSpec,
-    "macs": BoundSpec,
-    "cold_cost": BoundSpec,
+_BLOCKS: Mapping[str, Sequence[Any]] = {
+    "model": (*FAMILY_CLASSES.values(), *OTHER_FORMS.values()),
+    **{name: (*forms.classes.values(), forms.others) for name, forms in FORMS.items()},
+    "size": (Size,),
+    "input": (Input,),
+    "hard": (Hard,),
+    "hints": (Hint,),
+    "adapter": (Adapter,),
+    "hint_phase": (HintPhase,),
+    "resources": (Resources,),
+    "degrade": (Degrade,),
+    "source": (SourceRef,),
+    "data": (DataSpec,),
+    "search": (SearchSpec,),
+    "pruner": (PrunerSpec,),
+    "constraints": (BoundSpec,),
 }
-# Names from other tools, which no measure of likeness would find.
 _ELSEWHERE = {
     "learning_rate": "lr",
     "batch_size": "batch",
@@ -84,179 +73,234 @@ _ELSEWHERE = {
 MAX_NAMES = 12
 _QUOTED = re.compile(r"'([^']*)'")
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_EXAMPLES = {
+    "dmtsearch": "; write `dmtsearch: 1`, the format version, first",
+    "data": "; write `data: {name: digits}`",
+    "stages": "; write at least one stage under it",
+    "rule": "; write delta, hard or soft",
+    "at_least": "; write the val accuracy to reach",
+    "hidden": "; write the widths of the hidden layers, `[]` for none",
+}
+_EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def add_errors(
     report: Report,
     error: ValidationError,
-    document: Node,
+    document: Mapping[str, Any],
     *,
-    under: tuple[str, ...] = (),
-    absent: Sequence[tuple[str, ...]] = (),
-) -> list[tuple[str, ...]]:
-    """Add each of pydantic's errors to `report`; return where they are, as document steps.
+    under: Path = (),
+    absent: Sequence[Path] = (),
+    every: bool = False,
+) -> list[Path]:
+    """Add each of pydantic's errors to `report`; return where they are.
 
     Args:
         report: Takes the problems.
         error: What pydantic found in the document, or in the block `under` which it looked.
-        document: The document.
+        document: The document as it was validated.
         under: Steps to that block.
         absent: Fields that were left out of the document on purpose; they are not missed.
+        every: Also add what rules say in words of their own.
     """
-    places = []
-    for found in error.errors(include_url=False):
-        loc = [*under, *(step for step in found["loc"] if step != "[key]")]
-        node = _reach(document, loc)
-        if found["loc"][-1:] == ("[key]",):
-            node = Node(str(loc[-1]), node.path, node.line)
-        places.append(tuple(str(step) for step in loc))
-        kind = found["type"]
-        if kind == "missing" and places[-1] in absent:
-            continue
-        if kind == "extra_forbidden":
-            _unknown(report, document, loc, node)
-        elif kind == "missing" and isinstance(loc[-1], int):
-            report.add(node, f"must hold at least {loc[-1] + 1} values", node)
-        elif kind == "missing":
-            report.add(node, "is missing" + _EXAMPLES.get(str(loc[-1]), ""), field=loc[-1])
+    broken: list[Path] = []
+    errors = error.errors(include_url=False)
+    unknown = [found["loc"] for found in errors if found["type"] in _EXTRA]
+    for found in errors:
+        loc = [*under, *(step for step in found["loc"] if not str(step).startswith(FORM))]
+        is_key = loc[-1:] == ["[key]"]
+        loc = [step for step in loc if step != "[key]"]
+        path = _reach(document, loc)
+        kind, last = found["type"], loc[-1]
+        if kind in _EXTRA:
+            if every or not _belongs_to_another_form(path):
+                broken.append(path)
+                add_unknown(report, document, path)
+        elif kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+            path = (*_reach(document, loc[:-1]), last)
+            if every or (path not in absent and not _missed_by_a_rule(path)):
+                broken.append(path)
+                if not any(_is_misspelt(one, found["loc"]) for one in unknown):
+                    _missing(report, document, path)
+        elif kind.startswith("union_tag"):
+            broken += _no_form(report, document, path)
+            if every:
+                report.add(path, "has no form that is known")
         else:
-            rule, names = _rule(kind, found, node, loc)
-            value = NOT_GIVEN if isinstance(node.value, dict | list) else node.value
-            report.add(node, rule, value, names)
-    return places
+            value = str(last) if is_key else get(document, path)
+            rule, names, shown = _rule(kind, found, value, path)
+            shows = shown and not isinstance(value, dict | list)
+            report.add(path, rule, value if shows else NOT_GIVEN, names)
+            broken.append(path)
+    return broken
 
 
-_EXAMPLES = {
-    "dmtsearch": "; write `dmtsearch: 1`, the format version, first",
-    "data": "; write `data: {name: digits}`",
-    "stages": "; write at least one stage under it",
-}
+_NOTHING = object()
 
 
-def _reach(document: Node, loc: Sequence[str | int]) -> Node:
-    """The node of an error. Steps of a list that was written as its only item are passed over."""
-    node = document
-    for used, step in enumerate(loc):
-        below: Node | None = None
-        if isinstance(step, int):
-            below = node.items[step] if step < len(node.items) else None
-        else:
-            below = node.fields.get(step)
-        if below is None and used == len(loc) - 1:
-            return node
-        node = below if below is not None else node
-    return node
+def _reach(document: Mapping[str, Any], loc: Sequence[str | int]) -> Path:
+    """The place of an error. Steps that only the short form of a value lacks are passed over."""
+    path: Path = ()
+    value: Any = document
+    for step in loc:
+        if get(value, (step,), _NOTHING) is not _NOTHING:
+            path, value = (*path, step), value[step]
+    return path
 
 
-def _unknown(report: Report, document: Node, loc: Sequence[str | int], node: Node) -> None:
-    """An unknown field: the nearest among the fields that are valid there."""
-    name = str(loc[-1])
-    valid = valid_fields(document, loc[:-1])
-    suggestion = _suggest(name, valid, loc)
-    if suggestion:
-        report.add(node, f"no field {name!r} here; did you mean {suggestion!r}?")
+def _inner(path: Path) -> tuple[list[str], bool]:
+    """The blocks that a field is in, and whether they are those of a stage."""
+    steps = [step for step in path[:-1] if isinstance(step, str)]
+    if path[0] == "stages":
+        return steps[2:], True
+    return (steps[1:], True) if path[0] == "defaults" else (steps, False)
+
+
+def _is_misspelt(unknown: Sequence[int | str], missing: Sequence[int | str]) -> bool:
+    """Whether an unknown field is meant for a missing one: that is one mistake."""
+    beside = len(missing) > 1 and unknown[:-1] == missing[:-1]
+    return beside and "did you mean" in nearest(str(unknown[-1]), [str(missing[-1])])
+
+
+def _belongs_to_another_form(path: Path) -> bool:
+    """Whether a field is one of another form of its block: said with what has no effect."""
+    inner, in_stage = _inner(path)
+    name = str(path[-1])
+    if not in_stage or len(path) < (3 if path[0] == "stages" else 2):
+        return False
+    if not inner:
+        return name in (SELECT_ONLY if path[0] == "stages" else NOT_IN_DEFAULTS)
+    if inner == ["model"]:
+        return bool(owners(name))
+    return len(inner) == 1 and inner[0] in FORMS and bool(FORMS[inner[0]].owners(name))
+
+
+def _missed_by_a_rule(path: Path) -> bool:
+    """A stage's model: its rule knows what to write."""
+    return len(path) == 3 and path[0] == "stages" and path[2] == "model"
+
+
+def _missing(report: Report, document: Mapping[str, Any], path: Path) -> None:
+    if isinstance(path[-1], int):
+        value = get(document, path[:-1])
+        report.add(path[:-1], f"must hold at least {path[-1] + 1} values", value)
     else:
-        report.add(node, f"no field {name!r} here", names=valid)
+        report.add(path, "is missing" + _EXAMPLES.get(path[-1], ""))
 
 
-def _suggest(name: str, valid: Sequence[str], loc: Sequence[str | int]) -> str | None:
+def _no_form(report: Report, document: Mapping[str, Any], path: Path) -> list[Path]:
+    """A model of no known form: a wrong family; how many forms it must have is a rule."""
+    model = get(document, path)
+    if not isinstance(model, dict) or [form for form in MODEL_FORMS if form in model] != [
+        "family"
+    ]:
+        return []
+    value = model["family"]
+    close = isinstance(value, str) and "did you mean" in nearest(value, FAMILIES)
+    shown = NOT_GIVEN if isinstance(value, dict | list) else value
+    rule = f"must be {either(FAMILIES)}"
+    report.add((*path, "family"), rule, shown, FAMILIES if close else None)
+    return [(*path, "family")]
+
+
+def add_unknown(report: Report, document: Mapping[str, Any], path: Path) -> None:
+    """Report an unknown field, with the nearest among the fields that are valid there."""
+    name = str(path[-1])
+    valid = valid_fields(document, path)
+    suggestion = _suggest(name, valid, path)
+    if suggestion:
+        report.add(path, f"no field {name!r} here; did you mean {suggestion!r}?")
+    else:
+        report.add(path, f"no field {name!r} here", names=valid)
+
+
+def _suggest(name: str, valid: Sequence[str], path: Path) -> str | None:
     elsewhere = _ELSEWHERE.get(name)
     if elsewhere in valid:
         return elsewhere
-    in_stage = (len(loc) == 3 and loc[0] == "stages") or (len(loc) == 2 and loc[0] == "defaults")
-    if in_stage:
+    if len(path) == {"stages": 3, "defaults": 2}.get(str(path[0])):
         for block in ("soft", "optimizer", "model", "merit", "switch", "hard", "hint_phase"):
-            if (elsewhere or name) in _SPECS[block].model_fields:
+            if (elsewhere or name) in _all_fields(block):
                 return f"{block}.{elsewhere or name}"
-    if len(loc) == 1 and name in StageSpec.model_fields:
+    if len(path) == 1 and name in STAGE_ORDER:
         return f"defaults.{name}"
     return None
 
 
-def valid_fields(document: Node, loc: Sequence[str | int]) -> list[str]:
-    """The fields that are valid at `loc`, as far as the forms written there leave them open."""
-    steps = [step for step in loc if isinstance(step, str)]
-    if not steps:
-        return [*ScheduleFields.model_fields, "search"]
-    inner, stage = steps, None
-    if steps[0] == "stages":
-        inner = steps[2:]
-        own = document.get(*steps[:2])
-        stage = merge_stage("", own, document.get("defaults")).node if own is not None else None
-    elif steps[0] == "defaults":
-        inner, stage = steps[1:], document.get("defaults")
+def _all_fields(block: str) -> list[str]:
+    """The fields of a block in any of its forms."""
+    names = [name for kind in _BLOCKS[block] for name in field_names(kind)]
+    return list(dict.fromkeys([*(MODEL_FORMS if block == "model" else ()), *names]))
+
+
+def valid_fields(document: Mapping[str, Any], path: Path) -> Sequence[str]:
+    """The fields valid beside `path`, as far as the forms written there leave them open."""
+    if len(path) == 1:
+        return [*field_names(ScheduleFields), "search"]
+    inner, in_stage = _inner(path)
     if not inner:
-        return _stage_fields(stage, steps[0] == "defaults")
-    spec = _SPECS.get(inner[-1])
-    if spec is None:
+        names: Sequence[str] = NOT_IN_DEFAULTS
+        if path[0] == "stages":
+            is_select = "select" in (get(document, path[:2]) or {})
+            names = NOT_IN_SELECT if is_select else SELECT_ONLY[1:]
+        return [name for name in STAGE_ORDER if name not in names]
+    block = inner[-1]
+    if block not in _BLOCKS:
         return []
-    block = stage.get(*inner) if stage is not None else None
-    return _narrow(inner[-1], list(spec.model_fields), block.fields if block else {})
-
-
-def _stage_fields(stage: Node | None, in_defaults: bool) -> list[str]:
-    fields = list(StageSpec.model_fields)
-    if in_defaults:
-        return [field for field in fields if field not in NOT_IN_DEFAULTS]
-    is_select = stage is not None and "select" in stage.fields
-    out = NOT_IN_SELECT if is_select else SELECT_ONLY[1:]
-    return [field for field in fields if field not in out]
-
-
-def _narrow(block: str, fields: list[str], given: Mapping[str, Node]) -> list[str]:
-    """The fields of a block that belong to its form."""
-
-    def chosen(key: str, default: str) -> str:
-        value = given[key].value if key in given else default
-        return value if isinstance(value, str) else default
-
-    valid: Sequence[str] | None = None
+    given = get(document, path[:-1])
+    if not in_stage or not isinstance(given, dict):
+        return _all_fields(block)
     if block == "model":
-        valid = model_fields(model_form(given))
-    elif block == "optimizer":
-        valid = OPTIMIZER_FIELDS.get(chosen("name", "adamw"))
-        if valid is not None and chosen("schedule", "one_cycle") == "step":
-            valid = (*valid, *STEP_FIELDS)
-    elif block == "soft":
-        valid = SOFT_FIELDS.get(soft_form(chosen("loss", "kl")))
-    elif block == "merit":
-        valid = MERIT_FIELDS.get(chosen("rule", "delta"))
-    elif block == "switch" and "when" in given:
-        valid = SWITCH_FIELDS.get(chosen("when", "epochs"))
-    return fields if valid is None else [field for field in valid if field in fields]
+        kind = model_class(model_form(given))
+        return _all_fields(block) if kind is None else field_names(kind)
+    if block not in FORMS or (block == "switch" and "when" not in given):
+        return _all_fields(block)
+    found = field_names(FORMS[block].of({"rule": "delta", **given}))
+    if block == "optimizer" and given.get("schedule") != "step":
+        return [name for name in found if name not in STEP_FIELDS]
+    return found
 
 
 def _rule(
-    kind: str, found: Mapping[str, Any], node: Node, loc: Sequence[str | int]
-) -> tuple[str, list[str] | None]:
-    """The rule that a value breaks, and the names to choose from where it is one of a list."""
+    kind: str, found: Mapping[str, Any], value: Any, path: Path
+) -> tuple[str, Sequence[str] | None, bool]:
+    """The rule that a value breaks, names to choose from, and whether the value is shown."""
     context: Mapping[str, Any] = found.get("ctx") or {}
-    value = node.value
     if kind == "rule":
         names = list(context.get("names", ()))
+        if not context.get("shown", True):
+            return str(context["rule"]), names, False
         close = isinstance(value, str) and "did you mean" in nearest(value, names)
-        return str(context["rule"]), names if close else None
+        return str(context["rule"]), names if close else None, True
     if kind == "literal_error":
         names = _QUOTED.findall(str(context["expected"]))
         close = isinstance(value, str) and "did you mean" in nearest(value, names)
-        return f"must be {either(names)}", names if close else None
+        return f"must be {either(names)}", names if close else None, True
+    return _plain_rule(kind, found, context, value, path), None, True
+
+
+def _plain_rule(
+    kind: str, found: Mapping[str, Any], context: Mapping[str, Any], value: Any, path: Path
+) -> str:
     if kind in _BOUNDS:
         field, sign = _BOUNDS[kind]
-        return f"must be {sign} {context[field]:g}", None
+        return f"must be {sign} {context[field]:g}"
     if kind in _TYPES:
-        return _TYPES[kind] + _advice(kind, value), None
-    if kind == "model_type":
-        spec = _SPECS.get(next((s for s in reversed(loc) if isinstance(s, str)), ""), StageSpec)
-        off = " or none" if loc[-1] in ("soft", "merit", "hint_phase") else ""
-        names = list(spec.model_fields)
+        return _TYPES[kind] + _advice(kind, value)
+    if kind in ("model_type", "dataclass_type"):
+        block = next((s for s in reversed(path) if isinstance(s, str)), "")
+        is_stage = (len(path) == 2 and path[0] == "stages") or block not in _BLOCKS
+        names = list(STAGE_ORDER) if is_stage else _all_fields(block)
+        can_be_off = not is_stage and path[-1] in ("soft", "merit", "hint_phase")
+        off = " or none" if can_be_off else ""
         shown = ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")
-        return f"must be fields ({shown}){off}", None
+        return f"must be fields ({shown}){off}"
     if kind == "too_long":
-        number = len(node.fields) or len(node.items)
-        return f"must hold at most {context['max_length']} values, got {number}", None
+        number = len(value) if isinstance(value, dict | list) else 0
+        return f"must hold at most {context['max_length']} values, got {number}"
     if kind == "too_short":
-        return f"must hold at least {context['min_length']}", None
-    return f"is not valid: {found['msg']}", None
+        return f"must hold at least {context['min_length']}"
+    return f"is not valid: {found['msg']}"
 
 
 _BOUNDS = {

@@ -19,7 +19,7 @@ from dmtsearch.errors import (
     nearest,
 )
 from dmtsearch.models import build_model
-from dmtsearch.schedule import Optimizer, Select
+from dmtsearch.schedule import AdamW, Select
 from dmtsearch.seeding import derive_seed
 from dmtsearch.selectors.array_checks import (
     check_answers,
@@ -243,8 +243,9 @@ class Selector:
     # -- inside ----------------------------------------------------------------------------------
 
     def _spec(self) -> Select:
-        k = self.k if self.inputs == "topk" else None
-        return Select(self.modalities_, inputs=self.inputs, k=k, decision=self.decision)
+        k = int(self.k) if self.inputs == "topk" else None
+        fields: Any = {"inputs": self.inputs, "k": k, "decision": self.decision}
+        return Select(self.modalities_, **fields)
 
     def _refuse_other_weights(self, state: Mapping[str, Tensor]) -> None:
         """Refuse layers of other widths than the file's, before a net of theirs is made."""
@@ -280,7 +281,7 @@ class Selector:
             "selector",
             net,
             dataset,
-            Optimizer(lr=self.lr, batch=batch, drop_last=True),
+            AdamW(lr=self.lr, batch=batch, drop_last=True),
             epochs=self.epochs,
             seed=self.seed,
             validate=dict,

@@ -149,7 +149,7 @@ def select_from(plain: Mapping[str, Any]) -> Select:
         stages=tuple(plain["stages"]),
         inputs=plain["inputs"],
         k=plain["k"],
-        degrade=tuple(Degrade(**way) for way in plain["degrade"]),
+        degrade=tuple(Degrade(way["kind"], (way["low"], way["high"])) for way in plain["degrade"]),
         target=plain["target"],
         decision=plain["decision"],
     )

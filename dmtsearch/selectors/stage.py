@@ -138,7 +138,10 @@ class SelectorKind(StageKind):
             "in_shape": list(resolved.in_shape),
             "num_classes": resolved.num_classes,
             "view": asdict(job.view),
-            "select": asdict(run.select),
+            "select": {
+                **asdict(run.select),
+                "degrade": [way.preimage() for way in run.select.degrade],
+            },
             "modalities": run.modalities,
             "params": resolved.params,
             "macs": resolved.macs,

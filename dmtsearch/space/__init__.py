@@ -5,10 +5,10 @@ from .arms import control_arms as control_arms
 from .hole import Condition as Condition
 from .hole import Hole as Hole
 from .recipes import RECIPES as RECIPES
-from .resolved import dump_space as dump_space
-from .resolved import override_space as override_space
 from .schedule_view import Costs as Costs
 from .space import Space as Space
+from .space import dump_space as dump_space
 from .space import is_space as is_space
 from .space import load_space as load_space
+from .space import override_space as override_space
 from .space import parse_space as parse_space

@@ -65,7 +65,7 @@ def control_arms(
         problems = [
             f"search.controls: no arm {name!r}{nearest(name, RECIPES)}" for name in unknown
         ]
-        raise ScheduleError(schedule.origin.where, problems)
+        raise ScheduleError(schedule.where, problems)
     view = ScheduleView(expand(schedule), costs, points)
     found: list[Arm] = []
     for name in [name for name in RECIPES if name in wanted]:

@@ -6,8 +6,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 
-from .hole import Hole, Value, same
-from .ranges import nth, num_steps, spread
+from .hole import Hole, Value, nth, num_steps, same, spread
 from .template import Order, Template
 
 
@@ -120,7 +119,7 @@ def draw_values(template: Template, seed: int, attempt: int = 0) -> dict[str, Va
         if len(names) < 2:
             continue
         hole = template.holes[names[0]]
-        chance = random.Random(f"{seed}/{attempt}/{order.node.path}")
+        chance = random.Random(f"{seed}/{attempt}/{order.path}")
         drawn: list[Value] = (
             [_draw(hole, chance) for _ in names]
             if hole.is_continuous

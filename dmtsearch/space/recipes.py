@@ -4,16 +4,17 @@ M is S's delivered model, E its epochs with the hint phase, C the schedule's col
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Literal
 
-from dmtsearch.schedule import Hint, HintPhase, SourceRef, Switch
+from dmtsearch.names import SIZED_FAMILIES
+from dmtsearch.schedule import Dkd, Hint, HintPhase, Soft, SourceRef, Switch, read_model
 
 from .reversed_hints import hint_reversed
 from .schedule_view import CannotHaveError, Made, ScheduleView
 
 LONGEST = 20
 """An arm of equal cost trains at most so many times E."""
-SIZABLE = ("plain", "resnet")
 
 
 def _scratch(view: ScheduleView) -> Made:
@@ -54,8 +55,9 @@ def _direct_standardised(view: ScheduleView) -> Made:
 
 def _direct_dkd(view: ScheduleView) -> Made:
     soft = view.soft
-    if soft.loss != "dkd":
-        soft = replace(soft, loss="dkd", alpha=1.0, beta=8.0, gamma=None)
+    if not isinstance(soft, Dkd):
+        common = {one.name: getattr(soft, one.name) for one in fields(Soft)}
+        soft = Dkd(**common | {"loss": "dkd"})
     return [view.first, replace(view.taught(view.first), soft=soft)], False
 
 
@@ -70,10 +72,10 @@ def _assistant(view: ScheduleView) -> Made:
         assistant = between[0]
     else:
         family = view.last.model.get("family")
-        if family not in SIZABLE:
+        if family not in SIZED_FAMILIES:
             raise CannotHaveError(
                 f"the schedule has no assistant, and a model of size .5 needs a family of sizes "
-                f"({' or '.join(SIZABLE)})"
+                f"({' or '.join(SIZED_FAMILIES)})"
             )
         fixed = ("widths", "base", "blocks", "weights")
         model = {name: value for name, value in view.last.model.items() if name not in fixed}
@@ -81,7 +83,9 @@ def _assistant(view: ScheduleView) -> Made:
             model["blocks"] = view.last.model["blocks"]
         ends = [first.name, view.last.name]
         assistant = replace(
-            view.last, name="assistant", model={**model, "size": {"at": 0.5, "between": ends}}
+            view.last,
+            name="assistant",
+            model=read_model({**model, "size": {"at": 0.5, "between": ends}}),
         )
     phase = assistant.hint_phase
     softened = replace(
@@ -107,7 +111,7 @@ def _fitnet(view: ScheduleView) -> Made:
         phase = last.hint_phase
         epochs = view.epochs - phase.epochs if phase else view.epochs
     else:
-        hints = (Hint(first.name, 0.5, 0.5),)
+        hints = (Hint(0.5, 0.5, stage=first.name),)
         phase = HintPhase(max(1, view.epochs // 2))
         epochs = view.epochs - phase.epochs
     if epochs < 1:
@@ -115,7 +119,7 @@ def _fitnet(view: ScheduleView) -> Made:
     return [first, replace(student, hints=hints, hint_phase=phase, epochs=epochs)], False
 
 
-def _merit(placebo: str) -> Callable[[ScheduleView], Made]:
+def _merit(placebo: Literal["mean", "shuffle"]) -> Callable[[ScheduleView], Made]:
     def make(view: ScheduleView) -> Made:
         if not any(stage.merit for stage in view.whole.stages):
             raise CannotHaveError("the schedule has no merit")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dmtsearch.schedule import Hint, SourceRef, Stage
+from dmtsearch.schedule import Hint, SourceRef, Stage, read_model
 
 from .schedule_view import CannotHaveError, Made, ScheduleView
 
@@ -74,7 +74,7 @@ def _untrained(source: Stage) -> Stage:
     return Stage(
         name=f"{source.name}_untrained",
         path=source.path,
-        model={name: value for name, value in source.model.items() if name != "weights"},
+        model=read_model({n: value for n, value in source.model.items() if n != "weights"}),
         epochs=0,
         modality=source.modality,
         resources=source.resources,

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
+from typing import Any
 
-from ..errors import ScheduleError
-from ..human import counted
-from ..notebook import html_view, short_repr, shown_names
-from ..schedule import SearchSpec, expand
-from ..schedule.document import parse_document, read_document
-from ..schedule.holes import find_holes
-from ..schedule.load import build, load_schedule, strip_dropped, without
-from ..schedule.node import Node, to_node
-from ..schedule.problems import Report
-from ..schedule.schedule import Schedule
-from ..schedule.written import written
-from .alternatives import check_alternatives
+from dmtsearch.errors import ScheduleError
+from dmtsearch.human import counted
+from dmtsearch.notebook import html_view, short_repr, shown_names
+from dmtsearch.schedule import Schedule, SearchSpec, expand
+from dmtsearch.schedule.emit import emit
+from dmtsearch.schedule.holes import find_holes
+from dmtsearch.schedule.load import Reading, read
+from dmtsearch.schedule.override import place
+from dmtsearch.schedule.places import Lines
+from dmtsearch.schedule.problems import Report
+from dmtsearch.schedule.values import plain
+from dmtsearch.schedule.yaml import parse_document, read_document
+
+from .check import check_alternatives, find_notes, read_search
 from .choosing import all_values, anchor_values, count_values, draw_values, settle
 from .hole import Hole, Value
-from .match import match_values
-from .notes import find_notes
 from .reader import read_template
-from .search_block import find_starts, read_search
+from .starts import find_starts, start_values
 from .template import Template
 
 MAX_DRAWS = 1000
@@ -66,9 +66,14 @@ class Space:
         return tuple(self._template.holes.values())
 
     @property
-    def document(self) -> Node:
-        """As it was written, without its `search` block."""
+    def document(self) -> dict[str, Any]:
+        """As it was written, without its `search` block: plain data, not to be changed."""
         return self._template.document
+
+    @property
+    def lines(self) -> Lines:
+        """Where the document's values stand."""
+        return self._template.lines
 
     def anchor_values(self) -> dict[str, Value]:
         """The middle of each range (of two middles the lower), the first of each choice."""
@@ -99,12 +104,12 @@ class Space:
         A hole is not read where its field has no effect (`k` where a selector reads logits) or
         where nothing learns from its stage. Arguments and errors as for `fill`.
         """
-        report = Report(self.where)
-        schedule, document, left_out = _fill(self._template, values, report)
+        report = Report(self.lines)
+        reading = _fill(self._template, values, report)
         report.finish()
-        if schedule is None:
+        if reading.schedule is None:
             raise AssertionError("a document without problems makes a schedule")
-        return schedule, frozenset(left_out | _idle_holes(document, schedule))
+        return reading.schedule, _idle_holes(reading, reading.schedule)
 
     def settle(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return `values` as a fill takes them: without idle ones, sorted copies sorted.
@@ -149,140 +154,165 @@ class Space:
         """
         endless = [hole for hole in self.holes if hole.is_continuous]
         if endless:
-            report = Report(self.where)
+            report = Report(self.lines)
             for hole in endless:
-                report.add(Node(None, hole.path, hole.line), "is continuous; a grid needs a step")
+                report.add(hole.place, "is continuous; a grid needs a step")
             report.finish()
         return all_values(self._template)
 
 
-def is_space(path: str | Path) -> bool:
+def is_space(path: str | FilePath) -> bool:
     """Whether the document at `path` is a search space: it has holes, or a `search` block.
 
     Raises:
         ScheduleError: The file cannot be read as a document.
     """
-    document = read_document(path)
-    return "search" in document.fields or any(True for _ in find_holes(document))
+    document, _ = read_document(path)
+    return "search" in document or any(True for _ in find_holes(document))
 
 
-def load_space(path: str | Path) -> Space:
+def load_space(path: str | FilePath) -> Space:
     """Return the search space in the file at `path`; a schedule is a space without holes.
 
     Raises:
         ScheduleError: The file cannot be read, or is no valid space; carries every problem: of
             the holes, the search block, and of each alternative in its place.
     """
-    return read_space(read_document(path), str(path))
+    document, lines = read_document(path)
+    return read_space(document, Lines(str(path), lines))
 
 
 def parse_space(text: str | bytes, where: str = "<text>") -> Space:
     """Return the search space in `text`; `where` is what errors call it (a file's path)."""
-    return read_space(parse_document(text, where), where)
+    document, lines = parse_document(text, where)
+    return read_space(document, Lines(where, lines))
 
 
-def fill_template(
-    template: Template, values: Mapping[str, Value], report: Report
-) -> Schedule | None:
-    """Fill and check; fields that a value has made idle are dropped until none is left."""
-    return _fill(template, values, report)[0]
+def read_space(document: dict[str, Any], lines: Lines) -> Space:
+    """Return the search space of a document.
 
-
-def _fill(
-    template: Template, values: Mapping[str, Value], report: Report
-) -> tuple[Schedule | None, Node, set[str]]:
-    """The schedule, its document, and the holes that stand in fields without effect alone."""
-    document = template.fill(values, report.where)
-    left_out: set[str] = set()
-    while True:
-        inner = Report(report.where)
-        schedule = build(document, inner, _broken(template, document))
-        if not inner.dropped:
-            break
-        for steps in inner.dropped:
-            idle = document.get("stages", *steps)
-            left_out |= _holes_in(idle) if idle is not None else set()
-        document = strip_dropped(document, inner.dropped)
-    for problem in inner.problems:
-        if problem not in report.problems:
-            report.problems.append(problem)
-    read = document
-    for steps in inner.off:
-        read = without(read, ("stages", *steps))
-    left_out |= _holes_in(document)
-    return schedule, document, left_out - _holes_in(read)
-
-
-def _holes_in(document: Node) -> set[str]:
-    return {node.hole for node in document.walk() if node.hole is not None}
-
-
-def _idle_holes(document: Node, schedule: Schedule) -> set[str]:
-    """Holes that stand in nothing but stages which the delivered one does not rest on."""
-    needed = {stage.name for stage in expand(schedule).needed()}
-    stages = document.get("stages")
-    idle = [name for name in (stages.fields if stages is not None else {}) if name not in needed]
-    rest = document
-    for name in idle:
-        rest = without(rest, ("stages", name))
-    return _holes_in(document) - _holes_in(rest)
-
-
-def _broken(template: Template, document: Node) -> list[tuple[str, ...]]:
-    """The fields that are left out since they are malformed, of a stage's copies too."""
-    stages = document.get("stages")
-    names = list(stages.fields) if stages is not None else []
-    found = list(template.broken)
-    for steps in template.broken:
-        if len(steps) > 1 and steps[0] == "stages":
-            copy = re.compile(re.escape(steps[1]) + r"_\d+")
-            found += [("stages", name, *steps[2:]) for name in names if copy.fullmatch(name)]
-    return found
-
-
-def read_space(document: Node, where: str) -> Space:
-    """Return the search space of a document; `where` is what errors call it (a file's path).
+    Args:
+        document: Plain data.
+        lines: Where its values stand.
 
     Raises:
         ScheduleError: Carries every problem.
     """
-    report = Report(where)
+    report = Report(lines)
     search = document.get("search")
-    template = read_template(document.with_fields({"search": None}), report)
+    without_search = {name: value for name, value in document.items() if name != "search"}
+    template = read_template(without_search, lines, report)
     spec = read_search(search, template, report)
-    holes_fit = not report.problems or bool(template.holes)
-    if holes_fit:
-        check_alternatives(template, report, fill_template)
+    anchor: Schedule | None = None
+    if not report.problems or template.holes:
+        anchor = check_alternatives(template, report, _fill_template)
     report.finish()
-    name = document.get("name")
+    if anchor is None:
+        raise AssertionError("a space without problems has an anchor")
     space = Space(
-        name=str(name.value) if name is not None else Path(where).stem,
-        where=where,
+        name=str(document.get("name", FilePath(lines.where).stem)),
+        where=lines.where,
         search=spec,
-        notes=tuple(find_notes(template, report)),
+        notes=tuple(find_notes(template, anchor, report)),
         start_with=(),
         _template=template,
     )
-    starts = [_start(space, node, file, report) for node, file in find_starts(search, spec, where)]
+    starts = [
+        start_values(template, space.fill, at, file, report)
+        for at, file in find_starts(spec, lines.where)
+    ]
     report.finish()
-    found = tuple(start for start in starts if start is not None)
-    return Space(space.name, where, spec, space.notes, found, template)
+    return replace(space, start_with=tuple(start for start in starts if start is not None))
 
 
-def _start(space: Space, node: Node, file: Path, report: Report) -> dict[str, Value] | None:
-    """The values that make a known schedule; a problem where the space cannot make it."""
-    try:
-        schedule = load_schedule(file)
-    except ScheduleError as error:
-        for problem in error.problems:
-            report.add(node, f"{file}: {problem}")
-        return None
-    values = match_values(space._template, to_node(written(schedule)))
-    try:
-        same = expand(space.fill(values)).stages == expand(schedule).stages
-    except ScheduleError:
-        same = False
-    if not same:
-        report.add(node, "is not a schedule of this space: no values of its holes make it")
-        return None
-    return values
+def _fill_template(
+    template: Template, values: Mapping[str, Value], report: Report
+) -> Schedule | None:
+    return _fill(template, values, report).schedule
+
+
+def _fill(template: Template, values: Mapping[str, Value], report: Report) -> Reading:
+    """Fill and check; what is wrong goes to `report`, with the places of the template."""
+    document, copies, lines = template.fill(values)
+    inner = Report(lines)
+    reading = read(document, inner, copies=copies, known=template.broken)
+    for problem in inner.problems:
+        report.add_sentence(problem)
+    return reading
+
+
+def _idle_holes(reading: Reading, schedule: Schedule) -> frozenset[str]:
+    """The holes that a schedule does not read, of those that were filled in it.
+
+    They stand in fields without effect, or in stages on which the delivered one does not rest.
+    """
+    needed = {stage.name for stage in expand(schedule).needed()}
+    lines = schedule.lines
+    read: set[str] = set()
+    filled: set[str] = set()
+    for path, one in lines.filled.items():
+        if one.hole is None or path[2:3] in (("repeat",), ("order",)):
+            continue
+        if path[0] != "stages":
+            read.add(one.hole)
+            continue
+        copies = [name for name, declared in lines.declared.items() if declared == path[1]]
+        for name in copies or [str(path[1])]:
+            if name in reading.stages:
+                filled.add(one.hole)
+                stage = reading.stages[name]
+                idle = any(path[2 : 2 + len(at)] == at for at in (*stage.dropped, *stage.off))
+                if name in needed and not idle:
+                    read.add(one.hole)
+    return frozenset(filled - read)
+
+
+# -- as a file again ----------------------------------------------------------------------------
+
+
+def dump_space(space: Space, *, start_with: Sequence[str] | None = None) -> str:
+    """Return `space` as YAML that stands alone: its name is in it.
+
+    Args:
+        space: To write.
+        start_with: Other paths of the known schedules, where the file goes to another folder.
+    """
+    document = dict(space.document)
+    search = _search_block(space)
+    if start_with is not None and search.get("start_with"):
+        search["start_with"] = list(start_with)
+    head = {name: document.pop(name) for name in ("dmtsearch",) if name in document}
+    return emit({**head, "name": space.name, "search": search, **document})
+
+
+def override_space(space: Space, changes: Mapping[str, Any]) -> Space:
+    """Return `space` with other values, checked as if they stood in the file.
+
+    Args:
+        space: A loaded space.
+        changes: By document path, as `dmtsearch.schedule.override` takes them. A value may be a
+            hole, and may stand where there was one.
+
+    Raises:
+        ScheduleError: A path leads nowhere, or the space cannot be searched as changed.
+    """
+    document = {**space.document, "search": _search_block(space)}
+    return read_space(*place(document, space.lines, changes))
+
+
+def _search_block(space: Space) -> dict[str, Any]:
+    """The fields of the block that were given, as plain data."""
+    search = space.search
+    found = {name: getattr(search, name) for name in type(search).model_fields}
+    return {n: _given(value) for n, value in found.items() if n in search.model_fields_set}
+
+
+def _given(value: Any) -> Any:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return {name: _given(item) for name, item in value.items()}
+    if hasattr(value, "model_fields_set"):
+        names = [name for name in type(value).model_fields if name in value.model_fields_set]
+        return {name: _given(getattr(value, name)) for name in names}
+    return plain(value)

@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import ScheduleError, nearest
-from ..schedule.holes import is_exact_hole, is_hole
-from ..schedule.node import Node, join
-from ..schedule.problems import Report, show
-from ..schedule.spec import MAX_COPIES
-from ..schedule.unroll import unroll
-from .hole import Condition, Hole, Value, same
-from .slot import Slot, read_slot
+from dmtsearch.errors import ScheduleError, nearest
+from dmtsearch.schedule.places import Filled, Lines, Path, join
+from dmtsearch.schedule.problems import show
+from dmtsearch.schedule.stage import MAX_COPIES
+
+from .hole import Condition, Hole, Value, identity, same
 
 SHARED = ("source", "init", "modality", "repeat", "order")
 """Fields that the copies of a repeated stage have in common: a hole in them is one value."""
-_NO_HOLES = ("dmtsearch", "name", "seed", "data", "deliver")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A well-formed hole as it stands in the document.
+
+    Attributes:
+        at: Its document path.
+        written: As plain data.
+        tie: The name after `as`.
+        places: Of a choice: the document path of each alternative.
+    """
+
+    kind: str
+    at: Path = ()
+    written: Any = None
+    tie: str | None = None
+    choices: tuple[Value, ...] = ()
+    alternatives: tuple[Any, ...] = ()
+    places: tuple[Path, ...] = ()
+    low: int | float | None = None
+    high: int | float | None = None
+    step: int | float | None = None
+
+    def index(self, value: object) -> int:
+        """Which of a choice's alternatives has this label."""
+        return next(i for i, choice in enumerate(self.choices) if same(choice, value))
+
+    def shape(self) -> tuple[Any, ...]:
+        """What tied holes must have in common."""
+        choices = tuple(identity(choice) for choice in self.choices)
+        return (self.kind, choices, self.low, self.high, self.step)
 
 
 @dataclass(frozen=True)
@@ -27,7 +56,8 @@ class Order:
     stage: str
     holes: tuple[str, ...]
     decreasing: bool
-    node: Node
+    path: str
+    line: int | None
 
 
 @dataclass
@@ -36,18 +66,26 @@ class Template:
 
     Attributes:
         document: As written, without its `search` block.
+        lines: Where its values stand.
         holes: By name, each after those that it depends on.
-        slots: The places in which holes stand, by their names (tied holes have several).
+        slots: By document path: the holes as they stand (tied holes have several).
+        on_the_way: Document paths below which there are holes.
         orders: The sorted ones.
         broken: Fields with malformed holes, left out of the document.
     """
 
-    document: Node
+    document: dict[str, Any]
+    lines: Lines
     holes: dict[str, Hole] = field(default_factory=dict)
+    slots: dict[Path, Slot] = field(default_factory=dict)
+    on_the_way: set[Path] = field(default_factory=set)
     orders: list[Order] = field(default_factory=list)
-    broken: list[tuple[str, ...]] = field(default_factory=list)
-    _slots: dict[int, tuple[Node, Slot | None]] = field(default_factory=dict, repr=False)
-    """Holes read before, by the id of their node, which is kept with them."""
+    broken: list[Path] = field(default_factory=list)
+
+    def note(self, slot: Slot) -> None:
+        """Note where a hole stands."""
+        self.slots[slot.at] = slot
+        self.on_the_way |= {slot.at[:end] for end in range(len(slot.at) + 1)}
 
     def is_active(self, name: str, values: Mapping[str, Value]) -> bool:
         """Whether a hole is asked for, given the values of those that it depends on."""
@@ -59,19 +97,19 @@ class Template:
         wanted = any(same(value, one) for one in condition.values)
         return value is not None and wanted and self.is_active(condition.hole, values)
 
-    def fill(self, values: Mapping[str, Value], where: str) -> Node:
-        """Return the document with `values` in its holes and its repeats written out.
+    def fill(
+        self, values: Mapping[str, Value]
+    ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]], Lines]:
+        """Return the document with `values` in its holes, its stages' copies, and its lines.
 
         Raises:
             ScheduleError: A value is missing, unknown or out of range; equal values where
                 `order` wants unlike ones.
         """
-        chosen = self._checked(values, where)
-        filler = _Filler(chosen, self._slots)
-        document, copies = filler.document(self.document)
-        return unroll(document, copies).document if document.get("stages") else document
+        return _Filler(self, self._checked(values)).document()
 
-    def _checked(self, values: Mapping[str, Value], where: str) -> dict[str, Value]:
+    def _checked(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        where = self.lines.where
         problems = [
             f"{name}: no such hole{nearest(name, self.holes)}  ({where})"
             for name in values
@@ -89,17 +127,18 @@ class Template:
             else:
                 chosen[name] = values[name]
         for order in self.orders:
-            problems += self._sort(order, chosen, where)
+            problems += self._sort(order, chosen)
         if problems:
             raise ScheduleError(where, problems)
         return chosen
 
-    def _sort(self, order: Order, chosen: dict[str, Value], where: str) -> list[str]:
+    def _sort(self, order: Order, chosen: dict[str, Value]) -> list[str]:
         names = [name for name in order.holes if name in chosen]
         values = sorted((chosen[name] for name in names), reverse=order.decreasing)
         if len(set(values)) < len(values):
-            line = f"{where}:{order.node.line}" if order.node.line else where
-            return [f"{order.node.path}: wants unlike values, got {show(values)}  ({line})"]
+            where = self.lines.where
+            line = f"{where}:{order.line}" if order.line else where
+            return [f"{order.path}: wants unlike values, got {show(values)}  ({line})"]
         chosen.update(zip(names, values, strict=True))
         return []
 
@@ -109,79 +148,89 @@ def _at(hole: Hole, where: str) -> str:
 
 
 class _Filler:
-    """Puts values into holes. Nodes get readable paths and keep the lines of what was chosen."""
+    """Puts values into holes, and notes where what was chosen is written."""
 
-    def __init__(
-        self, values: Mapping[str, Value], slots: dict[int, tuple[Node, Slot | None]]
-    ) -> None:
-        self.values = values
-        self.slots = slots
+    def __init__(self, template: Template, values: Mapping[str, Value]) -> None:
+        self.template, self.values = template, values
+        self.filled: dict[Path, Filled] = {}
 
-    def document(self, document: Node) -> tuple[Node, dict[str, list[Node]]]:
-        fields: dict[str, Node | None] = {}
-        copies: dict[str, list[Node]] = {}
+    def document(self) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]], Lines]:
+        document = dict(self.template.document)
+        copies: dict[str, list[dict[str, Any]]] = {}
+        if "defaults" in document:
+            at: Path = ("defaults",)
+            document["defaults"] = self.value(document["defaults"], at, "defaults", "defaults", at)
         stages = document.get("stages")
-        defaults = document.get("defaults")
-        if defaults is not None:
-            fields["defaults"] = self.node(defaults, "defaults", "defaults", False)
-        filled: dict[str, Node] = {}
-        for name, stage in stages.fields.items() if stages is not None else ():
-            path = join("stages", name)
-            if "repeat" not in stage.fields:
-                filled[name] = self.node(stage, name, path, False)
-                continue
-            shared = self.some(stage, name, path, lambda field: field in SHARED)
-            repeat = shared.fields["repeat"].value
-            number = repeat if isinstance(repeat, int) else 0
-            copies[name] = [
-                shared.with_fields(
-                    self.some(stage, f"{name}.{i}", path, lambda f: f not in SHARED).fields
-                )
-                for i in range(1, min(number, MAX_COPIES) + 1)
-            ]
-            filled[name] = shared
-        if stages is not None and filled:
-            fields["stages"] = replace(stages, value=filled)
-        return document.with_fields(fields), copies
-
-    def some(self, stage: Node, name: str, path: str, wanted: Callable[[str], bool]) -> Node:
-        """The wanted fields of a stage, filled."""
-        return replace(
-            stage,
-            value={
-                field: self.node(below, join(name, field), join(path, field), field == "args")
-                for field, below in stage.fields.items()
-                if wanted(field)
-            },
-        )
-
-    def node(self, node: Node, name: str, path: str, free: bool) -> Node:
-        if is_exact_hole(node) if free else is_hole(node):
-            return self.hole(node, name, path, free)
-        value: Any = node.value
-        if isinstance(value, dict):
-            value = {
-                step: self.node(below, join(name, step), join(path, step), free or step == "args")
-                for step, below in value.items()
+        if isinstance(stages, dict):
+            document["stages"] = {
+                name: self.stage(name, stage, copies) for name, stage in stages.items()
             }
-        elif isinstance(value, list):
-            value = [
-                self.node(below, join(name, i), join(path, i), free)
-                for i, below in enumerate(value)
-            ]
-        return replace(node, value=value, path=path)
+        return document, copies, replace(self.template.lines, filled=self.filled)
 
-    def hole(self, node: Node, name: str, path: str, free: bool) -> Node:
-        if id(node) not in self.slots:
-            self.slots[id(node)] = (node, read_slot(node, Report("")))
-        slot = self.slots[id(node)][1]
-        known = (slot.tie if slot is not None else None) or name
-        if slot is None or known not in self.values:
-            return node  # malformed in a way that has been told
-        value = self.values[known]
+    def stage(self, name: str, stage: Any, copies: dict[str, list[dict[str, Any]]]) -> Any:
+        """A stage filled; one with `repeat` also adds its copies, without that field."""
+        at: Path = ("stages", name)
+        path = join("stages", name)
+        if not isinstance(stage, dict) or "repeat" not in stage:
+            return self.value(stage, at, name, path, at)
+        shared = {field: value for field, value in stage.items() if field in SHARED}
+        shared = self.fields(shared, at, name, path, at)
+        repeat = shared["repeat"]
+        number = repeat if isinstance(repeat, int) else 0
+        rest = {field: value for field, value in stage.items() if field not in SHARED}
+        both = {field: value for field, value in shared.items() if field not in SHARED[-2:]}
+        copies[name] = [
+            both | self.fields(rest, at, f"{name}.{copy}", path, ("stages", f"{name}_{copy}"))
+            for copy in range(1, min(number, MAX_COPIES) + 1)
+        ]
+        return shared
+
+    def fields(
+        self, fields: dict[str, Any], at: Path, name: str, path: str, target: Path
+    ) -> dict[str, Any]:
+        """Fields filled; those below which there is no hole are shared, not copied.
+
+        Args:
+            fields: As they were written.
+            at: Where they were written in the template.
+            name: What holes are called here.
+            path: What a reader is shown.
+            target: Where they are in the filled document.
+        """
+        on_the_way = self.template.on_the_way
+        return {
+            step: self.value(
+                below, (*at, step), join(name, step), join(path, step), (*target, step)
+            )
+            if (*at, step) in on_the_way
+            else below
+            for step, below in fields.items()
+        }
+
+    def value(self, value: Any, at: Path, name: str, path: str, target: Path) -> Any:
+        if at in self.template.slots:
+            return self.hole(value, at, name, path, target)
+        if at not in self.template.on_the_way:
+            return value
+        if isinstance(value, dict):
+            return self.fields(value, at, name, path, target)
+        return [
+            self.value(below, (*at, i), join(name, i), join(path, i), (*target, i))
+            for i, below in enumerate(value)
+        ]
+
+    def hole(self, value: Any, at: Path, name: str, path: str, target: Path) -> Any:
+        slot = self.template.slots[at]
+        known = slot.tie or name
+        if known not in self.values:
+            return value  # malformed in a way that has been told
+        chosen = self.values[known]
         if slot.kind != "choice":
-            line = node.line
-            number = float(value) if slot.kind != "int" else value
-            return Node(number, path, line, drawn=True, hole=known)
-        inner = self.node(slot.alternative(value), f"{name}[{value}]", f"{path}[{value}]", free)
-        return replace(inner, drawn=True, hole=known)
+            self.filled[target] = Filled(path, at, known)
+            return float(chosen) if slot.kind != "int" else chosen
+        index = slot.index(chosen)
+        label, place = f"[{chosen}]", slot.places[index]
+        inner = self.value(slot.alternatives[index], place, name + label, path + label, target)
+        within = self.filled.get(target, Filled(path + label, place))
+        self.filled[target] = replace(within, hole=known)
+        return inner

@@ -6,11 +6,12 @@ Two stages of one meaning have one key, whatever they are called and however the
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from dmtsearch.files import canonical_json, sha256_text
 from dmtsearch.preimages import STAGE_FORMAT, without_defaults
-from dmtsearch.schedule import Soft, Stage
+from dmtsearch.schedule import Select, Soft, Stage
 from dmtsearch.training.cost import epochs_with_targets
 from dmtsearch.training.job import StageKeys
 from dmtsearch.training.kind import KeyParts
@@ -20,7 +21,9 @@ from dmtsearch.training.plan import ResolvedStage, hints_stay
 ELSEWHERE = (
     *("name", "path", "resources"),  # in no key
     *("model", "init", "seed", "modality", "compile", "amp"),  # as what they come to
-    *("sources", "soft", "hints", "hint_phase", "select"),  # with names replaced by keys
+    *("sources", "soft", "hints", "hint_phase"),  # with names replaced by keys
+    *("repeat", "order"),  # written out
+    *(one.name for one in fields(Select)),  # with names replaced by keys
 )
 """Fields of a stage that are not in its pre-image as they are written."""
 AFTER_HINTS = ("epochs", "keep", "hard", "merit", "switch")

@@ -98,7 +98,7 @@ def _identity(
     except ModelError as error:
         where = f"{resolved.stage.path}.model"
         problem = plan.schedule.problem(path=where, rule=str(error))
-        raise ScheduleError(plan.schedule.origin.where, [problem]) from error
+        raise ScheduleError(plan.schedule.where, [problem]) from error
 
 
 def _facts(data: DataSet, learned: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ with a the soft weight (moved per sample by merit) and h the hard weight, 1 - a 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from dmtsearch.losses import (
     standardise,
 )
 from dmtsearch.models import Taps, channels_first, match_maps
-from dmtsearch.schedule import Hard, Merit, Soft
+from dmtsearch.schedule import AnyMerit, Hard, Soft
 from dmtsearch.seeding import derive_seed
 from dmtsearch.training.batch import Batch, Viewer, batches_in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH
@@ -121,7 +121,7 @@ class SoftTargets:
 
     soft: Soft
     epochs: int
-    merit: Merit | None = None
+    merit: AnyMerit | None = None
     placebo_weights: Tensor | None = None
 
 
@@ -188,9 +188,7 @@ class TrainObjective:
         """The sources' soft losses, combined, [B]; some sources may be left out (DGKD)."""
         student = standardise(logits) if soft.standardise else logits
         losses = []
-        weights = {"alpha": soft.alpha, "beta": soft.beta, "gamma": soft.gamma}
-        own = {name: value for name, value in weights.items() if value is not None}
-        own["temperature"] = soft.temperature
+        own: dict[str, float] = {"temperature": soft.temperature, **_own_weights(soft)}
         for output in outputs:
             assert output.logits is not None, "a stage with soft targets keeps its logits"
             source = standardise(output.logits) if soft.standardise else output.logits
@@ -215,19 +213,26 @@ class TrainObjective:
         return merit_of(targets.soft, targets.merit, logits, batch.labels)
 
 
-def merit_of(soft: Soft, merit: Merit, source_logits: Tensor, labels: Tensor) -> Tensor:
+def _own_weights(soft: Soft) -> dict[str, float]:
+    """The weights that only this loss has, by name: its form's own fields."""
+    common = {one.name for one in fields(Soft)}
+    own = [one.name for one in fields(soft) if one.name not in common]
+    return {name: getattr(soft, name) for name in own}
+
+
+def merit_of(soft: Soft, merit: AnyMerit, source_logits: Tensor, labels: Tensor) -> Tensor:
     """a_i by a schedule's merit block, shape [B]."""
     return merit_weights(
         source_logits,
         labels,
         rule=merit.rule,
         weight=soft.weight,
-        increment=merit.increment,
+        increment=getattr(merit, "increment", None),
         temperature=soft.temperature,
     )
 
 
-def merit_over(split: Split, outputs: SourceOutputs, soft: Soft, merit: Merit) -> Tensor:
+def merit_over(split: Split, outputs: SourceOutputs, soft: Soft, merit: AnyMerit) -> Tensor:
     """a_i of every sample of a split, undistorted, by position in it, shape [N]."""
     parts = []
     for batch in batches_in_order(split, batch=EVALUATION_BATCH):

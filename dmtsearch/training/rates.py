@@ -15,23 +15,23 @@ from torch.optim.lr_scheduler import (
     OneCycleLR,
 )
 
-from dmtsearch.schedule import Optimizer
+from dmtsearch.schedule import Adam, AdamW, Optimizer, Sgd
 
 
 def build_optimizer(spec: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     """Return a new optimizer over `parameters`, with no state of any earlier phase."""
     params = list(parameters)
-    if spec.name == "sgd":
+    if isinstance(spec, Sgd):
         return optim.SGD(
             params,
             lr=spec.lr,
-            momentum=spec.momentum or 0.0,
-            nesterov=bool(spec.nesterov),
+            momentum=spec.momentum,
+            nesterov=spec.nesterov,
             weight_decay=spec.weight_decay,
         )
-    kind: type[optim.Adam] = {"adam": optim.Adam, "adamw": optim.AdamW}[spec.name]
-    betas, eps = spec.betas or (0.9, 0.999), spec.eps or 1e-8
-    return kind(params, lr=spec.lr, betas=betas, eps=eps, weight_decay=spec.weight_decay)
+    assert isinstance(spec, Adam), "every optimizer of the schedule is one of these"
+    kind: type[optim.Adam] = optim.AdamW if isinstance(spec, AdamW) else optim.Adam
+    return kind(params, lr=spec.lr, betas=spec.betas, eps=spec.eps, weight_decay=spec.weight_decay)
 
 
 def build_scheduler(spec: Optimizer, optimizer: optim.Optimizer, *, steps: int) -> LRScheduler:

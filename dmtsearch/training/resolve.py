@@ -68,7 +68,7 @@ def resolve(
     work = _Resolver(schedule, facts, samples, objects or {}, folder or Path.cwd(), kinds)
     stages = work.run()
     if work.problems:
-        raise ScheduleError(schedule.origin.where, work.problems)
+        raise ScheduleError(schedule.where, work.problems)
     # A source without effect (no soft targets, no hints) is not trained for nothing.
     needed = {stage.name for stage in work.expanded.needed()}
     return Plan(

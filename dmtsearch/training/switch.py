@@ -5,27 +5,13 @@ as an unbroken one.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+
+from dmtsearch.schedule import Accuracy, Plateau, Switch
 
 HIGHER_IS_BETTER = {"val_accuracy": True, "val_nll": False, "val_hint": False}
 
 
-class SwitchRule(Protocol):
-    """The part of a schedule's `switch` block that a decision needs."""
-
-    @property
-    def when(self) -> str: ...
-    @property
-    def on(self) -> str | None: ...
-    @property
-    def patience(self) -> int | None: ...
-    @property
-    def min_delta(self) -> float | None: ...
-    @property
-    def at_least(self) -> float | None: ...
-
-
-def should_switch(rule: SwitchRule, history: Sequence[dict[str, float]]) -> bool:
+def should_switch(rule: Switch, history: Sequence[dict[str, float]]) -> bool:
     """Say whether the stage hands over now, after the last row of `history`.
 
     Args:
@@ -34,15 +20,15 @@ def should_switch(rule: SwitchRule, history: Sequence[dict[str, float]]) -> bool
             accuracy is at least `at_least`.
         history: Values on val after each epoch of the phase, oldest first.
     """
-    if rule.when == "epochs" or not history:
+    if not history:
         return False
-    if rule.when == "accuracy":
-        return history[-1]["val_accuracy"] >= (rule.at_least or 0.0)
-    name = rule.on or "val_accuracy"
-    sign = 1.0 if HIGHER_IS_BETTER[name] else -1.0
-    return epochs_without_gain(
-        [sign * row[name] for row in history], min_delta=rule.min_delta or 0.0
-    ) >= (rule.patience or 1)
+    if isinstance(rule, Accuracy):
+        return history[-1]["val_accuracy"] >= rule.at_least
+    if not isinstance(rule, Plateau):
+        return False
+    sign = 1.0 if HIGHER_IS_BETTER[rule.on] else -1.0
+    values = [sign * row[rule.on] for row in history]
+    return epochs_without_gain(values, min_delta=rule.min_delta) >= rule.patience
 
 
 def epochs_without_gain(values: Sequence[float], *, min_delta: float) -> int:

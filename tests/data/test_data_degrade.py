@@ -10,7 +10,7 @@ from dmtsearch.data import Moments
 from dmtsearch.data.blur import gaussian_blur
 from dmtsearch.data.degradations import DEGRADATIONS, data_form, degrade, fitting_kinds
 from dmtsearch.errors import DataError
-from dmtsearch.schedule.blocks import DegradeSpec
+from dmtsearch.names import Degradation
 
 N = 96
 KINDS = [(kind, form) for kind, way in DEGRADATIONS.items() for form in way.functions]
@@ -203,7 +203,7 @@ def test_every_kind_says_what_its_severity_stands_for():
 
 
 def test_the_kinds_are_those_that_a_schedule_may_name():
-    assert list(get_args(DegradeSpec.model_fields["kind"].annotation)) == list(DEGRADATIONS)
+    assert list(get_args(Degradation)) == list(DEGRADATIONS)
 
 
 def test_the_form_of_data_says_which_kinds_fall_on_it():

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from dmtsearch.data import DATASETS, describe_data, load_data
 from dmtsearch.data.pool import Pool, RawData, fingerprint
 from dmtsearch.errors import DataError
-from dmtsearch.schedule.forms import DATA_NAMES
+from dmtsearch.names import DATA_SETS
 
 
 def test_digits_are_kept_exactly_at_fifteen_times_their_own_unit():
@@ -77,7 +77,7 @@ def test_names_and_arguments_are_checked_with_the_nearest(way, settings, message
 
 
 def test_the_sets_known_by_name_are_those_that_a_schedule_may_name():
-    assert tuple(DATASETS) == DATA_NAMES
+    assert tuple(DATASETS) == DATA_SETS
 
 
 def raw(**changes):

@@ -11,8 +11,8 @@ from doc_pages import ROOT, in_backticks
 import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.errors import DmtSearchError
+from dmtsearch.names import DATA_SETS, PRESETS
 from dmtsearch.schedule import json_schema, load_schedule
-from dmtsearch.schedule.forms import DATA_NAMES, PRESETS
 from dmtsearch.schedule.search import SearchSpec
 from dmtsearch.space import RECIPES, is_space, load_space
 
@@ -157,7 +157,7 @@ def _is_field(path, fields):
 
 
 def test_every_path_to_a_field_that_is_named_is_there(page):
-    top = {**SCHEMA["properties"], **_properties("StageSpec")}
+    top = {**SCHEMA["properties"], **_properties("SelectorStage"), **_properties("Stage")}
     for text in page.inline:
         path = text.split(":")[0]
         if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", path) and path.split(".")[0] in top:
@@ -180,7 +180,7 @@ def test_the_reference_has_a_table_for_every_block_and_a_row_for_every_field(
 ):
     shown = re.findall(r"^```\{fields\} (\w+)$", schedule_page.text, re.MULTILINE)
     assert sorted(shown) == sorted(reference.BLOCKS)
-    assert set(reference.BLOCKS.values()) == {"", *SCHEMA["$defs"]}
+    assert {*reference.BLOCKS.values(), *reference.ALIKE} == {"", *SCHEMA["$defs"]}
     for block in shown:
         assert f"(fields-{block.replace('_', '-')})=" in schedule_page.text
         rows = reference.table(block).splitlines()[2:]
@@ -223,4 +223,4 @@ def test_the_readme_lists_every_data_set():
     text = (ROOT / "README.md").read_text()
     rows = text.partition("\n## Data sets\n")[2].partition("\n\nSets that")[0].splitlines()
     named = [name for row in rows[3:] for name in in_backticks(row.split(" | ")[0])]
-    assert sorted(named) == sorted(DATA_NAMES)
+    assert sorted(named) == sorted(DATA_SETS)

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from dmtsearch import losses
-from dmtsearch.schedule.blocks import HintSpec, SoftSpec
-from dmtsearch.schedule.forms import HINT_LOSSES, OWN_LOSS, SOFT_FIELDS
-from dmtsearch.schedule.normal import SOFT_DEFAULTS
+from dmtsearch.names import HINT_LOSSES, SOFT_LOSSES
+from dmtsearch.schedule.blocks import FORMS
 
 PAIRED = {
     "soft": lambda student, source: losses.soft_loss(student, source, temperature=4.0),
@@ -46,13 +45,8 @@ merits = pytest.mark.parametrize("merit", MERITS.values(), ids=MERITS)
 
 
 def test_the_names_that_a_schedule_takes_are_the_rows_of_the_tables():
-    assert set(SOFT_FIELDS) - {OWN_LOSS} == set(losses.SOFT_LOSSES) == set(SOFT_DEFAULTS)
+    assert set(SOFT_LOSSES) == set(losses.SOFT_LOSSES) == set(FORMS["soft"].classes)
     assert set(HINT_LOSSES) == set(losses.HINT_LOSSES)
-    for block, names in ((SoftSpec, SOFT_FIELDS), (HintSpec, HINT_LOSSES)):
-        schema = block.model_json_schema()["properties"]["loss"]["anyOf"][0]
-        assert set(schema["enum"]) == set(names) - {OWN_LOSS}
-    for name, own in SOFT_DEFAULTS.items():
-        assert set(SOFT_FIELDS[name]) == {*SOFT_FIELDS["kl"], *own}
 
 
 def test_every_merit_rule_stands_in_the_table():

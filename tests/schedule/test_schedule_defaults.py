@@ -2,7 +2,7 @@
 
 from schedule_texts import HEAD, problems_of, stages_of, text_with
 
-from dmtsearch.schedule import Merit, Optimizer, Soft, Switch, parse_schedule
+from dmtsearch.schedule import Accuracy, Adam, AdamW, Merit, Sgd, Soft, parse_schedule
 
 
 def stages_with(defaults: str, student: str = "", teacher: str = ""):
@@ -23,16 +23,14 @@ def test_lists_are_taken_whole():
 def test_another_optimizer_drops_the_others_own_fields():
     defaults = "optimizer: {name: sgd, momentum: 0.5, lr: 0.1, batch: 64}"
     stages = stages_with(defaults, "optimizer: {name: adam}")
-    assert stages["teacher"].optimizer == Optimizer(
-        "sgd", 0.1, 0.0, 0.5, False, None, None, batch=64
-    )
-    assert stages["student"].optimizer == Optimizer("adam", 0.1, 0.0, batch=64)
+    assert stages["teacher"].optimizer == Sgd(lr=0.1, momentum=0.5, batch=64)
+    assert stages["student"].optimizer == Adam(lr=0.1, weight_decay=0.0, batch=64)
 
 
 def test_another_rate_schedule_drops_the_steps():
     defaults = "optimizer: {schedule: step, milestones: [0.3]}"
     stage = stages_with(defaults, "optimizer: {schedule: cosine}")["student"]
-    assert stage.optimizer == Optimizer(schedule="cosine")
+    assert stage.optimizer == AdamW(schedule="cosine")
 
 
 def test_another_rule_drops_the_others_own_fields():
@@ -41,7 +39,7 @@ def test_another_rule_drops_the_others_own_fields():
         defaults + ", optimizer: {schedule: constant}",
         "switch: {when: accuracy, at_least: 0.9}, merit: {rule: hard}",
     )["student"]
-    assert stage.switch == Switch("accuracy", at_least=0.9)
+    assert stage.switch == Accuracy(at_least=0.9)
     assert stage.merit == Merit("hard")
 
 
@@ -156,5 +154,6 @@ def test_a_conflict_with_what_is_inherited_is_told():
 
 def test_defaults_are_kept_as_they_were_written():
     schedule = parse_schedule(text_with(head="defaults: {keep: best}\n"))
-    assert schedule.defaults.model_fields_set == {"keep"}
-    assert schedule.stages["student"].keep is None
+    assert schedule.document["defaults"] == {"keep": "best"}
+    assert "keep" not in schedule.document["stages"]["student"]
+    assert schedule.stages["student"].keep == "best"

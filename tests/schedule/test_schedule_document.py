@@ -7,7 +7,7 @@ from schedule_texts import HEAD, problems_of
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import load_schedule, parse_schedule
-from dmtsearch.schedule.document import parse_document, parse_value, read_document
+from dmtsearch.schedule.yaml import parse_document, parse_value, read_document
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ from dmtsearch.schedule.document import parse_document, parse_value, read_docume
     ],
 )
 def test_a_value_means_what_yaml_1_2_says(text, value):
-    found = parse_document(f"k: {text}\n", "x.yaml").fields["k"].plain()
+    found = parse_document(f"k: {text}\n", "x.yaml")[0]["k"]
     assert found == value
     assert type(found) is type(value)
 
@@ -50,27 +50,26 @@ def test_a_value_means_what_yaml_1_2_says(text, value):
 def test_json_is_read_as_it_is():
     text = '{"dmtsearch": 1, "name": "\\u00e4", "list": [1, 2.5, true, null]}'
     plain = {"dmtsearch": 1, "name": "ä", "list": [1, 2.5, True, None]}
-    assert parse_document(text, "x.json").plain() == plain
+    assert parse_document(text, "x.json")[0] == plain
 
 
 def test_every_value_knows_its_line_and_path():
-    document = parse_document("a: 1\nb:\n- c: 2\n  d: [3,\n    4]\n", "x.yaml")
-    node = document.fields["b"].items[0].fields["d"].items[1]
-    assert (node.path, node.line, node.value) == ("b[0].d[1]", 5, 4)
+    document, lines = parse_document("a: 1\nb:\n- c: 2\n  d: [3,\n    4]\n", "x.yaml")
+    assert document == {"a": 1, "b": [{"c": 2, "d": [3, 4]}]}
+    assert lines["b", 0, "d", 1] == 5
 
 
 def test_an_alias_takes_the_path_of_its_place_and_the_line_of_its_anchor():
-    document = parse_document("a: &x {k: 1}\nb: *x\n", "x.yaml")
-    node = document.fields["b"].fields["k"]
-    assert (node.path, node.line) == ("b.k", 1)
+    document, lines = parse_document("a: &x {k: 1}\nb: *x\n", "x.yaml")
+    assert (document["b"], lines["b", "k"]) == ({"k": 1}, 1)
 
 
 def test_one_document_with_its_end_marks_is_fine():
-    assert parse_document("%YAML 1.2\n---\na: 1\n...\n", "x.yaml").plain() == {"a": 1}
+    assert parse_document("%YAML 1.2\n---\na: 1\n...\n", "x.yaml")[0] == {"a": 1}
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text():
-    assert parse_document(b"\xef\xbb\xbfa: 1\n", "x.yaml").plain() == {"a": 1}
+    assert parse_document(b"\xef\xbb\xbfa: 1\n", "x.yaml")[0] == {"a": 1}
 
 
 BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(

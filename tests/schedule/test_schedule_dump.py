@@ -68,9 +68,10 @@ def test_one_form_for_one_meaning():
     assert "source: teacher" in dump_schedule(listed)
 
 
-def test_schedules_that_say_other_things_are_unequal():
+def test_schedules_that_mean_other_things_are_unequal():
     one = parse_schedule(text_with())
-    assert one != parse_schedule(text_with("epochs: 20"))
+    assert one == parse_schedule(text_with("epochs: 20"))
+    assert one != parse_schedule(text_with("epochs: 21"))
     assert one != one.with_seed(1)
     assert one != "a schedule"
     two = f"{HEAD}deliver: c\nstages:\n  a: {{model: {{preset: cnn8}}}}\n"

@@ -4,15 +4,19 @@ import pytest
 from schedule_texts import HEAD, stages_of, text_with
 
 from dmtsearch.schedule import (
+    Adam,
+    AdamW,
     Adapter,
     DataSpec,
+    Degrade,
+    Delta,
     Hard,
     Hint,
     HintPhase,
     Merit,
-    Optimizer,
     Resources,
     Select,
+    Sgd,
     Soft,
     SourceRef,
     Stage,
@@ -20,7 +24,6 @@ from dmtsearch.schedule import (
     expand,
     parse_schedule,
 )
-from dmtsearch.schedule.expanded import Degrade
 
 
 def student(fields: str = "", teacher: str = "", head: str = "") -> Stage:
@@ -45,12 +48,10 @@ def test_a_stage_that_says_nothing_has_the_defaults_of_the_grammar():
         sources=(SourceRef("teacher"),),
         soft=Soft(temperature=4, weight=0.5, until=1, combine="mean", drop=0, standardise=False),
     )
-    assert stage.optimizer == Optimizer(
+    assert stage.optimizer == AdamW(
         name="adamw",
         lr=0.003,
         weight_decay=0.01,
-        momentum=None,
-        nesterov=None,
         betas=(0.9, 0.999),
         eps=1e-8,
         schedule="one_cycle",
@@ -65,17 +66,16 @@ def test_a_stage_that_says_nothing_has_the_defaults_of_the_grammar():
 
 
 OPTIMIZERS = [
-    ("{name: adam}", Optimizer("adam", weight_decay=0)),
-    ("{name: sgd}", Optimizer("sgd", weight_decay=0, momentum=0.9, nesterov=False, betas=None,
-                              eps=None)),
+    ("{name: adam}", Adam(weight_decay=0)),
+    ("{name: sgd}", Sgd(weight_decay=0, momentum=0.9, nesterov=False)),
     ("{name: sgd, lr: 1, nesterov: true, momentum: 0.5, weight_decay: 5e-4}",
-     Optimizer("sgd", 1.0, 5e-4, 0.5, True, None, None)),
-    ("{schedule: step}", Optimizer(schedule="step", milestones=(0.5, 0.75), gamma=0.1)),
+     Sgd(lr=1.0, weight_decay=5e-4, momentum=0.5, nesterov=True)),
+    ("{schedule: step}", AdamW(schedule="step", milestones=(0.5, 0.75), gamma=0.1)),
     ("{schedule: step, milestones: [0.3], gamma: 0.2}",
-     Optimizer(schedule="step", milestones=(0.3,), gamma=0.2)),
+     AdamW(schedule="step", milestones=(0.3,), gamma=0.2)),
     ("{schedule: cosine, batch: 64, drop_last: false}",
-     Optimizer(schedule="cosine", batch=64, drop_last=False)),
-    ("{betas: [0.8, 0.9], eps: 1e-6}", Optimizer(betas=(0.8, 0.9), eps=1e-6)),
+     AdamW(schedule="cosine", batch=64, drop_last=False)),
+    ("{betas: [0.8, 0.9], eps: 1e-6}", AdamW(betas=(0.8, 0.9), eps=1e-6)),
 ]  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def test_hints_and_their_phase_are_filled_in():
         "hints: [{source: block1, at: 0.5, adapter: {relu: false}}], hint_phase: {epochs: 3}"
     )
     assert stage.hints == (
-        Hint("teacher", "block1", 0.5, 1.0, Adapter(kernel=3, norm=True, relu=False), "none"),
+        Hint("block1", 0.5, 1.0, Adapter(3, norm=True, relu=False), "none", stage="teacher"),
     )
     assert stage.hint_phase == HintPhase(3, "best", "stop")
 
@@ -192,14 +192,14 @@ def test_a_selector_is_filled_in():
         ("i", "p"),
         "topk",
         5,
-        (Degrade("noise", 0.1, 1.0), Degrade("occlusion", 0.1, 1.0)),
+        (Degrade("noise", (0.1, 1.0)), Degrade("occlusion", (0.1, 1.0))),
         "undegraded",
         "hard",
     )
     more = "inputs: logits, degrade: [{kind: noise, severity: [0, 0.5]}], target: right, "
     text = text.replace("select", more + "decision: soft, select")
     assert stages_of(text)["m"].select == Select(
-        ("i", "p"), "logits", None, (Degrade("noise", 0.0, 0.5),), "right", "soft"
+        ("i", "p"), "logits", None, (Degrade("noise", (0.0, 0.5)),), "right", "soft"
     )
 
 
@@ -209,7 +209,7 @@ def test_a_stage_of_no_epochs_is_nothing_but_its_weights():
     stage = stages_of(text_with().replace("model: {family: plain, widths: [32, 64]}",
                                           f"{weights}, {fields}"))["teacher"]  # fmt: skip
     assert (stage.epochs, stage.optimizer, stage.keep, stage.augment) == (
-        (0, Optimizer(), "last", "none")
+        (0, AdamW(), "last", "none")
     )
     assert stage.model["weights"] == "w.safetensors"
 
@@ -273,7 +273,7 @@ def test_weight_and_hard_weight_stand_together():
 
 
 def test_merit_rules_without_an_increment_have_none():
-    assert student("merit: {rule: hard}").merit == Merit("hard", None, "none")
-    assert student("merit: {rule: delta, placebo: mean}").merit == Merit("delta", 0.1, "mean")
+    assert student("merit: {rule: hard}").merit == Merit("hard", "none")
+    assert student("merit: {rule: delta, placebo: mean}").merit == Delta("delta", 0.1, "mean")
     # 0.9 + 0.1 is 1: the end of the range is allowed.
-    assert student("soft: {weight: 0.9}, merit: {rule: delta}").merit == Merit("delta", 0.1)
+    assert student("soft: {weight: 0.9}, merit: {rule: delta}").merit == Delta("delta", 0.1)

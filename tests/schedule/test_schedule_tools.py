@@ -16,8 +16,8 @@ from dmtsearch.schedule import (
     override,
     parse_schedule,
 )
-from dmtsearch.schedule.document import parse_document
-from dmtsearch.schedule.node import join, split
+from dmtsearch.schedule.places import join, split
+from dmtsearch.schedule.yaml import parse_document
 
 SCHEDULE = """
 dmtsearch: 1                                   # format version
@@ -95,7 +95,7 @@ def validator() -> jsonschema.Draft202012Validator:
 
 @pytest.mark.parametrize("text", [SCHEDULE, SPACE, MULTIMODAL])
 def test_the_schema_accepts_schedules_and_spaces(text):
-    validator().validate(parse_document(text, "x.yaml").plain())
+    validator().validate(parse_document(text, "x.yaml")[0])
 
 
 @pytest.mark.parametrize(
@@ -105,28 +105,30 @@ def test_the_schema_accepts_schedules_and_spaces(text):
         ("epochs: 3.5", ["stages", "student", "epochs"]),
         ("epochs:", ["stages", "student"]),
         ("keep: bst", ["stages", "student", "keep"]),
-        ("soft: {weight: '1'}", ["stages", "student", "soft"]),
+        ("soft: {weight: '1'}", ["stages", "student", "soft", "weight"]),
+        ("soft: {loss: dkd, gamma: 1}", ["stages", "student", "soft"]),
+        ("optimizer: {name: sgd, betas: [0.9, 0.99]}", ["stages", "student", "optimizer"]),
         ("epochs: {in: [1, 2]}", ["stages", "student", "epochs"]),
         ("epochs: {int: [1]}", ["stages", "student", "epochs"]),
         ("hints: [{source: a}]", ["stages", "student", "hints"]),
     ],
 )
 def test_the_schema_refuses_what_an_editor_can_know(text, path):
-    document = parse_document(text_with(text), "x.yaml").plain()
+    document = parse_document(text_with(text), "x.yaml")[0]
     (error,) = validator().iter_errors(document)
     assert list(error.absolute_path) == path
 
 
 def test_the_schema_lets_no_holes_into_data():
-    document = parse_document(text_with().replace("name: digits", "name: {choice: [a]}"), "x.yaml")
-    assert not validator().is_valid(document.plain())
+    text = text_with().replace("name: digits", "name: {choice: [a]}")
+    assert not validator().is_valid(parse_document(text, "x.yaml")[0])
 
 
 def test_the_schema_completes_the_names_of_data_sets():
-    document = parse_document(text_with().replace("name: digits", "name: digit"), "x.yaml").plain()
+    document = parse_document(text_with().replace("name: digits", "name: digit"), "x.yaml")[0]
     (error,) = validator().iter_errors(document)
     assert list(error.absolute_path) == ["data", "name"]
-    assert "synthetic_eyes" in json_schema()["$defs"]["DataFields"]["properties"]["name"]["enum"]
+    assert "synthetic_eyes" in json_schema()["$defs"]["DataSpec"]["properties"]["name"]["enum"]
 
 
 def test_the_schema_is_plain_json_and_explains_every_field():
@@ -144,7 +146,7 @@ def test_the_schema_is_plain_json_and_explains_every_field():
 
 
 def test_the_schema_lets_no_hole_into_a_seed():
-    document = parse_document(text_with("seed: {int: [0, 3]}"), "x.yaml").plain()
+    document = parse_document(text_with("seed: {int: [0, 3]}"), "x.yaml")[0]
     (error,) = validator().iter_errors(document)
     assert list(error.absolute_path) == ["stages", "student", "seed"]
 

@@ -11,7 +11,7 @@ from select_pieces import (
 from training_pieces import NoCheckpoints, with_field
 
 from dmtsearch.data.degradations import DEGRADATIONS
-from dmtsearch.schedule import Degrade, Optimizer, Select, Stage, Switch
+from dmtsearch.schedule import Accuracy, Degrade, Optimizer, Select, Stage, Switch
 from dmtsearch.selectors.degraded_outputs import logits_of, sweep_outputs
 from dmtsearch.selectors.stage import SelectorKind
 from dmtsearch.training.batch import NO_VIEW
@@ -22,7 +22,7 @@ from dmtsearch.training.progress import go_on
 
 
 OTHER = {"inputs": "logits", "k": 2, "target": "right", "decision": "soft",
-         "degrade": (Degrade("noise", 0.2, 1.0),)}  # fmt: skip
+         "degrade": (Degrade("noise", (0.2, 1.0)),)}  # fmt: skip
 
 
 def keys_of(resolved, **other):
@@ -38,6 +38,14 @@ def keys_of(resolved, **other):
     return SelectorKind().keys(resolved, KeyParts(**{**given, **other})).key
 
 
+def with_select(stage, select):
+    """The selector as in a later version, in which it selects by more."""
+    later = type("Later", (type(stage),), {"select": select})
+    made = object.__new__(later)
+    made.__dict__.update(stage.__dict__)
+    return made
+
+
 @pytest.mark.parametrize("kind", [Stage, Optimizer, Switch, Select], ids=lambda k: k.__name__)
 def test_a_new_field_with_a_neutral_default_changes_no_key_of_a_selector(kept, kind):
     resolved = kept[0].plan(select_schedule()).stage("selector")
@@ -48,6 +56,8 @@ def test_a_new_field_with_a_neutral_default_changes_no_key_of_a_selector(kept, k
     def put_in(new):
         if kind is Stage:
             return with_field(resolved.stage, **new)
+        if kind is Select:
+            return with_select(resolved.stage, with_field(resolved.stage.select, **new))
         name = kind.__name__.lower()
         return replace(resolved.stage, **{name: with_field(getattr(resolved.stage, name), **new)})
 
@@ -59,9 +69,9 @@ def test_every_field_of_select_but_the_names_is_in_the_key(kept):
     stage, base = resolved.stage, keys_of(resolved)
     assert set(OTHER) | {"stages"} == {field.name for field in fields(Select)}
     for field, value in OTHER.items():
-        changed = replace(stage, select=replace(stage.select, **{field: value}))
+        changed = replace(stage, **{field: value})
         assert keys_of(replace(resolved, stage=changed)) != base, field
-    renamed = replace(stage, name="x", select=replace(stage.select, stages=("p", "q")))
+    renamed = replace(stage, name="x", stages=("p", "q"))
     assert keys_of(replace(resolved, stage=renamed)) == base
 
 
@@ -87,7 +97,7 @@ def test_the_key_reads_epochs_optimizer_keep_and_switch(kept):
         {"epochs": 6},
         {"keep": "best"},
         {"optimizer": replace(resolved.stage.optimizer, lr=0.5)},
-        {"switch": replace(resolved.stage.switch, when="accuracy", at_least=0.5)},
+        {"switch": Accuracy(at_least=0.5)},
     ]
     found = {keys_of(replace(resolved, stage=replace(resolved.stage, **c))) for c in changes}
     assert len(found | {keys_of(resolved)}) == len(changes) + 1

@@ -15,7 +15,7 @@ from dmtsearch.training.progress import go_on
 
 
 def draws_of(bench, split, *, seed=0):
-    ways = (Degrade("noise", 0.3, 1.0),)
+    ways = (Degrade("noise", (0.3, 1.0)),)
     run = run_of(bench)
     train = bench.data.split("train")
     return draw_outputs(run.classifiers, split, train, ways, run.profile, seed=seed)
@@ -59,7 +59,7 @@ def test_severities_fill_their_range_and_kinds_come_equally_often(kept, monkeypa
     monkeypatch.setattr(degraded_outputs, "degrade", watch)
     run = run_of(bench)
     seen.clear()
-    ways = (Degrade("noise", 0.2, 0.4), Degrade("missing", 0.9, 1.0))
+    ways = (Degrade("noise", (0.2, 0.4)), Degrade("missing", (0.9, 1.0)))
     split, train = bench.data.split("selector"), bench.data.split("train")
     draw_outputs(run.classifiers, split, train, ways, run.profile, seed=0)
     assert {split for _, _, split in seen} == {"selector"}

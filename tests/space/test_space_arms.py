@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import dump_schedule, expand, parse_schedule
+from dmtsearch.schedule import Dkd, dump_schedule, expand, parse_schedule
 from dmtsearch.space import RECIPES, Costs, control_arms, load_space
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def test_direct_takes_the_last_soft_settings_and_neither_hints_nor_merit(chain):
     _, standardised = stages_of(chain, "direct_standardised")
     assert standardised == replace(student, soft=replace(student.soft, standardise=True))
     _, decoupled = stages_of(chain, "direct_dkd")
-    soft = replace(student.soft, loss="dkd", alpha=1, beta=8)
+    soft = Dkd(temperature=8, weight=0.6, loss="dkd", alpha=1, beta=8)
     assert decoupled == replace(student, soft=soft)
 
 

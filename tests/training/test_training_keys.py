@@ -7,12 +7,20 @@ from training_pieces import BIG, HINT, NORMED, SMALL, Workbench, digits, schedul
 
 from dmtsearch.files import canonical_json, sha256_text
 from dmtsearch.schedule import (
+    Accuracy,
+    Adam,
+    AdamW,
     Adapter,
+    Delta,
+    Dist,
+    Dkd,
     Hard,
     Hint,
     HintPhase,
     Merit,
     Optimizer,
+    Plateau,
+    Sgd,
     Soft,
     SourceRef,
     Stage,
@@ -30,12 +38,9 @@ OTHER = {
         "keep": "best",
         "augment": "crop_flip",
     },
-    Optimizer: {
-        "name": "adamw",
+    Adam: {
         "lr": 0.1,
         "weight_decay": 0.5,
-        "momentum": 0.5,
-        "nesterov": True,
         "betas": (0.5, 0.9),
         "eps": 1e-3,
         "schedule": "cosine",
@@ -44,6 +49,7 @@ OTHER = {
         "batch": 16,
         "drop_last": False,
     },
+    Sgd: {"momentum": 0.5, "nesterov": True},
     Soft: {
         "temperature": 2.0,
         "weight": 0.25,
@@ -51,37 +57,43 @@ OTHER = {
         "combine": "sum",
         "drop": 0.5,
         "standardise": True,
-        "loss": "dkd",
-        "alpha": 2.0,
-        "beta": 2.0,
-        "gamma": 2.0,
     },
+    Dkd: {"alpha": 2.0, "beta": 2.0},
+    Dist: {"beta": 2.0, "gamma": 2.0},
     Hard: {"weight": 0.9, "smoothing": 0.1},
-    Merit: {"rule": "hard", "increment": 0.3, "placebo": "mean"},
+    Delta: {"increment": 0.3, "placebo": "mean"},
     Hint: {"weight": 0.5, "scale": "unit", "loss": "attention"},
     Adapter: {"kernel": 1, "norm": False, "relu": False},
     HintPhase: {"epochs": 5, "keep": "last", "then": "stay"},
-    Switch: {
-        "when": "accuracy",
-        "on": "val_nll",
-        "patience": 9,
-        "min_delta": 0.25,
-        "at_least": 0.5,
-    },
+    Plateau: {"on": "val_nll", "patience": 9, "min_delta": 0.25},
+    Accuracy: {"at_least": 0.5},
 }
+FORMS = {
+    "optimizer": (AdamW(), Adam(), Sgd()),
+    "soft": (Soft(), Dkd(loss="dkd"), Dist(loss="dist")),
+    "merit": (Delta("delta"), Merit("hard"), Merit("soft")),
+    "switch": (Switch(), Plateau(), Accuracy(at_least=0.9)),
+}
+"""By block: each of its forms."""
+COMMON = {Sgd: Optimizer, Dkd: Soft, Dist: Soft, Plateau: Switch, Accuracy: Switch}
+"""Forms whose other fields are tested by another form."""
 ELSEWHERE = {
     # Found in the key by what they come to: tested below, each by its own test.
     Stage: {"model", "sources", "optimizer", "soft", "hard", "merit", "hints", "hint_phase",
             "switch", "modality", "compile", "amp", "seed"},
     Hint: {"stage", "source", "at", "adapter"},
+    Adam: {"name"},
+    Soft: {"loss"},
+    Delta: {"rule"},
 }  # fmt: skip
-NEVER = {Stage: {"name", "path", "resources", "select"}}
+NEVER = {Stage: {"name", "path", "resources", "repeat", "order"}}
 
 
 def test_the_table_of_fields_is_whole():
     for kind, table in OTHER.items():
         known = set(table) | ELSEWHERE.get(kind, set()) | NEVER.get(kind, set())
-        assert known == {field.name for field in fields(kind)}, kind.__name__
+        common = {field.name for field in fields(COMMON[kind])} if kind in COMMON else set()
+        assert known == {field.name for field in fields(kind)} - common, kind.__name__
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +127,23 @@ def keys(resolved, job, **other):
     return stage_keys(resolved, KeyParts(**{**given, **other}))
 
 
+def form_of(kind):
+    """The block that a class is a form of, and a value of the class; None for other classes."""
+    for block, forms in FORMS.items():
+        for form in forms:
+            if type(form) is kind:
+                return block, form
+    return None
+
+
+def with_form(resolved, kind):
+    """The stage with a block in the form that a field belongs to."""
+    found = form_of(kind)
+    if found is None:
+        return resolved
+    return replace(resolved, stage=replace(resolved.stage, **{found[0]: found[1]}))
+
+
 def changed(stage, kind, field):
     """The stage with another value in one field of one of its blocks."""
     value = {field: OTHER[kind][field]}
@@ -125,7 +154,8 @@ def changed(stage, kind, field):
         return replace(stage, hints=(hint,))
     if kind is Hint:
         return replace(stage, hints=(replace(stage.hints[0], **value),))
-    block = {HintPhase: "hint_phase"}.get(kind, kind.__name__.lower())
+    found = form_of(kind)
+    block = {HintPhase: "hint_phase", Hard: "hard"}[kind] if found is None else found[0]
     return replace(stage, **{block: replace(getattr(stage, block), **value)})
 
 
@@ -135,7 +165,15 @@ def seen_by_hint_phase(kind, field):
         return field in ("init", "augment")
     if kind is HintPhase:
         return field != "then"
-    return kind in (Optimizer, Hint, Adapter)
+    return kind in (Adam, Sgd, Hint, Adapter)
+
+
+@pytest.mark.parametrize("block", FORMS)
+def test_each_form_of_a_block_has_a_key_of_its_own(base, block):
+    resolved, job = base
+    stages = [replace(resolved.stage, **{block: form}) for form in FORMS[block]]
+    found = {keys(replace(resolved, stage=stage), job).key for stage in stages}
+    assert len(found) == len(FORMS[block])
 
 
 @pytest.mark.parametrize(
@@ -143,7 +181,7 @@ def seen_by_hint_phase(kind, field):
     [pytest.param(k, f, id=f"{k.__name__}.{f}") for k, table in OTHER.items() for f in table],
 )
 def test_each_field_that_changes_a_result_changes_the_key(base, kind, field):
-    resolved, job = base
+    resolved, job = with_form(base[0], kind), base[1]
     before = keys(resolved, job)
     stage = changed(resolved.stage, kind, field)
     # A hint is resolved beside the stage: its own fields are read there.
@@ -163,7 +201,7 @@ def test_each_field_that_changes_a_result_changes_the_key(base, kind, field):
     ],
 )
 def test_each_field_changes_the_key_of_a_stage_without_hint_phase_too(base, kind, field):
-    resolved, job = base
+    resolved, job = with_form(base[0], kind), base[1]
     resolved = replace(resolved, stage=replace(resolved.stage, hint_phase=None))
     stage = changed(resolved.stage, kind, field)
     hints = tuple(replace(h, hint=stage.hints[0]) for h in resolved.hints)

@@ -6,7 +6,7 @@ from training_pieces import BIG, HINT, NORMED, SMALL, pair, schedule, stage_run
 
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.losses import dist_loss, dkd_loss, hard_loss, merit_weights, standardise
-from dmtsearch.schedule import as_schedule, describe, expand
+from dmtsearch.schedule import Dist, as_schedule, describe, expand
 from dmtsearch.training.batch import Batch
 
 SOFT = {
@@ -77,7 +77,7 @@ def test_fields_of_another_loss_that_are_inherited_are_left_out(bench):
     students = {"s": {"model": SMALL, "source": "teacher", "soft": {"loss": "dist"}}}
     made = schedule({"teacher": {"model": BIG}, **students}, defaults=defaults)
     soft = bench.plan(made).stage("s").stage.soft
-    assert (soft.loss, soft.temperature, soft.alpha, soft.beta) == ("dist", 3, None, 1)
+    assert soft == Dist(loss="dist", temperature=3, beta=1)
     assert "by correlation (DIST)" in describe(made)
 
 

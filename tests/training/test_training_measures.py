@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from training_pieces import BIG, HINT, NORMED, SMALL, pair, schedule
 
-from dmtsearch.schedule import Optimizer
+from dmtsearch.schedule import Adam, AdamW, Sgd
 from dmtsearch.training.evaluate import (
     Metrics,
     calibration_gap,
@@ -232,7 +232,7 @@ def test_each_source_costs_by_itself_and_a_first_stage_has_none(bench):
 @pytest.mark.parametrize("rates", ["one_cycle", "constant", "cosine", "step"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 10])
 def test_every_rate_schedule_lasts_for_exactly_its_steps(rates, steps):
-    spec = Optimizer(schedule=rates, milestones=(0.5, 0.75) if rates == "step" else None)
+    spec = AdamW(schedule=rates, milestones=(0.5, 0.75) if rates == "step" else None)
     parameter = nn.Parameter(torch.ones(1))
     optimizer = build_optimizer(spec, [parameter])
     scheduler = build_scheduler(spec, optimizer, steps=steps)
@@ -248,8 +248,8 @@ def test_every_rate_schedule_lasts_for_exactly_its_steps(rates, steps):
 
 def test_one_cycle_leaves_momentum_and_betas_alone():
     for spec, name, value in (
-        (Optimizer(name="sgd", momentum=0.7, betas=None, eps=None), "momentum", 0.7),
-        (Optimizer(name="adam", betas=(0.8, 0.9)), "betas", (0.8, 0.9)),
+        (Sgd(momentum=0.7), "momentum", 0.7),
+        (Adam(betas=(0.8, 0.9)), "betas", (0.8, 0.9)),
     ):
         optimizer = build_optimizer(spec, [nn.Parameter(torch.ones(1))])
         scheduler = build_scheduler(spec, optimizer, steps=10)

@@ -15,7 +15,7 @@ from training_pieces import (
     state_of,
 )
 
-from dmtsearch.schedule import Switch
+from dmtsearch.schedule import Accuracy, Plateau, Switch
 from dmtsearch.training.cost import epochs_with_targets
 from dmtsearch.training.progress import go_on
 from dmtsearch.training.stage import StageRun
@@ -158,13 +158,13 @@ def rows(name, values):
     ("rule", "history", "expected"),
     [
         (Switch(), rows("val_accuracy", [0.1] * 9), False),
-        (Switch("plateau", "val_accuracy", 2, 0.0), rows("val_accuracy", [0.5, 0.4]), False),
-        (Switch("plateau", "val_accuracy", 2, 0.0), rows("val_accuracy", [0.5, 0.4, 0.5]), True),
-        (Switch("plateau", "val_nll", 2, 0.0), rows("val_nll", [3.0, 2.0, 1.0]), False),
-        (Switch("plateau", "val_nll", 2, 0.0), rows("val_nll", [1.0, 2.0, 1.5]), True),
-        (Switch("accuracy", at_least=0.6), rows("val_accuracy", [0.7, 0.59]), False),
-        (Switch("accuracy", at_least=0.6), rows("val_accuracy", [0.1, 0.6]), True),
-        (Switch("accuracy", at_least=0.0), [], False),
+        (Plateau("plateau", "val_accuracy", 2, 0.0), rows("val_accuracy", [0.5, 0.4]), False),
+        (Plateau("plateau", "val_accuracy", 2, 0.0), rows("val_accuracy", [0.5, 0.4, 0.5]), True),
+        (Plateau("plateau", "val_nll", 2, 0.0), rows("val_nll", [3.0, 2.0, 1.0]), False),
+        (Plateau("plateau", "val_nll", 2, 0.0), rows("val_nll", [1.0, 2.0, 1.5]), True),
+        (Accuracy(at_least=0.6), rows("val_accuracy", [0.7, 0.59]), False),
+        (Accuracy(at_least=0.6), rows("val_accuracy", [0.1, 0.6]), True),
+        (Accuracy(at_least=0.0), [], False),
     ],
 )
 def test_a_switch_rule_decides_by_the_history_alone(rule, history, expected):

@@ -1,0 +1,76 @@
+"""Names that a schedule may use for what other rooms implement: no torch is needed to check one.
+
+Each is a row of a table in the room that has the code; tests/basics/test_names.py holds the
+names equal to the tables.
+"""
+
+from typing import Literal, get_args
+
+Family = Literal["plain", "resnet", "mlp"]
+"""Families of nets (dmtsearch/models/spec.py)."""
+SoftLoss = Literal["kl", "dkd", "dist"]
+"""Losses towards a source's softened outputs (dmtsearch/losses)."""
+HintLoss = Literal["mse", "attention"]
+"""Losses between two maps (dmtsearch/losses)."""
+Degradation = Literal[
+    "noise",
+    "salt_pepper",
+    "occlusion",
+    "occlusion_block",
+    "occlusion_stripe",
+    "blur",
+    "low_light",
+    "missing",
+    "block",
+]
+"""Ways to degrade a modality (dmtsearch/data/degradations.py)."""
+Objective = Literal[
+    "val_accuracy",
+    "val_nll",
+    "val_ece",
+    "params",
+    "macs",
+    "cold_cost",
+    "latency",
+    "val_regret",
+]
+"""What a search may raise or lower (dmtsearch/engine/objectives.py)."""
+Sampler = Literal["tpe", "random", "grid", "nsga2", "gp"]
+"""How values are proposed (dmtsearch/engine/samplers.py)."""
+Pruner = Literal["halving", "hyperband", "median"]
+"""Which trials are stopped early (dmtsearch/engine/pruning.py)."""
+Arm = Literal[
+    "scratch",
+    "scratch_long",
+    "direct",
+    "direct_long",
+    "direct_standardised",
+    "direct_dkd",
+    "assistant",
+    "fitnet",
+    "hint_reversed",
+    "merit_matched",
+    "merit_shuffled",
+]
+"""Control arms (dmtsearch/space/recipes.py)."""
+DATA_SETS = (
+    *("digits", "fashion_mnist", "cifar10", "cifar100", "image_folder", "paired_folders"),
+    *("uci_style", "synthetic_eyes", "casia_lamp", "casia_thousand", "iitd", "ubiris_ubipr"),
+)
+"""Data sets (dmtsearch/data/tables.py)."""
+PRESETS = (
+    *("cnn8", "cnn12", "cnn16"),
+    *(f"{book}-{size}" for book in ("takd", "takd100") for size in (2, 4, 6, 8, 10)),
+    *(f"resnet-{6 * n + 2}" for n in range(1, 19)),
+    *(f"bottleneck-{depth}" for depth in (50, 71, 98)),
+)
+"""Nets of the literature (dmtsearch/models/presets.py)."""
+
+FAMILIES: tuple[str, ...] = get_args(Family)
+SIZED_FAMILIES = ("plain", "resnet")
+"""Families that `size` scales."""
+SOFT_LOSSES: tuple[str, ...] = get_args(SoftLoss)
+HINT_LOSSES: tuple[str, ...] = get_args(HintLoss)
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+PRUNERS: tuple[str, ...] = get_args(Pruner)
+ARMS: tuple[str, ...] = get_args(Arm)
