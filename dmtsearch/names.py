@@ -6,8 +6,6 @@ names equal to the tables.
 
 from typing import Literal, get_args
 
-Family = Literal["plain", "resnet", "mlp"]
-"""Families of nets (dmtsearch/models/spec.py)."""
 SoftLoss = Literal["kl", "dkd", "dist"]
 """Losses towards a source's softened outputs (dmtsearch/losses)."""
 HintLoss = Literal["mse", "attention"]
@@ -66,9 +64,6 @@ PRESETS = (
 )
 """Nets of the literature (dmtsearch/models/presets.py)."""
 
-FAMILIES: tuple[str, ...] = get_args(Family)
-SIZED_FAMILIES = ("plain", "resnet")
-"""Families that `size` scales."""
 SOFT_LOSSES: tuple[str, ...] = get_args(SoftLoss)
 HINT_LOSSES: tuple[str, ...] = get_args(HintLoss)
 SAMPLERS: tuple[str, ...] = get_args(Sampler)

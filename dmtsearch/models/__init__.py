@@ -7,11 +7,10 @@ from .adapters import match_maps as match_maps
 from .answers import PROBE_SEED as PROBE_SEED
 from .answers import kept_as_it_is as kept_as_it_is
 from .answers import probe_answers as probe_answers
-from .build import build_model as build_model
-from .build import build_skeleton as build_skeleton
-from .build import check_weights as check_weights
-from .canonical import canonical_model as canonical_model
-from .describe import describe_model as describe_model
+from .construct import build_model as build_model
+from .construct import build_skeleton as build_skeleton
+from .construct import check_weights as check_weights
+from .families import FAMILIES as FAMILIES
 from .foreign import attributes_of as attributes_of
 from .foreign import code_differences as code_differences
 from .foreign import differences_here as differences_here
@@ -33,7 +32,10 @@ from .probe import count_macs as count_macs
 from .probe import count_params as count_params
 from .probe import tap_shapes as tap_shapes
 from .sizing import resolve_size as resolve_size
+from .spec import canonical_model as canonical_model
+from .spec import describe_model as describe_model
 from .spec import is_foreign as is_foreign
+from .spec import shape_of as shape_of
 from .taps import Taps as Taps
 from .user_code import package_versions as package_versions
 from .user_code import source_files as source_files

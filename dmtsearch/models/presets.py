@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from .plain import PlainShape
-from .resnet import ResNetShape
+from .families.plain import PlainShape
+from .families.resnet import ResNetShape
+from .shape import Shape
 
 _CNN = {
     "cnn8": PlainShape((64, 128, 256, 512), (2,) * 4, (3, 2), False, head=(128,), dropout=0.2),
@@ -31,4 +32,4 @@ _BOTTLENECK = {
     "bottleneck-98": ResNetShape((6, 8, 12, 6), (16, 32, 64, 128), bottleneck=True),
 }
 
-PRESETS: Mapping[str, PlainShape | ResNetShape] = {**_CNN, **_TAKD, **_RESNET, **_BOTTLENECK}
+PRESETS: Mapping[str, Shape] = {**_CNN, **_TAKD, **_RESNET, **_BOTTLENECK}

@@ -7,17 +7,15 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import ModelError
-from .build import build_skeleton
+from .construct import build_skeleton
+from .families import FAMILIES
 from .limits import refuse_huge
-from .plain import PlainShape
 from .probe import count_params
-from .resnet import ResNetShape
-from .spec import SIZED, count_shape, doubling, form_of, positive, shape_of
+from .shape import SizedShape
+from .spec import form_of, shape_of
 
 MAX_MISS = 0.25
 """Largest relative distance from the wanted number of parameters that is accepted."""
-
-Sizable = PlainShape | ResNetShape
 
 
 def resolve_size(
@@ -56,8 +54,10 @@ def resolve_size(
         ModelError: The family has no sizes, a field is missing or out of range, or the nearest
             net misses the wanted number by more than 25 %.
     """
-    if form_of(spec) != "family" or spec["family"] not in SIZED:
-        raise ModelError(f"`size` scales the families {' and '.join(SIZED)}; name widths here")
+    family = FAMILIES.get(spec["family"]) if form_of(spec) == "family" else None
+    if family is None or not issubclass(family, SizedShape):
+        sized = [name for name, kind in FAMILIES.items() if issubclass(kind, SizedShape)]
+        raise ModelError(f"`size` scales the families {' and '.join(sized)}; name widths here")
     in_shape = tuple(in_shape)
     if params is None and at is None and isinstance(spec.get("size"), Mapping):
         params = spec["size"].get("params")
@@ -70,11 +70,12 @@ def resolve_size(
     if isinstance(params, bool) or not isinstance(params, int) or params < 1:
         raise ModelError(f"size.params is {params!r}; it takes a whole number of at least 1")
     refuse_huge(params)
-    base = _unscaled(spec, None if start is None else _shape(start))
+    fixed = {name: value for name, value in spec.items() if name != "size"}
+    first_shape = None if start is None else shape_of(start)
+    base = family.unscaled(fixed, first_shape if isinstance(first_shape, family) else None)
     shape = _nearest(base, params, in_shape, num_classes)
-    fields = {"blocks": list(shape.blocks)} if isinstance(shape, ResNetShape) else {}
-    kept = {name: spec[name] for name in spec if name not in ("size", "base", "blocks", "widths")}
-    return {**kept, **fields, "widths": list(shape.widths)}
+    kept = {name: value for name, value in fixed.items() if name not in family.REPLACED}
+    return {**kept, **shape.resolved()}
 
 
 def _between(at: float, first: int, last: int) -> int:
@@ -83,49 +84,22 @@ def _between(at: float, first: int, last: int) -> int:
     return round(math.exp((1 - at) * math.log(last) + at * math.log(first)))
 
 
-def _shape(spec: Mapping[str, Any]) -> Sizable | None:
-    shape = shape_of(spec)
-    return shape if isinstance(shape, Sizable) else None
-
-
 def _count(spec: Mapping[str, Any], in_shape: Sequence[int], num_classes: int) -> int:
     shape = shape_of(spec)
     if shape is not None:
-        return count_shape(shape, tuple(in_shape), num_classes)
+        return shape.count(in_shape, num_classes)
     return count_params(build_skeleton(spec, in_shape=in_shape, num_classes=num_classes))
 
 
-def _unscaled(spec: Mapping[str, Any], start: Sizable | None) -> Sizable:
-    """Return the specification's net at the width ratios that are scaled."""
-    family = PlainShape if spec["family"] == "plain" else ResNetShape
-    kin = start if isinstance(start, family) else None
-    count = _num_blocks(spec, kin)
-    ratios = kin.widths if kin and len(kin.widths) == count else doubling(1, count)
-    fields = {name: spec[name] for name in spec if name not in ("size", "base", "widths")}
-    if family is PlainShape:
-        fields.pop("blocks", None)
-    elif isinstance(kin, ResNetShape):
-        fields.setdefault("blocks", list(kin.blocks))
-    shape = shape_of({**fields, "widths": list(ratios)})
-    assert isinstance(shape, Sizable)  # the family was looked at before
-    return shape
-
-
-def _num_blocks(spec: Mapping[str, Any], kin: Sizable | None) -> int:
-    for field in ("blocks", "convs"):
-        if isinstance(spec.get(field), list | tuple):
-            return len(spec[field])
-    if "blocks" in spec:
-        return positive("blocks", spec["blocks"])
-    return len(kin.widths) if kin else 4
-
-
-def _nearest(base: Sizable, target: int, in_shape: tuple[int, ...], num_classes: int) -> Sizable:
-    def scaled(factor: Fraction) -> Sizable:
-        return replace(base, widths=tuple(_rounded(factor * width) for width in base.widths))
+def _nearest(
+    base: SizedShape, target: int, in_shape: tuple[int, ...], num_classes: int
+) -> SizedShape:
+    def scaled(factor: Fraction) -> SizedShape:
+        widths = tuple(_rounded(factor * width) for width in base.widths)
+        return replace(base, widths=widths)  # type: ignore[type-var]  # shapes are dataclasses
 
     def count(factor: Fraction) -> int:
-        return count_shape(scaled(factor), in_shape, num_classes)
+        return scaled(factor).count(in_shape, num_classes)
 
     crossing = _crossing(count, target)
     # Parameters are a rising step function of the factor that jumps where a width is rounded up:
@@ -136,7 +110,7 @@ def _nearest(base: Sizable, target: int, in_shape: tuple[int, ...], num_classes:
         for step in (0, 1)
     }
     nets = [scaled(factor) for factor in sorted({*jumps, Fraction(0)}) if factor >= 0]
-    counts = [count_shape(net, in_shape, num_classes) for net in nets]
+    counts = [net.count(in_shape, num_classes) for net in nets]
     miss, best = min((abs(num - target), index) for index, num in enumerate(counts))
     if miss > MAX_MISS * target:
         raise ModelError(

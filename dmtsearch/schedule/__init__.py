@@ -27,6 +27,8 @@ from .expand import Expanded as Expanded
 from .expand import expand as expand
 from .load import load_schedule as load_schedule
 from .load import parse_schedule as parse_schedule
+from .model import FAMILIES as FAMILIES
+from .model import SIZED_FAMILIES as SIZED_FAMILIES
 from .model import Model as Model
 from .model import Preset as Preset
 from .model import read_model as read_model

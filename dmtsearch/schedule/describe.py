@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from .blocks import Accuracy, Delta, Hint, Plateau, SourceRef
 from .expand import expand
-from .model import Model
 from .schedule import Schedule
 from .stage import DataSpec, Stage
 
@@ -63,29 +62,7 @@ def _stage(stage: Stage) -> str:
 
 def _model(stage: Stage) -> str:
     model = stage.model
-    if "preset" in model:
-        words = str(model["preset"])
-    elif "family" in model:
-        words = _family(model)
-    else:
-        form = next(name for name in ("torchvision", "timm", "factory") if name in model)
-        words = f"{form} {model[form]}"
-    return words + (f", weights from {model['weights']}" if "weights" in model else "")
-
-
-def _family(model: Model) -> str:
-    family = str(model["family"])
-    for field in ("widths", "hidden"):
-        numbers = model.get(field)
-        if isinstance(numbers, list):
-            return f"{family} {'-'.join(str(n) for n in numbers) or 'without hidden layers'}"
-    size = model.get("size")
-    if isinstance(size, dict) and "params" in size:
-        return f"{family} with about {size['params']:,} parameters"
-    if isinstance(size, dict):
-        start, end = size["between"]
-        return f"{family}, {100 * float(size['at']):g} % of the way from {end} up to {start}"
-    return f"{family} {model.get('blocks')} from {model.get('base')} channels"
+    return model.words() + (f", weights from {model['weights']}" if "weights" in model else "")
 
 
 def _reads(stage: Stage) -> str:

@@ -5,7 +5,7 @@ defaults filled in, short forms written out, what is not given left out.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -19,7 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from ..names import PRESETS, Family
+from ..names import PRESETS
 from .blocks import FORM
 from .values import (
     Args,
@@ -126,9 +126,33 @@ class Model(Mapping[str, Any]):
 
     Attributes:
         WAYS: Fields that say how wide it is, of which a stage's own replaces an inherited one.
+        REPLACED: Fields in whose place a `size` can be.
+        READS_FEATURES: Whether it can be a selector's model, which reads no images.
     """
 
     WAYS: ClassVar[tuple[str, ...]] = ()
+    REPLACED: ClassVar[tuple[str, ...]] = ()
+    READS_FEATURES: ClassVar[bool] = False
+
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+        """What is wrong between the fields as written: field (None: the model), rule, value."""
+        return ()
+
+    def words(self) -> str:
+        """The net in a few words."""
+        form = next(iter(self))
+        return f"{form} {self[form]}"
+
+    def _size_words(self, otherwise: str) -> str:
+        size = self.get("size")
+        if size is None:
+            return otherwise
+        if "params" in size:
+            return f"{self['family']} with about {size['params']:,} parameters"
+        start, end = size["between"]
+        share = 100 * float(size["at"])
+        return f"{self['family']}, {share:g} % of the way from {end} up to {start}"
 
     @cached_property
     def _plain(self) -> Mapping[str, Any]:
@@ -164,7 +188,8 @@ class Plain(Model):
     """A plain convolutional net: blocks of convolutions, each followed by a max-pool."""
 
     WAYS = ("widths", "base", "size")
-    family: Annotated[Family, WithJsonSchema({"const": "plain"}), _OF_FAMILY]
+    REPLACED = ("widths", "base", "blocks")
+    family: Annotated[Literal["plain"], _OF_FAMILY]
     widths: counts() | None = None  # type: ignore[valid-type]  # a type made by a function
     """plain: channels of each block."""
     base: Base = None
@@ -184,6 +209,22 @@ class Plain(Model):
     weights: Weights = None
     input: AnyInput = None
 
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+        ways = [way for way in cls.WAYS if way in given]
+        widths, blocks, convs = (given.get(name) for name in ("widths", "blocks", "convs"))
+        if len(ways) != 1:
+            got = f"; got {' and '.join(ways)}" if ways else ""
+            yield None, f"must have exactly one of widths, base or size{got}"
+        if "widths" in ways and blocks is not None:
+            yield "blocks", "widths says how many blocks there are; drop one"
+        number = len(widths) if isinstance(widths, list) else blocks
+        if isinstance(convs, list) and isinstance(number, int) and number != len(convs):
+            yield "convs", f"must be one number, or one for each of the {number} blocks", convs
+
+    def words(self) -> str:
+        return self._size_words(f"plain {'-'.join(map(str, self.get('widths', ())))}")
+
     def _normal(self, given: dict[str, Any]) -> dict[str, Any]:
         # `base` and `blocks` are widths; equal numbers of convolutions are one.
         given = _without_new_head(given)
@@ -202,7 +243,8 @@ class Resnet(Model):
     """A residual net for small images."""
 
     WAYS = ("base", "size")
-    family: Annotated[Family, WithJsonSchema({"const": "resnet"}), _OF_FAMILY]
+    REPLACED = ("base",)
+    family: Annotated[Literal["resnet"], _OF_FAMILY]
     base: Base = None
     blocks: counts() | None = None  # type: ignore[valid-type]
     """resnet: residual blocks of each group."""
@@ -214,6 +256,17 @@ class Resnet(Model):
     head: NewHead = None
     input: AnyInput = None
 
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+        if "base" in given and "size" in given:
+            yield "base", "size says how wide the model is; drop one of them"
+        if given.get("blocks") is None and "size" not in given:
+            rule = "is missing; write the residual blocks of each stage: [3, 3, 3]"
+            yield "blocks", rule
+
+    def words(self) -> str:
+        return self._size_words(f"resnet {self.get('blocks')} from {self.get('base')} channels")
+
     def _normal(self, given: dict[str, Any]) -> dict[str, Any]:
         if "size" not in given:
             given.setdefault("base", 64 if self.bottleneck else 16)
@@ -224,7 +277,8 @@ class Resnet(Model):
 class Mlp(Model):
     """A multilayer perceptron."""
 
-    family: Annotated[Family, WithJsonSchema({"const": "mlp"}), _OF_FAMILY]
+    READS_FEATURES = True
+    family: Annotated[Literal["mlp"], _OF_FAMILY]
     hidden: counts(empty=True)  # type: ignore[valid-type]
     """mlp: widths of the hidden layers; `[]` for none."""
     dropout: Dropout = 0.0
@@ -232,6 +286,9 @@ class Mlp(Model):
     weights: Weights = None
     head: NewHead = None
     input: AnyInput = None
+
+    def words(self) -> str:
+        return f"mlp {'-'.join(map(str, self.hidden)) or 'without hidden layers'}"
 
     def _normal(self, given: dict[str, Any]) -> dict[str, Any]:
         return _without_new_head(given)
@@ -246,6 +303,9 @@ class Preset(Model):
     weights: Weights = None
     head: NewHead = None
     input: AnyInput = None
+
+    def words(self) -> str:
+        return self.preset
 
     def _normal(self, given: dict[str, Any]) -> dict[str, Any]:
         return _without_new_head(given)
@@ -279,6 +339,7 @@ class Timm(Model):
 class FactoryModel(Model):
     """A model that the user's own code makes."""
 
+    READS_FEATURES = True
     factory: Factory
     """`package.module:function`, called with `args`; returns a torch module."""
     args: AnyArgs = dataclasses.field(default_factory=dict)
@@ -290,7 +351,9 @@ class FactoryModel(Model):
 
 
 FAMILIES: Mapping[str, type[Model]] = {"plain": Plain, "resnet": Resnet, "mlp": Mlp}
-"""Families of nets: each also has a row in the models room."""
+"""Families of nets; each has its nets in dmtsearch/models/families, a file of its name."""
+SIZED_FAMILIES = tuple(name for name, kind in FAMILIES.items() if kind.REPLACED)
+"""Families that `size` scales."""
 OTHER_FORMS: Mapping[str, type[Model]] = {
     "preset": Preset,
     "torchvision": Torchvision,

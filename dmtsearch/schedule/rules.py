@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .inherit import PlainStage, idle_fields, is_off
-from .model import MODEL_FORMS, model_class, model_form
+from .model import FAMILIES, MODEL_FORMS, model_class, model_form
 from .places import get
 from .problems import Report
 from .stage import NOT_IN_DEFAULTS
@@ -136,39 +136,19 @@ def _model(stage: PlainStage, report: Report) -> None:
         report.add(stage.at("model"), rule)
         return
     form = model_form(model)
-    if form is None or model_class(form) is None:
+    kind = model_class(form)
+    if form is None or kind is None:
         return
-    if form[0] == "family":
-        _widths(stage, model, form[1], report)
+    for field, rule, *value in kind.problems(model):
+        report.add(stage.at("model", *([field] if field else [])), rule, *value)
     _start(stage, model, form, report)
     if "size" in model:
         _size(stage, model["size"], report)
-    if stage.is_select and form != ("family", "mlp") and form[0] != "factory":
-        rule = "a `select` stage reads outputs, not images; use family: mlp or a factory"
+    if stage.is_select and not kind.READS_FEATURES:
+        families = [name for name, known in FAMILIES.items() if known.READS_FEATURES]
+        use = f"use family: {' or '.join(families)} or a factory"
+        rule = f"a `select` stage reads outputs, not images; {use}"
         report.add(stage.at("model", form[0]), rule, form[1])
-
-
-def _widths(stage: PlainStage, model: Mapping[str, Any], family: str, report: Report) -> None:
-    kind = model_class(("family", family))
-    ways = kind.WAYS if kind is not None else ()
-    given = [way for way in ways if way in model]
-    widths, blocks, convs = model.get("widths"), model.get("blocks"), model.get("convs")
-    if "widths" in ways and len(given) != 1:
-        got = f"; got {' and '.join(given)}" if given else ""
-        report.add(stage.at("model"), f"must have exactly one of widths, base or size{got}")
-    elif "widths" not in ways and len(given) > 1:
-        at = stage.at("model", "base")
-        report.add(at, "size says how wide the model is; drop one of them")
-    if "widths" in given and blocks is not None:
-        at = stage.at("model", "blocks")
-        report.add(at, "widths says how many blocks there are; drop one")
-    if family == "resnet" and blocks is None and "size" not in model:
-        rule = "is missing; write the residual blocks of each stage: [3, 3, 3]"
-        report.add(stage.at("model", "blocks"), rule)
-    number = len(widths) if isinstance(widths, list) else blocks
-    if isinstance(convs, list) and isinstance(number, int) and number != len(convs):
-        rule = f"must be one number, or one for each of the {number} blocks"
-        report.add(stage.at("model", "convs"), rule, convs)
 
 
 def _start(

@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import nearest
-from ..names import FAMILIES
 from .blocks import (
     FORM,
     FORMS,
@@ -21,9 +20,15 @@ from .blocks import (
     SourceRef,
 )
 from .model import (
-    FAMILIES as FAMILY_CLASSES,
+    FAMILIES,
+    MODEL_FORMS,
+    OTHER_FORMS,
+    Input,
+    Size,
+    model_class,
+    model_form,
+    owners,
 )
-from .model import MODEL_FORMS, OTHER_FORMS, Input, Size, model_class, model_form, owners
 from .places import Path, get
 from .problems import NOT_GIVEN, Report, either
 from .search import BoundSpec, PrunerSpec, SearchSpec
@@ -38,7 +43,7 @@ from .stage import (
 from .values import field_names
 
 _BLOCKS: Mapping[str, Sequence[Any]] = {
-    "model": (*FAMILY_CLASSES.values(), *OTHER_FORMS.values()),
+    "model": (*FAMILIES.values(), *OTHER_FORMS.values()),
     **{name: (*forms.classes.values(), forms.others) for name, forms in FORMS.items()},
     "size": (Size,),
     "input": (Input,),
@@ -198,7 +203,7 @@ def _no_form(report: Report, document: Mapping[str, Any], path: Path) -> list[Pa
     value = model["family"]
     close = isinstance(value, str) and "did you mean" in nearest(value, FAMILIES)
     shown = NOT_GIVEN if isinstance(value, dict | list) else value
-    rule = f"must be {either(FAMILIES)}"
+    rule = f"must be {either(tuple(FAMILIES))}"
     report.add((*path, "family"), rule, shown, FAMILIES if close else None)
     return [(*path, "family")]
 

@@ -7,8 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Literal
 
-from dmtsearch.names import SIZED_FAMILIES
-from dmtsearch.schedule import Dkd, Hint, HintPhase, Soft, SourceRef, Switch, read_model
+from dmtsearch.schedule import (
+    SIZED_FAMILIES,
+    Dkd,
+    Hint,
+    HintPhase,
+    Soft,
+    SourceRef,
+    Switch,
+    read_model,
+)
 
 from .reversed_hints import hint_reversed
 from .schedule_view import CannotHaveError, Made, ScheduleView
@@ -71,16 +79,14 @@ def _assistant(view: ScheduleView) -> Made:
     if between:
         assistant = between[0]
     else:
-        family = view.last.model.get("family")
-        if family not in SIZED_FAMILIES:
+        last = view.last.model
+        if not last.REPLACED:
             raise CannotHaveError(
                 f"the schedule has no assistant, and a model of size .5 needs a family of sizes "
                 f"({' or '.join(SIZED_FAMILIES)})"
             )
-        fixed = ("widths", "base", "blocks", "weights")
-        model = {name: value for name, value in view.last.model.items() if name not in fixed}
-        if family == "resnet":
-            model["blocks"] = view.last.model["blocks"]
+        fixed = (*last.REPLACED, "weights")
+        model = {name: value for name, value in last.items() if name not in fixed}
         ends = [first.name, view.last.name]
         assistant = replace(
             view.last,

@@ -5,18 +5,20 @@ import pytest
 from dmtsearch import names
 from dmtsearch.engine.pruning import PRUNERS
 from dmtsearch.engine.samplers import SAMPLERS
-from dmtsearch.models.presets import PRESETS
-from dmtsearch.models.spec import FAMILIES, SIZED
-from dmtsearch.schedule.model import FAMILIES as CLASSES
+from dmtsearch.models import FAMILIES, PRESETS
+from dmtsearch.models.shape import SizedShape
+from dmtsearch.schedule import FAMILIES as FORMS
+from dmtsearch.schedule import SIZED_FAMILIES
 from dmtsearch.space import RECIPES
+
+SIZED = [name for name, shape in FAMILIES.items() if issubclass(shape, SizedShape)]
 
 
 @pytest.mark.parametrize(
     ("known", "table"),
     [
-        pytest.param(names.FAMILIES, FAMILIES, id="families"),
-        pytest.param(names.FAMILIES, CLASSES, id="classes of families"),
-        pytest.param(names.SIZED_FAMILIES, SIZED, id="families with sizes"),
+        pytest.param(FORMS, FAMILIES, id="families"),
+        pytest.param(SIZED_FAMILIES, SIZED, id="families with sizes"),
         pytest.param(names.PRESETS, PRESETS, id="presets"),
         pytest.param(names.SAMPLERS, {*SAMPLERS, "grid"}, id="samplers"),
         pytest.param(names.PRUNERS, PRUNERS, id="pruners"),

@@ -18,6 +18,8 @@ from doc_pages import ROOT, Page
 pytestmark = pytest.mark.engine
 
 PAGE = Page(ROOT / "docs" / "how_to_add.md")
+TEXT = (ROOT / "docs" / "how_to_add.md").read_text(encoding="utf-8")
+CONTRACTS = ("tests/models/conftest.py", "tests/models/test_models_contract.py")
 USE = """
 import json
 import dmtsearch
@@ -76,13 +78,20 @@ def changes(text: str) -> Iterator[tuple[str, str, str]]:
             yield file, before, after
 
 
+def new_files(text: str) -> Iterator[tuple[str, str]]:
+    """Each file that a page or a part of it adds, with its text."""
+    for code in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        name = code.splitlines()[0].removeprefix("# ")
+        if name.startswith(("dmtsearch/", "tests/")):
+            yield name, code.partition("\n")[2]
+
+
 def follow(copy: Path) -> None:
     """Make all changes of the page to a copy of the repository's package."""
-    for code in PAGE.blocks("python"):
-        name = code.splitlines()[0].removeprefix("# ")
-        if name.startswith("dmtsearch/"):
-            assert not (copy / name).exists()
-            (copy / name).write_text(code.partition("\n")[2])
+    for name, code in new_files(TEXT):
+        assert not (copy / name).exists()
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(code)
     for block in PAGE.blocks("diff"):
         for file, before, after in changes(block):
             text = (copy / file).read_text()
@@ -116,5 +125,5 @@ def test_everything_that_is_added_as_the_page_says_works_in_a_search(tmp_path: P
         "fog": True,
         # By hand: 3 x 3 filters 1 to 8 to 8 to 16 to 16, biases, norms, 2 x 2 x 16 to 4 classes.
         "teacher": 9 * (8 + 64 + 128 + 256) + 48 + 2 * 48 + 64 * 4 + 4,
-        "assistant": 4 * 4 * 4 + 4,
+        "assistant": (9 + 1) * 4 + (4 * 4 * 4 + 1) * 4,
     }

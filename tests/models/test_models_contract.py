@@ -5,26 +5,28 @@ import safetensors.torch
 import torch
 
 from dmtsearch.models import (
+    FAMILIES,
     PRESETS,
     Taps,
     build_model,
     build_skeleton,
+    canonical_model,
     count_macs,
     count_params,
+    describe_model,
     find_path,
     list_points,
     make_adapter,
     match_maps,
+    shape_of,
     tap_shapes,
 )
 
 IMAGE, NUM_CLASSES = (3, 32, 32), 5
 MODELS = {
-    "plain": {"family": "plain", "widths": [3, 5, 4], "convs": [1, 2, 1], "dropout": 0.1},
+    **{name: {"family": name, **shape.EXAMPLE} for name, shape in FAMILIES.items()},
     "plain without norm": {"family": "plain", "base": 2, "norm": False},
-    "resnet": {"family": "resnet", "blocks": [1, 2], "base": 4},
     "bottleneck": {"family": "resnet", "blocks": [1, 1], "base": 2, "bottleneck": True},
-    "mlp": {"family": "mlp", "hidden": [6, 4], "dropout": 0.2, "norm": True},
     "torchvision": {"torchvision": "squeezenet1_1"},
     "torchvision with a new head": {
         "torchvision": "squeezenet1_1",
@@ -57,6 +59,14 @@ def test_same_seed_gives_the_same_bytes_and_another_others(spec):
     assert one == same != other
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_counts_builds_and_describes_its_shape(name):
+    shape = shape_of(MODELS[name])
+    assert canonical_model(MODELS[name])["family"] == name
+    assert shape.count(IMAGE, NUM_CLASSES) == count_params(shape.build(IMAGE, NUM_CLASSES))
+    assert describe_model(MODELS[name]).startswith(name)
+
+
 def test_skeleton_counts_as_the_built_net(spec):
     skeleton = build_skeleton(spec, in_shape=IMAGE, num_classes=NUM_CLASSES)
     model = build(spec)
@@ -86,9 +96,9 @@ def test_probed_shapes_are_those_of_a_real_pass(spec):
 
 def test_an_adapter_joins_its_points_to_those_of_a_like_net(spec):
     model = build(spec)
-    other = build(MODELS["mlp" if spec.get("family") == "mlp" else "resnet"])
     for path in list_points(model).values():
         student = tap_shapes(model, IMAGE, [path])[path]
+        other = build(MODELS["mlp" if len(student) == 1 else "resnet"])
         source = tap_shapes(other, IMAGE, ["block2"])["block2"]
         adapter = make_adapter(student, source, seed=0)
         ours, theirs = match_maps(adapter(torch.zeros(2, *student)), torch.zeros(2, *source))

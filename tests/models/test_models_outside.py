@@ -84,7 +84,6 @@ def test_named_weights_without_internet_say_what_to_do(no_internet):
             {**SQUEEZE, "weights": "DEFAULT", "args": {"num_classes": 7}},
             "squeezenet1_1 cannot be built: ValueError: .*num_classes",
         ),
-        ({**SQUEEZE, "version": 2}, "a model of torchvision has no field 'version'"),
     ],
 )
 def test_torchvision_mistake_is_told(spec, message):

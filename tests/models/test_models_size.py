@@ -7,9 +7,9 @@ import pytest
 from counting import count_calls
 
 from dmtsearch.errors import ModelError
-from dmtsearch.models import build_skeleton, count_params, resolve_size
+from dmtsearch.models import build_skeleton, count_params, resolve_size, shape_of
+from dmtsearch.models.families.plain import PlainShape
 from dmtsearch.models.sizing import _nearest
-from dmtsearch.models.spec import PlainShape, count_shape, shape_of
 
 CIFAR = {"in_shape": (3, 32, 32), "num_classes": 10}
 CHAIN = {"start": {"preset": "cnn8"}, "end": {"preset": "cnn16"}}
@@ -60,10 +60,10 @@ def test_no_other_scale_comes_nearer(ratios, target):
         scale = step / 500 / ratios[0]
         widths = tuple(max(1, math.floor(scale * ratio + 0.5)) for ratio in ratios)
         net = PlainShape(widths, (2, 2, 2))
-        misses.add(abs(count_shape(net, (3, 16, 16), 10) - target))
+        misses.add(abs(net.count((3, 16, 16), 10) - target))
         if widths[0] > 60:
             break
-    assert abs(count_shape(found, (3, 16, 16), 10) - target) <= min(misses)
+    assert abs(found.count((3, 16, 16), 10) - target) <= min(misses)
 
 
 def test_ratios_are_the_starts():

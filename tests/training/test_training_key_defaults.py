@@ -15,11 +15,7 @@ from training_pieces import (
     with_field,
 )
 
-from dmtsearch.errors import ModelError
-from dmtsearch.models import canonical, canonical_model
-from dmtsearch.models.mlp import MlpShape
-from dmtsearch.models.plain import PlainShape
-from dmtsearch.models.resnet import ResNetShape
+from dmtsearch.models import FAMILIES, canonical_model, spec
 from dmtsearch.schedule import (
     AdamW,
     Adapter,
@@ -116,33 +112,14 @@ def test_a_new_field_with_a_neutral_default_changes_no_key(base, kind):
     assert (hint_key != before[1]) is (kind not in AFTERWARDS)
 
 
-FAMILIES = {
-    PlainShape: {"family": "plain", "widths": [4, 8]},
-    ResNetShape: {"family": "resnet", "blocks": [1, 1]},
-    MlpShape: {"family": "mlp", "hidden": [4]},
-}
-
-
-@pytest.mark.parametrize("kind", FAMILIES, ids=lambda kind: kind.__name__)
-def test_a_family_s_new_field_with_a_neutral_default_changes_no_key(monkeypatch, kind):
-    spec, shape_of = FAMILIES[kind], canonical.shape_of
-    before, new = canonical_model(spec), {}
-
-    def newer_shape(given):
-        shape = with_field(shape_of(given), **new)
-        monkeypatch.setitem(canonical.FAMILY_OF, type(shape), canonical.FAMILY_OF[kind])
-        return shape
-
-    monkeypatch.setattr(canonical, "shape_of", newer_shape)
-    assert canonical_model(spec) == before
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_s_new_field_with_a_neutral_default_changes_no_key(monkeypatch, family):
+    model, shape_of = {"family": family, **FAMILIES[family].EXAMPLE}, spec.shape_of
+    before, new = canonical_model(model), {}
+    monkeypatch.setattr(spec, "shape_of", lambda given: with_field(shape_of(given), **new))
+    assert canonical_model(model) == before
     new["new"] = 1
-    assert canonical_model(spec) == {**before, "new": 1}
-
-
-def test_a_shape_without_a_name_of_its_own_is_refused_and_is_no_resnet(monkeypatch):
-    monkeypatch.setattr(canonical, "shape_of", lambda spec: with_field(MlpShape((4,))))
-    with pytest.raises(ModelError, match="a MlpShape has no name in keys; add it to FAMILY_OF"):
-        canonical_model(FAMILIES[MlpShape])
+    assert canonical_model(model) == {**before, "new": 1}
 
 
 def test_a_stage_of_no_epochs_is_not_the_stage_of_all_defaults(bench):
@@ -172,9 +149,9 @@ DEFAULTS = {
     Switch: "when='epochs'",
     Select: "inputs='topk' k=5 target='undegraded' decision='hard'",
     Profile: "amp=False compile=False threads=1",
-    PlainShape: "pool=(2, 2) pool_ceil=True last_pool=True head=() dropout=0.0 norm=True",
-    ResNetShape: "bottleneck=False dropout=0.0",
-    MlpShape: "dropout=0.0 norm=False",
+    FAMILIES["plain"]: "pool=(2, 2) pool_ceil=True last_pool=True head=() dropout=0.0 norm=True",
+    FAMILIES["resnet"]: "bottleneck=False dropout=0.0",
+    FAMILIES["mlp"]: "dropout=0.0 norm=False",
 }
 """What keys leave out. New fields are added here; a changed default needs another STAGE_FORMAT,
 or results of the old default would be taken for those of the new one."""

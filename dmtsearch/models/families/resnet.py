@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ModelError
-from .plain import image_size
+from ...errors import ModelError
+from ..limits import refuse_deep
+from ..shape import SizedShape, all_positive, doubling, image_size, joined, joined_once, positive
 
 EXPANSION = 4
 """A bottleneck block's output channels, in multiples of its width."""
 
 
 @dataclass(frozen=True)
-class ResNetShape:
+class ResNetShape(SizedShape):
     """Everything that fixes a residual net but its input and its number of classes.
 
     The stem has `widths[0]` channels. Every group but the first halves the map in its first
@@ -28,7 +30,62 @@ class ResNetShape:
     bottleneck: bool = False
     dropout: float = 0.0
     """Chance that a feature is dropped between the average pool and the classifier. The 0.3 of
-    `bottleneck-50` stands here: its source names the number and not the place."""
+    `bottleneck-50` is used here: its source names the number and not the place."""
+
+    EXAMPLE: ClassVar = {"blocks": [1, 2], "base": 4}
+    REPLACED = ("widths", "base", "blocks")
+
+    @classmethod
+    def read(cls, spec: Mapping[str, Any]) -> "ResNetShape":
+        """Return the shape of a specification with `blocks`, and `widths` or `base`."""
+        if "blocks" not in spec:
+            raise ModelError(
+                "a resnet needs `blocks`: residual blocks in each group, like [3, 3, 3]"
+            )
+        blocks, bottleneck = all_positive("blocks", spec["blocks"]), spec.get("bottleneck", False)
+        refuse_deep(sum(blocks), "blocks")
+        if "widths" in spec:
+            widths = all_positive("widths", spec["widths"])
+        else:
+            base = positive("base", spec.get("base", 64 if bottleneck else 16))
+            widths = doubling(base, len(blocks))
+        if len(widths) != len(blocks):
+            raise ModelError(f"{len(widths)} widths do not fit {len(blocks)} groups of blocks")
+        return cls(blocks, widths, bottleneck, float(spec.get("dropout", 0.0)))
+
+    @classmethod
+    def unscaled(cls, spec: Mapping[str, Any], start: Any) -> "ResNetShape":
+        """Return the net with the start's widths, and its groups where none are given."""
+        blocks = spec.get("blocks", start.blocks if start else ())
+        if not blocks:
+            return cls.read({})
+        kept = start and len(start.widths) == len(blocks)
+        widths = start.widths if kept else doubling(1, len(blocks))
+        return cls.read({**spec, "blocks": blocks, "widths": widths})
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the groups and their widths."""
+        return {"blocks": list(self.blocks), "widths": list(self.widths)}
+
+    def describe(self) -> str:
+        """Return the net in a few words."""
+        kind = "bottlenecks" if self.bottleneck else "residual blocks"
+        return f"resnet {joined(self.widths)}, {joined_once(self.blocks)} {kind} a group"
+
+    def build(self, in_shape: Sequence[int], num_classes: int) -> nn.Module:
+        """Return the net; refuses what is no image, and basic blocks that become narrower."""
+        return ResNet(self, in_shape, num_classes)
+
+    def count(self, in_shape: Sequence[int], num_classes: int) -> int:
+        """Return the number of trainable parameters without building the net."""
+        _check(self, in_shape)
+        channels = self.widths[0]
+        total = 9 * in_shape[0] * channels + 2 * channels
+        for count, width in zip(self.blocks, self.widths, strict=True):
+            for index in range(count):
+                total += _count_block(channels, width, self.bottleneck, first=index == 0)
+                channels = width * EXPANSION if self.bottleneck else width
+        return total + channels * num_classes + num_classes
 
 
 class ResNet(nn.Module):
@@ -133,18 +190,6 @@ def _check(shape: ResNetShape, in_shape: Sequence[int]) -> None:
         )
 
 
-def count_resnet(shape: ResNetShape, in_shape: Sequence[int], num_classes: int) -> int:
-    """Return the number of trainable parameters without building the net."""
-    _check(shape, in_shape)
-    channels = shape.widths[0]
-    total = 9 * in_shape[0] * channels + 2 * channels
-    for count, width in zip(shape.blocks, shape.widths, strict=True):
-        for index in range(count):
-            total += _count_block(channels, width, shape.bottleneck, first=index == 0)
-            channels = width * EXPANSION if shape.bottleneck else width
-    return total + channels * num_classes + num_classes
-
-
 def _count_block(channels: int, width: int, bottleneck: bool, *, first: bool) -> int:
     if not bottleneck:
         return 9 * channels * width + 9 * width * width + 4 * width
@@ -152,3 +197,6 @@ def _count_block(channels: int, width: int, bottleneck: bool, *, first: bool) ->
     inner = channels * width + 9 * width * width + width * out + 2 * (2 * width + out)
     # A group's first block never has its output's number of channels: the stem has `width`.
     return inner + (channels * out + 2 * out if first else 0)
+
+
+SHAPE = ResNetShape

@@ -3,12 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ...errors import ModelError
+from ..limits import refuse_deep
+from ..shape import Shape, all_positive, joined
+
 
 @dataclass(frozen=True)
-class MlpShape:
+class MlpShape(Shape):
     """Everything that fixes a perceptron but its input and its number of classes."""
 
     hidden: tuple[int, ...]
@@ -16,10 +21,37 @@ class MlpShape:
     dropout: float = 0.0
     """Chance that a hidden feature is dropped, after its ReLU and its hint point."""
     norm: bool = False
-    """Whether a BatchNorm stands between a hidden layer and its ReLU."""
+    """Whether a BatchNorm is between a hidden layer and its ReLU."""
+
+    EXAMPLE: ClassVar = {"hidden": [6, 4], "dropout": 0.2, "norm": True}
+
+    @classmethod
+    def read(cls, spec: Mapping[str, Any]) -> "MlpShape":
+        """Return the shape of a specification with `hidden`."""
+        if "hidden" not in spec:
+            raise ModelError("an mlp needs `hidden`: features of each hidden layer, like [64, 32]")
+        hidden = all_positive("hidden", spec["hidden"])
+        refuse_deep(len(hidden), "hidden")
+        return cls(hidden, float(spec.get("dropout", 0.0)), spec.get("norm", False))
+
+    def describe(self) -> str:
+        """Return the net in a few words."""
+        return f"mlp {joined(self.hidden) or 'without hidden layers'}"
+
+    def build(self, in_shape: Sequence[int], num_classes: int) -> nn.Module:
+        """Return the net; it reads whatever has elements."""
+        return Perceptron(self, in_shape, num_classes)
+
+    def count(self, in_shape: Sequence[int], num_classes: int) -> int:
+        """Return the number of trainable parameters without building the net."""
+        features, total = math.prod(in_shape), 0
+        for width in self.hidden:
+            total += features * width + width + (2 * width if self.norm else 0)
+            features = width
+        return total + features * num_classes + num_classes
 
 
-class Mlp(nn.Module):
+class Perceptron(nn.Module):
     """A perceptron on inputs [N, ...], flattened, giving logits [N, num_classes]."""
 
     def __init__(self, shape: MlpShape, in_shape: Sequence[int], num_classes: int) -> None:
@@ -49,10 +81,4 @@ class Mlp(nn.Module):
         return logits
 
 
-def count_mlp(shape: MlpShape, in_shape: Sequence[int], num_classes: int) -> int:
-    """Return the number of trainable parameters without building the net."""
-    features, total = math.prod(in_shape), 0
-    for width in shape.hidden:
-        total += features * width + width + (2 * width if shape.norm else 0)
-        features = width
-    return total + features * num_classes + num_classes
+SHAPE = MlpShape

@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ...errors import ModelError
+from ..limits import refuse_deep
+from ..shape import SizedShape, all_positive, doubling, image_size, joined, joined_once, positive
+
+DEFAULT_BLOCKS = 4
 
 
 @dataclass(frozen=True)
-class PlainShape:
+class PlainShape(SizedShape):
     """Everything that fixes a plain net but its input and its number of classes.
 
     A block is `convs` times Conv3x3 (padding 1, with bias) - [Dropout] - [BatchNorm] - ReLU, then
@@ -31,6 +36,75 @@ class PlainShape:
     dropout: float = 0.0
     """Chance that an element after a convolution is dropped, before its BatchNorm."""
     norm: bool = True
+
+    EXAMPLE: ClassVar = {"widths": [3, 5, 4], "convs": [1, 2, 1], "dropout": 0.1}
+    REPLACED = ("widths", "base", "blocks")
+
+    @classmethod
+    def read(cls, spec: Mapping[str, Any]) -> "PlainShape":
+        """Return the shape of a specification with `widths`, or with `base` and `blocks`."""
+        if "widths" in spec:
+            widths = all_positive("widths", spec["widths"])
+        elif "base" in spec:
+            blocks = positive("blocks", spec.get("blocks", DEFAULT_BLOCKS))
+            widths = doubling(positive("base", spec["base"]), blocks)
+        else:
+            raise ModelError("a plain net needs `widths`, `base` or `size`")
+        convs, head = spec.get("convs", 2), spec.get("head", ())
+        if not isinstance(convs, list | tuple):
+            convs = (convs,) * len(widths)
+        if len(convs) != len(widths):
+            raise ModelError(f"{len(convs)} numbers of convolutions for {len(widths)} blocks")
+        head = () if head == "new" else all_positive("head", head)
+        refuse_deep(sum(all_positive("convs", convs)), "convs")
+        refuse_deep(len(head), "head")
+        kernel, stride = all_positive("pool", spec.get("pool", (2, 2)))
+        return cls(
+            widths,
+            all_positive("convs", convs),
+            pool=(kernel, stride),
+            pool_ceil=spec.get("pool_ceil", True),
+            head=head,
+            dropout=float(spec.get("dropout", 0.0)),
+            norm=spec.get("norm", True),
+        )
+
+    @classmethod
+    def unscaled(cls, spec: Mapping[str, Any], start: Any) -> "PlainShape":
+        """Return the net with the start's widths, where it has as many blocks."""
+        convs, count = spec.get("convs"), len(start.widths) if start else DEFAULT_BLOCKS
+        if isinstance(convs, list | tuple):
+            count = len(convs)
+        elif "blocks" in spec:
+            count = positive("blocks", spec["blocks"])
+        kept = start and len(start.widths) == count
+        return cls.read({**spec, "widths": start.widths if kept else doubling(1, count)})
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the widths."""
+        return {"widths": list(self.widths)}
+
+    def describe(self) -> str:
+        """Return the net in a few words."""
+        return f"plain {joined(self.widths)}, {joined_once(self.convs)} convs a block"
+
+    def build(self, in_shape: Sequence[int], num_classes: int) -> nn.Module:
+        """Return the net; refuses what is no image, and images too small for the pools."""
+        return PlainNet(self, in_shape, num_classes)
+
+    def count(self, in_shape: Sequence[int], num_classes: int) -> int:
+        """Return the number of trainable parameters without building the net."""
+        height, width = flat_size(self, in_shape)
+        channels, total = in_shape[0], 0
+        for out, convs in zip(self.widths, self.convs, strict=True):
+            for _ in range(convs):
+                total += 9 * channels * out + out + (2 * out if self.norm else 0)
+                channels = out
+        features = channels * height * width
+        for out in (*self.head, num_classes):
+            total += features * out + out
+            features = out
+        return total
 
     def pooled(self, block: int) -> bool:
         """Return whether the block with this number, from 0, ends in a pool."""
@@ -127,30 +201,4 @@ def _pooled(size: int, pool: tuple[int, int], ceil: bool) -> int:
     return out - 1 if ceil and (out - 1) * stride >= size else out
 
 
-def image_size(family: str, in_shape: Sequence[int]) -> tuple[int, int]:
-    """Return height and width of an input [C, H, W].
-
-    Raises:
-        ModelError: The input is not an image.
-    """
-    if len(in_shape) != 3:
-        raise ModelError(
-            f"family {family} reads images [C, H, W], the data has shape {tuple(in_shape)}; "
-            "use family: mlp for features"
-        )
-    return in_shape[1], in_shape[2]
-
-
-def count_plain(shape: PlainShape, in_shape: Sequence[int], num_classes: int) -> int:
-    """Return the number of trainable parameters without building the net."""
-    height, width = flat_size(shape, in_shape)
-    channels, total = in_shape[0], 0
-    for out, convs in zip(shape.widths, shape.convs, strict=True):
-        for _ in range(convs):
-            total += 9 * channels * out + out + (2 * out if shape.norm else 0)
-            channels = out
-    features = channels * height * width
-    for out in (*shape.head, num_classes):
-        total += features * out + out
-        features = out
-    return total
+SHAPE = PlainShape

@@ -10,14 +10,11 @@ from torch import nn
 from ..errors import ModelError
 from ..seeding import isolated, seeded
 from .limits import refuse_huge
-from .mlp import Mlp
 from .output import check_output
 from .outside import build_factory, build_timm, build_torchvision, named_weights
-from .plain import PlainNet, PlainShape
 from .points import last_layer
-from .resnet import ResNet, ResNetShape
 from .screening import refuse_non_finite, refuse_unusual, refuse_wrapper
-from .spec import count_shape, form_of, is_foreign, new_head, shape_of
+from .spec import form_of, is_foreign, new_head, shape_of
 from .weights import load_weights, refuse_pickled
 
 
@@ -140,13 +137,8 @@ def _construct(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: 
     form = form_of(spec)
     shape = shape_of(spec)
     if shape is not None:
-        refuse_huge(count_shape(shape, in_shape, num_classes))
-    if isinstance(shape, PlainShape):
-        return PlainNet(shape, in_shape, num_classes)
-    if isinstance(shape, ResNetShape):
-        return ResNet(shape, in_shape, num_classes)
-    if shape is not None:
-        return Mlp(shape, in_shape, num_classes)
+        refuse_huge(shape.count(in_shape, num_classes))
+        return shape.build(in_shape, num_classes)
     args = spec.get("args", {})
     if not isinstance(args, Mapping):
         raise ModelError(f"args is {args!r}; it takes names with values, like {{width_mult: 0.5}}")
