@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from ..store import Store
 from ..training.stored_records import check_stage
-from .ledger import StageLedger
 from .messages import RunnableTrial, TrialOutcome
 from .searcher import Searcher
+from .stage_ledger import StageLedger
 from .stage_task import Perform, StageSetting, train_stage
 from .status import StatusWriter
 

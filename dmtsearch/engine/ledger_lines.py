@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from functools import cache
 from typing import Annotated, Any, ClassVar, cast
 
@@ -353,3 +354,8 @@ def _event(line: str | bytes) -> str:
     if not isinstance(event, str):
         raise ValueError("event: says no kind of record")
     return event
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -21,7 +21,7 @@ from ..space import Space, load_space, override_space
 from ..store import open_store
 from .console import ConsoleView
 from .environment import INLINE, RAY, here
-from .ledger import now
+from .ledger_lines import now
 from .probes import own_versions
 from .reopening import reopen
 from .run_folder import (

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
 
 from dmtsearch.errors import DmtSearchError, SearchStoppedError
@@ -14,7 +13,15 @@ from .bounds import REFUSALS, check_satisfiable, first_problem
 from .draws import Draw, Draws
 from .faults import system_error
 from .ledger import Ledger, RunState
-from .ledger_lines import ArmMissing, Record, SearchEnded, TrialEnded, TrialProposed, TrialReopened
+from .ledger_lines import (
+    ArmMissing,
+    Record,
+    SearchEnded,
+    TrialEnded,
+    TrialProposed,
+    TrialReopened,
+    now,
+)
 from .messages import SEARCH, ArmLike, Prepare, Prepared, RunnableTrial, TrialOutcome
 from .objectives import check_objectives, measure_objectives, val_metrics
 from .recovery import clear_leftovers, compare_tables, reconcile
@@ -252,7 +259,7 @@ class Searcher:
             stage=stage,
             reason=reason,
             epochs=outcome.epochs,
-            ended=_now(),
+            ended=now(),
             certain=status == "failed",
         )
         self._ledger.append(end)
@@ -285,7 +292,7 @@ class Searcher:
     def stop(self, reason: str | None = None) -> None:
         """Write down why this driver stops: `over`, unless given."""
         reason = reason or self.over or "interrupted"
-        self._ledger.append(SearchEnded(reason, _now()))
+        self._ledger.append(SearchEnded(reason, now()))
         self.write_tables()
 
 
@@ -298,7 +305,3 @@ def _facts_of(prepared: Prepared) -> dict[str, Any]:
         "macs": prepared.macs,
         "cold_cost": prepared.cold_cost,
     }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -26,8 +26,7 @@ from .environment import (
 )
 from .inline import run_inline
 from .interrupts import interrupts
-from .ledger import now
-from .ledger_lines import RunStarted
+from .ledger_lines import RunStarted, now
 from .messages import Prepare, stage_needs
 from .probes import own_versions
 from .recovery import uncertain_failures

@@ -13,7 +13,7 @@ from dmtsearch.fields import Checked, Count, Number, RunningStage
 from ..errors import DmtSearchError
 from ..files import read_regular, write_json
 from .eta import TimeLeft
-from .ledger import Lines, read_state
+from .ledger import LedgerReader, read_state
 from .ledger_lines import RunStarted, StageEnded, TrialEnded, TrialProposed, TrialReopened
 from .messages import SEARCH
 from .run_folder import is_held, read_run
@@ -124,7 +124,7 @@ class RunCounts:
     """Counts a run from its ledger's lines, as they are written. Reads each line once."""
 
     def __init__(self, ledger: Path) -> None:
-        self._lines = Lines(ledger)
+        self._lines = LedgerReader(ledger)
         self._arms: dict[int, str] = {}
         self._ended: dict[int, str] = {}
         self.wanted = 0
