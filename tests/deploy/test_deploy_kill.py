@@ -1,10 +1,12 @@
 """A training that is killed goes on, and gives the bytes of one that was not.
 
-A real process is killed (SIGKILL) where it hurts: in mid-epoch, while a checkpoint is being
-written, and between the last stage and the bundle. The child kills itself at exactly that place,
-so that the test does not depend on anybody's speed.
+Real processes are killed (SIGKILL) where it hurts: in mid-epoch, while a checkpoint is being
+written, and between the last stage and the bundle. Each kills itself at exactly that place, so
+that the test does not depend on anybody's speed. They are children of one process, which imports
+torch, and trains without a break, before it starts them.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -13,47 +15,62 @@ from pathlib import Path
 
 import pytest
 
-CHILD = """
-import os, signal, sys
+PARENT = """
+import json, os, signal, sys
 import torch
 torch.set_num_threads(1)
 from pathlib import Path
 from dmtsearch.deploy import training
-from dmtsearch.schedule import parse_schedule
-from dmtsearch.store import open_store
+from dmtsearch.schedule import load_schedule
+from dmtsearch.store import local, open_store
+from dmtsearch.training import loop
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-where, out, store = sys.argv[1:4]
-if where == "mid-epoch":
-    from dmtsearch.training import loop
-    real, calls = loop.LossParts.__init__, [0]
-    def counted(self, *args, **kwargs):
-        calls[0] += 1
-        if calls[0] == int(sys.argv[4]):
-            die()
-        real(self, *args, **kwargs)
-    loop.LossParts.__init__ = counted
-elif where == "checkpoint":
-    from dmtsearch.store import local
-    real_create, made = local.LocalDisk.create, [0]
-    def create(self, path, data, **kwargs):
-        if path.startswith("progress"):
-            made[0] += 1
-            if made[0] == int(sys.argv[4]):
+def die_at(where, number):
+    seen = iter(range(1, number + 1))
+    if where == "mid-epoch":
+        real = loop.LossParts.__init__
+        def counted(self, *args, **kwargs):
+            if next(seen) == number:
+                die()
+            real(self, *args, **kwargs)
+        loop.LossParts.__init__ = counted
+    elif where == "checkpoint":
+        real = local.LocalDisk.create
+        def create(self, path, data, **kwargs):
+            if path.startswith("progress") and next(seen) == number:
                 (self.root / path).parent.mkdir(parents=True, exist_ok=True)
                 (self.root / path).write_bytes(data[: len(data) // 2])
                 die()
-        return real_create(self, path, data, **kwargs)
-    local.LocalDisk.create = create
-elif where == "bundle":
-    training.write_bundle = lambda *args, **kwargs: die()
+            return real(self, path, data, **kwargs)
+        local.LocalDisk.create = create
+    elif where == "bundle":
+        training.write_bundle = lambda *args, **kwargs: die()
 
-text = Path(sys.argv[5]).read_text()
-training.train_schedule(
-    parse_schedule(text, sys.argv[5]), Path(out), open_store(store), save_every_s=0.0, device="cpu"
-)
+def train(folder):
+    store = open_store(str(folder / "store"))
+    training.train_schedule(schedule, folder / "out", store, save_every_s=0.0, device="cpu")
+
+def train_in_child(folder, where, number):
+    child = os.fork()
+    if child == 0:
+        die_at(where, number)
+        train(folder)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+file, given = sys.argv[1:]
+schedule, home = load_schedule(file), Path(file).parent
+train(home / "unbroken")
+codes = {}
+for name, kill in json.loads(given).items():
+    killed = train_in_child(home / name, *kill)
+    assert not (home / name / "out" / "bundle.json").exists(), name
+    codes[name] = [killed, train_in_child(home / name, "nowhere", 0)]
+print(json.dumps(codes))
 """
 
 SCHEDULE = """\
@@ -72,47 +89,39 @@ stages:
     hint_phase: {epochs: 2, then: stay}
 """
 
-
-def train(folder: Path, name: str, where: str, number: int = 0) -> subprocess.CompletedProcess:
-    file = folder / "killed.yaml"
-    file.write_text(SCHEDULE)
-    arguments = [where, str(folder / name), str(folder / f"{name}-store"), str(number), str(file)]
-    return subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+# 4 steps an epoch: 12 of the teacher, 8 of the hint phase, 12 of the student.
+KILLS = {
+    "in mid-epoch of the teacher": ("mid-epoch", 7),
+    "in mid-epoch of the hint phase": ("mid-epoch", 18),
+    "in mid-epoch of the student": ("mid-epoch", 27),
+    "while the teacher's second checkpoint is written": ("checkpoint", 2),
+    "while the hint phase's checkpoint is written": ("checkpoint", 5),
+    "between the last stage and the bundle": ("bundle", 0),
+}
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unbroken")
-    ran = train(folder, "out", "nowhere")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trainings in a folder each: `unbroken`, and those that were killed and started again."""
+    folder = tmp_path_factory.mktemp("killed")
+    (folder / "killed.yaml").write_text(SCHEDULE)
+    ran = subprocess.run(
+        [sys.executable, "-c", PARENT, str(folder / "killed.yaml"), json.dumps(KILLS)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr
-    return folder / "out"
+    codes = json.loads(ran.stdout.splitlines()[-1])
+    assert codes == {name: [-signal.SIGKILL, 0] for name in KILLS}, ran.stderr
+    return folder
 
 
-# 4 steps an epoch: 12 of the teacher, 8 of the hint phase, 12 of the student.
 @pytest.mark.engine  # starts no Ray
-@pytest.mark.parametrize(
-    ("where", "number"),
-    [
-        pytest.param("mid-epoch", 7, id="in mid-epoch of the teacher"),
-        pytest.param("mid-epoch", 18, id="in mid-epoch of the hint phase"),
-        pytest.param("mid-epoch", 27, id="in mid-epoch of the student"),
-        pytest.param("checkpoint", 2, id="while the teacher's second checkpoint is written"),
-        pytest.param("checkpoint", 5, id="while the hint phase's checkpoint is written"),
-        pytest.param("bundle", 0, id="between the last stage and the bundle"),
-    ],
-)
-def test_after_sigkill_the_same_command_gives_the_same_bytes(tmp_path, unbroken, where, number):
-    killed = train(tmp_path, "out", where, number)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert not (tmp_path / "out" / "bundle.json").exists()
-    again = train(tmp_path, "out", "nowhere")
-    assert again.returncode == 0, again.stderr
-    for name in ("model.safetensors", "history.csv", "schedule.yaml"):
-        assert (tmp_path / "out" / name).read_bytes() == (unbroken / name).read_bytes()
+@pytest.mark.parametrize("name", list(KILLS))
+def test_after_sigkill_the_same_training_gives_the_same_bytes(trained: Path, name: str) -> None:
+    for file in ("model.safetensors", "history.csv", "schedule.yaml"):
+        whole = (trained / "unbroken" / "out" / file).read_bytes()
+        assert (trained / name / "out" / file).read_bytes() == whole

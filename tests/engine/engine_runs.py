@@ -24,7 +24,7 @@ search:
   trials: 4
   pruner: {name: halving, min_fraction: 0.5}
   controls: none
-data: {name: digits, train: 400, val: 200}
+data: {name: digits, train: 200, val: 100}
 defaults: {epochs: 4, optimizer: {name: adam, batch: 16}}
 stages:
   teacher:

@@ -14,7 +14,6 @@ from engine_pieces import Found, Memory, order_of, record_of, request_of
 
 from dmtsearch.engine import console, eta
 from dmtsearch.engine.console import ConsoleView, describe
-from dmtsearch.engine.ledger import StageLedger
 from dmtsearch.engine.ledger_lines import (
     Record,
     RunStarted,
@@ -38,6 +37,7 @@ from dmtsearch.engine.run_folder import (
 )
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.engine.slots import ClusterNode, Slots
+from dmtsearch.engine.stage_ledger import StageLedger
 from dmtsearch.engine.status import LiveState, RunCounts, read_live, read_status
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import sha256_text

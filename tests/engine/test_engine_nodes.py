@@ -105,14 +105,14 @@ def test_stages_run_on_all_nodes_and_those_of_a_lost_node_run_again(
         return False
 
     broken = run_null(
-        tmp_path / "broken", space, trials=4, seconds=2.0, concurrency=2, stop_asked=lose_a_node
+        tmp_path / "broken", space, trials=3, seconds=1.5, concurrency=2, stop_asked=lose_a_node
     )
     assert lost not in cluster.worker_nodes, "no student ever ran on the second node"
     assert broken.reason is None
     assert broken.state.unfinished == ()
     nodes = {path.read_text() for path in where.iterdir()}
     assert len(nodes) == 2
-    whole = run_null(tmp_path / "whole", space, trials=4, concurrency=2)
+    whole = run_null(tmp_path / "whole", space, trials=3, inline=True)
     ends = {
         found: Counter(
             (end.status, end.metrics.get("val_accuracy")) for end in state.ends.values()

@@ -32,13 +32,6 @@ from dmtsearch.schedule import Schedule
 pytestmark = pytest.mark.engine  # starts no Ray
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dmtsearch.Run:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    space = write_space(folder)
-    return dmtsearch.search(space, out=folder / "run", store=str(folder / "s"), backend="inline")
-
-
 def test_time_that_is_up_ends_proposing_and_lets_trials_finish(tmp_path: Path) -> None:
     space = mind.chain(mind.FORTY, sampler="random")
     found = run_null(tmp_path, space, trials=30, seconds=0.3, time_budget_s=0.2, inline=True)
@@ -113,12 +106,6 @@ def test_a_search_in_python_gives_data_frames_and_a_schedule(tmp_path: Path) -> 
     assert again.summary["sharing"]["cost_run"] == 0
     assert again.summary["best"] == run.summary["best"]
     assert again.summary["failures"] == run.summary["failures"]
-
-
-@pytest.fixture
-def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A view sees each trial's end before the next trial begins."""
-    monkeypatch.setattr("dmtsearch.engine.status.WRITE_EVERY_S", 0.0)
 
 
 @pytest.mark.usefixtures("shown_at_once")
