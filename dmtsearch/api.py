@@ -278,21 +278,12 @@ def search(
     Raises:
         DmtSearchError: It cannot run as requested; raised before anything is tried.
     """
+    from dmtsearch.engine.driver_options import DriverOptions
     from dmtsearch.engine.run import search as run_search
 
-    return run_search(
-        space,
-        trials=trials,
-        out=out,
-        time_budget=time_budget,
-        address=address,
-        concurrency=concurrency,
-        store=str(store) if isinstance(store, Path) else store,
-        seed=seed,
-        set=set,
-        backend=backend,
-        view=view,
-    )
+    options = DriverOptions(trials, time_budget, address, concurrency, backend, view)
+    where = str(store) if isinstance(store, Path) else store
+    return run_search(space, options, out=out, store=where, seed=seed, set=set)
 
 
 def resume(
@@ -325,17 +316,9 @@ def resume(
     Raises:
         DmtSearchError: It is not a run folder, another process works in it, or it cannot go on.
     """
+    from dmtsearch.engine.driver_options import DriverOptions
     from dmtsearch.engine.run import resume as run_resume
 
-    return run_resume(
-        run,
-        trials=trials,
-        time_budget=time_budget,
-        address=address,
-        concurrency=concurrency,
-        store=str(store) if isinstance(store, Path) else store,
-        folder=folder,
-        train_again=train_again,
-        backend=backend,
-        view=view,
-    )
+    options = DriverOptions(trials, time_budget, address, concurrency, backend, view)
+    where = str(store) if isinstance(store, Path) else store
+    return run_resume(run, options, store=where, folder=folder, train_again=train_again)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.common_options import Settings, read_settings
+from dmtsearch.cli.common_options import Json, Settings, read_settings
 from dmtsearch.cli.terminal import console, print_json, refuse, say, say_command, table
 from dmtsearch.errors import ScheduleError
 from dmtsearch.human import amount
@@ -18,7 +18,7 @@ def check(
         Path, typer.Argument(exists=True, dir_okay=False, help="A schedule or a search space.")
     ],
     set: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+    json: Json = False,
     store: Annotated[
         str | None, typer.Option(help="Store whose finished stages are looked up.")
     ] = None,

@@ -1,6 +1,7 @@
-"""`--set PATH=VALUE`: the same option of `check`, `train` and `search`."""
+"""Options and arguments that several commands have, each declared once."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,18 @@ Settings = Annotated[
         help="Another value: stages.student.epochs=5. Repeat it.",
     ),
 ]
+
+Json = Annotated[bool, typer.Option("--json", help="Print facts for another program.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")]
+StageStore = Annotated[
+    str | None,
+    typer.Option(help="Where finished stages lie; else $DMTSEARCH_STORE, else the user's cache."),
+]
+BundleFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="What `dmtsearch train --out DIR` wrote.")
+]
+NewRun = Annotated[Path | None, typer.Option(help="Folder of the run, which must not exist.")]
+Trials = Annotated[int | None, typer.Option(help="Search trials in all.")]
 
 
 def read_settings(pairs: Sequence[str] | None) -> dict[str, str]:

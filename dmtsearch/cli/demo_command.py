@@ -4,22 +4,18 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from dmtsearch import api
+from dmtsearch.cli.common_options import NewRun, Trials
 from dmtsearch.cli.report_command import show
-from dmtsearch.cli.search_command import finish, typed
+from dmtsearch.cli.search_command import finish, options_of
 
 SPACE = Path(__file__).with_name("demo.yaml")
 
 
 def demo(
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run, which must not exist.")
-    ] = None,
-    trials: Annotated[int | None, typer.Option(help="Search trials in all.")] = None,
+    out: NewRun = None,
+    trials: Trials = None,
 ) -> None:
     """Run the main job on small digits: search, then report. CPU, about two minutes.
 
@@ -27,13 +23,10 @@ def demo(
 
     Example: `dmtsearch demo`
     """
-    from dmtsearch.cli.search_view import make_view
     from dmtsearch.engine.run import search as run_search
 
     folder = out if out is not None else _new_folder(Path("runs"))
-    run = run_search(
-        SPACE, out=folder, trials=trials, view=make_view(), command=typed(), leave=True
-    )
+    run = run_search(SPACE, options_of(trials), out=folder)
     finish(run, advise=False)
     activate = activation(Path(sys.executable), shutil.which("dmtsearch"))
     first = f"{activate}    (puts this `dmtsearch` on your PATH)" if activate else None

@@ -1,28 +1,26 @@
 """`dmtsearch evaluate`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dmtsearch import api
+from dmtsearch.cli.common_options import BundleFolder, Device, Json
 from dmtsearch.cli.selector_table import say_selector
 from dmtsearch.cli.terminal import print_json, say, say_command
 from dmtsearch.human import percent
 
 
 def evaluate(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What `dmtsearch train --out DIR` wrote.")
-    ],
+    folder: BundleFolder,
     data: Annotated[
         str | None,
         typer.Option(
             help="Other data: a folder of images by class, a table, or package.module:function."
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+    device: Device = None,
+    json: Json = False,
 ) -> None:
     """Score a model bundle on its sealed test split, or on other data.
 

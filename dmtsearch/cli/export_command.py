@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dmtsearch import api
+from dmtsearch.cli.common_options import BundleFolder, Json
 from dmtsearch.cli.terminal import print_json, print_whole, say
 
 if TYPE_CHECKING:
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What `dmtsearch train --out DIR` wrote.")
-    ],
+    folder: BundleFolder,
     format: Annotated[
         str,
         typer.Option(
@@ -26,7 +25,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="DIR/model.pt2 or DIR/model.onnx if none.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+    json: Json = False,
 ) -> None:
     """Write a model bundle as one file for a device: samples as stored in, probabilities out.
 

@@ -3,17 +3,26 @@
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dmtsearch.cli.common_options import Settings, read_settings
+from dmtsearch.cli.common_options import (
+    Json,
+    NewRun,
+    Settings,
+    StageStore,
+    Trials,
+    read_settings,
+)
 from dmtsearch.cli.terminal import console, print_json, say, say_command, table
 from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import percent
 
-Trials = Annotated[int | None, typer.Option(help="Search trials in all.")]
+if TYPE_CHECKING:
+    from dmtsearch.engine.driver_options import DriverOptions
+
 TimeBudget = Annotated[
     str | None, typer.Option(help="Propose nothing after so long: 30m, 2h, 1h30m.")
 ]
@@ -41,19 +50,12 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 def search(
     space: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A search space.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run, which must not exist.")
-    ] = None,
+    out: NewRun = None,
     trials: Trials = None,
     time_budget: TimeBudget = None,
     address: Address = None,
     concurrency: Concurrency = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="Where finished stages lie; else $DMTSEARCH_STORE, else the user's cache."
-        ),
-    ] = None,
+    store: StageStore = None,
     seed: Annotated[int, typer.Option(help="Of proposals and of the trials' schedules.")] = 0,
     set: Settings = None,
     backend: Annotated[Backend, typer.Option(help=f"{BACKENDS}.")] = Backend.RAY,
@@ -64,25 +66,10 @@ def search(
 
     Example: `dmtsearch search search_spaces/demo.yaml --out runs/first`
     """
-    from dmtsearch.cli.search_view import make_view
     from dmtsearch.engine.run import search as run_search
 
-    run = run_search(
-        space,
-        trials=trials,
-        out=out,
-        time_budget=time_budget,
-        address=address,
-        concurrency=concurrency,
-        store=store,
-        seed=seed,
-        set=read_settings(set),
-        backend=backend.value,
-        view=make_view(),
-        command=typed(),
-        leave=True,
-    )
-    finish(run)
+    options = options_of(trials, time_budget, address, concurrency, backend)
+    finish(run_search(space, options, out=out, store=store, seed=seed, set=read_settings(set)))
 
 
 def resume(
@@ -114,30 +101,38 @@ def resume(
 
     Example: `dmtsearch resume runs/first --trials 16`
     """
-    from dmtsearch.cli.search_view import make_view
     from dmtsearch.engine.run import resume as run_resume
 
-    finish(
-        run_resume(
-            run,
-            trials=trials,
-            time_budget=time_budget,
-            address=address,
-            concurrency=concurrency,
-            store=store,
-            folder=folder,
-            train_again=train_again,
-            backend=backend.value if backend else None,
-            view=make_view(),
-            command=typed(),
-            leave=True,
-        )
+    options = options_of(trials, time_budget, address, concurrency, backend)
+    finish(run_resume(run, options, store=store, folder=folder, train_again=train_again))
+
+
+def options_of(
+    trials: int | None,
+    time_budget: str | None = None,
+    address: str | None = None,
+    concurrency: int | None = None,
+    backend: Backend | None = None,
+) -> "DriverOptions":
+    """Options of a command that searches: shown on the terminal, and written down as typed."""
+    from dmtsearch.cli.search_view import make_view
+    from dmtsearch.engine.driver_options import DriverOptions
+
+    return DriverOptions(
+        trials=trials,
+        time_budget=time_budget,
+        address=address,
+        concurrency=concurrency,
+        backend=backend.value if backend else None,
+        view=make_view(),
+        command=command_line(*sys.argv[1:]),
+        leave=True,
     )
 
 
 def status(
     run: RunFolder,
-    json: Annotated[bool, typer.Option("--json", help="Print facts for another program.")] = False,
+    json: Json = False,
 ) -> None:
     """Say what is done, running, shared and failed; works while the search runs.
 
@@ -160,10 +155,6 @@ def status(
         say(f"failed    {failure['count']} {trials}: {failure['reason']}")
     if not found.alive:
         say_command("Next: ", *_next(run, found.state))
-
-
-def typed() -> str:
-    return command_line(*sys.argv[1:])
 
 
 def finish(run: Any, *, advise: bool = True) -> None:

@@ -6,20 +6,20 @@ from typing import Annotated
 
 import typer
 
+from dmtsearch.cli.common_options import Json
 from dmtsearch.cli.terminal import console, print_json, say, table
 from dmtsearch.human import byte_size
 from dmtsearch.store import Skipped, open_store, place_in_words
 
 app = typer.Typer(no_args_is_help=True, help="Look at, check and tidy kept stages.")
 
-STORE = typer.Option(help="Which store; else $DMTSEARCH_STORE, else the user's cache.")
-JSON = typer.Option("--json", help="Print facts for another program.")
+WhichStore = Annotated[
+    str | None, typer.Option(help="Which store; else $DMTSEARCH_STORE, else the user's cache.")
+]
 
 
 @app.command("ls")
-def list_objects(
-    store: Annotated[str | None, STORE] = None, json: Annotated[bool, JSON] = False
-) -> None:
+def list_objects(store: WhichStore = None, json: Json = False) -> None:
     """List finished stages, hint phases and snapshots, and stages that are not finished.
 
     Example: `dmtsearch store ls`
@@ -54,12 +54,12 @@ def list_objects(
 
 @app.command()
 def verify(
-    store: Annotated[str | None, STORE] = None,
+    store: WhichStore = None,
     repair: Annotated[
         bool,
         typer.Option(help="Move damaged objects into quarantine, so that they are trained again."),
     ] = False,
-    json: Annotated[bool, JSON] = False,
+    json: Json = False,
 ) -> None:
     """Read every byte and compare it with what was committed. Exit 1 where something is damaged.
 
@@ -89,8 +89,8 @@ def verify(
 def explain(
     a: Annotated[str, typer.Argument(help="A key, or its first 6 characters or more.")],
     b: Annotated[str, typer.Argument(help="Another.")],
-    store: Annotated[str | None, STORE] = None,
-    json: Annotated[bool, JSON] = False,
+    store: WhichStore = None,
+    json: Json = False,
 ) -> None:
     """Show why two keys differ: every place in which what they are made of differs.
 
@@ -112,7 +112,7 @@ def explain(
 
 @app.command()
 def gc(
-    store: Annotated[str | None, STORE] = None,
+    store: WhichStore = None,
     older_than: Annotated[
         float | None,
         typer.Option(min=0, metavar="DAYS", help="Objects unused for so many days go too."),
@@ -122,7 +122,7 @@ def gc(
         typer.Option(min=0, metavar="GB", help="The least used go until this much is left."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
-    json: Annotated[bool, JSON] = False,
+    json: Json = False,
 ) -> None:
     """Remove what killed processes left behind and, if asked, objects that nobody uses.
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.common_options import Settings, read_settings
+from dmtsearch.cli.common_options import Device, Settings, StageStore, read_settings
 from dmtsearch.cli.terminal import console, say, say_command, table
 from dmtsearch.human import amount, duration, percent
 
@@ -22,13 +22,8 @@ def train(
     ],
     seed: Annotated[int | None, typer.Option(help="In place of the schedule's own.")] = None,
     set: Settings = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="Where finished stages lie; else $DMTSEARCH_STORE, else the user's cache."
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
+    store: StageStore = None,
+    device: Device = None,
 ) -> None:
     """Train one schedule, stage by stage, and write the delivered model.
 

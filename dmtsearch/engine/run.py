@@ -13,13 +13,12 @@ from dmtsearch.fields import Checked, SummaryFile
 from ..commands import command_line
 from ..errors import DmtSearchError, UsageError
 from ..files import read_regular
-from ..human import seconds_of
 from ..notebook import html_view, short_repr
 from ..printable import printable_line
 from ..schedule import Schedule, load_schedule
 from ..space import Space, load_space, override_space
 from ..store import open_store
-from .console import ConsoleView
+from .driver_options import DriverOptions
 from .environment import INLINE, RAY, here
 from .ledger_lines import now
 from .probes import own_versions
@@ -38,7 +37,6 @@ from .run_folder import (
 )
 from .run_paths import RunPaths
 from .session import Session
-from .status import SearchView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,43 +163,20 @@ def _summary_reader() -> Checked[SummaryFile]:
 
 def search(
     space: str | Path | Space,
+    options: DriverOptions,
     *,
-    trials: int | None = None,
     out: str | Path | None = None,
-    time_budget: str | float | None = None,
-    address: str | None = None,
-    concurrency: int | None = None,
     store: str | None = None,
     seed: int = 0,
     set: Mapping[str, Any] | None = None,
-    backend: str = RAY,
-    view: SearchView | None = None,
-    command: str | None = None,
-    leave: bool = False,
 ) -> Run:
-    """Search a space; return the run, finished or stopped.
-
-    Args:
-        space: A file, or a loaded space.
-        trials: Search trials in all; the space's own number if None.
-        out: Folder of the run, which must not exist; `runs/NAME-TIME` if None.
-        time_budget: Nothing is proposed after so long: seconds, or `30m`, `2h`.
-        address: Of a Ray cluster: `auto`, or host:port; else $RAY_ADDRESS, else a Ray of this
-            machine's own. A connection that stands already is used as it is.
-        concurrency: Trials at once, at most 64; twice as many as stages fit, if None.
-        store: URL of the store of finished stages; else $DMTSEARCH_STORE, else the user's cache.
-        seed: Of the proposals and of the trials' schedules.
-        set: Other values in the space, by document path.
-        backend: `ray`; or `inline`: no Ray, one stage at a time in this process, which suits
-            tests, debugging and notebooks. It takes neither `address` nor `concurrency`.
-        view: Who is shown how it goes; lines on standard output if None.
-        command: What to write down as its origin.
-        leave: End the process where a stop takes too long: only for commands.
+    """Search a space; return the run, finished or stopped. See `dmtsearch.search`.
 
     Raises:
-        DmtSearchError: It cannot run as asked; the text says what to do.
+        DmtSearchError: It cannot run as requested; the text says what to do.
     """
-    _check_backend(backend, address, concurrency)
+    backend = options.backend or RAY
+    options.refuse_options_of_ray(backend)
     loaded = space if isinstance(space, Space) else load_space(space)
     if set:
         loaded = override_space(loaded, set)
@@ -210,8 +185,7 @@ def search(
             f"{loaded.where}: there is nothing to search in a schedule without holes; train it: "
             f"{command_line('train', loaded.where, '--out', 'DIR')}"
         )
-    budget = seconds_of(time_budget)
-    wanted = _positive("trials", trials) or loaded.search.trials
+    wanted = options.trials or loaded.search.trials
     opened = open_store(store)
     if opened.where.startswith("memory:") and backend != INLINE:
         raise UsageError(
@@ -228,10 +202,10 @@ def search(
         objectives={str(name): way for name, way in loaded.search.objectives.items()},
         trials=wanted,
         seed=seed,
-        concurrency=_positive("concurrency", concurrency),
+        concurrency=options.concurrency,
         store=opened.where,
         folder=here(),
-        command=command or "dmtsearch.search(...)",
+        command=options.command or "dmtsearch.search(...)",
         versions=own_versions(),
         hardware=describe_hardware(),
         commit=find_commit(Path.cwd()),
@@ -240,94 +214,44 @@ def search(
     with new_run(root) as paths:
         write_space(paths, loaded)
         write_run(paths, info)  # `status` and `resume` know the run before Ray is there
-        session = Session(paths, info, loaded, opened, view or ConsoleView())
-        reason = session.run(
-            resumed=False, address=address, time_budget_s=budget, command=info.command, leave=leave
-        )
+        session = Session(paths, info, loaded, opened, options)
+        reason = session.run(resumed=False, command=info.command)
     return Run(root, reason)
 
 
 def resume(
     run: str | Path | Run,
+    options: DriverOptions,
     *,
-    trials: int | None = None,
-    time_budget: str | float | None = None,
-    address: str | None = None,
-    concurrency: int | None = None,
     store: str | None = None,
     folder: str | Path | None = None,
     train_again: bool = False,
-    backend: str | None = None,
-    view: SearchView | None = None,
-    command: str | None = None,
-    leave: bool = False,
 ) -> Run:
-    """Go on with a run after any interruption, or add trials to a finished one.
-
-    No finished stage runs again; unfinished trials go first, with the same parameters.
-
-    Args:
-        run: Its folder.
-        trials: The new total of search trials; as it was if None.
-        time_budget, address, concurrency, view, command, leave: As for `search`.
-        store: URL of the store that holds its stages now; as it was if None. Any store does,
-            since stages are found by their content.
-        folder: Where relative paths and factories start from now; as it was if None.
-        train_again: Go on though no stage that the run has finished is in the store.
-        backend: As for `search`; as it was if None.
+    """Go on with a run, or add trials to a finished one. See `dmtsearch.resume`.
 
     Raises:
         DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
     """
     root = run.folder if isinstance(run, Run) else Path(run)
-    budget = seconds_of(time_budget)
     opened = reopen(root, store=store, folder=folder, train_again=train_again)
-    backend = backend or opened.info.backend
-    _check_backend(backend, address, concurrency)
+    backend = options.backend or opened.info.backend
+    options.refuse_options_of_ray(backend)
     with held(opened.paths):
         info = replace(
             opened.info,
-            trials=_total(opened.info, trials),
-            concurrency=_positive("concurrency", concurrency) or opened.info.concurrency,
+            trials=_total(opened.info, options.trials),
+            concurrency=options.concurrency or opened.info.concurrency,
             backend=backend,
         )
-        session = Session(
-            opened.paths, info, opened.space, opened.store, view or ConsoleView(), opened.notes
-        )
-        reason = session.run(
-            resumed=True,
-            address=address,
-            time_budget_s=budget,
-            command=command or "dmtsearch.resume(...)",
-            leave=leave,
-        )
+        session = Session(opened.paths, info, opened.space, opened.store, options, opened.notes)
+        reason = session.run(resumed=True, command=options.command or "dmtsearch.resume(...)")
     return Run(root, reason)
 
 
-def _check_backend(backend: str, address: str | None, concurrency: int | None) -> None:
-    if backend not in (RAY, INLINE):
-        raise UsageError(f"no backend is called {backend!r}: there are {RAY!r} and {INLINE!r}")
-    given = {"--address": address, "--concurrency": concurrency}
-    found = [name for name, value in given.items() if value is not None]
-    if backend == INLINE and found:
-        raise UsageError(
-            f"{' and '.join(found)} cannot be given with the backend {INLINE!r}, which runs one "
-            f"stage at a time in this process: leave {'them' if len(found) > 1 else 'it'} out, or "
-            f"take the backend {RAY!r}"
-        )
-
-
 def _total(info: RunInfo, trials: int | None) -> int:
-    wanted = _positive("trials", trials)
-    if wanted is not None and wanted < info.trials:
+    if trials is not None and trials < info.trials:
         raise UsageError(
-            f"trials={wanted} is fewer than the {info.trials} that this run is to have; "
+            f"trials={trials} is fewer than the {info.trials} that this run is to have; "
             "--trials is the new total"
         )
-    return wanted or info.trials
-
-
-def _positive(name: str, value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise UsageError(f"{name} must be at least 1, got {value}")
-    return value
+    return trials or info.trials

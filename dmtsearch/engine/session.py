@@ -16,6 +16,8 @@ from ..space import Space
 from ..store import Store
 from .backend import EngineSetting, Stop
 from .cluster import ray_at
+from .console import ConsoleView
+from .driver_options import DriverOptions
 from .environment import (
     INLINE,
     LOCAL,
@@ -55,7 +57,7 @@ class Session:
         info: What its `run.json` says, or will.
         space: What is searched.
         store: Where finished stages lie.
-        view: Who is shown how it goes.
+        options: Of this driver.
         notes: What is said at the start.
     """
 
@@ -65,30 +67,27 @@ class Session:
         info: RunInfo,
         space: Space,
         store: Store,
-        view: SearchView,
+        options: DriverOptions,
         notes: Sequence[str] = (),
     ) -> None:
         self._paths, self._info, self._space = paths, info, space
-        self._store, self._view = store, view
+        self._store, self._options = store, options
+        self._view = options.view or ConsoleView()
         self._notes = list(notes)
 
-    def run(
-        self,
-        *,
-        resumed: bool,
-        address: str | None,
-        time_budget_s: float | None,
-        command: str,
-        leave: bool,
-    ) -> str:
+    def run(self, *, resumed: bool, command: str) -> str:
         """Search until it is over; return why (see `SearchEnded`).
+
+        Args:
+            resumed: Whether the run goes on.
+            command: What the ledger says that began this driver.
 
         Raises:
             DmtSearchError: It cannot run here; nothing was tried.
         """
         where = None
         if self._info.backend != INLINE:
-            where = choose_address(address, os.environ)
+            where = choose_address(self._options.address, os.environ)
             prepare_environment(where, os.environ)
             refuse_unreachable(where)
         if self._info.folder not in sys.path:
@@ -98,9 +97,7 @@ class Session:
         self._view.tell("reading the data ...")
         searcher = self._open_searcher(anchor, resumed)
         self._store.check_writable()  # before Ray starts
-        reason = self._search(
-            searcher, anchor, where, resumed, time_budget_s, command, leave=leave
-        )
+        reason = self._search(searcher, anchor, where, resumed, command)
         searcher.stop(reason)
         over = searcher.state.ended
         return over.reason if over is not None else "failed"
@@ -143,10 +140,7 @@ class Session:
         anchor: Schedule,
         address: str | None,
         resumed: bool,
-        time_budget_s: float | None,
         command: str,
-        *,
-        leave: bool,
     ) -> str | None:
         # Ray's processes print into the log; a debugger in a stage of this process needs the user.
         output = log_in if address is None else output_in
@@ -168,11 +162,11 @@ class Session:
                 setting = EngineSetting(
                     run=self._info.run_id,
                     stage=self._stage_setting(anchor),
-                    time_budget_s=time_budget_s,
-                    leave=leave,
+                    time_budget_s=self._options.time_budget_s,
+                    leave=self._options.leave,
                 )
                 # Ray has set handlers of its own by now; ours come last.
-                with interrupts(self._say_stopping, leave=leave) as stop:
+                with interrupts(self._say_stopping, leave=self._options.leave) as stop:
                     try:
                         reason = run_trials(setting, searcher, self._store, status, stop)
                     except (SearchStoppedError, StoreError) as error:
