@@ -2,16 +2,24 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
-def count_calls(work: Callable[[], Any]) -> tuple[Any, int]:
-    """What `work` gives, and how many functions it called in this thread, Python's and C's."""
-    calls = 0
+def count_calls(work: Callable[[], Any], *, within: Path | None = None) -> tuple[Any, int]:
+    """What `work` gives, and how many functions it called in this thread, Python's and C's.
 
-    def count(_frame: Any, event: str, _argument: Any) -> None:
+    Of those only that are defined in files below the folder `within`, where it is given.
+    """
+    calls = 0
+    folder = str(within)
+
+    def count(frame: Any, event: str, _argument: Any) -> None:
         nonlocal calls
-        calls += event in ("call", "c_call")
+        if within is None:
+            calls += event in ("call", "c_call")
+        else:
+            calls += event == "call" and frame.f_code.co_filename.startswith(folder)
 
     before = sys.getprofile()
     sys.setprofile(count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .hole import Hole, Value, nth, num_steps, same, spread
 from .template import Order, Template
@@ -18,9 +18,8 @@ def anchor_values(template: Template) -> dict[str, Value]:
 def complete(template: Template, given: Mapping[str, Value]) -> dict[str, Value]:
     """`given` values, and the anchor's for every other hole that is then asked for."""
     values: dict[str, Value] = {}
-    for name, hole in template.holes.items():
-        if template.is_active(name, values):
-            values[name] = given.get(name, hole.default)
+    for hole in template.active(values):
+        values[hole.name] = given.get(hole.name, hole.default)
     for order in template.orders:
         names = [name for name in order.holes if name in values]
         free = [name for name in names if name not in given]
@@ -55,9 +54,9 @@ def settle(template: Template, values: Mapping[str, Value]) -> dict[str, Value]:
     that draws each copy by itself, as samplers do, makes a schedule with every draw.
     """
     found: dict[str, Value] = {}
-    for name in template.holes:
-        if name in values and template.is_active(name, found):
-            found[name] = values[name]
+    for hole in template.active(found):
+        if hole.name in values:
+            found[hole.name] = values[hole.name]
     for order in template.orders:
         names = [name for name in order.holes if name in found]
         if len(names) < 2:
@@ -111,9 +110,8 @@ def draw_values(template: Template, seed: int, attempt: int = 0) -> dict[str, Va
     Copies that `order` sorts are drawn without equal ones.
     """
     values: dict[str, Value] = {}
-    for name, hole in template.holes.items():
-        if template.is_active(name, values):
-            values[name] = _draw(hole, random.Random(f"{seed}/{attempt}/{name}"))
+    for hole in template.active(values):
+        values[hole.name] = _draw(hole, random.Random(f"{seed}/{attempt}/{hole.name}"))
     for order in template.orders:
         names = [name for name in order.holes if name in values]
         if len(names) < 2:
@@ -149,23 +147,28 @@ def all_values(template: Template) -> Iterator[dict[str, Value]]:
     Raises:
         ValueError: A hole is continuous.
     """
-    names = list(template.holes)
-    before = _before_in_order(template)
-
-    def extend(index: int, values: dict[str, Value]) -> Iterator[dict[str, Value]]:
-        if index == len(names):
-            yield dict(values)
-            return
-        name = names[index]
-        if not template.is_active(name, values):
-            yield from extend(index + 1, values)
-            return
-        for value in _allowed(template.holes[name], before.get(name), values):
-            yield from extend(index + 1, {**values, name: value})
-
     for hole in template.holes.values():
         hole.values()
-    yield from extend(0, {})
+    before = _before_in_order(template)
+    values: dict[str, Value] = {}
+    later: dict[str, list[Value]] = {}  # the values that are still to come, the next one last
+    while True:
+        for hole in template.active(values):
+            if hole.name in values:
+                continue
+            allowed = _allowed(hole, before.get(hole.name), values)
+            if not allowed:
+                break
+            later[hole.name] = allowed[:0:-1]
+            values[hole.name] = allowed[0]
+        else:
+            yield dict(values)
+        while values and not later[next(reversed(values))]:
+            values.popitem()
+        if not values:
+            return
+        last = next(reversed(values))
+        values[last] = later[last].pop()
 
 
 def _before_in_order(template: Template) -> dict[str, tuple[str, bool]]:
@@ -198,55 +201,51 @@ class _Counter:
     """Counts along the tree of dependence: what stands under unlike values never meets."""
 
     def __init__(self, template: Template) -> None:
-        self.holes = template.holes
         self.template = template
-        self.sorted = {name for order in template.orders for name in order.holes}
+        self.order_of = {name: order.path for order in template.orders for name in order.holes}
 
     def count(self) -> int:
         """The number of combinations.
 
-        A tied hole may be asked for by several alternatives, so what it hangs on is decided
+        A tied hole may be asked for by several alternatives, so what those are of is decided
         first, one case at a time; the rest is a tree.
         """
-        joints: list[str] = []
-        for name, hole in self.holes.items():
-            if len(hole.conditions) > 1:
-                joints += [*self._above(name), name]
-        return self._cases(sorted(set(joints), key=list(self.holes).index), {})
+        holes = self.template.holes
+        deciding: set[str] = set()
+        waiting = [hole for hole in holes.values() if len(hole.conditions) > 1]
+        while waiting:
+            new = {condition.hole for condition in waiting.pop().conditions} - deciding
+            deciding |= new
+            waiting += [holes[name] for name in new]
+        return self._cases([name for name in holes if name in deciding], {})
 
-    def _above(self, name: str) -> list[str]:
-        parents = [condition.hole for condition in self.holes[name].conditions]
-        return [above for parent in parents for above in (*self._above(parent), parent)]
+    def _cases(self, deciding: list[str], fixed: dict[str, Value]) -> int:
+        always = [hole for hole in self.template.holes.values() if not hole.conditions]
+        below = [hole for one in fixed.items() for hole in self.template.below(*one)]
+        asked = {hole.name for hole in (*always, *below)}
+        for index, name in enumerate(deciding):
+            if name in asked and name not in fixed:
+                values, rest = self.template.holes[name].values(), deciding[index + 1 :]
+                return sum(self._cases(rest, {**fixed, name: value}) for value in values)
+        tied = {hole.name: hole for hole in below if len(hole.conditions) > 1}
+        return self._product([*always, *tied.values()], fixed)
 
-    def _cases(self, joints: list[str], fixed: dict[str, Value]) -> int:
-        if not joints:
-            return self._under(None, None, fixed)
-        name, rest = joints[0], joints[1:]
-        if not self.template.is_active(name, fixed):
-            return self._cases(rest, fixed)
-        return sum(self._cases(rest, {**fixed, name: v}) for v in self.holes[name].values())
-
-    def _under(self, parent: str | None, value: Value | None, fixed: Mapping[str, Value]) -> int:
-        """Combinations of what is asked for because `parent` has `value`."""
-        below = [name for name in self.holes if self._hangs(name, parent, value)]
-        total = math.prod(self._of(name, fixed) for name in below if name not in self.sorted)
-        for order in self.template.orders:
-            copies = [name for name in order.holes if name in below]
-            if copies:
-                total *= math.comb(len(self.holes[copies[0]]), len(copies))
+    def _product(self, holes: Iterable[Hole], fixed: Mapping[str, Value]) -> int:
+        """Combinations of holes that do not depend on each other, and of what is below them."""
+        total = 1
+        copies: dict[str, list[Hole]] = {}
+        for hole in holes:
+            if hole.name in self.order_of:
+                copies.setdefault(self.order_of[hole.name], []).append(hole)
+            else:
+                total *= self._of(hole, fixed)
+        for of_one_stage in copies.values():
+            total *= math.comb(len(of_one_stage[0]), len(of_one_stage))
         return total
 
-    def _hangs(self, name: str, parent: str | None, value: Value | None) -> bool:
-        conditions = self.holes[name].conditions
-        if not conditions or parent is None:
-            return not conditions and parent is None
-        condition = conditions[0]
-        return (
-            len(conditions) == 1
-            and condition.hole == parent
-            and any(same(value, one) for one in condition.values)
+    def _of(self, hole: Hole, fixed: Mapping[str, Value]) -> int:
+        values = (fixed[hole.name],) if hole.name in fixed else hole.values()
+        below = [self.template.below(hole.name, value) for value in values]
+        return sum(
+            self._product([h for h in one if len(h.conditions) == 1], fixed) for one in below
         )
-
-    def _of(self, name: str, fixed: Mapping[str, Value]) -> int:
-        values = (fixed[name],) if name in fixed else self.holes[name].values()
-        return sum(self._under(name, value, fixed) for value in values)

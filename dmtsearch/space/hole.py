@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
+from numbers import Number
 from typing import Any
 
 from dmtsearch.schedule.places import Place
@@ -97,7 +99,7 @@ class Hole:
     def accepts(self, value: object) -> bool:
         """Whether `value` may be put here. A truth is no number; 1 and 1.0 are the same."""
         if self.kind == "choice":
-            return any(same(value, choice) for choice in self.choices)
+            return identity(value) in self._labels
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if self.kind == "int" and not isinstance(value, int):
@@ -105,6 +107,10 @@ class Hole:
         if self.low is None or self.high is None or not self.low <= value <= self.high:
             return False
         return self.step is None or index_of(self.low, self.step, value) is not None
+
+    @cached_property
+    def _labels(self) -> frozenset[tuple[str, object]]:
+        return frozenset(map(identity, self.choices))
 
     def describe(self) -> str:
         """Its values in words: `0.2 to 0.8 by 0.2`, `none, delta`."""
@@ -147,31 +153,34 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-def identity(value: Value) -> tuple[str, Value]:
-    """What is equal for values that are `same`, for sets."""
-    kind = "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
-    return kind, value
+def identity(value: object) -> tuple[str, object]:
+    """What is equal for values that are `same`, for sets; of a list or block its text."""
+    if isinstance(value, str):
+        return "text", value
+    if isinstance(value, bool):
+        return "truth", value
+    return ("number", value) if isinstance(value, Number) else ("other", repr(value))
 
 
 # -- values between two bounds, exactly: 0.2 + 2 x 0.2 is 0.6, as it is for people ------------
 
-Number = int | float
+Real = int | float
 
 
-def num_steps(low: Number, high: Number, step: Number) -> int | None:
+def num_steps(low: Real, high: Real, step: Real) -> int | None:
     """Return how many steps lead from `low` to `high`; None where the step does not divide it."""
     count = (_exact(high) - _exact(low)) / _exact(step)
     return int(count) if count == count.to_integral_value() else None
 
 
-def nth(low: Number, step: Number, index: int) -> Number:
+def nth(low: Real, step: Real, index: int) -> Real:
     """Return the value `index` steps above `low`, of the type of the bounds."""
     value = _exact(low) + index * _exact(step)
     is_whole = isinstance(low, int) and isinstance(step, int)
     return int(value) if is_whole else float(value)
 
 
-def index_of(low: Number, step: Number, value: Number) -> int | None:
+def index_of(low: Real, step: Real, value: Real) -> int | None:
     """Return how many steps `value` is above `low`; None where it is on no step."""
     if value == low:
         return 0
@@ -193,5 +202,5 @@ def spread(low: float, high: float, place: int, places: int, *, log: bool) -> fl
     return low + share * (high - low)
 
 
-def _exact(number: Number) -> Decimal:
+def _exact(number: Real) -> Decimal:
     return Decimal(repr(number))

@@ -98,6 +98,7 @@ class _Reader:
     def __init__(self, template: Template, report: Report) -> None:
         self.template, self.report = template, report
         self.ties: dict[str, Slot] = {}
+        self.when: dict[str, dict[Condition, None]] = {}  # each once, in order; empty for always
 
     def read(self) -> None:
         document = self.template.document
@@ -203,12 +204,15 @@ class _Reader:
                 slot.written,
             )
             return False
-        other = holes.get(name)
-        if other is not None:
+        if name in holes:
             # Asked for wherever one of the tied holes is; always, if one of them always is.
-            both = other.conditions and when and tuple(dict.fromkeys((*other.conditions, *when)))
-            holes[name] = replace(other, conditions=both or ())
+            known = self.when[name]
+            if known and when:
+                known |= dict.fromkeys(when)
+            else:
+                known.clear()
             return True
+        self.when[name] = dict.fromkeys(when)
         if slot.tie:
             self.ties[name] = slot
         made = Hole(
@@ -218,7 +222,6 @@ class _Reader:
             low=slot.low,
             high=slot.high,
             step=slot.step,
-            conditions=when,
             path=place.path,
             line=line,
         )
@@ -274,9 +277,9 @@ class _Reader:
         def place(name: str) -> None:
             if name in placed:
                 return
-            for condition in holes[name].conditions:
+            for condition in self.when[name]:
                 place(condition.hole)
-            placed[name] = holes[name]
+            placed[name] = replace(holes[name], conditions=tuple(self.when[name]))
 
         for name in holes:
             place(name)

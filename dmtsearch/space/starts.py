@@ -60,9 +60,8 @@ def match_values(template: Template, schedule: Schedule) -> dict[str, Value]:
     """
     found = _Matcher(template).document(written(schedule.document))
     values: dict[str, Value] = {}
-    for name, hole in template.holes.items():
-        if template.is_active(name, values):
-            values[name] = found.get(name, hole.default)
+    for hole in template.active(values):
+        values[hole.name] = found.get(hole.name, hole.default)
     return values
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from heapq import heappop, heappush
 from typing import Any
 
 from dmtsearch.errors import ScheduleError, nearest
@@ -11,7 +13,7 @@ from dmtsearch.schedule.places import Filled, Lines, Path, join
 from dmtsearch.schedule.problems import show
 from dmtsearch.schedule.stage import MAX_COPIES
 
-from .hole import Condition, Hole, Value, identity, same
+from .hole import Hole, Value, identity
 
 SHARED = ("source", "init", "modality", "repeat", "order")
 """Fields that the copies of a repeated stage have in common: a hole in them is one value."""
@@ -41,7 +43,11 @@ class Slot:
 
     def index(self, value: object) -> int:
         """Which of a choice's alternatives has this label."""
-        return next(i for i, choice in enumerate(self.choices) if same(choice, value))
+        return self._labels[identity(value)]
+
+    @cached_property
+    def _labels(self) -> dict[tuple[str, object], int]:
+        return {identity(choice): index for index, choice in enumerate(self.choices)}
 
     def shape(self) -> tuple[Any, ...]:
         """What tied holes must have in common."""
@@ -87,15 +93,50 @@ class Template:
         self.slots[slot.at] = slot
         self.on_the_way |= {slot.at[:end] for end in range(len(slot.at) + 1)}
 
-    def is_active(self, name: str, values: Mapping[str, Value]) -> bool:
-        """Whether a hole is asked for, given the values of those that it depends on."""
-        conditions = self.holes[name].conditions
-        return not conditions or any(self._holds(c, values) for c in conditions)
+    def active(self, values: Mapping[str, Value]) -> Iterator[Hole]:
+        """Yield the holes that are asked for, given the values of those that they depend on.
 
-    def _holds(self, condition: Condition, values: Mapping[str, Value]) -> bool:
-        value = values.get(condition.hole)
-        wanted = any(same(value, one) for one in condition.values)
-        return value is not None and wanted and self.is_active(condition.hole, values)
+        Each comes after those that it depends on, so that the caller may put its value into
+        `values` before going on. Takes time for the holes that are asked for, not for all: an
+        alternative among a thousand costs as much as one among two.
+        """
+        waiting = list(self._always)
+        met = set(waiting)
+        while waiting:
+            hole = self._every[heappop(waiting)]
+            yield hole
+            for index in self._places_below(hole.name, values.get(hole.name)):
+                if index not in met:
+                    met.add(index)
+                    heappush(waiting, index)
+
+    def below(self, name: str, value: Value) -> list[Hole]:
+        """The holes that are asked for by a value of another."""
+        return [self._every[index] for index in self._places_below(name, value)]
+
+    def _places_below(self, name: str, value: Value | None) -> Sequence[int]:
+        by_value = self._below.get(name)
+        return by_value.get(identity(value), ()) if by_value else ()
+
+    @cached_property
+    def _every(self) -> list[Hole]:
+        return list(self.holes.values())
+
+    @cached_property
+    def _always(self) -> list[int]:
+        """Places, in `holes`, of those without a condition; rising, and so a heap."""
+        return [index for index, hole in enumerate(self._every) if not hole.conditions]
+
+    @cached_property
+    def _below(self) -> dict[str, dict[tuple[str, object], list[int]]]:
+        """By hole and value: places, in `holes`, of those that are asked for by it."""
+        found: dict[str, dict[tuple[str, object], list[int]]] = {}
+        for index, hole in enumerate(self._every):
+            for condition in hole.conditions:
+                by_value = found.setdefault(condition.hole, {})
+                for value in condition.values:
+                    by_value.setdefault(identity(value), []).append(index)
+        return found
 
     def fill(
         self, values: Mapping[str, Value]
@@ -116,9 +157,8 @@ class Template:
             if name not in self.holes
         ]
         chosen: dict[str, Value] = {}
-        for name, hole in self.holes.items():
-            if not self.is_active(name, chosen):
-                continue
+        for hole in self.active(chosen):
+            name = hole.name
             if name not in values:
                 problems.append(f"{name}: needs a value, {hole.describe()}  {_at(hole, where)}")
             elif not hole.accepts(values[name]):
@@ -231,6 +271,10 @@ class _Filler:
         index = slot.index(chosen)
         label, place = f"[{chosen}]", slot.places[index]
         inner = self.value(slot.alternatives[index], place, name + label, path + label, target)
-        within = self.filled.get(target, Filled(path + label, place))
-        self.filled[target] = replace(within, hole=known)
+        within = self.filled.get(target)
+        self.filled[target] = (
+            Filled(within.path, within.written, known)
+            if within
+            else Filled(path + label, place, known)
+        )
         return inner

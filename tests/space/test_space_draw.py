@@ -129,6 +129,18 @@ def test_the_size_is_the_length_of_the_grid(fields, size):
     assert len({dump_schedule(space.fill(values)) for values in every}) == size
 
 
+def test_what_is_within_tied_holes_is_counted():
+    tied = "{choice: {a: .1, b: {choice: [.2, .3]}}, as: x}"
+    space = parse_space(
+        space_text(
+            f"merit: {{choice: {{off: none, on: {{rule: delta, increment: {tied}}}}}}}, "
+            f"soft: {{choice: {{off: {{}}, on: {{weight: {tied}}}}}}}"
+        )
+    )
+    # By hand: x is a, or b with 2 x 2 values; asked for in 3 of the 4 cases of merit and soft.
+    assert space.size() == len(list(space.grid())) == 1 + 3 * (1 + 4)
+
+
 def test_a_continuous_space_has_no_grid():
     with pytest.raises(
         ScheduleError,

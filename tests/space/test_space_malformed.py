@@ -1,10 +1,7 @@
 """Holes that are malformed together with something else, and long choices."""
 
 import pytest
-from counting import count_calls
 from space_texts import HEAD, problems_of, space_text
-
-from dmtsearch.space import parse_space
 
 STAGES = f"{HEAD}stages:\n  teacher: {{model: {{family: plain, widths: [32, 64]}}}}\n"
 COPIES = "  ta: {{repeat: {{int: [1, 3]}}, source: teacher, model: {{preset: cnn8}}, {field}}}\n"
@@ -57,21 +54,6 @@ def test_an_optimizer_of_a_stage_with_copies_has_a_name(name):
     field = f"optimizer: {{name: {name}, lr: 0.1}}"
     problems = problems_of(STAGES + COPIES.format(field=field) + STUDENT)
     assert any("optimizer.name" in p and "must be adamw, adam or sgd" in p for p in problems)
-
-
-def test_a_choice_of_many_values_takes_work_for_each_and_not_for_each_pair():
-    def calls(count):
-        values = [round(0.001 + i * 1e-6, 6) for i in range(count)]
-        text = space_text(f"optimizer: {{lr: {{choice: {values}}}}}")
-        space, found = count_calls(lambda: parse_space(text))
-        assert len(space.holes[0]) == count
-        return found
-
-    assert calls(200) < 2.5 * calls(100)
-    assert (
-        len(parse_space(space_text(f"epochs: {{choice: {list(range(1, 1001))}}}")).holes[0])
-        == 1000
-    )
 
 
 def test_a_longer_choice_is_refused_with_the_way_out():
