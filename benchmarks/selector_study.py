@@ -48,14 +48,14 @@ from dmtsearch.deploy.training import Training
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import write_atomic, write_json
 from dmtsearch.schedule import Schedule, dump_schedule, expand
-from dmtsearch.selectors.bundle import SelectorBundle
 from dmtsearch.selectors.degraded_outputs import draw_outputs, sweep_outputs
 from dmtsearch.selectors.fusion_rules import Method, fit_rules, oracle
-from dmtsearch.selectors.stage import predict_with
+from dmtsearch.selectors.selector_bundle import SelectorBundle
+from dmtsearch.selectors.selector_stage import predict_with
 from dmtsearch.space import is_space
 from dmtsearch.training.profile import computing
 from dmtsearch.training.schedule_data import open_schedule_data
-from dmtsearch.training.sources import Source
+from dmtsearch.training.source_outputs import Source
 
 
 def load_studied(file: Path) -> Schedule:

@@ -34,8 +34,8 @@ from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.loop import Phase, train_epoch
 from dmtsearch.training.objective import TrainObjective
 from dmtsearch.training.profile import computing
-from dmtsearch.training.sources import Source, freeze
-from dmtsearch.training.stage import StageRun
+from dmtsearch.training.source_outputs import Source, freeze
+from dmtsearch.training.stage_run import StageRun
 
 BARE, ALONE = "bare torch loop", "student alone, bare loop"
 CLASSES, BATCH, STEPS, SAME_STEPS = 100, 64, 10, 20

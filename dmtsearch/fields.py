@@ -9,20 +9,32 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from typing_extensions import TypedDict
 
-from dmtsearch.printable import printable_line
+from dmtsearch.human import printable_line
 
 MOST = 1e100
 """No count, cost or loss is larger; sums and squares of such numbers are still finite."""
 DEEPEST = 24
 """Lists and objects within one another."""
 SHOWN_PROBLEMS = 3
-STRICT = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
-"""For models: a field that a newer version added is passed over, since fields are only added."""
+
 
 T = TypeVar("T")
+
+
+class StrictModel(BaseModel):
+    """A record as a model. Fields are only ever added, so that unknown ones are passed over."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
@@ -48,6 +60,7 @@ def _path(text: str) -> str:
 
 Int = Annotated[int, Field(ge=-(10**18), le=10**18)]
 Count = Annotated[int, Field(ge=0, le=10**30)]
+Size = Annotated[int, Field(ge=1, le=10**9)]
 Number = (
     Annotated[int, Field(ge=-(10**100), le=10**100)]
     | Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
@@ -56,6 +69,8 @@ Positive = Annotated[Number, Field(ge=0)]
 Key = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 """Of a stage in the store."""
 PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_path)]
+Shape = Annotated[list[Size], Field(min_length=1)]
+"""Of a sample, without the batch."""
 Direction = Annotated[str, Field(pattern="^(max|min)$")]
 Plain = Annotated[Any, AfterValidator(_plain)]
 """Any JSON, within bounds."""
@@ -159,7 +174,7 @@ else:
         failed: Count
         unfinished: Count
 
-    class _Failure(TypedDict):
+    class _FailedTrials(TypedDict):
         __pydantic_config__ = _MORE
         reason: str
         count: Count
@@ -170,7 +185,7 @@ else:
         trials: _Counts
         best: _BestTrial | None
         best_control: _BestTrial | None
-        failures: list[_Failure]
+        failures: list[_FailedTrials]
         ended: str | None
 
     class _RunningStage(TypedDict):

@@ -1,15 +1,24 @@
-"""Canonical JSON, hashes, and writes that happen wholly or not at all."""
+"""Files: canonical JSON and hashes, reads with a bound, writes that happen wholly or not at all.
+
+A device or a pipe is never opened, whoever names it. A lock ends with its process, however it
+ends. A folder that is full or closed gives one sentence: what is safe, and how to go on.
+"""
 
 import errno
 import hashlib
 import json
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from dmtsearch.errors import FileError
+
+from .errors import OutputError
 
 
 def canonical_json(value: Any) -> str:
@@ -176,3 +185,146 @@ def write_json(path: Path, value: Any) -> None:
 def json_text(value: Any) -> str:
     """`value` as indented JSON, with a newline at its end."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+MIB = 1 << 20
+_KINDS = (
+    (stat.S_ISDIR, "is a folder; name the file in it"),
+    (stat.S_ISFIFO, "is a pipe; name a regular file (a copy of what it gives)"),
+    (stat.S_ISCHR, "is a device; name a regular file"),
+    (stat.S_ISBLK, "is a device; name a regular file"),
+    (stat.S_ISSOCK, "is a socket; name a regular file"),
+)
+
+
+def refuse_odd_file(path: str | Path) -> int:
+    """Return the size in bytes of a regular file (links are followed), opening nothing.
+
+    Raises:
+        FileError: There is none, it may not be looked at, or it is a folder, a device, a pipe or
+            a socket.
+    """
+    try:
+        facts = os.stat(path)
+    except OSError as error:
+        raise _refusal(path, error) from None
+    except ValueError as error:  # a NUL byte, or a name that the file system cannot encode
+        raise FileError(str(path), f"cannot be read: {error}") from None
+    for is_kind, reason in _KINDS:
+        if is_kind(facts.st_mode):
+            raise FileError(str(path), reason)
+    return facts.st_size
+
+
+def refuse_odd_place(path: str | Path) -> None:
+    """Refuse a file that would be written where a device, a pipe or a socket has its name.
+
+    Raises:
+        FileError: As for `refuse_odd_file`; a name that is free is none.
+    """
+    if os.path.exists(path):
+        refuse_odd_file(path)
+
+
+def read_bytes(path: str | Path, *, limit: int) -> bytes:
+    """Return the bytes of a regular file; never more than `limit` of them are read.
+
+    Raises:
+        FileError: As for `refuse_odd_file`, or the file is larger than `limit` bytes.
+    """
+    # Opening a device may rewind a tape: look before that.
+    if refuse_odd_file(path) > limit:
+        raise _too_large(path, limit)
+    try:
+        return read_regular(Path(path), most=limit)
+    except OSError as error:
+        if error.errno == errno.EFBIG:  # it grew, or said 0 bytes as the files of /proc do
+            raise _too_large(path, limit) from None
+        raise _refusal(path, error) from None
+
+
+def read_text(path: str | Path, *, limit: int) -> str:
+    """Return the text of a regular file in UTF-8 (a byte order mark is dropped).
+
+    Raises:
+        FileError: As for `read_bytes`, or the file is not UTF-8; names the line.
+    """
+    data = read_bytes(path, limit=limit)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise FileError(str(path), f"is not UTF-8 (line {line}); save it as UTF-8") from None
+
+
+def _too_large(path: str | Path, limit: int) -> FileError:
+    shown = f"{limit // MIB} MiB" if limit >= MIB else f"{limit:,} bytes"
+    return FileError(str(path), f"is larger than {shown}; no such file is")
+
+
+def _refusal(path: str | Path, error: OSError) -> FileError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return FileError(str(path), "no such file; look at the path and its folder")
+    if error.errno == errno.EINVAL:  # another file took the name meanwhile
+        return FileError(str(path), "is not a regular file; name one")
+    return FileError(str(path), f"cannot be read: {error.strerror or error}")
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def writing(place: Path | str, *, safe: str, again: str | Callable[[], str]) -> Iterator[None]:
+    """Turn an OSError of the body into an OutputError.
+
+    Only for bodies that do nothing but write to `place`: an OSError of something else would get
+    the wrong words.
+
+    Args:
+        place: The folder or file that is written.
+        safe: What is kept all the same: "what was there before is whole".
+        again: How to go on once there is room: "give the same command again".
+    """
+    try:
+        yield
+    except OSError as error:
+        words = again if isinstance(again, str) else again()
+        raise OutputError(describe(place, error, safe, words)) from error
+
+
+def describe(place: Path | str, error: OSError, safe: str, again: str) -> str:
+    """The sentence of an OutputError."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in FULL:
+        return f"{place}: the disk is full ({reason}); {safe}: make room there, then {again}"
+    if error.errno in CLOSED:
+        return f"{place}: may not be written ({reason}); {safe}: let it be written, then {again}"
+    return f"{place}: cannot be written ({reason}); {safe}: look at the disk, then {again}"
+
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+def try_lock(file: IO[Any], *, shared: bool = False) -> bool:
+    """Take the lock on an open file until it is closed; False where another process holds it.
+
+    Args:
+        file: Open for writing; for a shared lock, for reading.
+        shared: Only look whether another holds it: several may look at once.
+
+    Raises:
+        OSError: The file system has no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

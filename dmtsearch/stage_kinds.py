@@ -12,14 +12,13 @@ from typing import Any
 from torch import nn
 
 from dmtsearch.bundles.bundle import ModelBundle
-from dmtsearch.bundles.plain import Bundle
+from dmtsearch.bundles.single_model import Bundle
 from dmtsearch.data import DataFacts
 from dmtsearch.schedule import Schedule
-from dmtsearch.selectors.bundle import SelectorBundle
-from dmtsearch.selectors.stage import SelectorKind
-from dmtsearch.training.kind import StageKind
-from dmtsearch.training.plan import Plan
+from dmtsearch.selectors.selector_bundle import SelectorBundle
+from dmtsearch.selectors.selector_stage import SelectorKind
 from dmtsearch.training.resolve import resolve as resolve_kinds
+from dmtsearch.training.stage_kind import Plan, StageKind
 from dmtsearch.training.training_kind import TrainingKind
 
 

@@ -9,22 +9,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from dmtsearch.bundles.bundle_file import FORMAT, read_bundle_file
-from dmtsearch.bundles.graph import Graph
+from dmtsearch.bundles.bundle_file import FORMAT, BundleFile, read_bundle_file
 from dmtsearch.bundles.history import HISTORY, EpochRow, history_table, read_history
 from dmtsearch.bundles.model_check import Part
 from dmtsearch.bundles.seen_samples import SAMPLES
-from dmtsearch.commands import command_line
+from dmtsearch.bundles.traced_graph import Graph
 from dmtsearch.data import DataSet, Split
 from dmtsearch.errors import BundleError
-from dmtsearch.files import json_text, sha256_bytes, write_all
+from dmtsearch.files import json_text, sha256_bytes, write_all, writing
+from dmtsearch.human import command_line
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.training.profile import Profile
-from dmtsearch.writing import writing
 
 MODEL, SCHEDULE, INFO = "model.safetensors", "schedule.yaml", "bundle.json"
 OPENINGS = "openings.jsonl"
@@ -42,6 +41,9 @@ class ModelBundle(ABC):
         notes: What is allowed but should be known: a package of another version, a bundle that
             does not say what its model's code was.
     """
+
+    file: ClassVar[type[BundleFile]]
+    """What its kind says in `bundle.json`."""
 
     folder: Path
     model: Any
@@ -194,8 +196,10 @@ def write_bundle(
         )
 
 
-def read_info(folder: Path) -> dict[str, Any]:
-    """Return `bundle.json`.
+def read_info(
+    folder: Path, kind: Callable[[Mapping[str, Any]], type[ModelBundle]]
+) -> dict[str, Any]:
+    """Return `bundle.json`, whose bundle is of the class that `kind` gives for it.
 
     Raises:
         BundleError: There is none, or it is no bundle of this format.
@@ -211,4 +215,4 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{folder}: no {INFO} there, so this is no model bundle; give the folder that "
             "`dmtsearch train SCHEDULE --out DIR` wrote"
         )
-    return read_bundle_file(path)
+    return read_bundle_file(path, lambda info: kind(info).file)

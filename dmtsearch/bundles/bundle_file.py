@@ -5,26 +5,25 @@ A field that is not named here is passed over: fields are only ever added.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from dmtsearch.errors import BundleError, FileError
 from dmtsearch.fields import (
-    STRICT,
     Count,
+    Key,
     Latency,
     Metrics,
-    Number,
-    Object,
-    Positive,
+    Size,
+    StrictModel,
     describe_problems,
 )
-from dmtsearch.files import sha256_file
-from dmtsearch.printable import printable_line
-from dmtsearch.reading import MIB, read_text, refuse_odd_file
+from dmtsearch.files import MIB, read_text, refuse_odd_file, sha256_file
+from dmtsearch.human import printable_line
+from dmtsearch.training.stored_records import InputView, StageFigures
 
 FORMAT = 1
 MAX_INFO_BYTES = 64 * MIB
@@ -32,115 +31,81 @@ MAX_FILE_BYTES = 64 * 1024 * MIB
 """Of a file of a bundle: 10^10 parameters of 4 bytes are 40 GB."""
 AGAIN = "train again into a new folder"
 
-_Count = Annotated[int, Field(ge=1, le=10**9)]
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)]
-_Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_Shape = Annotated[list[_Count], Field(min_length=1, max_length=4)]
-_Model = Annotated[dict[str, Any], Field(min_length=1)]
+_FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)]
+Description = Annotated[dict[str, Any], Field(min_length=1)]
+"""Of a model, as plain data that builds it."""
 
 
-class _Strict(BaseModel):
-    model_config = STRICT
-
-
-class _View(_Strict):
-    modality: str
-    size: Annotated[int, Field(ge=1, le=16_384)] | None
-    mean: list[float]
-    std: list[Annotated[float, Field(gt=0)]]
-
-
-class _Data(_Strict):
+class _DataFacts(StrictModel):
     fingerprint: str
     storage: str
-    splits: dict[str, Count] = {}
+    splits: dict[str, Count] = Field(default_factory=dict)
     split_digests: dict[str, str] | None = None
 
 
-class _Degrade(_Strict):
-    model_config = ConfigDict(**{**STRICT, "extra": "forbid"})
-    kind: str
-    low: Number
-    high: Number
-
-
-class _Select(_Strict):
-    stages: list[str]
-    inputs: Literal["topk", "posterior", "logits", "moments"]
-    k: Annotated[int, Field(ge=1)] | None
-    degrade: list[_Degrade]
-    target: str
-    decision: Literal["hard", "soft"]
-
-
-class _Classifier(_Strict):
-    stage: str
-    key: str
-    modality: str
-    prefix: str
-    model: _Model
-    in_shape: _Shape
-    num_classes: _Count
-    input: _View
-
-
-class _Selector(_Strict):
-    prefix: str
-    model: _Model
-    features: _Count
-    select: _Select
-    classifiers: Annotated[list[_Classifier], Field(min_length=1)]
-
-
-class _Stage(_Strict):
-    name: str
+class _BundledStage(StageFigures):
     key: str
     reused: bool
     params: Count
     macs: Count
     metrics: dict[str, Metrics]
-    epochs: Count
     hint_epochs: Count
-    kept_epoch: Count | None
-    tap_mean_squares: list[Object]
-    seconds: Positive
 
 
-class _Probe(_Strict):
+class _Probe(StrictModel):
     outputs: list[list[float | Annotated[str, Field(pattern="^(-?inf|nan)$")]]] | None
 
 
-class _Identity(_Strict):
+class _ModelIdentity(StrictModel):
     seed: int = 0
-    sources: dict[str, Any] = {}
-    packages: dict[str, Any] = {}
-    attributes: dict[str, Any] = {}
+    sources: dict[str, Any] = Field(default_factory=dict)
+    packages: dict[str, Any] = Field(default_factory=dict)
+    attributes: dict[str, Any] = Field(default_factory=dict)
     probe: _Probe
 
 
-class _Whole(_Strict):
+class BundleFile(StrictModel):
+    """What all kinds of bundle say; each kind adds what it says of its model."""
+
     name: str
     deliver: str
     key: str
     seed: int
-    num_classes: _Count
+    num_classes: Size
     classes: list[str]
     params: Count
     macs: Count
     latency: Latency | None = None
     metrics: dict[str, Metrics] | None = None
-    stages: list[_Stage] = []
-    data: _Data
-    checksums: dict[_Name, _Hash]
-    selector: _Selector | None = None
-    identity: dict[str, _Identity] | None = None
-    model: _Model | None = None
-    in_shape: _Shape | None = None
-    input: _View | None = None
+    stages: list[_BundledStage] = Field(default_factory=list)
+    data: _DataFacts
+    checksums: dict[_FileName, Key]
+    identity: dict[str, _ModelIdentity] | None = None
+
+    def problem(self) -> str | None:
+        """What is wrong between the fields, or None."""
+        if len(self.classes) != self.num_classes:
+            return f"classes: {len(self.classes)} names for {self.num_classes} classes"
+        return None
 
 
-def read_bundle_file(path: Path) -> dict[str, Any]:
+def input_problem(shape: list[int], view: InputView) -> str | None:
+    """Why a model cannot read samples so, or None."""
+    if len(shape) > 4 or math.prod(shape) > 10**9:
+        return f"in_shape: {shape} is larger than any input"
+    if {len(view.mean), len(view.std)} - {shape[0], 1}:
+        return f"input.mean: {len(view.mean)} numbers for {shape[0]} channels"
+    return None
+
+
+def read_bundle_file(
+    path: Path, kind: Callable[[Mapping[str, Any]], type[BundleFile]]
+) -> dict[str, Any]:
     """Return what `bundle.json` says, once every field has its type.
+
+    Args:
+        path: The file.
+        kind: Gives the declaration of the fields of a bundle of this kind.
 
     Raises:
         BundleError: It cannot be read, is of another format, or a field is wrong: names it.
@@ -154,39 +119,13 @@ def read_bundle_file(path: Path) -> dict[str, Any]:
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise BundleError(f"{path}: not a bundle of format {FORMAT}")
     try:
-        found = _Whole.model_validate(info)
+        found = kind(info).model_validate(info)
     except ValidationError as error:
         raise BundleError(f"{path}: {describe_problems(error)}; {AGAIN}") from None
-    problem = _problem(found)
+    problem = found.problem()
     if problem is not None:
         raise BundleError(printable_line(f"{path}: {problem}; {AGAIN}"))
     return info
-
-
-def _problem(found: _Whole) -> str | None:
-    """What is wrong between the fields, or None."""
-    if len(found.classes) != found.num_classes:
-        return f"classes: {len(found.classes)} names for {found.num_classes} classes"
-    if found.selector is None:
-        for name in ("model", "in_shape", "input"):
-            if getattr(found, name) is None:
-                return f"{name}: is missing"
-    parts = (
-        [(part.in_shape, part.input) for part in found.selector.classifiers]
-        if found.selector is not None
-        else [(found.in_shape or [], found.input)]
-    )
-    select = found.selector.select if found.selector is not None else None
-    if select is not None and (select.k is None) == (select.inputs == "topk"):
-        return f"selector.select.k: got {select.k} for inputs {select.inputs}"
-    if select is not None and select.k is not None and select.k > found.num_classes:
-        return f"selector.select.k: got {select.k} of {found.num_classes} classes"
-    for shape, view in parts:
-        if math.prod(shape) > 10**9:
-            return f"in_shape: {shape} is larger than any input"
-        if view is not None and {len(view.mean), len(view.std)} - {shape[0], 1}:
-            return f"input.mean: {len(view.mean)} numbers for {shape[0]} channels"
-    return None
 
 
 def check_files(folder: Path, info: Mapping[str, Any], required: str) -> None:

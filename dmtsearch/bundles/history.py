@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from dmtsearch.errors import BundleError, FileError
 from dmtsearch.fields import MOST, describe_problems
-from dmtsearch.reading import MIB, read_text
+from dmtsearch.files import MIB, read_text
 
 HISTORY = "history.csv"
 MAX_HISTORY_BYTES = 256 * MIB

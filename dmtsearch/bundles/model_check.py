@@ -29,8 +29,8 @@ from dmtsearch.models import (
     source_files,
     typed_code_of,
 )
-from dmtsearch.training.build import OBJECT
-from dmtsearch.training.job import TrainedModel
+from dmtsearch.training.stage_kind import TrainedModel
+from dmtsearch.training.stage_models import OBJECT
 
 IDENTITY = "identity"
 """Field of `bundle.json`: by stage."""

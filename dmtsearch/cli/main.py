@@ -22,7 +22,7 @@ from dmtsearch.cli import (
 )
 from dmtsearch.cli.terminal import refuse
 from dmtsearch.errors import DmtSearchError, OutputError
-from dmtsearch.writing import CLOSED, FULL, describe
+from dmtsearch.files import CLOSED, FULL, describe
 
 app = typer.Typer(
     name="dmtsearch",

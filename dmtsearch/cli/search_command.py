@@ -16,9 +16,8 @@ from dmtsearch.cli.common_options import (
     read_settings,
 )
 from dmtsearch.cli.terminal import console, print_json, say, say_command, table
-from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.human import percent
+from dmtsearch.human import command_line, percent
 
 if TYPE_CHECKING:
     from dmtsearch.engine.driver_options import DriverOptions

@@ -10,7 +10,7 @@ from dmtsearch.cli.fitted_table import FittedTable, wrap_words
 from dmtsearch.cli.terminal import table
 from dmtsearch.engine.console import ConsoleView, describe
 from dmtsearch.engine.status import LiveState, SearchView
-from dmtsearch.printable import printable
+from dmtsearch.human import printable
 
 SHOWN_STAGES = 12
 """Running stages in the view, at most."""

@@ -9,9 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from dmtsearch.cli.fitted_table import FittedTable, wrap_words
-from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError, ProblemsError
-from dmtsearch.printable import escaped_json, printable
+from dmtsearch.human import command_line, escaped_json, printable
 
 _LABEL = re.compile(r" *(?:\S+ {2,}|- )")
 MOST_HANG = 20

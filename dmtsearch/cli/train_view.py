@@ -11,12 +11,9 @@ from rich.text import Text
 
 from dmtsearch.cli.terminal import console, say, table
 from dmtsearch.deploy.training import Watch
-from dmtsearch.human import amount, counted, percent, rough_duration
-from dmtsearch.printable import printable
-from dmtsearch.training.context import StageResult
-from dmtsearch.training.job import StageJob
-from dmtsearch.training.plan import Plan
+from dmtsearch.human import amount, counted, percent, printable, rough_duration
 from dmtsearch.training.progress import Decision, Progress
+from dmtsearch.training.stage_kind import Plan, StageJob, StageResult
 
 PLAIN_EVERY_S = 5.0
 """Seconds between plain lines of one stage, at least; its last epoch always has one."""

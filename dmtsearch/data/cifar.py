@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import DataError
-from ..reading import refuse_odd_file
+from ..files import refuse_odd_file
 from .facts import DataFacts
 from .pool import Pool, RawData
 from .published import PublishedSet

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import DataError, FileError
-from ..reading import refuse_odd_file
+from ..files import refuse_odd_file
 from .facts import DataFacts
 from .pool import Pool, RawData
 from .published import PublishedSet

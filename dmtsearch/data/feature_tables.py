@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, DataMissingError, FileError, nearest
-from ..reading import MIB, refuse_odd_file
+from ..files import MIB, refuse_odd_file
 from .facts import DataFacts
 from .pool import Pool, RawData
 from .resize import resize_raw

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import DataError, FileError
-from ..reading import MIB, read_bytes
+from ..files import MIB, read_bytes
 from .resize import refuse_too_much, resize_images
 
 EXTENSIONS = frozenset(

@@ -9,7 +9,7 @@ from dmtsearch.names import PRESETS
 from dmtsearch.preimages import STAGE_FORMAT
 from dmtsearch.schedule import Merit, Preset, Select, Soft, Stage
 from dmtsearch.store import Difference, Store, place_in_words
-from dmtsearch.training.job import StageJob
+from dmtsearch.training.stage_kind import StageJob
 
 MODEL = "its model"
 SHOWN = 3

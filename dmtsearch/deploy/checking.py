@@ -13,12 +13,12 @@ from dmtsearch.models.limits import BYTES_PER_PARAM
 from dmtsearch.schedule import Expanded, Schedule, StageInput, expand
 from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import Store
-from dmtsearch.training.build import OBJECT
 from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.plan import Plan, ResolvedStage
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.schedule_data import open_schedule_data
 from dmtsearch.training.screen import relu_notes
+from dmtsearch.training.stage_kind import Plan, ResolvedStage
+from dmtsearch.training.stage_models import OBJECT
 
 EAGER_SAMPLES = 100_000
 """Data of at most so many samples is read by a check, so that it can say what the store has."""

@@ -15,9 +15,8 @@ from dmtsearch.data import DATASETS, DataSet, Split, load_data
 from dmtsearch.deploy.loading import as_stored, load_bundle
 from dmtsearch.deploy.unseen import unseen_part
 from dmtsearch.errors import BundleError, DmtSearchError, UsageError, nearest
-from dmtsearch.files import append_whole
+from dmtsearch.files import append_whole, refuse_odd_place
 from dmtsearch.notebook import html_view, short_repr
-from dmtsearch.reading import refuse_odd_place
 from dmtsearch.schedule import expand, load_schedule
 from dmtsearch.training.evaluate import Metrics
 from dmtsearch.training.profile import Profile, pick_device

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dmtsearch.bundles.bundle import ModelBundle
-from dmtsearch.bundles.graph import TOLERANCE, Graph, GraphInput, first_line
+from dmtsearch.bundles.traced_graph import TOLERANCE, Graph, GraphInput, first_line
 from dmtsearch.deploy.export_formats import Run
 from dmtsearch.errors import ExportError
 

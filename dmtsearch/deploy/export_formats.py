@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from dmtsearch.bundles.graph import Graph
+from dmtsearch.bundles.traced_graph import Graph
 from dmtsearch.errors import ExportError, UsageError, nearest
 
 NOTE, NOTE_FILE = "dmtsearch", "dmtsearch.json"

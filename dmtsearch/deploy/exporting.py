@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dmtsearch.bundles.bundle import MODEL, ModelBundle
-from dmtsearch.bundles.graph import Graph, first_line
+from dmtsearch.bundles.traced_graph import Graph, first_line
 from dmtsearch.deploy.export_check import Parity, compare
 from dmtsearch.deploy.export_formats import FORMATS, Format, choose_format
 from dmtsearch.deploy.loading import as_stored, load_bundle

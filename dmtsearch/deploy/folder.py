@@ -7,9 +7,7 @@ from typing import TextIO
 
 from dmtsearch.bundles.bundle import SCHEDULE
 from dmtsearch.errors import BundleError, DmtSearchError
-from dmtsearch.files import write_atomic
-from dmtsearch.locks import try_lock
-from dmtsearch.reading import refuse_odd_place
+from dmtsearch.files import refuse_odd_place, try_lock, write_atomic
 from dmtsearch.schedule import Schedule, dump_schedule, parse_schedule
 
 LOCK = ".lock"

@@ -16,8 +16,8 @@ from dmtsearch.errors import BundleError
 from dmtsearch.files import sha256_bytes
 from dmtsearch.models import load_state
 from dmtsearch.stage_kinds import bundle_class
-from dmtsearch.training.build import OBJECT, state_from_bytes
 from dmtsearch.training.profile import Profile
+from dmtsearch.training.stage_models import OBJECT, state_from_bytes
 
 
 def load_bundle(
@@ -42,7 +42,7 @@ def load_bundle(
             model whose code or outputs are not those that were trained.
     """
     folder = Path(folder)
-    info = read_info(folder)
+    info = read_info(folder, bundle_class)
     check_files(folder, info, MODEL)
     if HISTORY in info["checksums"]:
         read_history(folder / HISTORY)

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from dmtsearch.training.context import StageResult
-from dmtsearch.training.plan import Plan
 from dmtsearch.training.screen import relu_notes
+from dmtsearch.training.stage_kind import Plan, StageResult
 
 
 def notes_before(plan: Plan, objects: Mapping[str, nn.Module]) -> list[str]:

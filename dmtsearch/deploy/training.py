@@ -20,19 +20,24 @@ from dmtsearch.deploy.teaching import notes_after, notes_before
 from dmtsearch.errors import BundleError
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule
-from dmtsearch.stage_kinds import resolve
+from dmtsearch.stage_kinds import bundle_class, resolve
 from dmtsearch.store import Store
-from dmtsearch.training.build import build_trained
-from dmtsearch.training.context import MODEL_FILE, StageContext, StageResult, Stopped
-from dmtsearch.training.job import StageJob
+from dmtsearch.training.cached_stage import get_or_train
 from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.obtain import obtain_stage
 from dmtsearch.training.phases import SAVE_EVERY_S
-from dmtsearch.training.plan import Plan
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.progress import Listener, go_on
 from dmtsearch.training.records import versions
 from dmtsearch.training.schedule_data import open_schedule_data
+from dmtsearch.training.stage_kind import (
+    MODEL_FILE,
+    Plan,
+    StageContext,
+    StageJob,
+    StageResult,
+    Stopped,
+)
+from dmtsearch.training.stage_models import build_trained
 
 
 def _silent(text: str) -> None:
@@ -173,7 +178,7 @@ def train_schedule(
                 reason = why_new(job, store)
                 if reason is not None:
                     watch.tell(reason)
-            result = obtain_stage(job, context, store, listen=watch.listen, tell=watch.tell)
+            result = get_or_train(job, context, store, listen=watch.listen, notify=watch.tell)
             if isinstance(result, Stopped):
                 return Training(out, tuple(results), plan.deliver, stopped=result.name)
             results.append(result)
@@ -192,7 +197,7 @@ def _already_there(out: Path, plan: Plan, jobs: Sequence[StageJob]) -> dict[str,
     """The finished bundle's facts, if `out` holds one of this very result."""
     if not (out / INFO).is_file():
         return None
-    info = read_info(out)
+    info = read_info(out, bundle_class)
     key = next(job.keys.key for job in jobs if job.name == plan.deliver)
     if info["key"] != key:
         raise BundleError(

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from dmtsearch.bundles.seen_samples import read_seen
-from dmtsearch.commands import command_line
 from dmtsearch.data import Split
 from dmtsearch.errors import BundleError
+from dmtsearch.human import command_line
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ import sys
 import time
 from typing import TextIO
 
-from ..human import rough_duration
-from ..printable import printable
+from ..human import printable, rough_duration
 from .status import BestTrial, LiveState
 
 LINE_EVERY_S = 10.0

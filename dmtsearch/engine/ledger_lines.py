@@ -30,7 +30,7 @@ from dmtsearch.fields import (
     Sweep,
     Values,
 )
-from dmtsearch.printable import printable_line
+from dmtsearch.human import printable_line
 
 TrialStatus = Annotated[str, Field(pattern="^(done|pruned|failed)$")]
 StageStatus = Annotated[str, Field(pattern="^(run|store|stopped|failed)$")]

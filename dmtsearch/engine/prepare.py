@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dmtsearch.data import DataSet
-    from dmtsearch.training.job import StageJob
-    from dmtsearch.training.model_identity import ModelIdentities
-    from dmtsearch.training.plan import Plan, ResolvedStage
+    from dmtsearch.training.keys import ModelIdentities
+    from dmtsearch.training.stage_kind import Plan, ResolvedStage, StageJob
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
 
 def _identities(context: PrepareContext) -> ModelIdentities:
     """One for the run, so that a factory's net is not built again for each trial."""
-    from dmtsearch.training.model_identity import ModelIdentities
+    from dmtsearch.training.keys import ModelIdentities
 
     if "models" not in context.known:
         folder = context.folder or Path.cwd()
@@ -153,7 +152,7 @@ def _request(job: StageJob, plan: Plan) -> StageRequest:
 
 def _words(resolved: ResolvedStage) -> str:
     from dmtsearch.models import describe_model
-    from dmtsearch.training.build import OBJECT
+    from dmtsearch.training.stage_models import OBJECT
 
     if OBJECT in resolved.model:
         return f"the user's own module {resolved.model[OBJECT]!r}"
@@ -173,7 +172,7 @@ def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> 
     """
     from dmtsearch.models import build_skeleton, list_points
     from dmtsearch.stage_kinds import resolve
-    from dmtsearch.training.build import OBJECT
+    from dmtsearch.training.stage_models import OBJECT
 
     num_train = context.data.split_sizes["train"]
     plan = resolve(

@@ -8,8 +8,8 @@ from typing import Any
 import ray
 from ray import tune
 
-from ..commands import command_line
 from ..errors import SearchStoppedError
+from ..human import command_line
 from ..store import Store
 from .backend import EngineSetting, Stop, TrialRules
 from .cluster import lost_part, own_session, temporary_folder

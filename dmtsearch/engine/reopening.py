@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..commands import command_line
 from ..errors import ProblemsError, StoreError, UsageError
+from ..human import command_line
 from ..preimages import STAGE_FORMAT
 from ..space import Space
 from ..store import Store, StoredObject, open_store

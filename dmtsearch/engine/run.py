@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from dmtsearch.fields import Checked, SummaryFile
 
-from ..commands import command_line
 from ..errors import DmtSearchError, UsageError
 from ..files import read_regular
+from ..human import command_line, printable_line
 from ..notebook import html_view, short_repr
-from ..printable import printable_line
 from ..schedule import Schedule, load_schedule
 from ..space import Space, load_space, override_space
 from ..store import open_store

@@ -18,10 +18,9 @@ from pydantic import Field
 
 from dmtsearch.fields import Checked, Count, Int, Object, Objectives, PathText
 
-from ..commands import command_line
 from ..errors import DataChangedError, UsageError
-from ..files import read_regular, write_atomic, write_json
-from ..locks import try_lock
+from ..files import read_regular, try_lock, write_atomic, write_json
+from ..human import command_line
 from ..space import Space, dump_space, load_space
 from .environment import INLINE, RAY
 from .run_paths import RunPaths
@@ -267,7 +266,7 @@ def keep_data(
     Raises:
         DataChangedError: The run began with other data.
     """
-    from ..training.data_facts import data_difference
+    from ..training.schedule_data import data_difference
 
     if info.data is None:
         if resumed:

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmtsearch.commands import command_line
 from dmtsearch.errors import UsageError
-from dmtsearch.writing import writing
+from dmtsearch.files import writing
+from dmtsearch.human import command_line
 
 
 @dataclass(frozen=True)

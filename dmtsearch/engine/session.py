@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from ..commands import command_line
 from ..errors import DmtSearchError, SearchStoppedError, StoreError
-from ..printable import printable
+from ..human import command_line, printable
 from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
@@ -103,7 +102,7 @@ class Session:
         return over.reason if over is not None else "failed"
 
     def _open_searcher(self, anchor: Schedule, resumed: bool) -> Searcher:
-        from ..training.data_facts import data_facts
+        from ..training.schedule_data import data_facts
         from .own_sampler import keep_sampler, try_sampler
         from .prepare import arms_of, open_context, preparer
         from .run_folder import keep_data

@@ -20,8 +20,8 @@ from .messages import RunnableStage, StageOutcome
 if TYPE_CHECKING:
     from ..schedule import DataSpec
     from ..store import Store
-    from ..training.context import StageContext
     from ..training.progress import Progress
+    from ..training.stage_kind import StageContext
 
 Tell = Callable[[str], None]
 OnEpoch = Callable[[tuple[str, int, int], tuple[Mapping[str, Any], ...]], bool]
@@ -92,16 +92,16 @@ def train_stage(
     job: Any, store: "Store", setting: StageSetting, on_epoch: OnEpoch, tell: Tell
 ) -> StageOutcome:
     """Train a `StageJob`, or find it in the store."""
-    from ..training.context import Stopped
-    from ..training.obtain import obtain_stage
+    from ..training.cached_stage import get_or_train
     from ..training.progress import Decision
+    from ..training.stage_kind import Stopped
 
     def listen(progress: "Progress") -> "Decision":
         phase = (progress.phase, progress.epoch, progress.epochs)
         goes_on = on_epoch(phase, tuple(dict(row) for row in progress.history))
         return Decision.CONTINUE if goes_on else Decision.STOP
 
-    result = obtain_stage(job, bench_of(job, setting), store, listen=listen, tell=tell)
+    result = get_or_train(job, bench_of(job, setting), store, listen=listen, notify=tell)
     _give_memory_back(job)
     if isinstance(result, Stopped):
         return StageOutcome("stopped", history=tuple(dict(row) for row in result.history))
@@ -145,7 +145,7 @@ def bench_of(job: Any, setting: StageSetting) -> "StageContext":
 
 
 def _difference(expected: Mapping[str, str], bench: "StageContext") -> str | None:
-    from ..training.data_facts import data_difference
+    from ..training.schedule_data import data_difference
 
     return data_difference(expected, bench.facts) if bench.facts is not None else None
 
@@ -194,9 +194,8 @@ def forget_data() -> None:
 
 
 def _read_bench(setting: StageSetting, device: str) -> "StageContext":
-    from ..training.context import StageContext
-    from ..training.data_facts import data_facts
-    from ..training.schedule_data import load_described
+    from ..training.schedule_data import data_facts, load_described
+    from ..training.stage_kind import StageContext
 
     assert setting.data is not None, "a run of real stages has data"
     try:

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.fields import MOST
-from dmtsearch.printable import printable_line
+from dmtsearch.human import printable_line
 from dmtsearch.schedule import SearchSpec
 from dmtsearch.space import Space
 from dmtsearch.space.hole import Value

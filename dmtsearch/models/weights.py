@@ -9,7 +9,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from ..errors import FileError, ModelError, nearest
-from ..reading import refuse_odd_file
+from ..files import refuse_odd_file
 
 _SHOWN = 6
 """Tensors named in an error before the rest is only counted."""

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
-from dmtsearch.printable import printable, printable_line
+from dmtsearch.human import printable, printable_line
 from dmtsearch.reporting.measures import measure_of
 
 INK, MUTED, LINE = "#010203", "#010204", "#010205"

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from dmtsearch.human import amount
-from dmtsearch.printable import printable_line
+from dmtsearch.human import amount, printable_line
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from dmtsearch.commands import command_line
 from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.human import counted
-from dmtsearch.printable import printable, printable_line
+from dmtsearch.human import command_line, counted, printable, printable_line
 from dmtsearch.reporting.answer import answer, facts
 from dmtsearch.reporting.best_schedule import best_section
 from dmtsearch.reporting.caveats import caveats_section

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmtsearch.errors import UsageError
-from dmtsearch.files import write_all
-from dmtsearch.human import counted
+from dmtsearch.files import write_all, writing
+from dmtsearch.human import counted, printable_line
 from dmtsearch.notebook import html_view, short_repr
-from dmtsearch.printable import printable_line
 from dmtsearch.reporting.answer import answer
 from dmtsearch.reporting.findings import Summary, summarize
 from dmtsearch.reporting.page import compose, next_command, render_markdown, render_page
 from dmtsearch.reporting.run_record import read_run
 from dmtsearch.reporting.selector_results import Score, SelectorResults
-from dmtsearch.writing import writing
 
 
 @dataclass(frozen=True)

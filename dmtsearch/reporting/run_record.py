@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.commands import command_line
 from dmtsearch.engine.ledger import read_state
 from dmtsearch.engine.ledger_lines import (
     ArmMissing,
@@ -22,6 +21,7 @@ from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.fields import Checked, Object
 from dmtsearch.files import read_regular
+from dmtsearch.human import command_line
 from dmtsearch.space import Space, load_space
 
 MOST_BYTES = 1 << 24

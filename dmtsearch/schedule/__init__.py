@@ -23,7 +23,6 @@ from .blocks import Switch as Switch
 from .compact import as_schedule as as_schedule
 from .describe import describe as describe
 from .dump import dump_schedule as dump_schedule
-from .expand import Expanded as Expanded
 from .expand import expand as expand
 from .load import load_schedule as load_schedule
 from .load import parse_schedule as parse_schedule
@@ -33,6 +32,7 @@ from .model import Model as Model
 from .model import Preset as Preset
 from .model import read_model as read_model
 from .override import override as override
+from .schedule import Expanded as Expanded
 from .schedule import Schedule as Schedule
 from .schema import json_schema as json_schema
 from .search import SearchSpec as SearchSpec

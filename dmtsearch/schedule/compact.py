@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from .expand import Expanded
 from .load import check_document
 from .places import Lines
-from .schedule import Schedule
+from .schedule import Expanded, Schedule
 from .stage import DataSpec, Stage
 from .values import field_names, linked_names, plain
 

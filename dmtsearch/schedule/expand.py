@@ -1,50 +1,12 @@
 """What runs: a schedule's stages in their plainest form, so that equal meanings are equal."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from .blocks import STEP_FIELDS, Delta, Hard, Plateau, Soft, SourceRef, Switch
-from .schedule import Schedule
-from .stage import DataSpec, SelectorStage, Stage
-
-
-@dataclass(frozen=True)
-class Expanded:
-    """A schedule as it runs: fields without effect at their defaults.
-
-    Attributes:
-        stages: In the order in which they run.
-        deliver: The stage whose weights are the result.
-    """
-
-    name: str
-    seed: int
-    data: DataSpec
-    stages: tuple[Stage, ...]
-    deliver: str
-
-    def stage(self, name: str) -> Stage:
-        """The stage called `name`."""
-        return next(stage for stage in self.stages if stage.name == name)
-
-    @property
-    def with_selector(self) -> bool:
-        """Whether a stage learns from samples that are kept for selectors."""
-        return any(stage.learns_from == "selector" for stage in self.stages)
-
-    def needed(self) -> tuple[Stage, ...]:
-        """The stages that the delivered one rests on, itself included, in order.
-
-        Fewer than `stages` where a source has no effect: `soft: none` without hints.
-        """
-        wanted, todo = {self.deliver}, [self.deliver]
-        while todo:
-            stage = self.stage(todo.pop())
-            read = [one.stage for one in stage.reads]
-            todo += [name for name in read if name not in wanted]
-            wanted |= set(read)
-        return tuple(stage for stage in self.stages if stage.name in wanted)
+from .schedule import Expanded, Schedule
+from .stage import SelectorStage, Stage
 
 
 def expand(schedule: Schedule) -> Expanded:

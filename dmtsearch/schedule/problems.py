@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ScheduleError, nearest
-from ..printable import printable
+from ..human import printable
 from .places import Lines, Path, Place
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import PrivateAttr
 
@@ -11,10 +12,45 @@ from ..notebook import html_view, short_repr, shown_names
 from .emit import flow
 from .places import Lines, split
 from .problems import NOT_GIVEN, sentence
-from .stage import ScheduleFields, Stage
+from .stage import DataSpec, ScheduleFields, Stage
 
-if TYPE_CHECKING:
-    from .expand import Expanded
+
+@dataclass(frozen=True)
+class Expanded:
+    """A schedule as it runs: fields without effect at their defaults.
+
+    Attributes:
+        stages: In the order in which they run.
+        deliver: The stage whose weights are the result.
+    """
+
+    name: str
+    seed: int
+    data: DataSpec
+    stages: tuple[Stage, ...]
+    deliver: str
+
+    def stage(self, name: str) -> Stage:
+        """The stage called `name`."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    @property
+    def with_selector(self) -> bool:
+        """Whether a stage learns from samples that are kept for selectors."""
+        return any(stage.learns_from == "selector" for stage in self.stages)
+
+    def needed(self) -> tuple[Stage, ...]:
+        """The stages that the delivered one rests on, itself included, in order.
+
+        Fewer than `stages` where a source has no effect: `soft: none` without hints.
+        """
+        wanted, todo = {self.deliver}, [self.deliver]
+        while todo:
+            stage = self.stage(todo.pop())
+            read = [one.stage for one in stage.reads]
+            todo += [name for name in read if name not in wanted]
+            wanted |= set(read)
+        return tuple(stage for stage in self.stages if stage.name in wanted)
 
 
 class Schedule(ScheduleFields):

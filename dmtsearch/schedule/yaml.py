@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ..errors import FileError, ScheduleError
-from ..printable import printable
-from ..reading import read_bytes
+from ..files import read_bytes
+from ..human import printable
 from .places import Path, show_path, walk
 
 Scalar = str | int | float | bool | None

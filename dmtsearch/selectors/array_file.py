@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dmtsearch.errors import BundleError, FileError
-from dmtsearch.fields import describe_problems
-from dmtsearch.files import write_atomic
-from dmtsearch.reading import MIB, refuse_odd_file
-from dmtsearch.training.build import state_from_bytes
+from dmtsearch.fields import StrictModel, describe_problems
+from dmtsearch.files import MIB, refuse_odd_file, write_atomic
 from dmtsearch.training.checkpoint import tensor_bytes
+from dmtsearch.training.stage_models import state_from_bytes
 
 FORMAT = 1
 NOTE = "dmtsearch_selector"
@@ -23,11 +22,7 @@ MAX_BYTES = 1024 * MIB
 """Of a file: a selector of 10^8 parameters has 400 MB."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class SelectorParams(_Strict):
+class SelectorParams(StrictModel, extra="forbid"):
     """What a selector was made with; `check_params` has the ranges."""
 
     inputs: str
@@ -41,7 +36,7 @@ class SelectorParams(_Strict):
     seed: int
 
 
-class SelectorFacts(_Strict):
+class SelectorFacts(StrictModel, extra="forbid"):
     """The header of a selector's file."""
 
     format: int

@@ -20,7 +20,7 @@ from dmtsearch.data.sample_rng import sample_rng
 from dmtsearch.schedule import Degrade
 from dmtsearch.training.evaluate import EVALUATION_BATCH, predict
 from dmtsearch.training.profile import Profile
-from dmtsearch.training.sources import Source
+from dmtsearch.training.source_outputs import FrozenStage
 
 DRAWS = 8
 """Degraded draws of each sample of the `selector` split."""
@@ -146,23 +146,23 @@ def falls_on(kind: str, shape: tuple[int, ...]) -> bool:
 
 
 def logits_of(
-    classifiers: Sequence[Source], stored: Mapping[str, Tensor], profile: Profile
+    classifiers: Sequence[FrozenStage], stored: Mapping[str, Tensor], profile: Profile
 ) -> Tensor:
     """Logits of every classifier for samples as stored, float32 [N, M, K]."""
     return torch.stack([_logits(one, stored[_modality(one)], profile) for one in classifiers], 1)
 
 
-def _logits(classifier: Source, stored: Tensor, profile: Profile) -> Tensor:
+def _logits(classifier: FrozenStage, stored: Tensor, profile: Profile) -> Tensor:
     batches = (classifier.viewer(part) for part in torch.split(stored, EVALUATION_BATCH))
     return predict(classifier.model, batches, autocast=profile.autocast)
 
 
-def _modality(classifier: Source) -> str:
+def _modality(classifier: FrozenStage) -> str:
     return classifier.viewer.view.modality
 
 
 def draw_outputs(
-    classifiers: Sequence[Source],
+    classifiers: Sequence[FrozenStage],
     split: Split,
     train: Split,
     ways: Sequence[Degrade],
@@ -231,7 +231,7 @@ def _moments(train: Split, modality: str) -> Moments | None:
 
 
 def sweep_outputs(
-    classifiers: Sequence[Source],
+    classifiers: Sequence[FrozenStage],
     split: Split,
     train: Split,
     name: str,
@@ -278,7 +278,7 @@ def sweep_outputs(
 
 
 def _swept_logits(
-    classifier: Source,
+    classifier: FrozenStage,
     split: Split,
     kind: str,
     severity: float,

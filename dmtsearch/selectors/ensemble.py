@@ -6,16 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dmtsearch.bundles.graph import SampleReader
-from dmtsearch.bundles.samples import finite_samples
+from dmtsearch.bundles.model_inputs import finite_samples
+from dmtsearch.bundles.traced_graph import SampleReader
 from dmtsearch.schedule import Degrade, Select
 from dmtsearch.selectors.decision import decide, predict_with
 from dmtsearch.selectors.features import selector_inputs
 from dmtsearch.selectors.net import SelectorNet
 from dmtsearch.training.batch import View
-from dmtsearch.training.build import state_from_bytes
 from dmtsearch.training.checkpoint import tensor_bytes
-from dmtsearch.training.job import StageJob
+from dmtsearch.training.stage_kind import StageJob
+from dmtsearch.training.stage_models import state_from_bytes
 
 SELECTOR = "selector."
 

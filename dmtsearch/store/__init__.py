@@ -17,6 +17,6 @@ from dmtsearch.store.objects import Newer as Newer
 from dmtsearch.store.objects import StoredObject as StoredObject
 from dmtsearch.store.opening import VARIABLE as VARIABLE
 from dmtsearch.store.opening import open_store as open_store
-from dmtsearch.store.progress import Progress as Progress
+from dmtsearch.store.progress_slots import StoredProgress as StoredProgress
 from dmtsearch.store.store import Store as Store
 from dmtsearch.store.verify import VerifyReport as VerifyReport

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from dmtsearch.printable import printable_line
+from dmtsearch.human import printable_line
 from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk, FileFact
 from dmtsearch.store.lease import bad_lease, read_holder
 from dmtsearch.store.manifest import BadManifestError, NewerFormatError
 from dmtsearch.store.objects import Damaged, Newer, StoredObject, find_object
-from dmtsearch.store.progress import KEPT, decode_slot
+from dmtsearch.store.progress_slots import KEPT, decode_slot
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from dmtsearch.errors import UsageError
-from dmtsearch.fields import STRICT, describe_problems
+from dmtsearch.fields import StrictModel, describe_problems
 from dmtsearch.store import paths
 from dmtsearch.store.disk import Disk, OddFileError
 from dmtsearch.store.process import Process, is_dead, this_process
@@ -51,19 +51,15 @@ class Holder:
         return abs(time.time() - self.renewed) <= self.ttl_s and not is_dead(self.process)
 
 
-class _ProcessFields(BaseModel):
-    model_config = STRICT
-
+class _ProcessFields(StrictModel):
     host: str
     machine: str
     pid: int = Field(ge=1)
     started: int
 
 
-class _Fields(BaseModel):
+class _Fields(StrictModel):
     """The fields of a lease file, with the type of each; fields are only ever added."""
-
-    model_config = STRICT
 
     process: _ProcessFields
     token: str

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
-from dmtsearch.locks import try_lock
+from dmtsearch.files import try_lock
 from dmtsearch.store.disk import FileFact, OddFileError
 from dmtsearch.store.paths import TEMPORARY
 

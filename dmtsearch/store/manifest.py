@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from dmtsearch.errors import StoreError, nearest
-from dmtsearch.fields import STRICT, describe_problems
+from dmtsearch.fields import StrictModel, describe_problems
 from dmtsearch.files import canonical_json, sha256_bytes, sha256_text
-from dmtsearch.printable import printable_line
+from dmtsearch.human import printable_line
 from dmtsearch.store import paths
 
 FORMAT = 1
@@ -88,18 +88,14 @@ class NewerFormatError(ValueError):
         self.attempt: str = attempt if isinstance(attempt, str) and known else ""
 
 
-class _FileEntry(BaseModel):
-    model_config = STRICT
-
+class _FileEntry(StrictModel):
     size: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     path: str
 
 
-class _Body(BaseModel):
+class _Body(StrictModel):
     """The fields of a `manifest.json`, with the type of each; fields are only ever added."""
-
-    model_config = STRICT
 
     key: str
     kind: str

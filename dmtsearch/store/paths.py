@@ -103,7 +103,7 @@ def identity_time(folder: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Place:
+class StorePath:
     """What a path in the store belongs to.
 
     Args:
@@ -119,7 +119,7 @@ class Place:
     temporary: bool
 
 
-def place_of(path: str) -> Place | None:
+def place_of(path: str) -> StorePath | None:
     """Return what `path` belongs to, or None where it is no path of a store."""
     parts = path.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):
@@ -128,10 +128,10 @@ def place_of(path: str) -> Place | None:
     area = parts[0]
     if area in (OBJECTS, PROGRESS) and len(parts) >= 4 and _KEY.fullmatch(parts[2]):
         folder = "/".join(parts[:4]) if len(parts) > 4 else ""
-        return Place(area, parts[2], folder, temporary)
+        return StorePath(area, parts[2], folder, temporary)
     if area == QUARANTINE and len(parts) >= 3 and _KEY.fullmatch(parts[1][:64]):
-        return Place(area, parts[1][:64], "/".join(parts[:2]), temporary)
+        return StorePath(area, parts[1][:64], "/".join(parts[:2]), temporary)
     if area == LEASES and len(parts) == 2:
         key = parts[1].removesuffix(".json")
-        return Place(area, key if _KEY.fullmatch(key) else "", "", temporary)
+        return StorePath(area, key if _KEY.fullmatch(key) else "", "", temporary)
     return None

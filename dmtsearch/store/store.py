@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from dmtsearch.errors import DamagedError
-from dmtsearch.store import collect, explain, inventory, lease, objects, progress
+from dmtsearch.store import collect, explain, inventory, lease, objects, progress_slots
 from dmtsearch.store.collect import GcReport
 from dmtsearch.store.disk import Disk
 from dmtsearch.store.explain import Closest, Difference
@@ -17,7 +17,7 @@ from dmtsearch.store.lease import Holder, Lease
 from dmtsearch.store.manifest import ObjectKind, new_manifest
 from dmtsearch.store.objects import Damaged, Newer, StoredObject
 from dmtsearch.store.os_errors import translate_os_errors
-from dmtsearch.store.progress import Progress
+from dmtsearch.store.progress_slots import StoredProgress
 from dmtsearch.store.verify import VerifyReport, verify_store
 
 _DAY_S = 24 * 3600.0
@@ -63,8 +63,10 @@ class Store:
         key = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
         with self._translated("write a file to try it"):
             files = {"trial": secrets.token_bytes(TRIED_BYTES)}
-            progress.save_progress(self._disk, key, files, {"name": "a file to try the store"})
-            progress.drop_progress(self._disk, key)
+            progress_slots.save_progress(
+                self._disk, key, files, {"name": "a file to try the store"}
+            )
+            progress_slots.drop_progress(self._disk, key)
 
     # Objects
 
@@ -247,23 +249,23 @@ class Store:
     ) -> None:
         """Keep a checkpoint of an unfinished stage, and the one before it."""
         with self._translated(f"save a checkpoint of {key[:12]}"):
-            progress.save_progress(self._disk, key, files, record)
+            progress_slots.save_progress(self._disk, key, files, record)
 
     def load_progress(
         self, key: str, *, on_damage: Callable[[str], None] | None = None
-    ) -> Progress | None:
+    ) -> StoredProgress | None:
         """Return the newest whole checkpoint, read and verified, or None.
 
         A half-written or damaged one is passed over for the one before it; `on_damage` gets a
         sentence about a damaged one.
         """
         with self._translated(f"load a checkpoint of {key[:12]}"):
-            return progress.load_progress(self._disk, key, on_damage)
+            return progress_slots.load_progress(self._disk, key, on_damage)
 
     def drop_progress(self, key: str) -> None:
         """Remove all checkpoints of `key`, once its object is committed."""
         with self._translated(f"remove the checkpoints of {key[:12]}"):
-            progress.drop_progress(self._disk, key)
+            progress_slots.drop_progress(self._disk, key)
 
     # The whole
 

@@ -11,18 +11,18 @@ from torch import Tensor
 from dmtsearch.data import Split
 from dmtsearch.losses import tap_mean_square
 from dmtsearch.training.batch import Batch
-from dmtsearch.training.plan import ResolvedStage
 from dmtsearch.training.profile import Profile
-from dmtsearch.training.sources import (
+from dmtsearch.training.source_outputs import (
     KEEP_BYTES,
+    FrozenStage,
     KeptOutputs,
     LiveOutputs,
-    Source,
     SourceOutputs,
     bytes_to_keep,
     keep_outputs,
     no_outputs,
 )
+from dmtsearch.training.stage_kind import ResolvedStage
 
 
 class Bank:
@@ -38,7 +38,7 @@ class Bank:
     def __init__(
         self,
         resolved: ResolvedStage,
-        sources: Sequence[Source],
+        sources: Sequence[FrozenStage],
         train: Split,
         val: Split,
         profile: Profile,

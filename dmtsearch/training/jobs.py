@@ -9,12 +9,17 @@ from torch import nn
 from dmtsearch.data import DataSet, Moments, given_moments
 from dmtsearch.errors import ModelError, ScheduleError
 from dmtsearch.training.batch import View
-from dmtsearch.training.identity import key_of
-from dmtsearch.training.job import Snapshot, StageJob, StageKeys, TrainedModel
-from dmtsearch.training.kind import KeyParts
-from dmtsearch.training.model_identity import ModelIdentities
-from dmtsearch.training.plan import Plan, ResolvedStage
+from dmtsearch.training.keys import ModelIdentities, key_of
 from dmtsearch.training.profile import choose_profile
+from dmtsearch.training.stage_kind import (
+    KeyParts,
+    Plan,
+    ResolvedStage,
+    Snapshot,
+    StageJob,
+    StageKeys,
+    TrainedModel,
+)
 
 
 def make_jobs(

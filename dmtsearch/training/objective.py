@@ -30,7 +30,7 @@ from dmtsearch.training.batch import Batch, Viewer, batches_in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH
 from dmtsearch.training.loop import LossParts
 from dmtsearch.training.own_losses import soft_loss_of
-from dmtsearch.training.sources import Autocast, Outputs, SourceOutputs
+from dmtsearch.training.source_outputs import Autocast, Outputs, SourceOutputs
 
 
 @dataclass(frozen=True)

@@ -2,34 +2,16 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 import torch
 
 from dmtsearch.errors import DivergedError, UsageError
 from dmtsearch.training.evaluate import measure_latency
-from dmtsearch.training.job import StageJob
 from dmtsearch.training.phases import PhaseResult
-from dmtsearch.training.progress import Row
-
-if TYPE_CHECKING:
-    from dmtsearch.training.stage import StageRun
-
-
-@dataclass(frozen=True)
-class HintOutcome:
-    """A finished hint phase, whose weights a stage run now holds.
-
-    Attributes:
-        history: One row an epoch.
-        record: As stored.
-        reused: True where the store had it.
-    """
-
-    history: tuple[Row, ...]
-    record: Mapping[str, Any]
-    reused: bool
+from dmtsearch.training.stage_kind import StageJob
+from dmtsearch.training.stage_run import HintOutcome, StageRun
 
 
 def failure_record(error: DivergedError) -> dict[str, Any]:
@@ -67,7 +49,7 @@ def refuse_unreached(job: StageJob, epochs: int) -> None:
 
 
 def hint_record(
-    job: StageJob, run: "StageRun", result: PhaseResult, *, seconds: float
+    job: StageJob, run: StageRun, result: PhaseResult, *, seconds: float
 ) -> dict[str, Any]:
     """The record of a finished hint phase."""
     return {
@@ -83,7 +65,7 @@ def hint_record(
 
 def stage_record(
     job: StageJob,
-    run: "StageRun",
+    run: StageRun,
     result: PhaseResult,
     hinted: HintOutcome | None,
     *,

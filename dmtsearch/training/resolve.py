@@ -24,19 +24,25 @@ from dmtsearch.models import (
     resolve_size,
 )
 from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
-from dmtsearch.training.build import OBJECT
 from dmtsearch.training.fitting import (
     Owner,
     ambiguous_hint,
+    batch_problem,
     check_given,
     first_unlike,
+    lone_sample_problem,
     resolve_hint,
 )
-from dmtsearch.training.kind import StageKind, Surroundings
 from dmtsearch.training.own_losses import try_soft_loss
-from dmtsearch.training.plan import Plan, ResolvedHint, ResolvedStage
-from dmtsearch.training.sample_rules import batch_problem, lone_sample_problem
 from dmtsearch.training.screen import is_quick, new_head_problem, screen
+from dmtsearch.training.stage_kind import (
+    Plan,
+    ResolvedHint,
+    ResolvedStage,
+    StageKind,
+    Surroundings,
+)
+from dmtsearch.training.stage_models import OBJECT
 
 
 def resolve(

@@ -20,8 +20,8 @@ from dmtsearch.models.screening import (
     see_training,
 )
 from dmtsearch.schedule import Stage
-from dmtsearch.training.build import OBJECT
-from dmtsearch.training.plan import Plan, ResolvedStage
+from dmtsearch.training.stage_kind import Plan, ResolvedStage
+from dmtsearch.training.stage_models import OBJECT
 
 _seen: dict[str, Answers] = {}
 _trained: set[str] = set()

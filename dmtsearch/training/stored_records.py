@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from dmtsearch.fields import (
-    STRICT,
     Count,
     Latency,
     Metrics,
@@ -14,11 +13,13 @@ from dmtsearch.fields import (
     Object,
     Positive,
     Row,
+    Shape,
+    Size,
+    StrictModel,
     Sweep,
     describe_problems,
 )
 
-_Shape = Annotated[list[Annotated[int, Field(ge=1, le=10**9)]], Field(min_length=1)]
 _Epochs = Annotated[int, Field(ge=0, le=10**9)]
 _Name = Annotated[str, Field(min_length=1)]
 
@@ -38,35 +39,35 @@ def _scored(found: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-class _Record(BaseModel):
-    model_config = STRICT
+class InputView(StrictModel):
+    """How a model reads samples, as `View` is written down."""
 
-
-class _View(_Record):
     modality: str
     size: Annotated[int, Field(ge=1, le=16_384)] | None
     mean: list[float]
-    std: list[float]
+    std: list[Annotated[float, Field(gt=0)]]
 
 
-class _Scores(_Record):
-    val: Annotated[Metrics, AfterValidator(_scored)]
+class StageFigures(StrictModel):
+    """What the store and a bundle say of a finished stage or hint phase."""
 
-
-class _Phase(_Record):
     name: _Name
     epochs: _Epochs
     kept_epoch: _Epochs | None
     tap_mean_squares: list[Object]
-    history: list[Row]
     seconds: Positive
 
 
-class _Stage(_Phase):
+class _Scores(StrictModel):
+    val: Annotated[Metrics, AfterValidator(_scored)]
+
+
+class _StoredStage(StageFigures):
+    history: list[Row]
     model: Object
-    in_shape: _Shape
-    num_classes: Annotated[int, Field(ge=1, le=10**9)]
-    view: _View
+    in_shape: Shape
+    num_classes: Size
+    view: InputView
     params: Count
     macs: Count
     metrics: _Scores
@@ -79,12 +80,13 @@ class _Stage(_Phase):
     val_sweep: Sweep | None = None
 
 
-class _Hints(_Phase):
+class _StoredHints(StageFigures):
+    history: list[Row]
     run: str | None = None
     stage: str | None = None
 
 
-class _Failure(_Record):
+class _Divergence(StrictModel):
     phase: _Name
     epoch: _Epochs
     step: Annotated[int, Field(ge=0)]
@@ -98,16 +100,16 @@ def check_stage(found: Recorded) -> None:
     Raises:
         ValueError: A field is missing or has another type; names it.
     """
-    _check(_Stage, found)
+    _check(_StoredStage, found)
 
 
 def check_hints(found: Recorded) -> None:
     """Refuse the object of a hint phase, as `check_stage` does."""
-    _check(_Hints, found)
+    _check(_StoredHints, found)
 
 
-def _check(kind: type[BaseModel], found: Recorded) -> None:
+def _check(kind: type[StrictModel], found: Recorded) -> None:
     try:
-        (_Failure if found.failed else kind).model_validate(found.record)
+        (_Divergence if found.failed else kind).model_validate(found.record)
     except ValidationError as error:
         raise ValueError(f"its record has a wrong field: {describe_problems(error)}") from None

@@ -12,28 +12,36 @@ from dmtsearch.errors import DivergedError
 from dmtsearch.models import load_state
 from dmtsearch.schedule import Stage
 from dmtsearch.training.batch import View
-from dmtsearch.training.build import state_from_bytes
 from dmtsearch.training.checkpoint import state_bytes
-from dmtsearch.training.context import StageWork, Stopped
-from dmtsearch.training.cost import StageCosts
-from dmtsearch.training.identity import stage_keys
-from dmtsearch.training.job import StageJob, StageKeys, TrainedModel
+from dmtsearch.training.fitting import augment_problem, modality_problem
 from dmtsearch.training.jobs import trained_model, view_of
-from dmtsearch.training.kind import KeyParts, Problem, RunningStage, StageKind, Surroundings
+from dmtsearch.training.keys import stage_keys
 from dmtsearch.training.phases import PhaseResult
-from dmtsearch.training.plan import ResolvedStage
 from dmtsearch.training.progress import Decision
 from dmtsearch.training.records import (
-    HintOutcome,
     failure_again,
     failure_record,
     hint_record,
     stage_record,
 )
-from dmtsearch.training.sample_rules import augment_problem, modality_problem
-from dmtsearch.training.shelf import KeyedWorkspace, once
-from dmtsearch.training.sources import Source
-from dmtsearch.training.stage import StageRun
+from dmtsearch.training.source_outputs import FrozenStage
+from dmtsearch.training.stage_kind import (
+    KeyParts,
+    Problem,
+    ResolvedStage,
+    RunningStage,
+    StageCosts,
+    StageJob,
+    StageKeys,
+    StageKind,
+    StageWork,
+    Stopped,
+    Surroundings,
+    TrainedModel,
+)
+from dmtsearch.training.stage_models import state_from_bytes
+from dmtsearch.training.stage_run import HintOutcome, StageRun
+from dmtsearch.training.stage_store import KeyedWorkspace, once
 from dmtsearch.training.stored_records import check_hints
 
 MODALITY_ONLY = ""
@@ -89,7 +97,7 @@ class TrainingKind(StageKind):
         return stage_keys(resolved, parts)
 
     def start(
-        self, work: StageWork, model: nn.Module, sources: Sequence[Source]
+        self, work: StageWork, model: nn.Module, sources: Sequence[FrozenStage]
     ) -> RunningStage | Stopped:
         """The stage with its hint phase done, if it has one: a stored object of its own."""
         job, context = work.job, work.context
@@ -137,12 +145,12 @@ class TrainingKind(StageKind):
 
 def _hinted(work: StageWork, run: StageRun) -> HintOutcome | Stopped:
     """Put the hint phase's weights into `run`: kept ones if there are any, else trained now."""
-    job, shelf, tell = work.job, work.shelf, work.tell
+    job, store, notify = work.job, work.store, work.notify
     key = job.keys.hint_key
     assert key is not None
 
     def look() -> HintOutcome | Stopped | None:
-        found = shelf.get(key, verify=True, on_damage=tell, check=check_hints)
+        found = store.get(key, verify=True, on_damage=notify, check=check_hints)
         if found is None:
             return None
         if found.failed:
@@ -151,30 +159,30 @@ def _hinted(work: StageWork, run: StageRun) -> HintOutcome | Stopped:
         return HintOutcome(tuple(found.record["history"]), found.record, reused=True)
 
     return once(
-        shelf,
+        store,
         key,
         look=look,
         make=lambda: _train_hints(work, run, key),
-        on_wait=lambda: tell(f"{job.name}: another process trains its hints; waiting for it"),
+        on_wait=lambda: notify(f"{job.name}: another process trains its hints; waiting for it"),
     )
 
 
 def _train_hints(work: StageWork, run: StageRun, key: str) -> HintOutcome | Stopped:
-    job, shelf = work.job, work.shelf
+    job, store = work.job, work.store
     preimage = job.keys.hint_preimage or {}
     started = time.monotonic()
     try:
-        result = run.run_hints(KeyedWorkspace(shelf, key, job.name, work.tell), work.listen)
+        result = run.run_hints(KeyedWorkspace(store, key, job.name, work.notify), work.listen)
     except DivergedError as error:
-        shelf.fail(key, failure_record(error), kind="hint_phase", preimage=preimage)
-        shelf.drop_progress(key)
+        store.fail(key, failure_record(error), kind="hint_phase", preimage=preimage)
+        store.drop_progress(key)
         raise
     if result.decision is Decision.STOP:
         return Stopped(job.name, result.history)
     record = hint_record(job, run, result, seconds=time.monotonic() - started)
     record |= {"run": work.context.run, "stage": job.keys.key}
-    shelf.commit(
+    store.commit(
         key, {MODULES_FILE: state_bytes(run.modules)}, record, kind="hint_phase", preimage=preimage
     )
-    shelf.drop_progress(key)
+    store.drop_progress(key)
     return HintOutcome(result.history, record, reused=False)

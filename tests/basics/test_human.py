@@ -1,6 +1,9 @@
 """Numbers, durations and lists as people write and read them."""
 
+import json
+
 import pytest
+from fuzzing import mutate
 
 from dmtsearch.errors import UsageError
 from dmtsearch.human import (
@@ -8,8 +11,11 @@ from dmtsearch.human import (
     byte_size,
     counted,
     duration,
+    escaped_json,
     listed,
     percent,
+    printable,
+    printable_line,
     rough_duration,
     seconds_of,
 )
@@ -56,3 +62,43 @@ def test_a_duration_is_read_in_seconds(span, seconds):
 def test_what_is_not_a_duration_is_refused(span):
     with pytest.raises(UsageError, match="is not a duration; write 90s"):
         seconds_of(span)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("Größe 5 µm, 火", "Größe 5 µm, 火", id="letters stay"),
+        pytest.param("\x1b[31mred\x1b[0m\x07", "red", id="colours go whole"),
+        pytest.param("a\x1b]0;title\x07b", "ab", id="so does a new title"),
+        pytest.param("a\x9b2Jb\x7f\x00", "ab", id="C1, DEL and NUL"),
+        pytest.param("x\u202egnp.exe", "xgnp.exe", id="text that runs backwards"),
+        pytest.param("a\r\n\tb", "a\n\tb", id="tabs and newlines stay"),
+        pytest.param("half \ud800 pair", "half  pair", id="what no encoding writes"),
+    ],
+)
+def test_control_characters_are_not_printed(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    shown.encode()
+
+
+def test_json_keeps_control_characters_as_escapes() -> None:
+    value = {"a\x1b": "\x9b2J\n\ud800\u202e", "größe": 1}
+    text = escaped_json(json.dumps(value, ensure_ascii=False))
+    assert json.loads(text) == value
+    assert printable(text) == text
+    assert "größe" in text
+
+
+def test_a_line_has_no_newline() -> None:
+    assert printable_line(" a\n\n\x1b[2Jb\t c ") == "a b c"
+
+
+def test_a_mutation_differs_and_is_made_again_from_its_seed() -> None:
+    value = {"event": "end", "trial": 3, "metrics": {"n": 10, "rows": [1, 2, 3]}}
+    before = json.dumps(value)
+    made = [mutate(value, seed) for seed in range(300)]
+    assert made == [mutate(value, seed) for seed in range(300)]
+    assert json.dumps(value) == before
+    assert len(set(made)) > 200
+    lines = (before + "\n").encode() * 4
+    assert len({mutate(lines, seed) for seed in range(300)}) > 200

@@ -10,7 +10,7 @@ from export_pieces import DIGITS, PLAIN, images, run_file
 from torch import nn
 
 import dmtsearch
-from dmtsearch.bundles import graph as bundle_graph
+from dmtsearch.bundles import traced_graph
 from dmtsearch.deploy import export_formats
 from dmtsearch.deploy.export_check import compare
 from dmtsearch.errors import BundleError, ExportError, UsageError
@@ -26,7 +26,7 @@ FORMATS = pytest.mark.parametrize("format", ["pt2", "onnx"])
 def test_an_export_that_leaves_out_the_normalisation_is_refused(
     plain_folder, tmp_path, monkeypatch, format
 ):
-    monkeypatch.setattr(bundle_graph, "normalise", lambda x, mean, std: x.float() / 255)
+    monkeypatch.setattr(traced_graph, "normalise", lambda x, mean, std: x.float() / 255)
     with pytest.raises(
         ExportError,
         match=r"m\.\w+: not written: the exported file answers otherwise than the bundle",
@@ -67,7 +67,7 @@ def test_a_wrong_input_shows_also_where_one_class_has_nearly_all(
     bundle = dmtsearch.load_bundle(folder, model=sure)
     assert float(bundle.predict(images(6, 1, 8, 8))[:, 0].min()) > 1 - 1e-6
     assert dmtsearch.export(bundle, out=tmp_path / "right.pt2").parity.largest < 1e-6
-    monkeypatch.setattr(bundle_graph, "normalise", lambda x, mean, std: x.float() / 255)
+    monkeypatch.setattr(traced_graph, "normalise", lambda x, mean, std: x.float() / 255)
     with pytest.raises(ExportError, match=r"by a factor of \S+ \(1\.05 is allowed\)"):
         dmtsearch.export(bundle, out=tmp_path / "wrong.pt2")
 

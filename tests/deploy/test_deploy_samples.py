@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmtsearch.bundles.plain import Bundle
+from dmtsearch.bundles.single_model import Bundle
 from dmtsearch.errors import BundleError
 from dmtsearch.training.profile import Profile
 

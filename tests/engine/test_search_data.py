@@ -19,8 +19,8 @@ from dmtsearch.engine.stage_task import StageSetting, bench_of, train_stage
 from dmtsearch.errors import DataChangedError, DataError
 from dmtsearch.schedule import Schedule, expand, parse_schedule
 from dmtsearch.store import open_store
-from dmtsearch.training.data_facts import data_facts
-from dmtsearch.training.job import StageJob
+from dmtsearch.training.schedule_data import data_facts
+from dmtsearch.training.stage_kind import StageJob
 
 TEXT = """
 dmtsearch: 1

@@ -15,10 +15,9 @@ from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, load_schedule, parse_schedule
 from dmtsearch.space import parse_space
 from dmtsearch.store import open_store
-from dmtsearch.training.context import StageContext, StageResult
-from dmtsearch.training.job import StageJob
-from dmtsearch.training.obtain import obtain_stage
+from dmtsearch.training.cached_stage import get_or_train
 from dmtsearch.training.progress import go_on
+from dmtsearch.training.stage_kind import StageContext, StageJob, StageResult
 
 TEXT = """
 dmtsearch: 1
@@ -127,7 +126,7 @@ def test_a_search_trains_for_real_and_hands_back_the_best(tmp_path: Path) -> Non
     while (plan := searcher.next()) is not None:
         for stage in plan.stages:
             job = pickle.loads(stage.job)
-            result = obtain_stage(job, bench, store, listen=go_on, tell=lambda text: None)
+            result = get_or_train(job, bench, store, listen=go_on, notify=lambda text: None)
             assert isinstance(result, StageResult)
             results[job.keys.key] = result
         record = results[plan.stages[-1].request.key].record

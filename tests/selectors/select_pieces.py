@@ -9,10 +9,10 @@ from training_pieces import Workbench
 from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.stage_kinds import resolve
-from dmtsearch.training.context import StageContext, StageWork
+from dmtsearch.training.cached_stage import get_or_train, start_stage
 from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.obtain import obtain_stage, start_stage
 from dmtsearch.training.progress import go_on
+from dmtsearch.training.stage_kind import StageContext, StageWork
 
 MLP = {"family": "mlp", "hidden": [8]}
 CLASSIFIER = {"model": MLP, "epochs": 6, "optimizer": {"name": "adam", "lr": 0.02, "batch": 32}}
@@ -93,7 +93,7 @@ class SelectBench(Workbench):
 
     def obtain(self, job, listen=go_on, objects=None):
         context = self.context(objects)
-        return obtain_stage(job, context, self.store, listen=listen, tell=self.told.append)
+        return get_or_train(job, context, self.store, listen=listen, notify=self.told.append)
 
 
 def run_of(bench, selector=None, **more):

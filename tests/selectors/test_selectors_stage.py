@@ -18,8 +18,8 @@ from dmtsearch.errors import DataError, ScheduleError
 from dmtsearch.schedule import json_schema
 from dmtsearch.selectors.degraded_outputs import falls_on
 from dmtsearch.store import open_store
-from dmtsearch.training.context import Stopped
 from dmtsearch.training.progress import Decision, go_on
+from dmtsearch.training.stage_kind import Stopped
 
 # -- what it is -----------------------------------------------------------------------------------
 

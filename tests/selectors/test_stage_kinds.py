@@ -10,15 +10,15 @@ from select_pieces import select_schedule
 import dmtsearch
 from dmtsearch.stage_kinds import STAGE_KINDS, bundle_class
 from dmtsearch.training import resolve
-from dmtsearch.training.cost import StageCosts
+from dmtsearch.training.stage_kind import StageCosts
 from dmtsearch.training.training_kind import TrainingKind
 
 PACKAGE = Path(dmtsearch.__file__).parent
 ASKS = re.compile(r"select is (not )?None|isinstance\([^)]*Select|stage\.kind [!=]= ")
 ROOMS = ("schedule", "space", "selectors")
 """Where what is a selector is decided, or all is one."""
-SECTIONS = ("reporting/selector_results.py", "bundles/bundle_file.py")
-"""Of a selector alone: a report's section, and the fields of its block in `bundle.json`."""
+SECTIONS = ("reporting/selector_results.py",)
+"""Of a selector alone: a section of a report."""
 
 
 def test_nobody_but_the_rows_asks_whether_a_stage_is_a_selector():

@@ -17,7 +17,7 @@ from training_pieces import (
 from dmtsearch.data import load_data
 from dmtsearch.errors import DivergedError
 from dmtsearch.training.progress import go_on
-from dmtsearch.training.stage import StageRun
+from dmtsearch.training.stage_run import StageRun
 
 
 def exploding(lr, epochs=3, **more):

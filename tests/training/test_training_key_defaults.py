@@ -31,10 +31,9 @@ from dmtsearch.schedule import (
     Switch,
 )
 from dmtsearch.training.batch import View
-from dmtsearch.training.identity import stage_keys
-from dmtsearch.training.kind import KeyParts
-from dmtsearch.training.plan import ResolvedHint
+from dmtsearch.training.keys import stage_keys
 from dmtsearch.training.profile import Profile
+from dmtsearch.training.stage_kind import KeyParts, ResolvedHint
 
 # -- a later version adds a field --------------------------------------------------------------
 

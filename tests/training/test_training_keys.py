@@ -26,8 +26,8 @@ from dmtsearch.schedule import (
     Stage,
     Switch,
 )
-from dmtsearch.training.identity import key_of, stage_keys
-from dmtsearch.training.kind import KeyParts
+from dmtsearch.training.keys import key_of, stage_keys
+from dmtsearch.training.stage_kind import KeyParts
 
 # -- what changes a result changes the key ---------------------------------------------------
 

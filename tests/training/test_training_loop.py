@@ -19,8 +19,8 @@ from training_pieces import (
 )
 
 from dmtsearch.training.checkpoint import NUMBERS, TENSORS, epochs_done, state_bytes
-from dmtsearch.training.context import Stopped
 from dmtsearch.training.progress import Decision, go_on
+from dmtsearch.training.stage_kind import Stopped
 
 # -- stop and go on --------------------------------------------------------------------------
 

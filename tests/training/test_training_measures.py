@@ -140,7 +140,7 @@ def test_the_scale_of_a_hinted_tap_is_reported(bench):
     [told] = results["student"].record["tap_mean_squares"]
     train = bench.data.split("train")
     job = bench.jobs(pair({"hints": [HINT]}))["student"]
-    from dmtsearch.training.build import build_trained
+    from dmtsearch.training.stage_models import build_trained
 
     teacher_bytes = bench.model_bytes(results["teacher"])
     teacher = build_trained(job.sources[0], teacher_bytes, {}, ".").eval()

@@ -9,9 +9,9 @@ import pytest
 from training_pieces import HINT, NORMED, SMALL, Watcher, pair, schedule
 
 from dmtsearch.errors import SourceMissingError, StoreError
-from dmtsearch.training import obtain, training_kind
-from dmtsearch.training.shelf import once
-from dmtsearch.training.stage import StageRun
+from dmtsearch.training import cached_stage, training_kind
+from dmtsearch.training.stage_run import StageRun
+from dmtsearch.training.stage_store import once
 
 
 def counted(monkeypatch, name, pause_s=0.0):
@@ -219,7 +219,7 @@ class Shelf:
 
 
 def test_once_waits_looks_again_and_makes_under_the_lease(monkeypatch):
-    monkeypatch.setattr("dmtsearch.training.shelf.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("dmtsearch.training.stage_store.time.sleep", lambda seconds: None)
     shelf, looks, waits = Shelf(), [], []
     result = once(
         shelf,
@@ -255,7 +255,7 @@ def test_the_winner_s_result_is_returned_where_two_finish(bench, monkeypatch):
     job = bench.jobs(made)["m"]
     first = bench.obtain(job)
     looks = iter([None, None])
-    monkeypatch.setattr(obtain, "_finished", lambda *args: next(looks))
+    monkeypatch.setattr(cached_stage, "_finished", lambda *args: next(looks))
     monkeypatch.setattr(
         training_kind, "stage_record", lambda *args, **kw: {**real(*args, **kw), "name": "late"}
     )

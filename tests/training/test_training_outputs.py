@@ -14,16 +14,22 @@ from training_pieces import (
 
 from dmtsearch.data import Split
 from dmtsearch.models import build_model
-from dmtsearch.training import sources as sources_module
+from dmtsearch.training import source_outputs
 from dmtsearch.training.batch import Augmentation, Batch, View, Viewer, batches_in_order
 from dmtsearch.training.progress import go_on
-from dmtsearch.training.sources import KeptOutputs, LiveOutputs, Source, freeze, keep_outputs
+from dmtsearch.training.source_outputs import (
+    FrozenStage,
+    KeptOutputs,
+    LiveOutputs,
+    freeze,
+    keep_outputs,
+)
 
 
 def a_source(spec=NORMED, mean=0.1, size=None):
     model = freeze(build_model(spec, in_shape=(1, 8, 8), num_classes=10, seed=1))
     view = View("", size, (mean,), (0.4,))
-    return Source("teacher", model, Viewer(view, torch.device("cpu"), channels_last=False))
+    return FrozenStage("teacher", model, Viewer(view, torch.device("cpu"), channels_last=False))
 
 
 def both_ways(split, *, logits=True, paths=("block1", "block2")):
@@ -80,7 +86,7 @@ def test_a_bank_in_the_order_of_the_batches_would_be_told_from_ours(bench, monke
     monkeypatch.setattr(
         KeptOutputs,
         "__call__",
-        lambda self, batch: sources_module.Outputs(self.logits[: len(batch.labels)], {}),
+        lambda self, batch: source_outputs.Outputs(self.logits[: len(batch.labels)], {}),
     )
     bad, _ = stage_run(bench, made)
     bad.run_training(NoCheckpoints(), go_on)
@@ -108,7 +114,9 @@ def test_a_model_that_changes_its_input_in_place_spoils_it_for_nobody_else(bench
     source = a_source()
     batch = next(batches_in_order(train, batch=8))
     clean = batch.seen_by(source.viewer).clone()
-    greedy = Source("greedy", nn.Sequential(nn.ReLU(inplace=True), source.model), source.viewer)
+    greedy = FrozenStage(
+        "greedy", nn.Sequential(nn.ReLU(inplace=True), source.model), source.viewer
+    )
     LiveOutputs(greedy, logits=True, paths=[], autocast=torch.no_grad)(batch)
     assert torch.equal(batch.seen_by(source.viewer), clean)
 

@@ -18,7 +18,7 @@ from training_pieces import (
     state_of,
 )
 
-from dmtsearch.training import sources as sources_module
+from dmtsearch.training import source_outputs
 from dmtsearch.training.progress import go_on
 
 NORMED_TEACHER = {"model": {**NORMED, "dropout": 0.5}}
@@ -147,7 +147,7 @@ def test_two_stages_in_one_process_give_what_each_gives_alone(bench, tmp_path):
 
 def test_kept_maps_are_freed_after_the_hint_phase(bench, monkeypatch):
     alive = []
-    make = sources_module.keep_outputs
+    make = source_outputs.keep_outputs
 
     def remembered(*args, **kwargs):
         kept = make(*args, **kwargs)

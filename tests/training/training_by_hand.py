@@ -168,7 +168,7 @@ def build(spec):
 
 
 class Arm:
-    """One student trained twice: by `obtain_stage` (its result), and by hand (its model)."""
+    """One student trained twice: by `get_or_train` (its result), and by hand (its model)."""
 
     def __init__(self, bench, student, *, sources=1, model=SMALL):
         stages = {

@@ -11,13 +11,13 @@ from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import open_store
-from dmtsearch.training.build import build_stage_model
-from dmtsearch.training.context import StageContext
+from dmtsearch.training.cached_stage import get_or_train
 from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.obtain import obtain_stage
 from dmtsearch.training.progress import Decision, go_on
-from dmtsearch.training.sources import Source, freeze
-from dmtsearch.training.stage import StageRun
+from dmtsearch.training.source_outputs import FrozenStage, freeze
+from dmtsearch.training.stage_kind import StageContext
+from dmtsearch.training.stage_models import build_stage_model
+from dmtsearch.training.stage_run import StageRun
 
 SMALL = {"family": "plain", "widths": [3, 5], "convs": 1, "norm": False}
 BIG = {"family": "plain", "widths": [4, 6], "convs": 1, "norm": False}
@@ -92,7 +92,7 @@ class Workbench:
         context = StageContext(
             self.data.split("train"), self.data.split("val"), objects or {}, self.save_every_s
         )
-        return obtain_stage(job, context, self.store, listen=listen, tell=self.told.append)
+        return get_or_train(job, context, self.store, listen=listen, notify=self.told.append)
 
     def run(self, made, listen=go_on, objects=None, folder=None):
         """Run all stages; results by name."""
@@ -166,7 +166,7 @@ def stage_run(bench, made, name="student", *, device="cpu", save_every_s=20.0, m
         if model is None:
             model = build_stage_model(jobs[trained.name], objects={}, state=None)
         viewer = profile.viewer(trained.view)
-        sources.append(Source(trained.name, freeze(profile.place(model)), viewer))
+        sources.append(FrozenStage(trained.name, freeze(profile.place(model)), viewer))
     run = StageRun(
         job.resolved,
         seed=job.seed,

@@ -14,7 +14,7 @@ T = TypeVar("T")
 ObjectKind = Literal["stage", "hint_phase", "snapshot"]
 
 
-class ShelfObject(Protocol):
+class KeptObject(Protocol):
     """A finished object: a record, and payload by name, verified when read."""
 
     @property
@@ -24,14 +24,14 @@ class ShelfObject(Protocol):
     def read(self, name: str) -> bytes: ...
 
 
-class ShelfProgress(Protocol):
+class KeptCheckpoint(Protocol):
     """A checkpoint, verified."""
 
     @property
     def files(self) -> Mapping[str, bytes]: ...
 
 
-class Shelf(Protocol):
+class StageStore(Protocol):
     """What running a stage asks of a store."""
 
     def get(
@@ -40,8 +40,8 @@ class Shelf(Protocol):
         *,
         verify: bool = False,
         on_damage: Callable[[str], None] | None = None,
-        check: Callable[[ShelfObject], None] | None = None,
-    ) -> ShelfObject | None: ...
+        check: Callable[[KeptObject], None] | None = None,
+    ) -> KeptObject | None: ...
 
     def commit(
         self,
@@ -51,7 +51,7 @@ class Shelf(Protocol):
         *,
         kind: ObjectKind = "stage",
         preimage: Mapping[str, Any] | None = None,
-    ) -> ShelfObject: ...
+    ) -> KeptObject: ...
 
     def fail(
         self,
@@ -60,7 +60,7 @@ class Shelf(Protocol):
         *,
         kind: ObjectKind = "stage",
         preimage: Mapping[str, Any] | None = None,
-    ) -> ShelfObject: ...
+    ) -> KeptObject: ...
 
     def lease(self, key: str) -> AbstractContextManager[object] | None: ...
     def wait(self, key: str, *, on_wait: Callable[[Any], None] | None = None) -> object: ...
@@ -69,12 +69,12 @@ class Shelf(Protocol):
     ) -> None: ...
     def load_progress(
         self, key: str, *, on_damage: Callable[[str], None] | None = None
-    ) -> ShelfProgress | None: ...
+    ) -> KeptCheckpoint | None: ...
     def drop_progress(self, key: str) -> None: ...
 
 
 def once(
-    shelf: Shelf,
+    store: StageStore,
     key: str,
     *,
     look: Callable[[], T | None],
@@ -84,7 +84,7 @@ def once(
     """Look for an object; make it under a lease if it is not there; wait while another does.
 
     Args:
-        shelf: The store.
+        store: The store.
         key: Of the object.
         look: Returns it, or None where it has to be made.
         make: Makes and commits it.
@@ -95,7 +95,7 @@ def once(
         found = look()
         if found is not None:
             return found
-        lease = shelf.lease(key)
+        lease = store.lease(key)
         if lease is not None:
             with lease:
                 found = look()  # it may have been committed between the look and the lease
@@ -103,24 +103,26 @@ def once(
         if not waited:
             on_wait()
             waited = True
-        shelf.wait(key)
+        store.wait(key)
         time.sleep(0.2)
 
 
 class KeyedWorkspace:
     """Checkpoints of one key in a store."""
 
-    def __init__(self, shelf: Shelf, key: str, name: str, tell: Callable[[str], None]) -> None:
-        self._shelf, self._key, self._name, self._tell = shelf, key, name, tell
+    def __init__(
+        self, store: StageStore, key: str, name: str, notify: Callable[[str], None]
+    ) -> None:
+        self._store, self._key, self._name, self._notify = store, key, name, notify
 
     def load(self) -> Mapping[str, bytes] | None:
         """The last whole checkpoint's files, or None."""
-        found = self._shelf.load_progress(self._key, on_damage=self._tell)
+        found = self._store.load_progress(self._key, on_damage=self._notify)
         if found is None:
             return None
-        self._tell(f"{self._name}: going on from its last checkpoint")
+        self._notify(f"{self._name}: going on from its last checkpoint")
         return found.files
 
     def save(self, files: Mapping[str, bytes]) -> None:
         """Write a checkpoint; the one before it stands until this one is whole."""
-        self._shelf.save_progress(self._key, files, {"name": self._name})
+        self._store.save_progress(self._key, files, {"name": self._name})

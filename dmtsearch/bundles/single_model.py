@@ -10,22 +10,38 @@ import torch
 from torch import Tensor, nn
 
 from dmtsearch.bundles.bundle import ModelBundle
-from dmtsearch.bundles.graph import SAMPLES, Graph, PlainGraph, distances, graph_input
+from dmtsearch.bundles.bundle_file import BundleFile, Description, input_problem
 from dmtsearch.bundles.model_check import Part, check_parts, explained, seed_of
-from dmtsearch.bundles.samples import check_samples, finite_samples
+from dmtsearch.bundles.model_inputs import check_samples, finite_samples
+from dmtsearch.bundles.traced_graph import SAMPLES, Graph, PlainGraph, distances, graph_input
 from dmtsearch.data import DataSet, Split
 from dmtsearch.errors import BundleError
+from dmtsearch.fields import Shape
 from dmtsearch.models import describe_model
 from dmtsearch.training.batch import View, in_order, view_from
-from dmtsearch.training.build import OBJECT, build_trained
 from dmtsearch.training.evaluate import EVALUATION_BATCH, measure, predict
-from dmtsearch.training.job import TrainedModel
 from dmtsearch.training.profile import Profile
+from dmtsearch.training.stage_kind import TrainedModel
+from dmtsearch.training.stage_models import OBJECT, build_trained
+from dmtsearch.training.stored_records import InputView
+
+
+class SingleModelFile(BundleFile):
+    """The model and what it reads."""
+
+    model: Description
+    in_shape: Shape
+    input: InputView
+
+    def problem(self) -> str | None:
+        return super().problem() or input_problem(self.in_shape, self.input)
 
 
 @dataclass(frozen=True, repr=False)
 class Bundle(ModelBundle):
     """A delivered model, loaded; it reads normalised input and gives logits [N, classes]."""
+
+    file = SingleModelFile
 
     @classmethod
     def load(

@@ -52,7 +52,7 @@ def no_outputs(batch: Batch) -> Outputs:
 
 
 @dataclass(frozen=True)
-class Source:
+class FrozenStage:
     """A trained stage as a source: its model and how that model reads its input.
 
     Attributes:
@@ -82,7 +82,7 @@ class LiveOutputs:
     """
 
     def __init__(
-        self, source: Source, *, logits: bool, paths: Sequence[str], autocast: Autocast
+        self, source: FrozenStage, *, logits: bool, paths: Sequence[str], autocast: Autocast
     ) -> None:
         self._source, self._paths, self._autocast = source, tuple(paths), autocast
         # One for all batches: it learns in the first pass which taps need no copy.
@@ -117,7 +117,7 @@ class KeptOutputs:
 
 
 def keep_outputs(
-    source: Source,
+    source: FrozenStage,
     stored: Mapping[str, Tensor],
     *,
     logits: bool,

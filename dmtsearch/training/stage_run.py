@@ -3,7 +3,8 @@
 Knows no store and no Ray: checkpoints go through a `Workspace`, progress through a listener.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,6 @@ from dmtsearch.models import Taps, make_adapter
 from dmtsearch.seeding import derive_seed
 from dmtsearch.training.bank import Bank
 from dmtsearch.training.batch import Augmentation, Batch, View, batches_in_order, in_order
-from dmtsearch.training.cost import epochs_with_targets
 from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
 from dmtsearch.training.loop import Phase
 from dmtsearch.training.objective import (
@@ -33,13 +33,27 @@ from dmtsearch.training.phases import (
     Workspace,
     run_saved,
 )
-from dmtsearch.training.plan import ResolvedStage, hints_stay
 from dmtsearch.training.profile import Profile
 from dmtsearch.training.progress import Listener, Row
 from dmtsearch.training.rates import build_optimizer, build_scheduler
-from dmtsearch.training.records import HintOutcome
-from dmtsearch.training.sources import Source, SourceOutputs
+from dmtsearch.training.source_outputs import FrozenStage, SourceOutputs
+from dmtsearch.training.stage_kind import ResolvedStage, epochs_with_targets, hints_stay
 from dmtsearch.training.switch import should_switch
+
+
+@dataclass(frozen=True)
+class HintOutcome:
+    """A finished hint phase, whose weights a stage run now holds.
+
+    Attributes:
+        history: One row an epoch.
+        record: As stored.
+        reused: True where the store had it.
+    """
+
+    history: tuple[Row, ...]
+    record: Mapping[str, Any]
+    reused: bool
 
 
 class StageRun:
@@ -65,7 +79,7 @@ class StageRun:
         view: View,
         train: Split,
         val: Split,
-        sources: Sequence[Source],
+        sources: Sequence[FrozenStage],
         profile: Profile,
         save_every_s: float = SAVE_EVERY_S,
     ) -> None:

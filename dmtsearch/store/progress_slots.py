@@ -18,7 +18,7 @@ _NUMBER = re.compile("[0-9]{8,12}")
 
 
 @dataclass(frozen=True)
-class Progress:
+class StoredProgress:
     """An unfinished stage as it was at a checkpoint, read and verified.
 
     Args:
@@ -67,7 +67,7 @@ def save_progress(
 
 def load_progress(
     disk: Disk, key: str, on_damage: Callable[[str], None] | None
-) -> Progress | None:
+) -> StoredProgress | None:
     """Return the newest slot that is whole."""
     for slot in _slots(disk, paths.check_key(key)):
         if not slot.complete:
@@ -92,7 +92,7 @@ def load_progress(
                     "before it is used if it is whole"
                 )
             continue
-        return Progress(key, manifest.created, files, manifest.record)
+        return StoredProgress(key, manifest.created, files, manifest.record)
     return None
 
 

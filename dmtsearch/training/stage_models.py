@@ -22,8 +22,8 @@ from dmtsearch.models import (
 )
 from dmtsearch.models.screening import given_module
 from dmtsearch.seeding import derive_seed
-from dmtsearch.training.job import StageJob, TrainedModel
 from dmtsearch.training.own_losses import loss_codes
+from dmtsearch.training.stage_kind import StageJob, TrainedModel
 
 OBJECT = "object"
 """Field of a model that the user gave as a module: `{object: STAGE}`."""

@@ -29,18 +29,25 @@ from dmtsearch.selectors.fusion_rules import fit_rules
 from dmtsearch.selectors.metrics import Counts, average, count_oracle, count_right, score_methods
 from dmtsearch.selectors.net import SelectorDataset, SelectorNet, selector_phase
 from dmtsearch.training.batch import NO_VIEW, View
-from dmtsearch.training.context import StageWork
-from dmtsearch.training.cost import StageCosts
 from dmtsearch.training.evaluate import Latency, measure_latency
-from dmtsearch.training.identity import ELSEWHERE, key_of
-from dmtsearch.training.job import StageJob, StageKeys, TrainedModel
-from dmtsearch.training.kind import KeyParts, Problem, StageKind, Surroundings
+from dmtsearch.training.keys import ELSEWHERE, key_of
 from dmtsearch.training.phases import SAVE_EVERY_S, PhaseResult, Workspace, run_saved
-from dmtsearch.training.plan import ResolvedStage
 from dmtsearch.training.profile import Profile
 from dmtsearch.training.progress import Listener, Row
 from dmtsearch.training.records import versions
-from dmtsearch.training.sources import Source
+from dmtsearch.training.source_outputs import FrozenStage
+from dmtsearch.training.stage_kind import (
+    KeyParts,
+    Problem,
+    ResolvedStage,
+    StageCosts,
+    StageJob,
+    StageKeys,
+    StageKind,
+    StageWork,
+    Surroundings,
+    TrainedModel,
+)
 from dmtsearch.training.switch import should_switch
 
 
@@ -107,7 +114,9 @@ class SelectorKind(StageKind):
         }
         return StageKeys(key_of(preimage), preimage)
 
-    def start(self, work: StageWork, model: nn.Module, sources: Sequence[Source]) -> "SelectorRun":
+    def start(
+        self, work: StageWork, model: nn.Module, sources: Sequence[FrozenStage]
+    ) -> "SelectorRun":
         """Its classifiers' outputs are computed here."""
         job, context = work.job, work.context
         assert context.selector is not None, "a schedule with a selector has its split"
@@ -243,7 +252,7 @@ class SelectorRun:
         *,
         seed: int,
         model: nn.Module,
-        classifiers: Sequence[Source],
+        classifiers: Sequence[FrozenStage],
         selector: Split,
         val: Split,
         train: Split,

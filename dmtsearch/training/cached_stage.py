@@ -4,26 +4,33 @@ import time
 from collections.abc import Callable
 
 from dmtsearch.errors import DamagedError, DivergedError, SourceMissingError
-from dmtsearch.training.build import build_stage_model, build_trained
 from dmtsearch.training.checkpoint import epochs_done, state_bytes
-from dmtsearch.training.context import MODEL_FILE, StageContext, StageResult, StageWork, Stopped
-from dmtsearch.training.job import StageJob, TrainedModel
-from dmtsearch.training.kind import RunningStage
 from dmtsearch.training.profile import computing
 from dmtsearch.training.progress import Decision, Listener
 from dmtsearch.training.records import failure_again, failure_record, refuse_unreached
-from dmtsearch.training.shelf import KeyedWorkspace, Shelf, once
-from dmtsearch.training.sources import Source, freeze
+from dmtsearch.training.source_outputs import FrozenStage, freeze
+from dmtsearch.training.stage_kind import (
+    MODEL_FILE,
+    RunningStage,
+    StageContext,
+    StageJob,
+    StageResult,
+    StageWork,
+    Stopped,
+    TrainedModel,
+)
+from dmtsearch.training.stage_models import build_stage_model, build_trained
+from dmtsearch.training.stage_store import KeyedWorkspace, StageStore, once
 from dmtsearch.training.stored_records import check_stage
 
 
-def obtain_stage(
+def get_or_train(
     job: StageJob,
     context: StageContext,
-    shelf: Shelf,
+    store: StageStore,
     *,
     listen: Listener,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> StageResult | Stopped:
     """Return the stage's result, training it unless the store has it.
 
@@ -32,40 +39,43 @@ def obtain_stage(
     Args:
         job: What to run.
         context: Data and the user's own modules.
-        shelf: The store.
+        store: The store.
         listen: Asked after every epoch that is trained here.
-        tell: Given a sentence for the user: a wait, a damaged object, a resumed checkpoint.
+        notify: Given a sentence for the user: a wait, a damaged object, a resumed checkpoint.
 
     Raises:
         DivergedError: A loss was NaN or infinite, now or when this key was tried before.
         StoreError: The store cannot be read or written.
     """
     return once(
-        shelf,
+        store,
         job.keys.key,
-        look=lambda: _finished(job, shelf, tell),
-        make=lambda: _train(StageWork(job, context, shelf, listen, tell)),
-        on_wait=lambda: tell(f"{job.name}: another process trains this stage; waiting for it"),
+        look=lambda: _finished(job, store, notify),
+        make=lambda: _train(StageWork(job, context, store, listen, notify)),
+        on_wait=lambda: notify(f"{job.name}: another process trains this stage; waiting for it"),
     )
 
 
-def _finished(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> StageResult | None:
-    found = shelf.get(job.keys.key, verify=True, on_damage=tell, check=check_stage)
+def _finished(
+    job: StageJob, store: StageStore, notify: Callable[[str], None]
+) -> StageResult | None:
+    found = store.get(job.keys.key, verify=True, on_damage=notify, check=check_stage)
     if found is None:
         return None
     if found.failed:
         raise failure_again(job.name, found.record)
     refuse_unreached(job, found.record["epochs"])
     if any(
-        shelf.get(snapshot.key, verify=True, on_damage=tell) is None for snapshot in job.snapshots
+        store.get(snapshot.key, verify=True, on_damage=notify) is None
+        for snapshot in job.snapshots
     ):
-        tell(f"{job.name}: kept without the epochs that a later stage learns from; training it")
+        notify(f"{job.name}: kept without the epochs that a later stage learns from; training it")
         return None
     return StageResult(job.name, job.keys.key, found.record, reused=True)
 
 
 def _train(work: StageWork) -> StageResult | Stopped:
-    job, shelf = work.job, work.shelf
+    job, store = work.job, work.store
     kind = job.resolved.kind
     with computing(job.profile):
         run = start_stage(work)
@@ -74,23 +84,23 @@ def _train(work: StageWork) -> StageResult | Stopped:
         started = time.monotonic()
         try:
             result = run.run_training(
-                _checkpoints(job, shelf, work.tell),
+                _checkpoints(job, store, work.notify),
                 work.listen,
-                at_epoch=lambda epoch: _keep_snapshot(job, run, shelf, epoch),
+                at_epoch=lambda epoch: _keep_snapshot(job, run, store, epoch),
             )
         except DivergedError as error:
-            shelf.fail(
+            store.fail(
                 job.keys.key, failure_record(error), kind="stage", preimage=job.keys.preimage
             )
-            shelf.drop_progress(job.keys.key)
+            store.drop_progress(job.keys.key)
             raise
         if result.decision is Decision.STOP:
             return Stopped(job.name, (*run.earlier, *result.history))
         record = kind.record(job, run, result, seconds=time.monotonic() - started)
         record["run"] = work.context.run
         files = {MODEL_FILE: state_bytes(run.model)}
-    done = shelf.commit(job.keys.key, files, record, kind="stage", preimage=job.keys.preimage)
-    shelf.drop_progress(job.keys.key)
+    done = store.commit(job.keys.key, files, record, kind="stage", preimage=job.keys.preimage)
+    store.drop_progress(job.keys.key)
     refuse_unreached(job, done.record["epochs"])
     return StageResult(
         job.name, job.keys.key, done.record, reused=False, hints_reused=run.hints_reused
@@ -99,37 +109,41 @@ def _train(work: StageWork) -> StageResult | Stopped:
 
 def start_stage(work: StageWork) -> RunningStage | Stopped:
     """Return the stage ready for its training, its sources read from the store."""
-    job, shelf = work.job, work.shelf
-    weights = _weights(job.init, shelf) if job.init is not None else None
+    job, store = work.job, work.store
+    weights = _weights(job.init, store) if job.init is not None else None
     model = build_stage_model(job, objects=work.context.objects, state=weights)
     sources = [_source(trained, work) for trained in job.sources]
     return job.resolved.kind.start(work, model, sources)
 
 
-def _source(trained: TrainedModel, work: StageWork) -> Source:
-    job, weights = work.job, _weights(trained, work.shelf)
+def _source(trained: TrainedModel, work: StageWork) -> FrozenStage:
+    job, weights = work.job, _weights(trained, work.store)
     model = build_trained(trained, weights, work.context.objects, job.folder)
-    return Source(trained.name, freeze(job.profile.place(model)), job.profile.viewer(trained.view))
+    return FrozenStage(
+        trained.name, freeze(job.profile.place(model)), job.profile.viewer(trained.view)
+    )
 
 
-def _weights(trained: TrainedModel, shelf: Shelf) -> bytes:
+def _weights(trained: TrainedModel, store: StageStore) -> bytes:
     """The weights of a stage that was obtained before.
 
     Raises:
         SourceMissingError: They are gone since, or damaged; what is damaged is set aside.
     """
     notes: list[str] = []
-    found = shelf.get(trained.key, on_damage=notes.append)
+    found = store.get(trained.key, on_damage=notes.append)
     if found is not None:
         try:
             return found.read(MODEL_FILE)
         except DamagedError:
-            shelf.get(trained.key, verify=True, on_damage=notes.append)
+            store.get(trained.key, verify=True, on_damage=notes.append)
     reason = "is damaged, and was set aside" if notes else "is no longer in the store"
     raise SourceMissingError(trained.name, trained.key, reason)
 
 
-def _checkpoints(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> KeyedWorkspace:
+def _checkpoints(
+    job: StageJob, store: StageStore, notify: Callable[[str], None]
+) -> KeyedWorkspace:
     """The stage's checkpoints, unless they lie past an epoch of which a later stage learns.
 
     A run that nobody asked for that epoch may have left them; going on, it would not come again.
@@ -138,22 +152,22 @@ def _checkpoints(job: StageJob, shelf: Shelf, tell: Callable[[str], None]) -> Ke
     missing = [
         snapshot.epoch
         for snapshot in job.snapshots
-        if shelf.get(snapshot.key, on_damage=tell) is None
+        if store.get(snapshot.key, on_damage=notify) is None
     ]
-    found = shelf.load_progress(key, on_damage=tell) if missing else None
+    found = store.load_progress(key, on_damage=notify) if missing else None
     if found is not None and epochs_done(found.files) >= min(missing):
-        tell(
+        notify(
             f"{job.name}: its checkpoint lies past epoch {min(missing)}, of which a later stage "
             "learns; training it from the start"
         )
-        shelf.drop_progress(key)
-    return KeyedWorkspace(shelf, key, job.name, tell)
+        store.drop_progress(key)
+    return KeyedWorkspace(store, key, job.name, notify)
 
 
-def _keep_snapshot(job: StageJob, run: RunningStage, shelf: Shelf, epoch: int) -> None:
+def _keep_snapshot(job: StageJob, run: RunningStage, store: StageStore, epoch: int) -> None:
     for snapshot in job.snapshots:
         if snapshot.epoch == epoch:
-            shelf.commit(
+            store.commit(
                 snapshot.key,
                 {MODEL_FILE: state_bytes(run.model)},
                 {"name": f"{job.name} after epoch {epoch}", "epoch": epoch},

@@ -7,19 +7,22 @@ its `prefix`, the selector's with `selector.`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from dmtsearch.bundles.bundle import ModelBundle
-from dmtsearch.bundles.graph import TOLERANCE, Graph, distances, graph_input
+from dmtsearch.bundles.bundle_file import BundleFile, Description, input_problem
 from dmtsearch.bundles.model_check import Part, check_parts, explained, seed_of
-from dmtsearch.bundles.samples import check_samples, finite_samples
+from dmtsearch.bundles.model_inputs import check_samples, finite_samples
+from dmtsearch.bundles.traced_graph import TOLERANCE, Graph, distances, graph_input
 from dmtsearch.data import DataSet, Split
 from dmtsearch.data.degradations import DEGRADATIONS
 from dmtsearch.errors import BundleError, nearest
+from dmtsearch.fields import Number, Shape, Size, StrictModel
 from dmtsearch.human import counted
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.selectors.decision import predict_with
@@ -29,14 +32,66 @@ from dmtsearch.selectors.fusion_rules import FusionRules, fit_rules, unfitted_ru
 from dmtsearch.selectors.metrics import OWN, score_methods
 from dmtsearch.selectors.net import SelectorNet
 from dmtsearch.training.batch import NO_VIEW, Viewer, view_from
-from dmtsearch.training.build import OBJECT, build_unloaded, state_from_bytes
 from dmtsearch.training.evaluate import EVALUATION_BATCH
-from dmtsearch.training.job import TrainedModel
 from dmtsearch.training.profile import Profile, computing
-from dmtsearch.training.sources import Source
+from dmtsearch.training.source_outputs import FrozenStage
+from dmtsearch.training.stage_kind import TrainedModel
+from dmtsearch.training.stage_models import OBJECT, build_unloaded, state_from_bytes
+from dmtsearch.training.stored_records import InputView
 
 Samples = Mapping[str, Tensor | npt.NDArray[Any] | None]
 """By modality: [N, C, H, W] or [N, features], as stored; None for a missing one."""
+
+
+class _DegradeFields(StrictModel, extra="forbid"):
+    kind: str
+    low: Number
+    high: Number
+
+
+class _SelectFields(StrictModel):
+    stages: list[str]
+    inputs: Literal["topk", "posterior", "logits", "moments"]
+    k: Annotated[int, Field(ge=1)] | None
+    degrade: list[_DegradeFields]
+    target: str
+    decision: Literal["hard", "soft"]
+
+
+class _ClassifierFields(StrictModel):
+    stage: str
+    key: str
+    modality: str
+    prefix: str
+    model: Description
+    in_shape: Shape
+    num_classes: Size
+    input: InputView
+
+
+class _SelectorFields(StrictModel):
+    prefix: str
+    model: Description
+    features: Size
+    select: _SelectFields
+    classifiers: Annotated[list[_ClassifierFields], Field(min_length=1)]
+
+
+class SelectorBundleFile(BundleFile):
+    """The block `selector`: the net, and the classifiers that it selects from."""
+
+    selector: _SelectorFields
+
+    def problem(self) -> str | None:
+        k, inputs = self.selector.select.k, self.selector.select.inputs
+        found = super().problem()
+        if found is None and (k is None) == (inputs == "topk"):
+            found = f"selector.select.k: got {k} for inputs {inputs}"
+        if found is None and k is not None and k > self.num_classes:
+            found = f"selector.select.k: got {k} of {self.num_classes} classes"
+        for part in self.selector.classifiers:
+            found = found or input_problem(part.in_shape, part.input)
+        return found
 
 
 @dataclass(frozen=True)
@@ -80,6 +135,8 @@ class Answers:
 @dataclass(frozen=True, repr=False)
 class SelectorBundle(ModelBundle):
     """Classifiers and a selector, loaded; `model` is an `Ensemble`."""
+
+    file = SelectorBundleFile
 
     @classmethod
     def load(
@@ -270,7 +327,7 @@ class SelectorBundle(ModelBundle):
         device = self.profile.torch_device
         split = split.to(device)
         parts = zip(self.modalities, self.model.classifiers, self.viewers(), strict=True)
-        sources = [Source(name, model, viewer) for name, model, viewer in parts]
+        sources = [FrozenStage(name, model, viewer) for name, model, viewer in parts]
         self._refuse_unfit(split)
         train = own.to(device).split("train") if own is not None else split
         select = self.model.select
@@ -291,7 +348,7 @@ class SelectorBundle(ModelBundle):
         )
         return {**found["methods"][OWN], **found}
 
-    def _rules(self, sources: list[Source], own: DataSet | None) -> FusionRules:
+    def _rules(self, sources: list[FrozenStage], own: DataSet | None) -> FusionRules:
         block = self.info["selector"]
         if own is None:
             temperatures = block["val_sweep"]["temperatures"]
