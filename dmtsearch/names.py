@@ -37,20 +37,6 @@ Sampler = Literal["tpe", "random", "grid", "nsga2", "gp"]
 """How values are proposed (dmtsearch/engine/samplers.py)."""
 Pruner = Literal["halving", "hyperband", "median"]
 """Which trials are stopped early (dmtsearch/engine/pruning.py)."""
-Arm = Literal[
-    "scratch",
-    "scratch_long",
-    "direct",
-    "direct_long",
-    "direct_standardised",
-    "direct_dkd",
-    "assistant",
-    "fitnet",
-    "hint_reversed",
-    "merit_matched",
-    "merit_shuffled",
-]
-"""Control arms (dmtsearch/space/recipes.py)."""
 DATA_SETS = (
     *("digits", "fashion_mnist", "cifar10", "cifar100", "image_folder", "paired_folders"),
     *("uci_style", "synthetic_eyes", "casia_lamp", "casia_thousand", "iitd", "ubiris_ubipr"),
@@ -68,4 +54,3 @@ SOFT_LOSSES: tuple[str, ...] = get_args(SoftLoss)
 HINT_LOSSES: tuple[str, ...] = get_args(HintLoss)
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 PRUNERS: tuple[str, ...] = get_args(Pruner)
-ARMS: tuple[str, ...] = get_args(Arm)

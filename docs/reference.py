@@ -1,7 +1,8 @@
 """The schedule reference: tables of fields, made from the classes that declare them.
 
 As a Sphinx extension it gives the directive `{fields} BLOCK`: a table with each field's type,
-bounds, default and doc line. Nothing of it is typed by hand, so it cannot differ from the code.
+bounds, default and doc line; and `{arms}`, the control arms by their rows in the code. Nothing of
+it is typed by hand, so it cannot differ from the code.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,13 +21,13 @@ from dmtsearch.schedule import (
     SelectorStage,
     SourceRef,
     Stage,
-    json_schema,
     read_model,
 )
 from dmtsearch.schedule.blocks import FORMS, STEP_FIELDS
 from dmtsearch.schedule.model import DEFAULT_BLOCKS, FAMILIES, MODEL_FORMS, OTHER_FORMS
 from dmtsearch.schedule.stage import STAGE_ORDER
 from dmtsearch.schedule.values import plain as plain_value
+from dmtsearch.space import RECIPES, json_schema
 
 BLOCKS = {
     "file": "",
@@ -97,6 +98,12 @@ def table(block: str) -> str:
         cells = (f"`{name}`", words(schema), known.get(name, "-"), meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def arms() -> str:
+    """Return the control arms as a Markdown table: name, and what runs."""
+    rows = [f"| `{name}` | {arm.runs} |" for name, arm in RECIPES.items()]
+    return "\n".join(["| arm | what runs |", "| --- | --- |", *rows])
 
 
 # -- types and bounds ---------------------------------------------------------------------------
@@ -309,7 +316,7 @@ def _yaml(value: Any) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Add the directive `{fields} BLOCK` to Sphinx."""
+    """Add the directives `{fields} BLOCK` and `{arms}` to Sphinx."""
     from docutils import nodes
     from sphinx.util.docutils import SphinxDirective
 
@@ -319,5 +326,10 @@ def setup(app: Any) -> dict[str, bool]:
         def run(self) -> list[nodes.Node]:
             return self.parse_text_to_nodes(table(self.arguments[0]))
 
+    class Arms(SphinxDirective):
+        def run(self) -> list[nodes.Node]:
+            return self.parse_text_to_nodes(arms())
+
     app.add_directive("fields", Fields)
+    app.add_directive("arms", Arms)
     return {"parallel_read_safe": True}

@@ -30,6 +30,6 @@ def schema(
 
         say(f"{UNITS}\n{degradation_table()}")
         return
-    from dmtsearch.schedule import json_schema
+    from dmtsearch.space import json_schema
 
     print_json(json_schema())

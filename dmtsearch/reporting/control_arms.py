@@ -26,20 +26,11 @@ from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import difference, measure_of, short, show
 from dmtsearch.reporting.noise import BestOfEqual, Ruler, Spread, spread
 from dmtsearch.reporting.run_record import RunRecord, Trial
+from dmtsearch.space import RECIPES
 
 MEANING = {
     "search": "the trials that fill the space, one seed",
-    "scratch": "the delivered model from labels alone",
-    "scratch_long": "the same, for as many epochs as cost what the anchor costs",
-    "direct": "the first stage, then the delivered model by soft targets",
-    "direct_long": "the same, at the anchor's cost",
-    "direct_standardised": "direct with z-scored logits",
-    "direct_dkd": "direct with decoupled distillation (DKD) in place of KL",
-    "assistant": "one model in between, soft targets only",
-    "fitnet": "direct, with hints first",
-    "hint_reversed": "placebo: the hints at mirrored points",
-    "merit_matched": "placebo: merit's mean weight for all samples",
-    "merit_shuffled": "placebo: merit's weights given to other samples",
+    **{name: arm.words for name, arm in RECIPES.items()},
 }
 """In words, and in this order."""
 

@@ -34,7 +34,6 @@ from .model import read_model as read_model
 from .override import override as override
 from .schedule import Expanded as Expanded
 from .schedule import Schedule as Schedule
-from .schema import json_schema as json_schema
 from .search import SearchSpec as SearchSpec
 from .stage import DataSpec as DataSpec
 from .stage import Select as Select

@@ -4,10 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ..names import SAMPLERS, Arm, Objective, Pruner
+from ..names import SAMPLERS, Objective, Pruner
 from .values import Count, Real, Spec, Text, named_or_own, none_word, refuse
-
-Control = Literal["default", "none", Arm]
 
 
 class BoundSpec(Spec):
@@ -63,7 +61,7 @@ class SearchSpec(Spec):
     """Which trials are stopped early; a name alone is `{name: ...}`, `none` stops none."""
     trials: Count = 40
     """Search trials in all; control arms are not counted."""
-    controls: Annotated[tuple[Control, ...], BeforeValidator(_controls)] = ("default",)
+    controls: Annotated[tuple[Text, ...], BeforeValidator(_controls)] = ("default",)
     """Control arms to run for comparison: `default`, `none`, or a list of names."""
     start_with: tuple[Text, ...] = ()
     """Files of known schedules to try first, relative to the space's folder."""

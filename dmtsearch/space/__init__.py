@@ -6,6 +6,7 @@ from .hole import Condition as Condition
 from .hole import Hole as Hole
 from .recipes import RECIPES as RECIPES
 from .schedule_view import Costs as Costs
+from .schema import json_schema as json_schema
 from .space import Space as Space
 from .space import dump_space as dump_space
 from .space import is_space as is_space

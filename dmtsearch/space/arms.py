@@ -13,16 +13,13 @@ from dmtsearch.schedule import Expanded, Schedule, Stage, as_schedule, expand
 from .recipes import RECIPES
 from .schedule_view import CannotHaveError, Costs, ScheduleView
 
-RULER_SEEDS = 3
-"""`scratch` and `direct` run with so many seeds, on one first model: the noise ruler."""
-
 
 @dataclass(frozen=True)
 class Arm:
     """A control arm, one for each of its seeds.
 
     Attributes:
-        name: As in `RECIPES`; docs/schedule.md says what each is.
+        name: As in `RECIPES`.
         schedule: What it runs; None where S cannot have it. Of a replicate, every stage but the
             delivered one keeps S's seed, so that all share one first model.
         seed: Of the delivered stage.
@@ -69,8 +66,7 @@ def control_arms(
     view = ScheduleView(expand(schedule), costs, points)
     found: list[Arm] = []
     for name in [name for name in RECIPES if name in wanted]:
-        seeds = RULER_SEEDS if name in ("scratch", "direct") else 1
-        for seed in range(view.whole.seed, view.whole.seed + seeds):
+        for seed in range(view.whole.seed, view.whole.seed + RECIPES[name].seeds):
             found.append(_make(name, view, seed))
             if found[-1].reason_missing is not None:
                 break
@@ -79,7 +75,7 @@ def control_arms(
 
 def _make(name: str, view: ScheduleView, seed: int) -> Arm:
     try:
-        stages, capped = RECIPES[name](view)
+        stages, capped = RECIPES[name].make(view)
         made = as_schedule(_assembled(name, view, stages, seed))
     except CannotHaveError as reason:
         return Arm(name, None, seed, str(reason))

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, SearchSpec
-from dmtsearch.schedule.problems import Report
+from dmtsearch.schedule.problems import Report, either
 from dmtsearch.schedule.wording import add_errors
 
 from .choosing import anchor_values, complete, draw_values
 from .hole import Hole, Value
+from .recipes import CONTROLS
 from .template import Template
 
 Fill = Callable[[Template, Mapping[str, Value], Report], Schedule | None]
@@ -185,5 +186,9 @@ def _check_search(
             report.add(at, "must have min or max", search["constraints"][name])
         elif bound.min is not None and bound.max is not None and bound.min > bound.max:
             report.add(at, f"must have min <= max, got {bound.min:g} > {bound.max:g}")
+    for index, arm in enumerate(spec.controls):
+        if arm not in CONTROLS:
+            rule = f"must be {either(CONTROLS)}"
+            report.add(("search", "controls", index), rule, arm, names=CONTROLS)
     if len(set(spec.controls)) < len(spec.controls):
         report.add(("search", "controls"), "names an arm twice", search["controls"])

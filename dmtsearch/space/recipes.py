@@ -1,10 +1,11 @@
-"""How each control arm is made from a schedule S (docs/schedule.md, "Control arms").
+"""The control arms, each a row: how it is made from a schedule S, and what it is in words.
 
-M is S's delivered model, E its epochs with the hint phase, C the schedule's cold cost.
+M is S's delivered model, E its epochs with the hint phase, C the schedule's cold cost. Only the
+table knows the names: a space's check, the JSON Schema, reports and the documentation read it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from dmtsearch.schedule import (
@@ -137,16 +138,84 @@ def _merit(placebo: Literal["mean", "shuffle"]) -> Callable[[ScheduleView], Made
     return make
 
 
-RECIPES: Mapping[str, Callable[[ScheduleView], Made]] = {
-    "scratch": _scratch,
-    "scratch_long": _scratch_long,
-    "direct": _direct,
-    "direct_long": _direct_long,
-    "direct_standardised": _direct_standardised,
-    "direct_dkd": _direct_dkd,
-    "assistant": _assistant,
-    "fitnet": _fitnet,
-    "hint_reversed": hint_reversed,
-    "merit_matched": _merit("mean"),
-    "merit_shuffled": _merit("shuffle"),
+@dataclass(frozen=True)
+class Recipe:
+    """A control arm as a row.
+
+    Attributes:
+        make: From S to the arm's stages, and whether equal cost is more than the arm may train.
+        runs: What it runs, by S, M, E and C; a row of the documentation.
+        words: The same for whoever reads a report and knows none of these.
+        seeds: So many replicates, on one first model: the noise ruler.
+    """
+
+    make: Callable[[ScheduleView], Made]
+    runs: str
+    words: str
+    seeds: int = 1
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "scratch": Recipe(
+        _scratch,
+        "M from labels for E epochs, with three seeds",
+        "the delivered model from labels alone",
+        seeds=3,
+    ),
+    "scratch_long": Recipe(
+        _scratch_long,
+        "the same, for as many epochs as cost C, at most 20 E",
+        "the same, for as many epochs as cost what the anchor costs",
+    ),
+    "direct": Recipe(
+        _direct,
+        "the first stage, then M by the last soft settings for E epochs, no hints, no merit, with "
+        "three seeds",
+        "the first stage, then the delivered model by soft targets",
+        seeds=3,
+    ),
+    "direct_long": Recipe(
+        _direct_long,
+        "the same, for as many epochs as make the whole cost C, at most 20 E",
+        "the same, at the anchor's cost",
+    ),
+    "direct_standardised": Recipe(
+        _direct_standardised,
+        "`direct` with `soft.standardise`",
+        "direct with z-scored logits",
+    ),
+    "direct_dkd": Recipe(
+        _direct_dkd,
+        "`direct` with `soft.loss: dkd`, alpha 1 and beta 8",
+        "direct with decoupled distillation (DKD) in place of KL",
+    ),
+    "assistant": Recipe(
+        _assistant,
+        "one assistant between first stage and M (S's first, else one of size 0.5), soft targets "
+        "only",
+        "one model in between, soft targets only",
+    ),
+    "fitnet": Recipe(
+        _fitnet,
+        "`direct` with hints first: those of S, else from middle to middle for half of E",
+        "direct, with hints first",
+    ),
+    "hint_reversed": Recipe(
+        hint_reversed,
+        "S with each hint's source point mirrored in its model's list; where that changes "
+        "nothing, S with hint phases towards untrained sources",
+        "placebo: the hints at mirrored points",
+    ),
+    "merit_matched": Recipe(
+        _merit("mean"),
+        "S with `merit.placebo: mean`",
+        "placebo: merit's mean weight for all samples",
+    ),
+    "merit_shuffled": Recipe(
+        _merit("shuffle"),
+        "S with `merit.placebo: shuffle`",
+        "placebo: merit's weights given to other samples",
+    ),
 }
+CONTROLS = ("default", "none", *RECIPES)
+"""What `search.controls` may name."""

@@ -9,7 +9,6 @@ from dmtsearch.models import FAMILIES, PRESETS
 from dmtsearch.models.shape import SizedShape
 from dmtsearch.schedule import FAMILIES as FORMS
 from dmtsearch.schedule import SIZED_FAMILIES
-from dmtsearch.space import RECIPES
 
 SIZED = [name for name, shape in FAMILIES.items() if issubclass(shape, SizedShape)]
 
@@ -22,7 +21,6 @@ SIZED = [name for name, shape in FAMILIES.items() if issubclass(shape, SizedShap
         pytest.param(names.PRESETS, PRESETS, id="presets"),
         pytest.param(names.SAMPLERS, {*SAMPLERS, "grid"}, id="samplers"),
         pytest.param(names.PRUNERS, PRUNERS, id="pruners"),
-        pytest.param(names.ARMS, RECIPES, id="control arms"),
     ],
 )
 def test_names_are_those_of_the_table(known, table):

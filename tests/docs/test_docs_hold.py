@@ -12,9 +12,9 @@ import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.names import DATA_SETS, PRESETS
-from dmtsearch.schedule import json_schema, load_schedule
+from dmtsearch.schedule import load_schedule
 from dmtsearch.schedule.search import SearchSpec
-from dmtsearch.space import RECIPES, is_space, load_space
+from dmtsearch.space import RECIPES, is_space, json_schema, load_space
 
 SCHEMA = json_schema()
 COMMANDS = typer.main.get_command(app)
@@ -209,9 +209,13 @@ def test_a_row_of_the_reference_says_type_bounds_and_default(reference, block, f
     assert tuple(row[1:3]) == cells
 
 
-def test_control_arms_and_objectives_are_those_of_the_code(schedule_page):
-    arms = [in_backticks(row[0])[0] for row in schedule_page.rows("### Control arms")]
-    assert arms == list(RECIPES)
+def test_the_control_arms_are_listed_by_their_rows(reference, schedule_page):
+    _, _, *rows = reference.arms().splitlines()
+    assert [in_backticks(row)[0] for row in rows] == list(RECIPES)
+    assert "```{arms}\n```" in schedule_page.text
+
+
+def test_the_objectives_are_those_of_the_code(schedule_page):
     objectives = {
         name for row in schedule_page.rows("## The search block") for name in in_backticks(row[0])
     }

@@ -8,16 +8,10 @@ import pytest
 from schedule_texts import text_with
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import (
-    describe,
-    dump_schedule,
-    expand,
-    json_schema,
-    override,
-    parse_schedule,
-)
+from dmtsearch.schedule import describe, dump_schedule, expand, override, parse_schedule
 from dmtsearch.schedule.places import join, split
 from dmtsearch.schedule.yaml import parse_document
+from dmtsearch.space import json_schema
 
 SCHEDULE = """
 dmtsearch: 1                                   # format version

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..names import PRUNERS
-from .blocks import FORMS
-from .holes import HOLE_KINDS
-from .model import FAMILIES as _FAMILIES
-from .model import OTHER_FORMS
-from .search import SearchSpec
-from .stage import NOT_IN_SELECT, ScheduleFields, SelectorStage, Stage
-from .values import description
+from dmtsearch.names import PRUNERS
+from dmtsearch.schedule import SearchSpec, SelectorStage, Stage
+from dmtsearch.schedule.blocks import FORMS
+from dmtsearch.schedule.holes import HOLE_KINDS
+from dmtsearch.schedule.model import FAMILIES as _FAMILIES
+from dmtsearch.schedule.model import OTHER_FORMS
+from dmtsearch.schedule.stage import NOT_IN_SELECT, ScheduleFields
+from dmtsearch.schedule.values import description
+
+from .recipes import CONTROLS
 
 
 def _range(what: str, kind: str, most: int) -> dict[str, Any]:
@@ -208,9 +210,10 @@ def _write_short_forms(definitions: dict[str, Any], search: dict[str, Any]) -> N
             size["anyOf"].append({"type": "number", "minimum": 0, "maximum": 1})
     search["properties"]["pruner"]["anyOf"].append({"enum": ["none", *PRUNERS]})
     controls = search["properties"]["controls"]
-    names = controls.pop("items")
-    controls.pop("type")
-    controls["anyOf"] = [{"enum": ["default", "none"]}, {"type": "array", "items": names}]
+    for key in ("items", "type"):
+        del controls[key]
+    several = {"type": "array", "items": {"enum": list(CONTROLS)}}
+    controls["anyOf"] = [{"enum": ["default", "none"]}, several]
 
 
 _TYPES_OF = ("type", "items", "$ref")
