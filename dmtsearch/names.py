@@ -6,10 +6,6 @@ names equal to the tables.
 
 from typing import Literal, get_args
 
-SoftLoss = Literal["kl", "dkd", "dist"]
-"""Losses towards a source's softened outputs (dmtsearch/losses)."""
-HintLoss = Literal["mse", "attention"]
-"""Losses between two maps (dmtsearch/losses)."""
 Degradation = Literal[
     "noise",
     "salt_pepper",
@@ -50,7 +46,5 @@ PRESETS = (
 )
 """Nets of the literature (dmtsearch/models/presets.py)."""
 
-SOFT_LOSSES: tuple[str, ...] = get_args(SoftLoss)
-HINT_LOSSES: tuple[str, ...] = get_args(HintLoss)
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 PRUNERS: tuple[str, ...] = get_args(Pruner)

@@ -102,9 +102,25 @@ def positive(field: str, value: object) -> int:
     return value
 
 
-def all_positive(field: str, values: Sequence[object]) -> tuple[int, ...]:
-    """Return whole numbers of at least 1, else refuse the first that is none."""
+def all_positive(field: str, values: object, *, empty: bool = False) -> tuple[int, ...]:
+    """Return a list's whole numbers of at least 1, else refuse what is none."""
+    if not isinstance(values, list | tuple) or not (values or empty):
+        raise ModelError(f"{field} is {values!r}; give a list of whole numbers, at least 1 each")
     return tuple(positive(field, value) for value in values)
+
+
+def truth(field: str, value: object) -> bool:
+    """Return `value` if it is true or false, else refuse it by its field."""
+    if not isinstance(value, bool):
+        raise ModelError(f"{field} is {value!r}; it takes true or false")
+    return value
+
+
+def chance(field: str, value: object) -> float:
+    """Return `value` if it is at least 0 and less than 1, else refuse it by its field."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ModelError(f"{field} is {value!r}; it takes a chance of at least 0 and less than 1")
+    return float(value)
 
 
 def image_size(family: str, in_shape: Sequence[int]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ lists them. A form's `IN_KEYS` are fields that keys have always had, whatever th
 field is left out of keys where it has its default (dmtsearch/preimages.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, WithJs
 from pydantic import Field as Bounds
 from pydantic.json_schema import SkipJsonSchema
 
-from ..names import HINT_LOSSES, SOFT_LOSSES, Degradation
+from ..names import Degradation
 from .values import (
     Chance,
     Count,
@@ -119,6 +119,10 @@ class Sgd(Optimizer):
 Optimizer.USUAL = AdamW()
 STEP_FIELDS = {"milestones": (0.5, 0.75), "gamma": 0.1}
 """Fields that only `schedule: step` has, with their defaults."""
+
+
+SOFT_LOSSES = ("kl", "dkd", "dist")
+"""By name; each has its function in dmtsearch/losses/soft, a file of its name."""
 
 
 @block
@@ -238,6 +242,19 @@ _POINT_SCHEMA = {
 Point = Annotated[str | float, BeforeValidator(_point), WithJsonSchema(_POINT_SCHEMA)]
 
 
+HINT_LOSSES: Mapping[str, Mapping[str, str]] = {
+    "mse": {},
+    "attention": {
+        "adapter": "loss is attention, which compares where maps are active, whatever their "
+        "channels",
+        "scale": "loss is attention, whose maps have norm 1",
+    },
+}
+"""By name, the fields of a hint that the loss does not use, each with why. Each has its function
+in dmtsearch/losses/hints, a file of its name."""
+OF_OWN_HINT_LOSSES = {"scale": "the loss is a function of your own, which scales by itself"}
+
+
 @block
 class Hint:
     """A pair of layers: the student's is to become like the source's (feature distillation)."""
@@ -258,6 +275,11 @@ class Hint:
     """mse: of the adapted map (FitNets); attention: where maps are active, without an adapter
     (attention transfer, ICLR 2017); or a function of your own: (adapted map, source map) to
     [B]."""
+
+    @property
+    def unused(self) -> Collection[str]:
+        """Fields that its loss does not use."""
+        return HINT_LOSSES.get(self.loss, OF_OWN_HINT_LOSSES)
 
 
 @block

@@ -96,11 +96,8 @@ def _teachers(stage: Stage) -> str:
         return "the labels"
     names = _list([_source(source) for source in stage.sources])
     how = f"temperature {soft.temperature:g}, weight {soft.weight:g}"
-    loss = _LOSSES.get(soft.loss, f", by {soft.loss}")
+    loss = "" if soft.loss == "kl" else f", by {soft.loss}"
     return f"{names} ({how}{loss}) and the labels"
-
-
-_LOSSES = {"kl": "", "dkd": ", decoupled (DKD)", "dist": ", by correlation (DIST)"}
 
 
 def _labels_alone(stage: Stage) -> str:
@@ -117,8 +114,8 @@ def _source(source: SourceRef) -> str:
 def _hints(hints: Sequence[Hint]) -> str:
     return _list(
         [
-            f"{'the attention of ' if hint.loss == 'attention' else ''}"
             f"{hint.stage}'s {hint.source} at its own {hint.at}"
+            f"{'' if hint.loss == 'mse' else f' by {hint.loss}'}"
             for hint in hints
         ]
     )

@@ -128,11 +128,9 @@ def _hard(hard: Hard, soft: Soft | None) -> Hard:
 
 
 def _hint(hint: Any) -> Any:
-    changes: dict[str, Any] = {} if hint.loss == "mse" else {"scale": "none"}
-    if hint.loss == "attention":
-        changes["adapter"] = type(hint.adapter)()
-    new = {name: value for name, value in changes.items() if getattr(hint, name) != value}
-    return replace(hint, **new) if new else hint
+    usual = type(hint)(hint.source, hint.at)
+    new = {name: getattr(usual, name) for name in hint.unused}
+    return replace(hint, **new) if any(getattr(hint, n) != new[n] for n in new) else hint
 
 
 def _without_training(stage: Stage) -> Stage:

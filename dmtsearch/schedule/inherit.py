@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .blocks import FORMS, STEP_FIELDS
+from .blocks import FORMS, HINT_LOSSES, OF_OWN_HINT_LOSSES, STEP_FIELDS
 from .model import MODEL_FORMS, model_class, model_form, owners
 from .places import Lines, Path, get, without
 from .problems import either
@@ -176,14 +176,6 @@ def _no_effect(why: str) -> str:
 _OF_SELECT = _no_effect("a `select` stage learns from the outputs of the stages it selects")
 _ONLY_SELECT = _no_effect("only a stage with `select` has it")
 _NO_SOURCE = _no_effect("the stage has no source")
-_OF_HINTS = {
-    "attention": {
-        "adapter": "loss is attention, which compares where maps are active, whatever their "
-        "channels",
-        "scale": "loss is attention, whose maps have norm 1",
-    },
-    "own": {"scale": "the loss is a function of your own, which scales by itself"},
-}
 
 
 def idle_fields(stage: PlainStage, lines: Lines) -> Iterator[Idle]:
@@ -245,8 +237,8 @@ def _idle_losses(stage: PlainStage, lines: Lines) -> Iterator[Idle]:
         yield Idle(("hint_phase",), rule, *of_hints, written=bool(sources))
     for number, hint in enumerate(hints):
         loss = hint.get("loss") if isinstance(hint, dict) else None
-        idle = _OF_HINTS.get("own" if is_own(loss) else loss if isinstance(loss, str) else "", {})
-        for name, why in idle.items():
+        unused = HINT_LOSSES.get(loss, {}) if isinstance(loss, str) else {}
+        for name, why in (OF_OWN_HINT_LOSSES if is_own(loss) else unused).items():
             at: Path = ("hints", number)
             decided = (at, (*at, "loss"))
             yield Idle((*at, name), _no_effect(why), decided, ("source",), inherited=False)

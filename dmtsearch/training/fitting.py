@@ -54,17 +54,14 @@ def resolve_hint(
     if problems:
         return problems
     (source_tap, at_tap), adapter = taps, hint.adapter
-    flat = [tap.shape for tap in taps if len(tap.shape) != 3]
-    if hint.loss == "attention" and flat:
-        rule = f"attention needs maps [C, H, W], and a tap has shape {list(flat[0])}"
-        return [("", f"{rule}; take points at convolutions, or `loss: mse`")]
     try:
         check_adapter(at_tap.shape, source_tap.shape, kernel=adapter.kernel)
     except DmtSearchError as error:
         return [("", str(error))]
     sides = [min(a, b) for a, b in zip(at_tap.shape[1:], source_tap.shape[1:], strict=True)]
     try:
-        try_hint_loss(hint.loss, shape=(source_tap.shape[0], *sides))
+        channels = (at_tap if "adapter" in hint.unused else source_tap).shape[0]
+        try_hint_loss(hint.loss, (channels, *sides), (source_tap.shape[0], *sides))
     except DmtSearchError as error:
         return [(".loss", str(error))]
     return ResolvedHint(
@@ -144,8 +141,8 @@ def describe_adapter(hint: Hint, source: Tap, at: Tap) -> str:
     words[0] += f" {at_shape[0]} to {source_shape[0]}"
     words += ["norm"] if hint.adapter.norm else []
     words += ["relu"] if hint.adapter.relu else []
-    if hint.loss == "attention":
-        words = ["attention"]
+    if "adapter" in hint.unused:
+        words = [hint.loss]
     if at_shape[1:] != source_shape[1:]:
         sides = [min(a, b) for a, b in zip(at_shape[1:], source_shape[1:], strict=True)]
         words.append("pooled to " + "x".join(str(side) for side in sides))

@@ -19,8 +19,8 @@ from dmtsearch.losses import (
     combine_soft,
     drop_mask,
     hard_loss,
-    hint_loss,
     merit_weights,
+    mse_loss,
     standardise,
 )
 from dmtsearch.models import Taps, channels_first, match_maps
@@ -53,7 +53,7 @@ class HintPair:
     adapter: nn.Module
     weight: float
     scale: str
-    loss: Callable[..., Tensor] = hint_loss
+    loss: Callable[..., Tensor] = mse_loss
     source_last: bool = False
     at_last: bool = False
 

@@ -6,18 +6,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dmtsearch.errors import UsageError
+from dmtsearch.errors import ShapeError, UsageError
 from dmtsearch.exits import RAISED_BY_USERS, exits_raised
 from dmtsearch.losses import HINT_LOSSES, SOFT_LOSSES
 from dmtsearch.models import current_directory, find_function, package_versions, source_hashes
 from dmtsearch.models.user_code import kind_of
 
+Shape = tuple[int, ...]
 TRIED = 4
 """Samples of the call with which a loss is tried."""
 
 
 def soft_loss_of(name: str) -> Callable[..., Tensor]:
-    """A row of `SOFT_LOSSES`, or a user's function with the same way to be called."""
+    """One of `SOFT_LOSSES`, or a user's function, to be called in the same way."""
     if name in SOFT_LOSSES:
         return SOFT_LOSSES[name]
     function = _find(name)
@@ -29,7 +30,7 @@ def soft_loss_of(name: str) -> Callable[..., Tensor]:
 
 
 def hint_loss_of(name: str) -> Callable[..., Tensor]:
-    """A row of `HINT_LOSSES`, or a user's function with the same way to be called."""
+    """One of `HINT_LOSSES`, or a user's function, to be called in the same way."""
     if name in HINT_LOSSES:
         return HINT_LOSSES[name]
     function = _find(name)
@@ -73,12 +74,16 @@ def try_soft_loss(name: str, *, classes: int, temperature: float) -> None:
     _try(name, student, lambda z: loss(z, source, labels, temperature=temperature))
 
 
-def try_hint_loss(name: str, *, shape: tuple[int, ...]) -> None:
-    """Call a user's hint loss once, with maps of `shape` (without the batch); raises likewise."""
-    if name in HINT_LOSSES:
-        return
+def try_hint_loss(name: str, student_shape: Shape, source_shape: Shape) -> None:
+    """Call a hint loss once, with maps of these shapes (without the batch).
+
+    Raises:
+        UsageError, ModelError: As `try_soft_loss`.
+        ShapeError: One that ships does not take such maps.
+    """
     loss, chance = hint_loss_of(name), torch.Generator().manual_seed(0)
-    student, source = (torch.randn(TRIED, *shape, generator=chance) for _ in range(2))
+    shapes = (student_shape, source_shape)
+    student, source = (torch.randn(TRIED, *shape, generator=chance) for shape in shapes)
     _try(name, student, lambda values: loss(values, source, scale="none"))
 
 
@@ -100,7 +105,7 @@ def _try(name: str, student: Tensor, call: Callable[[Tensor], Tensor]) -> None:
             value, again = call(student), call(student)
             if value.requires_grad:
                 value.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    except UsageError:
+    except (UsageError, ShapeError):
         raise
     except RAISED_BY_USERS as reason:
         raise UsageError(f"loss {name} raises {type(reason).__name__}: {reason}") from reason

@@ -117,7 +117,7 @@ class StageRun:
                 source_path=found.source_path,
                 at=found.at_path,
                 adapter=nn.Identity()
-                if found.hint.loss == "attention"
+                if "adapter" in found.hint.unused
                 else self.profile.place(
                     make_adapter(
                         found.at_shape,

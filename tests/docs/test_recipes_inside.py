@@ -13,13 +13,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from doc_pages import ROOT, Page
+from doc_pages import ROOT
 
 pytestmark = pytest.mark.engine
 
-PAGE = Page(ROOT / "docs" / "how_to_add.md")
 TEXT = (ROOT / "docs" / "how_to_add.md").read_text(encoding="utf-8")
-CONTRACTS = ("tests/models/conftest.py", "tests/models/test_models_contract.py")
+SHORT = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not fuzz and not engine"]
+CONTRACTS = [
+    *("tests/models/test_models_contract.py", "tests/models/test_models_grid.py"),
+    *("tests/losses/test_losses_contract.py", "tests/losses/test_losses_reverse_kl.py"),
+    *("tests/losses/test_losses_l1.py", "tests/data/test_data_degrade.py"),
+    *("tests/basics/test_names.py", "tests/training/test_training_keys_pinned.py"),
+    "tests/training/test_training_key_defaults.py::test_a_default_that_keys_leave_out_has_not_changed",
+]
+NEW = "grid or reverse_kl or l1 or fog or names or key or default"
+FILES = {
+    "A family": 3,
+    "A soft loss that ships": 3,
+    "A hint loss that ships": 3,
+    "A preset": 2,
+    "A field of a stage": 2,
+}
+"""How many files the page's recipes touch, tests included."""
 USE = """
 import json
 import dmtsearch
@@ -36,7 +51,7 @@ print(json.dumps({
     "arms": sorted(set(trials["arm"])),
     "ramps": trials[trials["arm"] == "search"]["val_accuracy"].max(),
     "meaning": "direct at temperature 1" in page,
-    "fog": "| `fog` | a share 0.9 s of white | - |" in degradation_table(),
+    "fog": "| `fog` | a share of about 0.9 s of white | - |" in degradation_table(),
     "teacher": stages["teacher"],
     "assistant": stages["assistant"],
 }))
@@ -86,37 +101,63 @@ def new_files(text: str) -> Iterator[tuple[str, str]]:
             yield name, code.partition("\n")[2]
 
 
+def blocks(text: str) -> list[str]:
+    """The changes that a page or a part of it makes."""
+    return re.findall(r"^```diff\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def parts() -> dict[str, str]:
+    """The page's recipes: what is below a heading or below words in bold, by their text."""
+    found = re.split(r"^(?:## (.+)|\*\*(.+?)\.\*\*)", TEXT, flags=re.MULTILINE)
+    names = [heading or words for heading, words in zip(found[1::3], found[2::3], strict=True)]
+    return dict(zip(names, found[3::3], strict=True))
+
+
 def follow(copy: Path) -> None:
     """Make all changes of the page to a copy of the repository's package."""
     for name, code in new_files(TEXT):
         assert not (copy / name).exists()
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(code)
-    for block in PAGE.blocks("diff"):
+    for block in blocks(TEXT):
         for file, before, after in changes(block):
             text = (copy / file).read_text()
             assert text.count(before) == 1, f"{file} has {text.count(before)} of:\n{before}"
             (copy / file).write_text(text.replace(before, after))
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_recipe_touches_few_files(name: str) -> None:
+    part = parts()[name]
+    files = [file for file, _ in new_files(part)]
+    files += [file for block in blocks(part) for file, _, _ in changes(block)]
+    assert len(set(files)) == FILES[name], files
+
+
 def test_everything_that_is_added_as_the_page_says_works_in_a_search(tmp_path: Path) -> None:
-    shutil.copytree(
-        ROOT / "dmtsearch", tmp_path / "dmtsearch", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for folder in ("dmtsearch", "tests", "search_spaces"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     follow(tmp_path)
     (tmp_path / "mine.yaml").write_text(SPACE)
     (tmp_path / "eyes.yaml").write_text(EYES)
-    ran = subprocess.run(
-        [sys.executable, "-c", USE],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    found = json.loads(ran.stdout.splitlines()[-1])
+
+    def run(*words: str) -> str:
+        ran = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
+        return ran.stdout
+
+    run("-m", "pytest", *SHORT, *CONTRACTS, "-k", NEW)
+    found = json.loads(run("-c", USE).splitlines()[-1])
     assert found.pop("ramps") > 0.5
     assert found == {
         "status": ["done"],

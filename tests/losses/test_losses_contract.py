@@ -1,26 +1,39 @@
 """What every loss promises, checked for every row of explicit tables."""
 
+from dataclasses import fields
+from importlib import import_module
+from inspect import signature
+
 import pytest
 import torch
 
 from dmtsearch import losses
-from dmtsearch.names import HINT_LOSSES, SOFT_LOSSES
-from dmtsearch.schedule.blocks import FORMS
+from dmtsearch.schedule.blocks import FORMS, HINT_LOSSES, SOFT_LOSSES
+
+
+def named_soft(name):
+    def loss(student, source):
+        labels = torch.zeros(len(student), dtype=torch.long)
+        return losses.SOFT_LOSSES[name](student, source, labels, temperature=4.0)
+
+    return loss
+
+
+def named_hint(name, scale="none"):
+    def loss(student, source):
+        maps = (values.reshape(-1, 1, 2, 2) for values in (student, source))
+        return losses.HINT_LOSSES[name](*maps, scale=scale)
+
+    return loss
+
 
 PAIRED = {
-    "soft": lambda student, source: losses.soft_loss(student, source, temperature=4.0),
-    "soft, standardised": lambda student, source: losses.soft_loss(
+    **{f"soft, {name}": named_soft(name) for name in losses.SOFT_LOSSES},
+    "soft, standardised": lambda student, source: losses.kl_loss(
         losses.standardise(student), losses.standardise(source), temperature=4.0
     ),
-    "dkd": lambda student, source: losses.dkd_loss(
-        student, source, torch.zeros(len(student), dtype=torch.long), temperature=4.0
-    ),
-    "dist": lambda student, source: losses.dist_loss(student, source, temperature=4.0),
-    "attention": lambda student, source: losses.attention_loss(
-        student.reshape(-1, 1, 2, 2), source.reshape(-1, 1, 2, 2)
-    ),
-    "hint": lambda student, source: losses.hint_loss(student, source),
-    "hint, unit scale": lambda student, source: losses.hint_loss(student, source, scale="unit"),
+    **{f"hint, {name}": named_hint(name) for name in losses.HINT_LOSSES},
+    "hint, unit scale": named_hint("mse", "unit"),
 }
 LABELLED = {
     "hard": lambda student, labels: losses.hard_loss(student, labels),
@@ -35,18 +48,31 @@ MERITS = {
         source, labels, rule="soft", temperature=4.0
     ),
 }
-INDEPENDENT = {
-    name: PAIRED[name] for name in ("soft", "soft, standardised", "hint", "dkd", "attention")
-}
+OF_THE_BATCH = ("soft, dist", "hint, unit scale")
+"""Losses of a sample that depend on the other samples of its batch."""
+INDEPENDENT = {name: loss for name, loss in PAIRED.items() if name not in OF_THE_BATCH}
 
 paired = pytest.mark.parametrize("loss", PAIRED.values(), ids=PAIRED)
 labelled = pytest.mark.parametrize("loss", LABELLED.values(), ids=LABELLED)
 merits = pytest.mark.parametrize("merit", MERITS.values(), ids=MERITS)
 
 
-def test_the_names_that_a_schedule_takes_are_the_rows_of_the_tables():
+def test_the_names_that_a_schedule_takes_are_the_files_of_the_losses():
     assert set(SOFT_LOSSES) == set(losses.SOFT_LOSSES) == set(FORMS["soft"].classes)
     assert set(HINT_LOSSES) == set(losses.HINT_LOSSES)
+
+
+@pytest.mark.parametrize("name", SOFT_LOSSES)
+def test_a_soft_loss_takes_the_fields_of_its_form(name, logits):
+    common, form = fields(FORMS["soft"].others), fields(FORMS["soft"].classes[name])
+    own = {one.name: 0.0 for one in form if one.name not in {one.name for one in common}}
+    assert losses.SOFT_LOSSES[name](*logits, temperature=2.0, **own).shape == (6,)
+
+
+@pytest.mark.parametrize("name", HINT_LOSSES)
+def test_a_hint_loss_takes_the_scale_unless_its_row_says_that_it_has_no_use_for_it(name):
+    function = getattr(import_module(f"{losses.hints.__name__}.{name}"), f"{name}_loss")
+    assert ("scale" in signature(function).parameters) is ("scale" not in HINT_LOSSES[name])
 
 
 def test_every_merit_rule_stands_in_the_table():

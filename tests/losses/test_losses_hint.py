@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dmtsearch.errors import ShapeError, UsageError
-from dmtsearch.losses import hint_loss, tap_mean_square
+from dmtsearch.losses import mse_loss, tap_mean_square
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def test_hint_loss_is_mean_square_per_sample():
     student = torch.tensor([[1.0, 2.0], [0.0, 0.0]]).reshape(2, 2, 1, 1)
     source = torch.tensor([[1.0, 0.0], [3.0, 1.0]]).reshape(2, 2, 1, 1)
     # By hand: (0 + 4) / 2 = 2 and (9 + 1) / 2 = 5.
-    torch.testing.assert_close(hint_loss(student, source), torch.tensor([2.0, 5.0]))
+    torch.testing.assert_close(mse_loss(student, source), torch.tensor([2.0, 5.0]))
 
 
 def test_unit_hint_loss_divides_by_the_mean_square_of_the_whole_batch():
@@ -26,7 +26,7 @@ def test_unit_hint_loss_divides_by_the_mean_square_of_the_whole_batch():
     source = torch.tensor([[1.0, 0.0], [3.0, 1.0]])
     # By hand: the source's mean square is (1 + 0 + 9 + 1) / 4 = 2.75.
     expected = torch.tensor([2 / 2.75, 5 / 2.75])
-    torch.testing.assert_close(hint_loss(student, source, scale="unit"), expected)
+    torch.testing.assert_close(mse_loss(student, source, scale="unit"), expected)
 
 
 @pytest.mark.parametrize("scale", ["none", "unit"])
@@ -35,25 +35,25 @@ def test_hint_loss_equals_numpys(maps, scale):
     expected = ((student - source) ** 2).mean(axis=(1, 2, 3))
     if scale == "unit":
         expected = expected / (source**2).mean()
-    np.testing.assert_allclose(hint_loss(*maps, scale=scale).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(mse_loss(*maps, scale=scale).numpy(), expected, rtol=1e-12)
 
 
 def test_answering_zeros_costs_one_under_unit_scale_for_any_layer(maps):
     for factor in (0.01, 1.0, 100.0):
-        value = hint_loss(torch.zeros_like(maps[1]), factor * maps[1], scale="unit").mean()
+        value = mse_loss(torch.zeros_like(maps[1]), factor * maps[1], scale="unit").mean()
         torch.testing.assert_close(value, torch.tensor(1.0, dtype=torch.float64))
 
 
 def test_dropping_a_sample_changes_the_others_by_one_common_factor_under_unit_scale(maps):
-    whole = hint_loss(*maps, scale="unit")
-    part = hint_loss(maps[0][1:], maps[1][1:], scale="unit")
+    whole = mse_loss(*maps, scale="unit")
+    part = mse_loss(maps[0][1:], maps[1][1:], scale="unit")
     factor = tap_mean_square(maps[1]) / tap_mean_square(maps[1][1:])
     torch.testing.assert_close(part, whole[1:] * factor)
 
 
 def test_a_tap_of_zeros_has_no_scale_and_is_left_as_it_is():
     student, source = torch.ones(2, 3), torch.zeros(2, 3)
-    assert torch.equal(hint_loss(student, source, scale="unit"), torch.ones(2))
+    assert torch.equal(mse_loss(student, source, scale="unit"), torch.ones(2))
 
 
 def test_tap_mean_square_by_hand():
@@ -64,9 +64,9 @@ def test_hint_loss_refuses_unlike_maps_instead_of_broadcasting():
     with pytest.raises(
         ShapeError, match=r"student \(2, 1, 4, 4\), source \(2, 8, 4, 4\).*adapter"
     ):
-        hint_loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8, 4, 4))
+        mse_loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 8, 4, 4))
 
 
 def test_hint_loss_refuses_an_unknown_scale_with_the_nearest():
     with pytest.raises(UsageError, match="no scale 'units'; did you mean 'unit'"):
-        hint_loss(torch.zeros(1, 2), torch.zeros(1, 2), scale="units")
+        mse_loss(torch.zeros(1, 2), torch.zeros(1, 2), scale="units")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dmtsearch.errors import ShapeError, UsageError
-from dmtsearch.losses import attention_loss, dist_loss, dkd_loss, soft_loss
+from dmtsearch.losses import attention_loss, dist_loss, dkd_loss, kl_loss
 
 
 def softmax(z, temperature):
@@ -57,7 +57,7 @@ def test_kl_is_the_target_s_part_and_the_others_weighed_by_how_unsure_the_source
     others = dkd_loss(student, source, labels, temperature=2.0, alpha=0.0, beta=1.0)
     p = torch.softmax(source / 2, dim=1).gather(1, labels[:, None]).squeeze(1)
     torch.testing.assert_close(
-        target + (1 - p) * others, soft_loss(student, source, temperature=2.0)
+        target + (1 - p) * others, kl_loss(student, source, temperature=2.0)
     )
 
 

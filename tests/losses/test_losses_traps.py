@@ -20,24 +20,24 @@ def check_soft_unit():
         functional.softmax(source / 3, 1),
         reduction="batchmean",
     )
-    actual = losses.soft_loss(student, source, temperature=3.0)
+    actual = losses.kl_loss(student, source, temperature=3.0)
     torch.testing.assert_close(actual.mean(), expected)
-    assert torch.equal(losses.soft_loss(source, source, temperature=3.0), torch.zeros(2))
+    assert torch.equal(losses.kl_loss(source, source, temperature=3.0), torch.zeros(2))
 
 
 def check_source_is_constant():
     """No gradient reaches the source's outputs or activations."""
     student = torch.ones(2, 3, requires_grad=True)
     source = torch.tensor([[0.1, 0.9, 0.4], [0.7, 0.2, 0.0]], requires_grad=True)
-    total = losses.soft_loss(student, source, temperature=2.0) + losses.hint_loss(student, source)
+    total = losses.kl_loss(student, source, temperature=2.0) + losses.mse_loss(student, source)
     total.sum().backward()
     assert source.grad is None
 
 
 def check_hint_is_per_element():
     """A hint weight means the same for a layer of 8 and of 512 elements."""
-    small = losses.hint_loss(torch.zeros(2, 8), torch.ones(2, 8))
-    large = losses.hint_loss(torch.zeros(2, 8, 8, 8), torch.ones(2, 8, 8, 8))
+    small = losses.mse_loss(torch.zeros(2, 8), torch.ones(2, 8))
+    large = losses.mse_loss(torch.zeros(2, 8, 8, 8), torch.ones(2, 8, 8, 8))
     torch.testing.assert_close(small, large)
     torch.testing.assert_close(small, torch.ones(2))
 
@@ -48,8 +48,8 @@ def check_unit_scale_levels_layers():
         torch.tensor([[0.5, 0.0], [2.0, 1.0]]),
         torch.tensor([[1.0, 0.0], [3.0, 1.0]]),
     )
-    quiet = losses.hint_loss(student, source, scale="unit")
-    loud = losses.hint_loss(100 * student, 100 * source, scale="unit")
+    quiet = losses.mse_loss(student, source, scale="unit")
+    loud = losses.mse_loss(100 * student, 100 * source, scale="unit")
     torch.testing.assert_close(quiet, loud)
 
 
@@ -128,13 +128,13 @@ def merit_turned_round(source_logits, labels, *, rule, weight=0.5, increment=0.1
 
 
 TRAPS = {
-    "mean units": (check_soft_unit, "soft_loss", mean_over_classes),
-    "no T squared": (check_soft_unit, "soft_loss", without_t_squared),
-    "a cross-entropy called KL": (check_soft_unit, "soft_loss", cross_entropy_called_kl),
-    "soft trains the source": (check_source_is_constant, "soft_loss", soft_that_trains_the_source),
-    "hint trains the source": (check_source_is_constant, "hint_loss", hint_that_trains_the_source),
-    "hint summed": (check_hint_is_per_element, "hint_loss", hint_summed_over_elements),
-    "hint unscaled": (check_unit_scale_levels_layers, "hint_loss", hint_deaf_to_scale),
+    "mean units": (check_soft_unit, "kl_loss", mean_over_classes),
+    "no T squared": (check_soft_unit, "kl_loss", without_t_squared),
+    "a cross-entropy called KL": (check_soft_unit, "kl_loss", cross_entropy_called_kl),
+    "soft trains the source": (check_source_is_constant, "kl_loss", soft_that_trains_the_source),
+    "hint trains the source": (check_source_is_constant, "mse_loss", hint_that_trains_the_source),
+    "hint summed": (check_hint_is_per_element, "mse_loss", hint_summed_over_elements),
+    "hint unscaled": (check_unit_scale_levels_layers, "mse_loss", hint_deaf_to_scale),
     "merit turned round": (
         check_merit_trusts_the_right_source_more,
         "merit_weights",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ..limits import refuse_deep
-from ..shape import Shape, all_positive, joined
+from ..shape import Shape, all_positive, chance, joined, truth
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ class MlpShape(Shape):
         """Return the shape of a specification with `hidden`."""
         if "hidden" not in spec:
             raise ModelError("an mlp needs `hidden`: features of each hidden layer, like [64, 32]")
-        hidden = all_positive("hidden", spec["hidden"])
+        hidden = all_positive("hidden", spec["hidden"], empty=True)
         refuse_deep(len(hidden), "hidden")
-        return cls(hidden, float(spec.get("dropout", 0.0)), spec.get("norm", False))
+        norm = truth("norm", spec.get("norm", False))
+        return cls(hidden, chance("dropout", spec.get("dropout", 0.0)), norm)
 
     def describe(self) -> str:
         """Return the net in a few words."""

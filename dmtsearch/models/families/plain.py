@@ -8,7 +8,17 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ..limits import refuse_deep
-from ..shape import SizedShape, all_positive, doubling, image_size, joined, joined_once, positive
+from ..shape import (
+    SizedShape,
+    all_positive,
+    chance,
+    doubling,
+    image_size,
+    joined,
+    joined_once,
+    positive,
+    truth,
+)
 
 DEFAULT_BLOCKS = 4
 
@@ -55,18 +65,20 @@ class PlainShape(SizedShape):
             convs = (convs,) * len(widths)
         if len(convs) != len(widths):
             raise ModelError(f"{len(convs)} numbers of convolutions for {len(widths)} blocks")
-        head = () if head == "new" else all_positive("head", head)
+        head = () if head == "new" else all_positive("head", head, empty=True)
         refuse_deep(sum(all_positive("convs", convs)), "convs")
         refuse_deep(len(head), "head")
-        kernel, stride = all_positive("pool", spec.get("pool", (2, 2)))
+        pool = all_positive("pool", spec.get("pool", (2, 2)))
+        if len(pool) != 2:
+            raise ModelError(f"pool is {list(pool)}; give [kernel, stride], like [2, 2]")
         return cls(
             widths,
             all_positive("convs", convs),
-            pool=(kernel, stride),
-            pool_ceil=spec.get("pool_ceil", True),
+            pool=(pool[0], pool[1]),
+            pool_ceil=truth("pool_ceil", spec.get("pool_ceil", True)),
             head=head,
-            dropout=float(spec.get("dropout", 0.0)),
-            norm=spec.get("norm", True),
+            dropout=chance("dropout", spec.get("dropout", 0.0)),
+            norm=truth("norm", spec.get("norm", True)),
         )
 
     @classmethod

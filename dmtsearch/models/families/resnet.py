@@ -9,7 +9,17 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ..limits import refuse_deep
-from ..shape import SizedShape, all_positive, doubling, image_size, joined, joined_once, positive
+from ..shape import (
+    SizedShape,
+    all_positive,
+    chance,
+    doubling,
+    image_size,
+    joined,
+    joined_once,
+    positive,
+    truth,
+)
 
 EXPANSION = 4
 """A bottleneck block's output channels, in multiples of its width."""
@@ -42,7 +52,8 @@ class ResNetShape(SizedShape):
             raise ModelError(
                 "a resnet needs `blocks`: residual blocks in each group, like [3, 3, 3]"
             )
-        blocks, bottleneck = all_positive("blocks", spec["blocks"]), spec.get("bottleneck", False)
+        blocks = all_positive("blocks", spec["blocks"])
+        bottleneck = truth("bottleneck", spec.get("bottleneck", False))
         refuse_deep(sum(blocks), "blocks")
         if "widths" in spec:
             widths = all_positive("widths", spec["widths"])
@@ -51,7 +62,7 @@ class ResNetShape(SizedShape):
             widths = doubling(base, len(blocks))
         if len(widths) != len(blocks):
             raise ModelError(f"{len(widths)} widths do not fit {len(blocks)} groups of blocks")
-        return cls(blocks, widths, bottleneck, float(spec.get("dropout", 0.0)))
+        return cls(blocks, widths, bottleneck, chance("dropout", spec.get("dropout", 0.0)))
 
     @classmethod
     def unscaled(cls, spec: Mapping[str, Any], start: Any) -> "ResNetShape":

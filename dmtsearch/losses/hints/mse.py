@@ -1,18 +1,15 @@
 """The loss towards a source's activations at a chosen layer."""
 
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor
 
-from ..errors import UsageError, nearest
-from .inputs import refuse_unlike, widened
+from ...errors import UsageError, nearest
+from ..inputs import refuse_unlike, widened
 
-HintScale = Literal["none", "unit"]
-HINT_SCALES: tuple[str, ...] = get_args(HintScale)
+HINT_SCALES = ("none", "unit")
 
 
-def hint_loss(student: Tensor, source: Tensor, *, scale: str = "none") -> Tensor:
+def mse_loss(student: Tensor, source: Tensor, *, scale: str = "none") -> Tensor:
     """Mean squared distance between a student's and a source's activations at a hint pair.
 
     Not reduced over the batch, so that one value stands for one sample.

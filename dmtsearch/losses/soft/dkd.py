@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import UsageError
-from .inputs import refuse_unlabelled, refuse_unlike, widened
+from ...errors import UsageError
+from ..inputs import refuse_unlabelled, refuse_unlike, widened
 
 
 def dkd_loss(

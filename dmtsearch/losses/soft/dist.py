@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import UsageError
-from .inputs import refuse_unlike, widened
+from ...errors import UsageError
+from ..inputs import refuse_unlike, widened
 
 _EPS = 1e-16
 """Added to sums of squares, so that what does not vary gives zeros and finite gradients."""

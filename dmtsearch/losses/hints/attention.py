@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import ShapeError
-from .inputs import widened
+from ...errors import ShapeError
+from ..inputs import widened
 
 
 def attention_loss(student: Tensor, source: Tensor) -> Tensor:
@@ -33,7 +33,8 @@ def attention_loss(student: Tensor, source: Tensor) -> Tensor:
     if not fits or len(student) != len(source):
         raise ShapeError(
             f"attention needs two maps [B, C, H, W] of one height and width: student "
-            f"{tuple(student.shape)}, source {tuple(source.shape)}"
+            f"{tuple(student.shape)}, source {tuple(source.shape)}; take points at convolutions, "
+            "or `loss: mse`"
         )
     distance = _attention(widened(student)) - _attention(widened(source.detach()))
     return distance.square().sum(dim=1)
