@@ -1,4 +1,4 @@
-"""Connect to Ray: a private one on this machine, or a cluster that stands."""
+"""Connect to Ray: a private one on this machine, or a cluster that is there already."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ OBJECT_STORE_BYTES = 256 << 20
 def ray_at(address: str, *, num_cpus: int | None = None) -> Iterator[None]:
     """Be connected to the Ray at `address` (`local`: a private one, ended afterwards).
 
-    A connection that stands already (a notebook's) is used as it is, and left.
+    A connection that is there already (a notebook's) is used as it is, and left.
 
     Args:
         address: `local`, `auto`, or host:port.

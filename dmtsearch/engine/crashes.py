@@ -1,7 +1,7 @@
 """What a process that ends itself leaves behind: where it crashed, or called `os._exit`.
 
 A process that was killed from outside (by a user, or by the kernel for want of memory) leaves
-nothing: it can write no line. So a crash, which would come again, is told from a kill, which is
+nothing: it can write no line. So a crash, which would come again, is known from a kill, which is
 no fault of the stage.
 """
 

@@ -170,7 +170,7 @@ class Draws:
         return is_listable and self._duplicates >= ENOUGH_DUPLICATES
 
     def _judge(self, number: int, drawn: Mapping[str, Value]) -> Draw | None:
-        """A draw worth a training; None where it is not, which is then written down and told."""
+        """A draw worth a training; None where it is not: ledger and study then know of it."""
         values = self._space.settle(drawn)
         self._combinations.see(values)
         try:

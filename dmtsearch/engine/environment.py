@@ -60,7 +60,7 @@ def advise_own_ray(address: str, environment: Mapping[str, str]) -> str:
     if environment.get(VARIABLE) != address:
         return "or leave --address out for a Ray of this machine's own"
     return (
-        f"or, as this address stands in the environment variable {VARIABLE}, `unset {VARIABLE}` "
+        f"or, as this address is that of the environment variable {VARIABLE}, `unset {VARIABLE}` "
         "(or give --address local) for a Ray of this machine's own"
     )
 

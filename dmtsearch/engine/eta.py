@@ -11,7 +11,7 @@ from .messages import SEARCH
 MIN_ENDED = 4
 """Stages that this driver must have trained before anything is said."""
 MIN_SHARE = 0.05
-"""Of the cost that trials have asked for, so much must have been trained before: a few small
+"""Of the cost that trials have requested, so much must have been trained before: a few small
 stages say little about a large one."""
 
 
@@ -20,7 +20,7 @@ class TimeLeft:
 
     A stage takes `a + b * cost` seconds, fitted to the stages that have ended: small stages cost
     time beside their sample-MACs. A trial to come is taken to add what trials so far added beyond
-    the stages that others had asked for (the first one left out, which pays for all that is
+    the stages that others had requested (the first one left out, which pays for all that is
     shared). All of it is divided by how many stages ran at once so far, waits counted.
     """
 

@@ -14,16 +14,16 @@ EXIT_CODE = 130
 
 
 class Interrupts:
-    """Whether somebody asked the search to stop.
+    """Whether the user wants the search to stop.
 
     Args:
-        told: Called in the handler at the first signal.
+        on_first: Called in the handler at the first signal.
         leave: End the process when the search has not ended in `PATIENCE_S` after the first
             signal, or at once at the second.
     """
 
-    def __init__(self, told: Callable[[], None], *, leave: bool) -> None:
-        self._told, self._leave = told, leave
+    def __init__(self, on_first: Callable[[], None], *, leave: bool) -> None:
+        self._on_first, self._leave = on_first, leave
         self._timers: list[threading.Timer] = []
         self._may_break = self._is_overdue = False
         self.asked = False
@@ -50,7 +50,7 @@ class Interrupts:
         self._after(BREAK_AFTER_S, self._break_off)
         if self._leave:
             self._after(PATIENCE_S, lambda: os._exit(EXIT_CODE))
-        self._told()
+        self._on_first()
 
     def _after(self, wait_s: float, act: Callable[[], None]) -> None:
         timer = threading.Timer(wait_s, act)
@@ -71,9 +71,9 @@ class Interrupts:
 
 
 @contextmanager
-def interrupts(told: Callable[[], None], *, leave: bool) -> Iterator[Interrupts]:
+def interrupts(on_first: Callable[[], None], *, leave: bool) -> Iterator[Interrupts]:
     """Take Ctrl-C and SIGTERM while the search runs; only the main thread can."""
-    found = Interrupts(told, leave=leave)
+    found = Interrupts(on_first, leave=leave)
     if threading.current_thread() is not threading.main_thread():
         yield found
         return

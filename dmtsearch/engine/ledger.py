@@ -40,8 +40,8 @@ class RunState:
     """All that a ledger says, as of its last line.
 
     Attributes:
-        runs: Each driver that took up the run, oldest first.
-        trials: By number; a trial that was taken up again stands as it last began.
+        runs: Each driver of the run, oldest first.
+        trials: By number; a resumed trial as it last began.
         ends: By the trial's number.
         stages: In the order in which they ended.
         redrawn: Draws that were not tried.
@@ -105,7 +105,7 @@ class Fold:
                 self.redraws = 0
             self._trials[record.trial] = record
         elif isinstance(record, TrialEnded):
-            # The first end stands: a second one could only come from a driver that was thought
+            # The first end counts: a second one could only come from a driver that was thought
             # dead, and whoever read the first may have acted on it.
             self._ends.setdefault(record.trial, record)
         elif isinstance(record, TrialReopened):

@@ -38,7 +38,7 @@ StageStatus = Annotated[str, Field(pattern="^(run|store|stopped|failed)$")]
 
 @dataclass(frozen=True)
 class StageRequest:
-    """A stage as a trial asks for it.
+    """A stage as a trial requests it.
 
     Attributes:
         name, key: Of the stage.
@@ -63,7 +63,7 @@ class StageRequest:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A driver took up the run: once at its start, and again at each resume.
+    """A driver began: once at its start, and again at each resume.
 
     Attributes:
         run_id: Random, fixed for the run.
@@ -108,7 +108,7 @@ class TrialProposed:
         number: In the Optuna study; None for control arms.
         values: Hole name to value or label.
         schedule: The filled schedule as YAML.
-        stages: What it asks for, in order.
+        stages: What it requests, in order.
         deliver: Name of the delivered stage.
         params, macs: Of the delivered stage.
         cold_cost: Of the whole path, in sample-MACs.
@@ -153,7 +153,7 @@ class TrialEnded:
         epochs: Epochs of the delivered stage that were run.
         ended: UTC, ISO 8601.
         certain: Whether a failure is an answer about the schedule, as every one is that is written
-            since failures are told apart from faults of the machine.
+            since failures are separate from faults of the machine.
     """
 
     event: ClassVar[str] = "end"
@@ -184,14 +184,14 @@ class TrialReopened:
 
 @dataclass(frozen=True)
 class StageEnded:
-    """A stage that this run executed, or found in the store when it was first asked for.
+    """A stage that this run executed, or found in the store when it was first requested.
 
     Attributes:
         key, name, model, params, macs: Of the stage.
         epochs, hint_epochs: That were run.
         seconds: Wall-clock of its training, hint phase included.
         cost: Sample-MACs that were run; 0 where the store had it.
-        requested_by: Number of the trial that asked first.
+        requested_by: Number of the trial that requested it first.
         status: `run`, `store`, `stopped` or `failed`.
         metrics: Val n, accuracy, nll, ece; empty where it failed.
         latency: device, median_ms, n; empty where it failed.

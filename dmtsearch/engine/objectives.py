@@ -84,7 +84,7 @@ def check_objectives(
         if hole.startswith(f"{expanded.deliver}.degrade"):
             problems.append(
                 f"{hole}: a selector is scored on val over the kinds that it is trained on, so "
-                f"trials with unlike `degrade` cannot be compared; give it one value  ({where})"
+                f"trials with different `degrade` cannot be compared; give it one value  ({where})"
             )
     for name in spec.objectives:
         if name not in _METRICS and name not in ("params", "macs", "cold_cost", "latency"):

@@ -33,10 +33,10 @@ class PendingStage:
         waiters: Trials that need it now.
         watchers: Trial to how many rows its pruner has let pass.
         answer: What all waiters get.
-        attempt: Id of the running start; another one is told to stop.
+        attempt: Id of the running start; another one is to stop.
         queued, running: At most one of them.
         since: Start of the wait or of the run, monotonic seconds.
-        held: Whether it is at the end of an epoch, and trains on only when it is told so.
+        held: Whether it is at the end of an epoch, and waits for the answer whether to train on.
         faults: Of its starts that failed without being an answer: the cause of each, or "".
     """
 

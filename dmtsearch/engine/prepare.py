@@ -81,7 +81,7 @@ def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:
 def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
     """Resolve a schedule into stages with their jobs, as a search runs them.
 
-    Only stages that the delivered one rests on are asked for: where a draw leaves a source
+    Only stages that the delivered one rests on are requested: where a draw leaves a source
     without effect, the source is not trained.
 
     Raises:

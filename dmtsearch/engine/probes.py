@@ -1,4 +1,4 @@
-"""Before anything runs: are the nodes alike, do they share the store, is there room."""
+"""Before anything runs: do the nodes agree, do they share the store, is there room."""
 
 import platform
 import uuid
@@ -61,7 +61,7 @@ Ask = Callable[[str, Store, str, str], NodeFacts]
 """Runs `probe_node` on a node: its id, and the arguments."""
 
 
-def refuse_unlike_nodes(nodes: Sequence[str], store: Store, ask: Ask) -> None:
+def refuse_differing_nodes(nodes: Sequence[str], store: Store, ask: Ask) -> None:
     """Refuse a cluster whose nodes differ in versions, or do not share the store.
 
     Args:
@@ -70,7 +70,7 @@ def refuse_unlike_nodes(nodes: Sequence[str], store: Store, ask: Ask) -> None:
         ask: Asks a node.
 
     Raises:
-        UsageError: Names each node that is unlike, and the remedy.
+        UsageError: Names each node that differs, and the remedy.
     """
     token = uuid.uuid4().hex
     asked = sha256_text(f"{token} asked")
@@ -79,7 +79,7 @@ def refuse_unlike_nodes(nodes: Sequence[str], store: Store, ask: Ask) -> None:
         if len(nodes) > 1:
             store.save_progress(asked, {PROBE_FILE: token.encode()}, {"name": "probe"})
         facts = {node: ask(node, store, asked, reply) for node, reply in replies.items()}
-        problems = list(_unlike_versions(facts.values()))
+        problems = list(_differing_versions(facts.values()))
         if len(nodes) > 1:
             problems += _unshared(facts, store, token, replies)
     finally:
@@ -89,17 +89,17 @@ def refuse_unlike_nodes(nodes: Sequence[str], store: Store, ask: Ask) -> None:
         raise UsageError("the cluster's nodes cannot work together: " + "; ".join(problems))
 
 
-def _unlike_versions(facts: Iterable[NodeFacts]) -> Iterable[str]:
+def _differing_versions(facts: Iterable[NodeFacts]) -> Iterable[str]:
     mine = own_versions()
     for node in facts:
-        unlike = [
+        differing = [
             f"{name} {node.versions.get(name)} (here {wanted})"
             for name, wanted in mine.items()
             if node.versions.get(name) != wanted
         ]
-        if unlike:
+        if differing:
             yield (
-                f"node {node.host} has {', '.join(unlike)}: install the same versions on every "
+                f"node {node.host} has {', '.join(differing)}: install the same versions on every "
                 "node"
             )
 

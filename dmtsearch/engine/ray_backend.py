@@ -14,7 +14,7 @@ from ..store import Store
 from .backend import EngineSetting, Stop, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
 from .messages import Needs, RunnableTrial
-from .probes import ask_with_ray, refuse_oversized, refuse_unlike_nodes
+from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
 from .ray_actor import ActorSetting, look_at_nodes, start_scheduler
 from .searcher import Searcher
 from .slots import Slots
@@ -28,11 +28,11 @@ SOON_S = 0.05
 """Between two events of Tune's the scheduler's answer is waited for so long, or comes later."""
 ANSWERED_S = 30.0
 DRAINED_S = 5.0
-"""Stages that were told to stop may take so long to reach the end of their epoch."""
+"""Stages that are to stop may take so long to reach the end of their epoch."""
 
 
 class SearchDriver(TrialRules):
-    """Stands between Tune, the scheduler and the searcher.
+    """Between Tune, the scheduler and the searcher.
 
     An error in here must not look like a trial's to Tune: it ends the search, and is raised
     again by `raise_error` once Tune is through.
@@ -147,7 +147,7 @@ class SearchDriver(TrialRules):
             self._scheduler.drain.remote()
 
     def drained(self) -> None:
-        """Wait a little for the stages that were told to stop, and write down what they did."""
+        """Wait a little for the stages that are to stop, and write down what they did."""
         self._drain_if_stopping()
         until = time.monotonic() + DRAINED_S
         self._collect()
@@ -185,7 +185,7 @@ class SearchDriver(TrialRules):
         self._status.stages(self._running, snapshot["waiting"], stopping=self._draining)
 
     def _greet(self, life: str) -> None:
-        """A new scheduler: tell it what its forerunner knew of this run's trials."""
+        """A new scheduler: give it what its forerunner knew of this run's trials."""
         again = bool(self._life)
         self._life, self._after = life, 0
         if again:
@@ -223,13 +223,13 @@ def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
         wants: What each stage of the space's anchor asks for.
 
     Raises:
-        UsageError: Nodes are unlike, do not share the store, or are too small.
+        UsageError: Nodes differ, do not share the store, or are too small.
     """
     nodes = look_at_nodes()
     slots = Slots(nodes)
     refuse_oversized(wants, slots)
     # One node is this machine's own, unless the driver is not part of the cluster.
-    refuse_unlike_nodes(
+    refuse_differing_nodes(
         [node.name for node in nodes] if len(nodes) > 1 else [], store, ask_with_ray
     )
     return slots
@@ -288,7 +288,7 @@ def run_trials(
         ):
             _tune(driver, concurrency, f"{folder}/0")
             rounds = 0
-            while driver.has_lost_trials:  # Tune takes nothing more once it was told the end
+            while driver.has_lost_trials:  # Tune takes nothing more once it has had the end
                 rounds += 1
                 _tune(driver, concurrency, f"{folder}/{rounds}")
         driver.drained()

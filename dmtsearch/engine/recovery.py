@@ -71,8 +71,8 @@ def reconcile(paths: RunPaths, state: RunState, study: RunStudy, space: Space) -
     _refuse_lost_lines(paths, state, study, drawn)
     _refuse_other_values(paths, study, space, drawn)
     missing = sorted(number for number in drawn if number >= len(study))
-    told = set(study.finished())
-    ends = [t.trial for t in state.unfinished if t.number is not None and t.number in told]
+    finished = set(study.finished())
+    ends = [t.trial for t in state.unfinished if t.number is not None and t.number in finished]
     said = list(_again(paths, sorted(ends), paths.journal.name))
     if missing:
         _complete(state, study)
@@ -98,7 +98,7 @@ def _drawn(state: RunState) -> dict[int, Mapping[str, Value]]:
 def _refuse_lost_lines(
     paths: RunPaths, state: RunState, study: RunStudy, drawn: Mapping[int, object]
 ) -> None:
-    # A killed driver leaves at most its last draw unknown to the ledger, and never a told one.
+    # A killed driver leaves at most its last draw unknown to the ledger, and never a finished one.
     lost = [number for number in study.finished() if number not in drawn]
     lost += [n for n in study.running() if n not in drawn and n != len(study) - 1]
     if lost:
@@ -221,7 +221,7 @@ def _numbers(what: str, numbers: Sequence[int]) -> str:
 def uncertain_failures(state: RunState, store: Store) -> tuple[int, ...]:
     """Numbers of the trials that failed without an answer about their schedule.
 
-    Since failures are told apart, a ledger says which are answers. Of those before, the ones are
+    A ledger says which failures are answers. Of those of older versions, the ones are
     answers whose stage diverged, which is in the store; the others are worth a try, which costs
     little where they fail again.
     """

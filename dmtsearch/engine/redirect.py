@@ -1,4 +1,4 @@
-"""Ray's own output goes to `driver.log`; people are told through a stream of their own."""
+"""Ray's own output goes to `driver.log`; what a user reads has a stream of its own."""
 
 import io
 import os
@@ -24,23 +24,23 @@ def output_in(log: Path) -> Iterator[tuple[TextIO, TextIO]]:
             with suppress(OSError, ValueError):
                 stream.flush()
         kept = {number: _duplicate(number) for number in (1, 2)}
-        person = _person(saved_out, kept[1])
+        screen = _screen(saved_out, kept[1])
         try:
             for number, copy in kept.items():
                 if copy is not None:
                     os.dup2(file.fileno(), number)
             sys.stdout = sys.stderr = file
-            yield person, file
+            yield screen, file
         finally:
             sys.stdout, sys.stderr = saved_out, saved_err
             with suppress(OSError, ValueError):
-                person.flush()
+                screen.flush()
             for number, copy in kept.items():
                 if copy is not None:
                     os.dup2(copy, number)
                     os.close(copy)
-            if person is not saved_out:
-                person.close()
+            if screen is not saved_out:
+                screen.close()
 
 
 @contextmanager
@@ -78,8 +78,8 @@ def _duplicate(number: int) -> int | None:
         return None  # a process without standard streams
 
 
-def _person(stream: TextIO, copy: int | None) -> TextIO:
-    """Where the person reads: the terminal behind standard output, or what stands in its place."""
+def _screen(stream: TextIO, copy: int | None) -> TextIO:
+    """Where the user reads: the terminal behind standard output, or what replaces it."""
     try:
         is_file = stream.fileno() == 1
     except (OSError, ValueError, AttributeError):

@@ -46,7 +46,7 @@ MOST_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, as it stands when it is looked at.
+    """A run folder, as it is when it is looked at.
 
         run = Run("runs/demo")
         run.trials, run.stages, run.best

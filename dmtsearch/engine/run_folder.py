@@ -43,7 +43,7 @@ class RunInfo:
         question, objectives: Of the space.
         trials: Search trials wanted in all; resumes may raise it.
         seed: Of proposals and of the trials' schedules.
-        concurrency: Trials at once, as asked for; None for twice what fits.
+        concurrency: Trials at once, as requested; None for twice what fits.
         store: URL of the store.
         folder: Current folder at the start; relative paths and factories start from it.
         command: As typed, or the function's name.
@@ -220,7 +220,7 @@ def write_run(paths: RunPaths, info: RunInfo) -> None:
 
 
 def describe_hardware() -> dict[str, Any]:
-    """The driver's machine, for people."""
+    """The driver's machine, for users."""
     return {
         "host": platform.node(),
         "system": platform.platform(),

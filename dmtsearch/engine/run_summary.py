@@ -15,8 +15,8 @@ def summarise(state: RunState) -> dict[str, Any]:
     best = best_trial(state)
     return {
         "trials": count_trials(state),
-        "best": _told(state, best) if best is not None else None,
-        "best_control": _told(state, control) if (control := best_control(state)) else None,
+        "best": _facts_of(state, best) if best is not None else None,
+        "best_control": _facts_of(state, control) if (control := best_control(state)) else None,
         "pareto": [trial.trial for trial in pareto_trials(state)],
         "objectives": dict(state.objectives),
         "sharing": count_sharing(state),
@@ -85,7 +85,7 @@ def pareto_trials(state: RunState) -> tuple[TrialProposed, ...]:
     return tuple(state.trials[number] for number in front)
 
 
-def _told(state: RunState, trial: TrialProposed) -> dict[str, Any]:
+def _facts_of(state: RunState, trial: TrialProposed) -> dict[str, Any]:
     end = state.ends[trial.trial]
     return {
         "trial": trial.trial,
@@ -102,7 +102,7 @@ def _told(state: RunState, trial: TrialProposed) -> dict[str, Any]:
 
 
 def count_sharing(state: RunState) -> dict[str, int]:
-    """Stages, epochs and cost (sample-MACs) that all trials asked for, and that were run.
+    """Stages, epochs and cost (sample-MACs) that all trials requested, and that were run.
 
     Counted over search trials and control arms. What is run is counted with what was stopped or
     failed on the way; `stages_run` counts finished stages, each key once.

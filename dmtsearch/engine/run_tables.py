@@ -1,4 +1,4 @@
-"""What a run's ledger says, as files that people and other programs read."""
+"""What a run's ledger says, as files that users and other programs read."""
 
 import csv
 import io

@@ -73,7 +73,7 @@ class Searcher:
         self._trials, self._prepare = trials, prepare
         self._study = RunStudy(paths, space, spec)
         self.notes = (*notes, *reconcile(paths, state, self._study, space))
-        """What an earlier driver's files lacked, and what is done about it: for people."""
+        """What an earlier driver's files lacked, and what is done about it: for users."""
         self._draws = Draws(space, spec, seed, self._ledger, self._study, prepare)
         self._unfinished = deque(state.unfinished)
         begun = {(trial.arm, trial.seed) for trial in state.of_controls()}
@@ -270,7 +270,7 @@ class Searcher:
     def reopen(self, trials: Iterable[int]) -> None:
         """Try trials again that failed without an answer about their schedule.
 
-        What the study was told of them stands there: a sampler takes no notice of a failure.
+        What the study knows of them stays there: a sampler takes no notice of a failure.
         """
         for trial in trials:
             self._ledger.append(TrialReopened(trial, self.state.ends[trial].reason))

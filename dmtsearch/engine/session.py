@@ -143,7 +143,7 @@ class Session:
     ) -> str | None:
         # Ray's processes print into the log; a debugger in a stage of this process needs the user.
         output = log_in if address is None else output_in
-        with output(self._paths.driver_log) as (person, log), shown(self._view, person):
+        with output(self._paths.driver_log) as (screen, log), shown(self._view, screen):
             for note in (*self._notes, *searcher.notes):
                 self._view.tell(note)
             self._view.tell(_joining(address))

@@ -101,7 +101,7 @@ def train_stage(
         goes_on = on_epoch(phase, tuple(dict(row) for row in progress.history))
         return Decision.CONTINUE if goes_on else Decision.STOP
 
-    result = get_or_train(job, bench_of(job, setting), store, listen=listen, notify=tell)
+    result = get_or_train(job, context_of(job, setting), store, listen=listen, notify=tell)
     _give_memory_back(job)
     if isinstance(result, Stopped):
         return StageOutcome("stopped", history=tuple(dict(row) for row in result.history))
@@ -112,10 +112,10 @@ def warm_up(setting: StageSetting, device: str) -> None:
     """A Ray task: let a process import torch and read the data while coordinators still start."""
     with suppress(Exception):  # a stage will say it better
         _go_to(setting.folder)
-        _bench(setting, device)
+        _context(setting, device)
 
 
-def bench_of(job: Any, setting: StageSetting) -> "StageContext":
+def context_of(job: Any, setting: StageSetting) -> "StageContext":
     """The run's data on the job's device; read once in each process.
 
     A node may hold other files than the driver's, files may change in mid-search, and a process
@@ -127,27 +127,27 @@ def bench_of(job: Any, setting: StageSetting) -> "StageContext":
     """
     device = job.profile.device
     expected = job.keys.preimage["data"]
-    kept = _mark(setting, device) in _BENCHES
-    bench = _bench(setting, device)
-    changed = _difference(expected, bench)
+    kept = _mark(setting, device) in _CONTEXTS
+    context = _context(setting, device)
+    changed = _difference(expected, context)
     if changed and kept:  # read when the files, or the factory's code, were others
-        _BENCHES.clear()
+        _CONTEXTS.clear()
         _forget_factory(setting)
-        bench = _bench(setting, device)
-        changed = _difference(expected, bench)
+        context = _context(setting, device)
+        changed = _difference(expected, context)
     if changed:
-        _BENCHES.clear()
+        _CONTEXTS.clear()
         raise DataChangedError(
             f"{platform.node()}: the data that stage {job.name!r} would learn from here is not "
             f"what this search began with: {changed}. {_advice(setting)}"
         )
-    return bench
+    return context
 
 
-def _difference(expected: Mapping[str, str], bench: "StageContext") -> str | None:
+def _difference(expected: Mapping[str, str], context: "StageContext") -> str | None:
     from ..training.schedule_data import data_difference
 
-    return data_difference(expected, bench.facts) if bench.facts is not None else None
+    return data_difference(expected, context.facts) if context.facts is not None else None
 
 
 def _advice(setting: StageSetting) -> str:
@@ -172,28 +172,29 @@ def _forget_factory(setting: StageSetting) -> None:
             del sys.modules[name]
 
 
-def _bench(setting: StageSetting, device: str) -> "StageContext":
+def _context(setting: StageSetting, device: str) -> "StageContext":
     mark = _mark(setting, device)
-    if mark not in _BENCHES:
-        _BENCHES.clear()  # one run at a time in a process; a Ray that outlives it may serve others
-        _BENCHES[mark] = _read_bench(setting, device)
-    return _BENCHES[mark]
+    if mark not in _CONTEXTS:
+        # One run at a time in a process; a Ray that outlives it may serve others.
+        _CONTEXTS.clear()
+        _CONTEXTS[mark] = _read_context(setting, device)
+    return _CONTEXTS[mark]
 
 
 def _mark(setting: StageSetting, device: str) -> str:
     return f"{setting} on {device}"
 
 
-_BENCHES: "dict[str, StageContext]" = {}
+_CONTEXTS: "dict[str, StageContext]" = {}
 """The data of the last run that this process served."""
 
 
 def forget_data() -> None:
     """Free the data that stages of this process have read."""
-    _BENCHES.clear()
+    _CONTEXTS.clear()
 
 
-def _read_bench(setting: StageSetting, device: str) -> "StageContext":
+def _read_context(setting: StageSetting, device: str) -> "StageContext":
     from ..training.schedule_data import data_facts, load_described
     from ..training.stage_kind import StageContext
 

@@ -53,7 +53,7 @@ class LiveState:
         running: Stages that train now, each with name, model, phase, epoch, epochs.
         waiting: Names of stages that wait for room.
         stages: Number by how they ended: run, store, stopped, failed.
-        requested, distinct: Stages that trials asked for so far; of these, unlike ones.
+        requested, distinct: Stages that trials requested so far; of these, different ones.
         best, best_control: By the first objective; None before the first.
         seconds: Since this driver started.
         left_s: Seconds left, or None before that can be said.
@@ -108,10 +108,10 @@ def _reader() -> Checked[LiveState]:
 
 
 class SearchView(Protocol):
-    """Shows a search to somebody.
+    """Shows a search to a user.
 
     While it runs, what the process prints goes to `driver.log`; `begin` gives the stream behind
-    which the person still sits.
+    which the user reads.
     """
 
     def begin(self, stream: TextIO) -> None: ...
@@ -180,7 +180,7 @@ class RunCounts:
 
     @property
     def distinct(self) -> int:
-        """Unlike stages that trials asked for."""
+        """Different stages that trials requested."""
         return len(self._keys)
 
     def state(self, name: str) -> LiveState:
@@ -216,7 +216,7 @@ def _better(old: BestTrial | None, new: BestTrial, direction: str) -> BestTrial:
 
 
 class StatusWriter:
-    """Told by the driver what happens; writes `live.json` and shows it, not too often.
+    """Takes what happens from the driver; writes `live.json` and shows it, not too often.
 
     Args:
         paths: The run folder.
@@ -266,11 +266,11 @@ class StatusWriter:
 
     @property
     def folder(self) -> str:
-        """Of the run, as a person writes it."""
+        """Of the run, as a user writes it."""
         return str(self._paths.root)
 
     def tell(self, text: str) -> None:
-        """Say something to the person who looks."""
+        """Say something to the user."""
         self._view.tell(text)
 
     def _show(self, *, now: bool) -> LiveState:

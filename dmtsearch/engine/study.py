@@ -1,4 +1,4 @@
-"""The Optuna study of a run: asked, told, and mended after a crash, in terms of trial numbers."""
+"""The Optuna study of a run, by trial numbers: draws, results, and repair after a crash."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ MOVE_AWAY = (
 
 
 class RunStudy:
-    """The study of a run folder, opened by the holder of the run's lock after `mend`.
+    """The study of a run folder, opened by the holder of the run's lock after `clear_leftovers`.
 
     Args:
         paths: Of the run.
@@ -112,11 +112,11 @@ class RunStudy:
             return trial.number, suggest(trial, self._space)
 
     def running(self) -> tuple[int, ...]:
-        """Numbers of the trials that have not been told."""
+        """Numbers of the trials whose end the study does not know."""
         return tuple(trial.number for trial in self._trials((TrialState.RUNNING,)))
 
     def finished(self) -> tuple[int, ...]:
-        """Numbers of the trials that have been told."""
+        """Numbers of the trials whose end the study knows."""
         running = set(self.running())
         return tuple(t.number for t in self._trials(None) if t.number not in running)
 
@@ -126,7 +126,7 @@ class RunStudy:
     def restore(
         self, values: Mapping[str, Value], reports: Mapping[int, float], stopped_at: int | None
     ) -> None:
-        """Add a trial that the journal has lost, as it was before its end was told.
+        """Add a trial that the journal has lost, as it was before its end was reported.
 
         Args:
             values: That it had drawn.
@@ -189,15 +189,15 @@ class RunStudy:
         return optuna.Trial(self._study, self._frozen(number)._trial_id)
 
     def report_done(self, number: int, values: Sequence[float]) -> None:
-        """Tell the objectives' values of a trial that ran to its end; once."""
+        """Report the objectives' values of a trial that ran to its end; once."""
         self._tell(number, TrialState.COMPLETE, list(values))
 
     def report_failed(self, number: int) -> None:
-        """Tell that a trial has no value; a sampler takes no notice of it."""
+        """Report that a trial has no value; a sampler takes no notice of it."""
         self._tell(number, TrialState.FAIL, None)
 
     def report_pruned(self, number: int, like: int | None = None) -> None:
-        """Tell that a trial was stopped early; its last value stands for it.
+        """Report that a trial was stopped early; its last value counts.
 
         Args:
             number: Of the trial.
@@ -211,7 +211,7 @@ class RunStudy:
             self._tell(number, TrialState.PRUNED, None)
 
     def report_infeasible(self, number: int, excess: Mapping[str, float]) -> None:
-        """Tell by how much a draw breaks each bound, so that a sampler keeps away from there.
+        """Report by how much a draw breaks each bound, so that a sampler keeps away from there.
 
         Args:
             number: Of the draw.
@@ -229,7 +229,7 @@ class RunStudy:
     def _tell(self, number: int, state: TrialState, values: list[float] | None) -> None:
         if self._frozen(number).state.is_finished():
             return
-        # The telling needs a sampler only for its hooks; its seed is never drawn from.
+        # This needs a sampler only for its hooks; its seed is never drawn from.
         self._study.sampler = make_sampler(self._spec.sampler, 0)
         with named(self._spec.sampler):
             self._study.tell(number, values, state)

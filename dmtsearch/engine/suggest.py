@@ -15,7 +15,7 @@ MAX_SHUFFLED = 100_000
 
 
 def is_active(hole: Hole, values: Mapping[str, Value]) -> bool:
-    """Whether a hole is asked for, given the values of those before it."""
+    """Whether a hole is active, given the values of those before it."""
     return not hole.conditions or any(
         condition.hole in values and _is_one_of(values[condition.hole], condition.values)
         for condition in hole.conditions
@@ -27,7 +27,7 @@ def _is_one_of(value: Value, values: tuple[Value, ...]) -> bool:
 
 
 def suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
-    """Draw a value for each hole that is asked for (define-by-run); return them by name."""
+    """Draw a value for each active hole (define-by-run); return them by name."""
     values: dict[str, Value] = {}
     for hole in space.holes:
         if is_active(hole, values):

@@ -112,7 +112,7 @@ def coordinate(config: Mapping[str, Any]) -> None:
 
 
 def _meet(name: str) -> tuple[Any, Any]:
-    """The scheduler, and what says that all first coordinators have met it; asked for once."""
+    """The scheduler, and what says that all first coordinators have met it; requested once."""
     if name not in _MET:
         _MET.clear()  # one run at a time in a process
         scheduler = ray.get_actor(name, namespace=NAMESPACE)
@@ -125,7 +125,7 @@ _MET: dict[str, tuple[Any, Any]] = {}
 
 
 class _Walk:
-    """A trial on its way: what is asked for, what is there, what Tune was told."""
+    """A trial on its way: what is requested, what is there, what Tune knows."""
 
     def __init__(self, scheduler: Any, trial: RunnableTrial, all_started: Any) -> None:
         self._scheduler, self._trial = scheduler, trial

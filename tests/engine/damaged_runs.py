@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fuzzing import mutate
-from mind import SOFT, Driver, FakeArm, chain
+from untrained import SOFT, Driver, FakeArm, chain
 
 from dmtsearch.engine.run_folder import RunInfo, write_run, write_space
 from dmtsearch.engine.run_paths import RunPaths

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import mind
+import untrained
 
 from dmtsearch.engine.backend import EngineSetting
 from dmtsearch.engine.inline import run_inline
@@ -48,7 +48,7 @@ def do_nothing(
     """Run a job: one mark for each time, so that a test can count; it says on which node."""
     Path(job.marks, f"{job.name}-{job.key[:8]}-{time.time_ns()}").write_text(_node())
     rows: list[dict[str, Any]] = []
-    for row in mind.curve_of(job.key, job.epochs):
+    for row in untrained.curve_of(job.key, job.epochs):
         time.sleep(job.seconds / job.epochs)
         rows.append(row)
         if not on_epoch(("train", len(rows), job.epochs), tuple(rows)):
@@ -56,7 +56,7 @@ def do_nothing(
     if job.name == "student" and int(job.key[:2], 16) % 5 == 0:
         raise ValueError("this student breaks")
     record = {
-        **mind.record_of(job.key),
+        **untrained.record_of(job.key),
         **{"run": setting.run, "hints_by": [None, None], "epochs": job.epochs, "hint_epochs": 0},
         **{"history": rows, "seconds": 0.0, "hint_seconds": 0.0},
     }
@@ -76,7 +76,7 @@ def preparer(marks: Path, *, seconds: float, needs: Needs) -> Callable[[Any], Pr
     """`prepare` for such trials."""
 
     def prepare(schedule: Any) -> Prepared:
-        prepared = mind.prepare(schedule)
+        prepared = untrained.prepare(schedule)
         jobs = [
             Nothing(r.key, r.name, str(marks), r.epochs, seconds, needs) for r in prepared.requests
         ]
@@ -99,7 +99,7 @@ class Memory:
 
 
 class Stop:
-    """A search that is asked to stop when a test says so."""
+    """A search that is to stop when a test says so."""
 
     def __init__(self, asked: Callable[[], bool]) -> None:
         self._asked = asked

@@ -1,4 +1,4 @@
-"""Small real things for the tests of the engine: orders, a store in memory, tasks one can end."""
+"""Small real things for the tests of the engine: stages, a store in memory, tasks one can end."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def request_of(
     )
 
 
-def order_of(name: str, *, path_cost: int = 100, cpu: float = 1.0, **more: Any) -> RunnableStage:
+def stage_of(name: str, *, path_cost: int = 100, cpu: float = 1.0, **more: Any) -> RunnableStage:
     return RunnableStage(
         request=request_of(name),
         job=b"",
@@ -88,8 +88,8 @@ class Tasks:
         self.attempts: dict[str, str] = {}
         self._ends: dict[str, asyncio.Future[StageOutcome]] = {}
 
-    async def launch(self, order: RunnableStage, attempt: str) -> StageOutcome:
-        name = order.request.name
+    async def launch(self, stage: RunnableStage, attempt: str) -> StageOutcome:
+        name = stage.request.name
         self.started.append(name)
         self.attempts[name] = attempt
         self._ends[name] = asyncio.get_running_loop().create_future()
@@ -103,20 +103,20 @@ class Tasks:
 
 
 @dataclass
-class Office:
-    """A desk with everything around it."""
+class Scheduling:
+    """A stage scheduler with everything around it."""
 
     scheduler: StageScheduler
     tasks: Tasks
     memory: Memory
     nodes: list[ClusterNode]
 
-    async def asked(
-        self, trial: int, order: RunnableStage, *, watched: bool = False
+    async def request(
+        self, trial: int, stage: RunnableStage, *, watched: bool = False
     ) -> "asyncio.Task[Any]":
-        """A trial asks; returns once the desk has done what it can."""
-        call = asyncio.create_task(self.scheduler.get_stage(trial, order, watched))
-        await settle()
+        """A trial requests a stage; returns once the scheduler has done what it can."""
+        call = asyncio.create_task(self.scheduler.get_stage(trial, stage, watched))
+        await all_done()
         return call
 
     async def progress(self, name: str, epoch: int, *, epochs: int = 4) -> bool:
@@ -127,16 +127,16 @@ class Office:
         )
 
 
-async def settle() -> None:
-    """Let the desk's own tasks, and its threads, do what is to be done."""
+async def all_done() -> None:
+    """Let the scheduler's own tasks, and its threads, do what is to be done."""
     for _ in range(10):
         await asyncio.sleep(0.005)
 
 
-def office(*, cpus: float = 2.0, first: int = 0, **options: Any) -> Office:
-    """Open a desk in the running event loop."""
+def scheduling(*, cpus: float = 2.0, first: int = 0, **options: Any) -> Scheduling:
+    """A scheduler in the running event loop."""
     memory = Memory()
     tasks = Tasks(memory)
     nodes = [ClusterNode("one", cpu=cpus, gpu=0.0, memory=1e9)]
-    desk = StageScheduler(memory, tasks.launch, lambda: list(nodes), first=first, **options)
-    return Office(desk, tasks, memory, nodes)
+    scheduler = StageScheduler(memory, tasks.launch, lambda: list(nodes), first=first, **options)
+    return Scheduling(scheduler, tasks, memory, nodes)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from damaged_runs import damage, made_run
-from mind import FakeArm, prepare
+from untrained import FakeArm, prepare
 
 from dmtsearch.cli.search_command import status as command
 from dmtsearch.cli.search_view import stage_table

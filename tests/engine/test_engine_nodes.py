@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mind
 import pytest
+import untrained
 
 from dmtsearch.engine import probes
 from dmtsearch.engine.environment import prepare_environment
@@ -93,7 +93,7 @@ def test_stages_run_on_all_nodes_and_those_of_a_lost_node_run_again(
 ) -> None:
     from engine_null import run_null
 
-    space = mind.chain(mind.FORTY, sampler="random")
+    space = untrained.chain(untrained.FORTY, sampler="random")
     lost = next(iter(cluster.worker_nodes))
     where = tmp_path / "broken" / "marks"
 

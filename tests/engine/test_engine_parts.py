@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mind
 import pytest
+import untrained
 from engine_pieces import request_of
 from typer.testing import CliRunner
 
@@ -205,17 +205,17 @@ def test_a_search_that_ends_in_a_refusal_loads_neither_torch_nor_ray(tmp_path: P
 # Output and interrupts
 
 
-def test_output_goes_to_the_log_and_the_person_still_reads(tmp_path: Path) -> None:
+def test_output_goes_to_the_log_and_the_user_still_reads(tmp_path: Path) -> None:
     script = (
         "import os, subprocess, sys\n"
         "from pathlib import Path\n"
         "from dmtsearch.engine.redirect import output_in\n"
         "print('before')\n"
-        f"with output_in(Path({str(tmp_path / 'log')!r})) as (person, log):\n"
+        f"with output_in(Path({str(tmp_path / 'log')!r})) as (screen, log):\n"
         "    print('printed')\n"
         "    os.write(2, b'from the core\\n')\n"
         "    subprocess.run([sys.executable, '-c', 'print(\"a child\")'], check=True)\n"
-        "    person.write('for you\\n')\n"
+        "    screen.write('for you\\n')\n"
         "print('after')\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -243,8 +243,8 @@ def test_a_notebook_goes_on_reading_its_own_stream(
 
     cell = Cell()
     monkeypatch.setattr(sys, "stdout", cell)
-    with output_in(tmp_path / "log") as (person, _):
-        person.write("a line\n")
+    with output_in(tmp_path / "log") as (screen, _):
+        screen.write("a line\n")
     assert sys.stdout is cell
     assert cell.text == "a line\n"
 
@@ -326,7 +326,7 @@ def test_a_ray_of_which_a_process_has_died_ends_the_search_once() -> None:
     assert len(list(looks)) == 6, "seen once, it may be a look too early"
 
 
-def test_a_cluster_that_falls_silent_is_told_once_with_how_to_go_on() -> None:
+def test_a_cluster_that_falls_silent_is_reported_once_with_how_to_go_on() -> None:
     heard, told = Heartbeat(), []
     with watching_ray(heard, told, after_s=0.1):
         until = time.monotonic() + 30
@@ -350,11 +350,11 @@ def test_a_cluster_that_answers_is_not_spoken_of() -> None:
 
 def test_a_store_in_the_memory_of_one_process_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="memory://here lives in one process, and stages run in"):
-        dmtsearch.search(mind.chain(), out=tmp_path / "r", store="memory://here")
+        dmtsearch.search(untrained.chain(), out=tmp_path / "r", store="memory://here")
     assert not (tmp_path / "r").exists()
 
 
-def test_ctrl_c_and_sigterm_are_asked_for_in_the_same_way_and_given_back() -> None:
+def test_ctrl_c_and_sigterm_are_handled_in_the_same_way_and_given_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     told: list[str] = []
     for number in (signal.SIGINT, signal.SIGTERM):

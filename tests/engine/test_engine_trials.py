@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mind
 import pytest
+import untrained
 from engine_runs import descendants_of, title_of
 from small_searches import AfterOne, results_of, write_space
 from typer.testing import CliRunner
@@ -60,7 +60,7 @@ def processes_started() -> int:
 def test_thirty_trials_start_few_processes_and_train_each_stage_once(tmp_path: Path) -> None:
     from engine_null import run_null
 
-    space = mind.chain(mind.FORTY, sampler="random")
+    space = untrained.chain(untrained.FORTY, sampler="random")
     found = run_null(tmp_path, space, trials=30, concurrency=4)
     # The bound: concurrency + stage slots + 4.
     assert processes_started() <= 4 + SLOTS + 4
@@ -103,7 +103,10 @@ def check_ends(state: RunState) -> None:
         if int(key[:2], 16) % 5 == 0:
             assert end.status == "failed"
         else:
-            assert (end.status, end.metrics) == ("done", mind.record_of(key)["metrics"]["val"])
+            assert (end.status, end.metrics) == (
+                "done",
+                untrained.record_of(key)["metrics"]["val"],
+            )
 
 
 def removes_its_result(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
@@ -122,7 +125,7 @@ def test_trials_whose_idle_coordinator_or_unread_result_is_lost_run_again_under_
 ) -> None:
     from engine_null import run_null
 
-    space = mind.chain("soft: {temperature: {choice: [1, 2, 4]}}", sampler="grid")
+    space = untrained.chain("soft: {temperature: {choice: [1, 2, 4]}}", sampler="grid")
     calls = iter(range(100))
 
     def kill_before_the_second() -> None:
@@ -163,7 +166,7 @@ def test_a_process_that_ends_itself_fails_its_trial_after_two_starts_and_others_
 ) -> None:
     from engine_null import run_null
 
-    space = mind.chain(mind.FORTY, sampler="random")
+    space = untrained.chain(untrained.FORTY, sampler="random")
     found = run_null(tmp_path, space, trials=6, concurrency=2, perform=hurt)
     assert found.state.unfinished == ()
     reasons = {n: end.reason for n, end in found.state.ends.items() if end.status == "failed"}
@@ -198,7 +201,7 @@ def test_a_process_killed_from_outside_stops_the_search_and_fails_no_trial(
 ) -> None:
     from engine_null import run_null
 
-    space = mind.chain(mind.FORTY, sampler="random")
+    space = untrained.chain(untrained.FORTY, sampler="random")
     (tmp_path / "kill").touch()
     with pytest.raises(SearchStoppedError, match=r"process of stage 'student' was lost .* memory"):
         run_null(tmp_path, space, trials=2, concurrency=1, perform=killed_from_outside)

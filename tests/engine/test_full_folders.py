@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from mind import FORTY, Driver, FakeArm, chain, story
 from small_disk import SmallDisk, small_disk
 from small_searches import write_space
+from untrained import FORTY, Driver, FakeArm, chain, story
 
 import dmtsearch
 from dmtsearch.engine import run_tables

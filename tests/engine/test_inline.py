@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mind
 import pytest
+import untrained
 from engine_null import do_nothing, run_null
 from engine_runs import SPACE, Search, outcome_of
 from small_searches import AfterOne, results_of, write_space
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.engine  # starts no Ray
 
 
 def test_time_that_is_up_ends_proposing_and_lets_trials_finish(tmp_path: Path) -> None:
-    space = mind.chain(mind.FORTY, sampler="random")
+    space = untrained.chain(untrained.FORTY, sampler="random")
     found = run_null(tmp_path, space, trials=30, seconds=0.3, time_budget_s=0.2, inline=True)
     assert found.reason == "time"
     assert 0 < len(found.state.of_search()) < 30
@@ -43,7 +43,7 @@ def test_time_that_is_up_ends_proposing_and_lets_trials_finish(tmp_path: Path) -
 
 
 def test_a_stop_leaves_unfinished_trials_for_the_next_driver(tmp_path: Path) -> None:
-    space = mind.chain(mind.FORTY, sampler="random")
+    space = untrained.chain(untrained.FORTY, sampler="random")
     first = run_null(
         tmp_path,
         space,
@@ -63,8 +63,8 @@ def test_a_stop_leaves_unfinished_trials_for_the_next_driver(tmp_path: Path) -> 
 
 
 def test_pruned_trials_stop_their_stage_and_the_search_goes_on(tmp_path: Path) -> None:
-    space = mind.chain(
-        mind.FORTY, sampler="random", pruner={"name": "halving", "min_fraction": 0.25}
+    space = untrained.chain(
+        untrained.FORTY, sampler="random", pruner={"name": "halving", "min_fraction": 0.25}
     )
     found = run_null(tmp_path, space, trials=12, inline=True)
     pruned = found.state.of_search("pruned")
@@ -312,7 +312,7 @@ def test_a_stage_that_does_not_stop_is_broken_off_after_a_while(
         time.sleep(60)
         raise AssertionError("slept through it")
 
-    began, space = time.monotonic(), mind.chain(mind.FORTY)
+    began, space = time.monotonic(), untrained.chain(untrained.FORTY)
     with interrupts(lambda: None, leave=False) as stop:
         found = run_null(tmp_path, space, trials=2, inline=True, perform=endless, stop=stop)
     assert time.monotonic() - began < 30
@@ -332,7 +332,7 @@ def test_a_source_that_goes_before_its_student_begins_is_trained_again(tmp_path:
             raise SourceMissingError("teacher", key, "is no longer in the store")
         return do_nothing(job, store, *rest)
 
-    space = mind.chain(THREE, sampler="grid")
+    space = untrained.chain(THREE, sampler="grid")
     found = run_null(tmp_path, space, trials=3, inline=True, perform=loses_its_teacher)
     assert len([mark for mark in found.marks if mark.startswith("teacher-")]) == 2
     assert found.log.count("is no longer in the store") == 1
@@ -351,7 +351,7 @@ def test_a_fault_of_the_machine_may_pass_twice_and_stops_the_search_the_third_ti
             raise MemoryError("no room")
         return do_nothing(job, *rest)
 
-    space = mind.chain(THREE, sampler="grid")
+    space = untrained.chain(THREE, sampler="grid")
     options: dict[str, Any] = {"trials": 1, "inline": True, "perform": wants_memory}
     if ends:
         found = run_null(tmp_path, space, **options)
@@ -374,7 +374,9 @@ def test_stages_start_from_the_run_s_folder_and_books_are_kept_where_they_were(
         seen.add(os.getcwd())
         return do_nothing(replace(job, marks=str(tmp_path / "home" / "marks")), *rest)
 
-    run_null(Path("home"), mind.chain(THREE, sampler="grid"), trials=1, inline=True, perform=look)
+    run_null(
+        Path("home"), untrained.chain(THREE, sampler="grid"), trials=1, inline=True, perform=look
+    )
     assert seen == {str(tmp_path / "home")}
     assert os.getcwd() == str(tmp_path)
     assert not (tmp_path / "home" / "home").exists()
@@ -393,7 +395,7 @@ def test_a_search_that_is_killed_after_any_line_ends_as_the_unbroken_one(
         shutil.copytree(tmp_path / "run", cuts / str(len(list(cuts.iterdir()))))
 
     cuts.mkdir()
-    space = mind.chain(mind.FORTY, sampler="random", pruner=HALVING)
+    space = untrained.chain(untrained.FORTY, sampler="random", pruner=HALVING)
     with monkeypatch.context() as during:
         during.setattr(Ledger, "append", cut_here)
         unbroken = run_null(tmp_path / "run", space, trials=5, inline=True)

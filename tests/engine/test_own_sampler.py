@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mind import FORTY, Driver, chain, story
 from small_searches import write_space
+from untrained import FORTY, Driver, chain, story
 
 import dmtsearch
 from dmtsearch.engine.own_sampler import check_sampler, try_sampler

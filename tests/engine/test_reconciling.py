@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, chain, story
+from untrained import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, chain, story
 
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import DmtSearchError

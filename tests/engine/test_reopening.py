@@ -74,7 +74,7 @@ def test_what_a_store_lacks_is_counted(paths: RunPaths, tmp_path: Path) -> None:
     assert "stages that this run has finished are not in the store" in note
 
 
-def test_a_store_that_cannot_be_opened_and_a_lost_folder_are_told_at_once(
+def test_a_store_that_cannot_be_opened_and_a_lost_folder_are_reported_at_once(
     paths: RunPaths, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")

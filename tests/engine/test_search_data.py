@@ -15,7 +15,7 @@ from PIL import Image
 from dmtsearch.engine import stage_task
 from dmtsearch.engine.prepare import open_context, prepare
 from dmtsearch.engine.run_folder import keep_data
-from dmtsearch.engine.stage_task import StageSetting, bench_of, train_stage
+from dmtsearch.engine.stage_task import StageSetting, context_of, train_stage
 from dmtsearch.errors import DataChangedError, DataError
 from dmtsearch.schedule import Schedule, expand, parse_schedule
 from dmtsearch.store import open_store
@@ -43,7 +43,7 @@ def load():
 def fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A worker that has read nothing, in a folder of its own."""
     torch.set_num_threads(1)
-    monkeypatch.setattr(stage_task, "_BENCHES", {})
+    monkeypatch.setattr(stage_task, "_CONTEXTS", {})
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # files here change within a second
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def job_and_setting(made_for: Schedule) -> tuple[StageJob, StageSetting]:
 def in_another_process() -> None:
     """What a new worker has imported and read."""
     sys.modules.pop("drawn_for_search", None)
-    stage_task._BENCHES.clear()
+    stage_task._CONTEXTS.clear()
 
 
 def test_a_worker_refuses_other_content_than_its_jobs_and_names_its_machine(
@@ -99,30 +99,30 @@ def test_a_worker_refuses_another_split_of_the_same_samples() -> None:
     with pytest.raises(
         DataChangedError, match="samples are the same, but the split train and val"
     ):
-        bench_of(job, other)
+        context_of(job, other)
 
 
 def test_a_worker_that_has_read_the_jobs_data_goes_on_with_it() -> None:
     write_factory(0)
     job, setting = job_and_setting(schedule())
-    bench = bench_of(job, setting)
+    context = context_of(job, setting)
     write_factory(1)
-    assert bench_of(job, setting) is bench
+    assert context_of(job, setting) is context
 
 
 def test_a_worker_that_served_other_data_reads_anew_before_it_refuses() -> None:
     write_factory(0)
     old, setting = job_and_setting(schedule())
-    bench_of(old, setting)
+    context_of(old, setting)
     write_factory(1)
-    kept, module = dict(stage_task._BENCHES), sys.modules["drawn_for_search"]
+    kept, module = dict(stage_task._CONTEXTS), sys.modules["drawn_for_search"]
     in_another_process()
     new, _ = job_and_setting(schedule())
-    stage_task._BENCHES.update(kept)
+    stage_task._CONTEXTS.update(kept)
     sys.modules["drawn_for_search"] = module  # the worker imported the factory's old code
-    bench = bench_of(new, setting)
-    assert bench.facts is not None
-    assert bench.facts["fingerprint"] == new.keys.preimage["data"]["fingerprint"]
+    context = context_of(new, setting)
+    assert context.facts is not None
+    assert context.facts["fingerprint"] == new.keys.preimage["data"]["fingerprint"]
 
 
 def test_a_machine_that_lacks_the_files_is_named() -> None:
@@ -139,7 +139,7 @@ def test_a_machine_that_lacks_the_files_is_named() -> None:
     job, setting = job_and_setting(made_for)
     Path("pets").rename("elsewhere")
     with pytest.raises(DataChangedError, match=f"{platform.node()} cannot read .* no folder pets"):
-        bench_of(job, setting)
+        context_of(job, setting)
     assert issubclass(DataChangedError, DataError)
 
 

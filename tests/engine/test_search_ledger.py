@@ -1,4 +1,4 @@
-"""The ledger: one line, one fact; what a crash leaves is mended, what it says is never lost."""
+"""The ledger: one line, one fact; what a crash leaves is repaired, what it says is never lost."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mind import SOFT, Driver, chain, stage_ended
+from untrained import SOFT, Driver, chain, stage_ended
 
 from dmtsearch.engine.ledger import Ledger, cut_torn_line, fold, read_ledger, read_state
 from dmtsearch.engine.ledger_lines import (
@@ -128,7 +128,7 @@ def test_a_torn_last_line_is_passed_over_by_a_reader_and_left_as_it_is(tmp_path:
     assert path.read_text() == text
 
 
-def test_a_broken_line_within_the_ledger_is_told_with_its_number(tmp_path: Path) -> None:
+def test_a_broken_line_within_the_ledger_is_named_with_its_number(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_text(to_line(RUN) + "\n{oops\n" + to_line(ENDED) + "\n")
     with pytest.raises(DmtSearchError, match=r"ledger\.jsonl:2: not a line of a ledger"):
@@ -160,12 +160,12 @@ def test_a_line_that_cannot_be_is_refused_with_file_line_field_and_remedy(
         read_state(path)
 
 
-def test_a_ledger_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_ledger_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DmtSearchError, match="cannot be read"):
         read_ledger(tmp_path / "ledger.jsonl")
 
 
-def test_a_full_disk_is_told_with_the_remedy_and_the_record_does_not_count(
+def test_a_full_disk_is_reported_with_the_remedy_and_the_record_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
@@ -197,7 +197,7 @@ def test_what_follows_the_last_newline_is_cut(tmp_path: Path, text: bytes, kept:
     assert path.read_bytes() == kept
 
 
-def test_mending_drops_dead_locks_and_nothing_else(tmp_path: Path) -> None:
+def test_recovery_drops_dead_locks_and_nothing_else(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path)
     paths.journal.write_text("{}\n{")
     for name in ("study.journal.lock", "study.journal.lockx.rename"):
@@ -230,7 +230,7 @@ def test_a_state_does_not_change_with_what_is_appended_later(tmp_path: Path) -> 
         before.trials[0] = PROPOSED  # type: ignore[index]
 
 
-def test_what_the_ledger_could_not_take_is_not_told_to_the_study(
+def test_what_the_ledger_could_not_take_is_not_reported_to_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=1)

@@ -1,4 +1,4 @@
-"""Selectors in a search: what a trial asks for, what it costs, what is searched for."""
+"""Selectors in a search: what a trial requests, what it costs, what is searched for."""
 
 import pickle
 from pathlib import Path

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mind import FORTY, SOFT, Driver, FakeArm, accuracy_of, chain, prepare, record_of, stage_ended
+from untrained import (
+    FORTY,
+    SOFT,
+    Driver,
+    FakeArm,
+    accuracy_of,
+    chain,
+    prepare,
+    record_of,
+    stage_ended,
+)
 
 from dmtsearch.engine import run_tables
 from dmtsearch.engine.ledger import RunState, fold

@@ -1,10 +1,10 @@
-"""The driver by itself: what it tells a broker that was started again, and what an error keeps."""
+"""The driver by itself: what a scheduler that was started again gets, what an error keeps."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from engine_pieces import order_of
+from engine_pieces import stage_of
 
 from dmtsearch.engine.backend import EngineSetting
 from dmtsearch.engine.interrupts import Interrupts
@@ -15,7 +15,7 @@ from dmtsearch.errors import OutputError
 
 
 class Calls:
-    """A broker's handle that only writes down what is called."""
+    """A scheduler's handle that only writes down what is called."""
 
     def __init__(self) -> None:
         self.made: list[tuple[Any, ...]] = []
@@ -24,30 +24,30 @@ class Calls:
         return SimpleNamespace(remote=lambda *given: self.made.append((name, *given)))
 
 
-def driver_of(broker: Calls, mind: Any = None) -> SearchDriver:
+def driver_of(scheduler: Calls, searcher: Any = None) -> SearchDriver:
     state = SimpleNamespace(stages=())
     return SearchDriver(
         EngineSetting("run", StageSetting("run", None, False, ".", 20.0)),
-        mind or SimpleNamespace(state=state, record=lambda record: None),
+        searcher or SimpleNamespace(state=state, record=lambda record: None),
         store=None,  # type: ignore[arg-type]  # not looked into here
         status=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
         stop=Interrupts(lambda: None, leave=False),
-        scheduler=broker,
+        scheduler=scheduler,
         scheduler_name="scheduler",
     )
 
 
-def test_a_first_broker_makes_its_coordinators_wait_and_a_second_one_does_not() -> None:
-    broker = Calls()
-    driver = driver_of(broker)
+def test_a_first_scheduler_makes_its_coordinators_wait_and_a_second_one_does_not() -> None:
+    scheduler = Calls()
+    driver = driver_of(scheduler)
     driver._greet("first life")
-    assert broker.made == []
+    assert scheduler.made == []
     driver._greet("second life")
-    assert broker.made == [("expect", 0), ("release", [], True)]
+    assert scheduler.made == [("expect", 0), ("release", [], True)]
 
 
 class FullFolder:
-    """A mind whose pruner stops every trial, and whose ledger takes no line any more."""
+    """A searcher whose pruner stops every trial, and whose ledger takes no line any more."""
 
     state = SimpleNamespace(stages=())
 
@@ -57,7 +57,7 @@ class FullFolder:
         self.ends: list[TrialOutcome] = []
 
     def next(self) -> RunnableTrial:
-        return RunnableTrial(0, "search", (order_of("student"),), deliver="student")
+        return RunnableTrial(0, "search", (stage_of("student"),), deliver="student")
 
     def should_prune(self, trial: int, history: Any, epochs: int) -> bool:
         return True
@@ -73,15 +73,15 @@ def test_a_pruned_trial_stays_unfinished_where_a_line_before_its_end_could_not_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(SearchDriver, "_take_answer", lambda driver, wait_s: None)
-    mind = FullFolder()
-    driver = driver_of(Calls(), mind)
+    searcher = FullFolder()
+    driver = driver_of(Calls(), searcher)
     monkeypatch.setattr(driver, "_last_tick", float("inf"))
     assert driver.propose("tune") == {"trial": 0, "scheduler": "scheduler"}
     assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
     monkeypatch.setattr(driver, "_last_tick", 0.0)
     driver.tick()
     driver.ended("tune", None, lost=False)
-    assert mind.ends == []
+    assert searcher.ends == []
     with pytest.raises(OutputError, match="the disk is full"):
         driver.raise_error()
 
@@ -90,13 +90,13 @@ def test_a_pruner_that_cannot_answer_lets_its_stage_train_no_epoch_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(SearchDriver, "_take_answer", lambda driver, wait_s: None)
-    mind, broker = FullFolder(), Calls()
-    driver = driver_of(broker, mind)
+    searcher, scheduler = FullFolder(), Calls()
+    driver = driver_of(scheduler, searcher)
     monkeypatch.setattr(driver, "_last_tick", float("inf"))
     driver.propose("tune")
-    monkeypatch.setattr(mind, "should_prune", lambda *given: mind.look())
+    monkeypatch.setattr(searcher, "should_prune", lambda *given: searcher.look())
     assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
     driver.ended("tune", None, lost=False)
     driver.drained()
-    assert broker.made[-1] == ("drain",)
-    assert mind.ends == []
+    assert scheduler.made[-1] == ("drain",)
+    assert searcher.ends == []

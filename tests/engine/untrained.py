@@ -139,7 +139,7 @@ class Killed(Exception):
 
 
 class Driver:
-    """Runs one trial after the other; dies where it is told to.
+    """Runs one trial after the other; dies where it is said.
 
     `die(point)` is asked between any two steps; a True means SIGKILL there and then. `story` is
     what is left of it.

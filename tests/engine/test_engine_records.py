@@ -1,4 +1,4 @@
-"""What the driver writes down: stages once and with what they cost, folders, moments."""
+"""What a driver writes: stages once and with what they cost, folders, live states."""
 
 import json
 import multiprocessing
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_pieces import Found, Memory, order_of, record_of, request_of
+from engine_pieces import Found, Memory, record_of, request_of, stage_of
 
 from dmtsearch.engine import console, eta
 from dmtsearch.engine.console import ConsoleView, describe
@@ -24,7 +24,7 @@ from dmtsearch.engine.ledger_lines import (
 )
 from dmtsearch.engine.messages import EpochCosts, Needs, StageEvent, StageOutcome
 from dmtsearch.engine.probes import NodeFacts, own_versions, probe_node, refuse_oversized
-from dmtsearch.engine.probes import refuse_unlike_nodes as refuse_unlike
+from dmtsearch.engine.probes import refuse_differing_nodes as refuse_differing
 from dmtsearch.engine.run_folder import (
     RunInfo,
     held,
@@ -48,17 +48,17 @@ COSTS = EpochCosts(epoch=20, hint_epoch=5, sources=10, repeated=False)
 
 
 class Ledger:
-    """A book over a list."""
+    """Lines of stages over a list."""
 
     def __init__(self, known: tuple[StageEnded, ...] = ()) -> None:
         self.lines: list[StageEnded] = list(known)
         self.memory = Memory()
         store: Any = self.memory
-        self.book = StageLedger(self.lines.append, known, store, "this-run")
+        self.stages_of_run = StageLedger(self.lines.append, known, store, "this-run")
 
     def take(self, status: str = "done", *, name: str = "student", **facts: Any) -> None:
         request = request_of(name, cost=100, epochs=4, hint_epochs=2)
-        self.book.take(StageEvent(1, request, COSTS, 3, StageOutcome(status, **facts)))
+        self.stages_of_run.take(StageEvent(1, request, COSTS, 3, StageOutcome(status, **facts)))
 
 
 def rows(train: int, hint: int = 0) -> tuple[dict[str, Any], ...]:
@@ -101,7 +101,7 @@ def test_a_hint_phase_that_another_stage_paid_for_is_not_paid_again() -> None:
     assert (line.epochs, line.hint_epochs, line.cost) == (4, 0, 90)
 
 
-def test_a_stage_is_written_once_however_often_it_is_told() -> None:
+def test_a_stage_is_written_once_however_often_it_is_reported() -> None:
     ledger = Ledger()
     for _ in range(2):
         ledger.take(record=made_here())
@@ -135,10 +135,10 @@ def test_a_failure_is_written_with_its_reason_and_the_epochs_before_it() -> None
 
 def test_a_finished_stage_whose_event_was_lost_is_read_from_the_store() -> None:
     ledger = Ledger()
-    order = order_of("student")
-    ledger.memory.objects[order.key] = Found(record_of())
-    ledger.book.complete(5, [order, order_of("not there")])
-    ledger.book.complete(6, [order])
+    stage = stage_of("student")
+    ledger.memory.objects[stage.key] = Found(record_of())
+    ledger.stages_of_run.complete(5, [stage, stage_of("not there")])
+    ledger.stages_of_run.complete(6, [stage])
     assert [(line.name, line.status, line.requested_by) for line in ledger.lines] == [
         ("student", "run", 5)
     ]
@@ -465,7 +465,7 @@ def test_half_a_moment_is_no_moment(tmp_path: Path) -> None:
 
 def test_nodes_that_share_the_store_and_are_alike_may_work(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    refuse_unlike(["a", "b"], store, lambda node, *question: probe_node(*question))
+    refuse_differing(["a", "b"], store, lambda node, *question: probe_node(*question))
     left = [path for path in (tmp_path / "progress").rglob("*") if path.is_file()]
     assert left == []
 
@@ -477,7 +477,7 @@ def test_a_node_that_does_not_see_the_store_is_refused(tmp_path: Path) -> None:
         return probe_node(here if node == "a" else there, asked, answered)
 
     with pytest.raises(UsageError, match=r"here is not shared: .* --store s3://bucket/path"):
-        refuse_unlike(["a", "b"], here, ask)
+        refuse_differing(["a", "b"], here, ask)
 
 
 def test_nodes_of_other_versions_are_refused_by_name(tmp_path: Path) -> None:
@@ -486,7 +486,7 @@ def test_nodes_of_other_versions_are_refused_by_name(tmp_path: Path) -> None:
         return replace(facts, host="old", versions={**facts.versions, "torch": "1.0"})
 
     with pytest.raises(UsageError, match=r"node old has torch 1\.0 \(here .*same versions"):
-        refuse_unlike(["a"], open_store(str(tmp_path)), ask)
+        refuse_differing(["a"], open_store(str(tmp_path)), ask)
 
 
 def test_a_stage_larger_than_any_node_is_refused_at_once() -> None:

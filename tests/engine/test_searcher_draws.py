@@ -6,7 +6,17 @@ from pathlib import Path
 
 import optuna
 import pytest
-from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, accuracy_of, chain, prepare
+from untrained import (
+    CONDITIONAL,
+    FORTY,
+    SOFT,
+    TWELVE,
+    Driver,
+    FakeArm,
+    accuracy_of,
+    chain,
+    prepare,
+)
 
 from dmtsearch.engine import draws
 from dmtsearch.engine.ledger import read_state
@@ -426,7 +436,7 @@ def test_a_grid_that_is_not_gone_through_leaves_out_no_holes_values(tmp_path: Pa
         assert {values[name] for values in drawn(driver)} == set(hole.values())
 
 
-def test_a_long_grid_is_gone_through_in_the_order_of_the_file(
+def test_a_long_grid_is_gone_through_in_the_stage_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dmtsearch.engine.suggest.MAX_SHUFFLED", 5)

@@ -1,4 +1,4 @@
-"""The broker's desk: one training for all who ask, and none for nobody."""
+"""The stage scheduler: one training for all trials that request it, and none for nobody."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 import pytest
-from engine_pieces import Found, Office, office, order_of, record_of, settle
+from engine_pieces import Found, Scheduling, all_done, record_of, scheduling, stage_of
 
 from dmtsearch.engine import stage_scheduler
 from dmtsearch.engine.messages import RunnableStage, RunnableTrial
@@ -18,7 +18,7 @@ Test = Callable[..., Coroutine[Any, Any, None]]
 
 
 def in_loop(test: Test) -> Callable[..., None]:
-    """Run an async test in a loop of its own, and end what the desk still does."""
+    """Run an async test in a loop of its own, and end what the scheduler still does."""
 
     @wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -27,15 +27,15 @@ def in_loop(test: Test) -> Callable[..., None]:
     return run
 
 
-async def events_of(here: Office) -> list[tuple[str, int, str]]:
+async def events_of(here: Scheduling) -> list[tuple[str, int, str]]:
     found = await here.scheduler.snapshot("", 0)
     return [(e.request.name, e.trial, e.outcome.status) for e in found["events"]]
 
 
 @in_loop
-async def test_a_stage_that_two_trials_ask_for_at_the_same_moment_runs_once() -> None:
-    here = office()
-    calls = [await here.asked(trial, order_of("teacher")) for trial in (0, 1)]
+async def test_a_stage_that_two_trials_request_at_the_same_moment_runs_once() -> None:
+    here = scheduling()
+    calls = [await here.request(trial, stage_of("teacher")) for trial in (0, 1)]
     here.tasks.end("teacher")
     answers = await asyncio.gather(*calls)
     assert here.tasks.started == ["teacher"]
@@ -45,62 +45,62 @@ async def test_a_stage_that_two_trials_ask_for_at_the_same_moment_runs_once() ->
 
 @in_loop
 async def test_a_finished_stage_is_answered_from_memory_with_no_second_event() -> None:
-    here = office()
-    call = await here.asked(0, order_of("teacher"))
+    here = scheduling()
+    call = await here.request(0, stage_of("teacher"))
     here.tasks.end("teacher")
     await call
-    assert (await here.scheduler.get_stage(1, order_of("teacher"))).status == "done"
+    assert (await here.scheduler.get_stage(1, stage_of("teacher"))).status == "done"
     assert here.tasks.started == ["teacher"]
     assert len(await events_of(here)) == 1
 
 
 @in_loop
 async def test_a_stage_in_the_store_runs_no_task() -> None:
-    here = office()
+    here = scheduling()
     here.memory.objects[sha256_text("teacher")] = Found(record_of(run="another"))
-    answer = await here.scheduler.get_stage(0, order_of("teacher"))
+    answer = await here.scheduler.get_stage(0, stage_of("teacher"))
     assert answer.record["run"] == "another"
     assert here.tasks.started == []
 
 
 @in_loop
 async def test_a_stage_without_a_snapshot_that_others_learn_from_is_no_hit() -> None:
-    here = office()
+    here = scheduling()
     here.memory.objects[sha256_text("teacher")] = Found(record_of())
-    await here.asked(0, order_of("teacher", snapshots=("epoch-2",)))
+    await here.request(0, stage_of("teacher", snapshots=("epoch-2",)))
     assert here.tasks.started == ["teacher"]
 
 
 @in_loop
 async def test_the_longest_way_goes_first_and_only_what_fits_is_started() -> None:
-    here = office(cpus=1)
-    await here.asked(0, order_of("running"))
-    await here.asked(0, order_of("short", path_cost=10))
-    await here.asked(1, order_of("long", path_cost=1000))
+    here = scheduling(cpus=1)
+    await here.request(0, stage_of("running"))
+    await here.request(0, stage_of("short", path_cost=10))
+    await here.request(1, stage_of("long", path_cost=1000))
     assert here.tasks.started == ["running"]
     here.tasks.end("running")
-    await settle()
+    await all_done()
     assert here.tasks.started == ["running", "long"]
 
 
 @in_loop
 async def test_a_trial_with_a_longer_way_moves_a_waiting_stage_up() -> None:
-    here = office(cpus=1)
-    await here.asked(0, order_of("running"))
-    await here.asked(0, order_of("middle", path_cost=50))
-    await here.asked(1, order_of("shared", path_cost=10))
-    await here.asked(2, order_of("shared", path_cost=99))
+    here = scheduling(cpus=1)
+    await here.request(0, stage_of("running"))
+    await here.request(0, stage_of("middle", path_cost=50))
+    await here.request(1, stage_of("shared", path_cost=10))
+    await here.request(2, stage_of("shared", path_cost=99))
     here.tasks.end("running")
-    await settle()
+    await all_done()
     assert here.tasks.started == ["running", "shared"]
 
 
 @in_loop
 async def test_a_small_stage_passes_a_large_one_that_does_not_fit_now() -> None:
-    here = office(cpus=2)
-    await here.asked(0, order_of("running"))
-    await here.asked(1, order_of("large", path_cost=1000, cpu=2))
-    await here.asked(2, order_of("small", path_cost=1))
+    here = scheduling(cpus=2)
+    await here.request(0, stage_of("running"))
+    await here.request(1, stage_of("large", path_cost=1000, cpu=2))
+    await here.request(2, stage_of("small", path_cost=1))
     assert here.tasks.started == ["running", "small"]
 
 
@@ -109,10 +109,10 @@ async def test_nothing_passes_a_stage_that_has_waited_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stage_scheduler, "PATIENCE_S", 0.0)
-    here = office(cpus=2)
-    await here.asked(0, order_of("running"))
-    await here.asked(1, order_of("large", path_cost=1000, cpu=2))
-    await here.asked(2, order_of("small", path_cost=1))
+    here = scheduling(cpus=2)
+    await here.request(0, stage_of("running"))
+    await here.request(1, stage_of("large", path_cost=1000, cpu=2))
+    await here.request(2, stage_of("small", path_cost=1))
     assert here.tasks.started == ["running"]
 
 
@@ -121,8 +121,8 @@ async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stage_scheduler, "INFEASIBLE_S", 0.1)
-    here = office(cpus=2)
-    answer = await asyncio.wait_for(here.scheduler.get_stage(0, order_of("huge", cpu=8)), 5)
+    here = scheduling(cpus=2)
+    answer = await asyncio.wait_for(here.scheduler.get_stage(0, stage_of("huge", cpu=8)), 5)
     assert answer.status == "failed"
     assert answer.reason == (
         "stage 'huge' asks for 8 CPU, but the largest node has 2 CPU and no GPU; lower its "
@@ -132,8 +132,8 @@ async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
 
 @in_loop
 async def test_a_prune_stops_an_unshared_stage_at_its_next_epoch() -> None:
-    here = office()
-    await here.asked(0, order_of("student"))
+    here = scheduling()
+    await here.request(0, stage_of("student"))
     assert await here.progress("student", 1) is True
     await here.scheduler.release([0], True)
     assert await here.progress("student", 2) is False
@@ -141,9 +141,9 @@ async def test_a_prune_stops_an_unshared_stage_at_its_next_epoch() -> None:
 
 @in_loop
 async def test_a_prune_leaves_a_stage_that_another_trial_waits_for() -> None:
-    here = office()
-    await here.asked(0, order_of("teacher"))
-    other = await here.asked(1, order_of("teacher"))
+    here = scheduling()
+    await here.request(0, stage_of("teacher"))
+    other = await here.request(1, stage_of("teacher"))
     await here.scheduler.release([0], True)
     assert await here.progress("teacher", 1) is True
     here.tasks.end("teacher")
@@ -152,8 +152,8 @@ async def test_a_prune_leaves_a_stage_that_another_trial_waits_for() -> None:
 
 @in_loop
 async def test_a_stage_whose_waiters_were_lost_runs_on_for_the_grace_period() -> None:
-    here = office(grace_s=0.2)
-    await here.asked(0, order_of("student"))
+    here = scheduling(grace_s=0.2)
+    await here.request(0, stage_of("student"))
     await here.scheduler.release([0], False)
     assert await here.progress("student", 1) is True
     await asyncio.sleep(0.25)
@@ -161,14 +161,14 @@ async def test_a_stage_whose_waiters_were_lost_runs_on_for_the_grace_period() ->
 
 
 @in_loop
-async def test_a_stage_told_to_stop_goes_on_when_somebody_asks_for_it_meanwhile() -> None:
-    here = office()
-    await here.asked(0, order_of("student"))
+async def test_a_stage_that_is_to_stop_goes_on_when_another_trial_requests_it_meanwhile() -> None:
+    here = scheduling()
+    await here.request(0, stage_of("student"))
     await here.scheduler.release([0], True)
     assert await here.progress("student", 1) is False
-    call = await here.asked(1, order_of("student"))
+    call = await here.request(1, stage_of("student"))
     here.tasks.end("student", "stopped")
-    await settle()
+    await all_done()
     assert here.tasks.started == ["student", "student"]
     here.tasks.end("student")
     assert (await call).status == "done"
@@ -176,30 +176,33 @@ async def test_a_stage_told_to_stop_goes_on_when_somebody_asks_for_it_meanwhile(
 
 @in_loop
 async def test_a_waiting_stage_that_nobody_needs_any_more_never_starts() -> None:
-    here = office(cpus=1)
-    await here.asked(0, order_of("running"))
-    await here.asked(1, order_of("next"))
+    here = scheduling(cpus=1)
+    await here.request(0, stage_of("running"))
+    await here.request(1, stage_of("next"))
     await here.scheduler.release([1], True)
     here.tasks.end("running")
-    await settle()
+    await all_done()
     assert here.tasks.started == ["running"]
 
 
 @in_loop
 async def test_a_request_of_a_trial_that_is_over_starts_nothing() -> None:
-    # Ray sends a call again after a restart of the broker, also one whose trial has been stopped.
-    here = office()
+    # Ray sends a call again after a restart of the scheduler, also one of a stopped trial.
+    here = scheduling()
     await here.scheduler.release([0], True)
-    assert (await here.scheduler.get_stage(0, order_of("student"))).status == "interrupted"
+    assert (await here.scheduler.get_stage(0, stage_of("student"))).status == "interrupted"
     assert here.tasks.started == []
 
 
 @in_loop
 async def test_draining_answers_every_pending_call_and_stops_what_runs() -> None:
-    here = office(cpus=1)
-    calls = [await here.asked(0, order_of("running")), await here.asked(1, order_of("waiting"))]
+    here = scheduling(cpus=1)
+    calls = [
+        await here.request(0, stage_of("running")),
+        await here.request(1, stage_of("waiting")),
+    ]
     plan = asyncio.create_task(here.scheduler.stages_of(7))
-    await settle()
+    await all_done()
     await here.scheduler.drain()
     assert [answer.status for answer in await asyncio.gather(*calls)] == ["interrupted"] * 2
     assert (await plan).stages == ()
@@ -208,43 +211,43 @@ async def test_draining_answers_every_pending_call_and_stops_what_runs() -> None
 
 @in_loop
 async def test_a_stage_that_a_drain_stops_is_left_to_the_next_driver_to_write_down() -> None:
-    here = office()
-    await here.asked(0, order_of("needed"))
-    await here.asked(1, order_of("pruned"))
+    here = scheduling()
+    await here.request(0, stage_of("needed"))
+    await here.request(1, stage_of("pruned"))
     await here.scheduler.release([1], True)
     await here.scheduler.drain()
     for name in ("needed", "pruned"):
         here.tasks.end(name, "stopped", history=({"phase": "train", "epoch": 1},))
-    await settle()
+    await all_done()
     assert await events_of(here) == [("pruned", 1, "stopped")]
 
 
 @in_loop
-async def test_a_start_of_before_a_restart_of_the_broker_is_told_to_stop() -> None:
-    here = office()
-    await here.asked(0, order_of("student"))
+async def test_a_start_of_before_a_restart_of_the_scheduler_is_to_stop() -> None:
+    here = scheduling()
+    await here.request(0, stage_of("student"))
     here.tasks.attempts["student"] = "an older one"
     assert await here.progress("student", 1) is False
 
 
 @in_loop
-async def test_a_failed_stage_fails_all_who_wait_and_may_be_asked_for_again() -> None:
-    here = office()
-    calls = [await here.asked(trial, order_of("teacher")) for trial in (0, 1)]
+async def test_a_failed_stage_fails_all_who_wait_and_may_be_requested_again() -> None:
+    here = scheduling()
+    calls = [await here.request(trial, stage_of("teacher")) for trial in (0, 1)]
     here.tasks.end("teacher", "failed", reason="diverged", certain=True)
     assert [answer.reason for answer in await asyncio.gather(*calls)] == ["diverged"] * 2
-    await here.asked(2, order_of("teacher"))
+    await here.request(2, stage_of("teacher"))
     assert here.tasks.started == ["teacher", "teacher"]
 
 
 @in_loop
 async def test_a_fault_is_tried_three_times_and_then_answered_as_a_fault_of_the_machine() -> None:
-    here = office(pauses_s=(0.0, 0.0))
-    call = await here.asked(0, order_of("teacher"))
+    here = scheduling(pauses_s=(0.0, 0.0))
+    call = await here.request(0, stage_of("teacher"))
     for number in (1, 2, 3):
         assert here.tasks.started == ["teacher"] * number
         here.tasks.end("teacher", "failed", reason="the store cannot be reached")
-        await settle()
+        await all_done()
     answer = await asyncio.wait_for(call, 5)
     assert (answer.status, answer.reason) == ("fault", "the store cannot be reached")
     assert await events_of(here) == [], "the ledger hears nothing of it"
@@ -252,10 +255,10 @@ async def test_a_fault_is_tried_three_times_and_then_answered_as_a_fault_of_the_
 
 @in_loop
 async def test_a_fault_that_passes_leaves_no_trace_in_the_answer() -> None:
-    here = office(pauses_s=(0.0, 0.0))
-    call = await here.asked(0, order_of("teacher"))
+    here = scheduling(pauses_s=(0.0, 0.0))
+    call = await here.request(0, stage_of("teacher"))
     here.tasks.end("teacher", "failed", reason="lost")
-    await settle()
+    await all_done()
     here.tasks.end("teacher")
     assert (await asyncio.wait_for(call, 5)).status == "done"
     assert await events_of(here) == [("teacher", 0, "done")]
@@ -263,8 +266,8 @@ async def test_a_fault_that_passes_leaves_no_trace_in_the_answer() -> None:
 
 @in_loop
 async def test_what_waiting_cannot_help_is_not_tried_again() -> None:
-    here = office()
-    call = await here.asked(0, order_of("teacher"))
+    here = scheduling()
+    call = await here.request(0, stage_of("teacher"))
     here.tasks.end("teacher", "failed", reason="the store is full", again=False)
     assert (await asyncio.wait_for(call, 5)).status == "fault"
     assert here.tasks.started == ["teacher"]
@@ -272,11 +275,11 @@ async def test_what_waiting_cannot_help_is_not_tried_again() -> None:
 
 @in_loop
 async def test_the_same_unexpected_end_twice_is_an_answer() -> None:
-    here = office(pauses_s=(0.0, 0.0))
-    call = await here.asked(0, order_of("teacher"))
+    here = scheduling(pauses_s=(0.0, 0.0))
+    call = await here.request(0, stage_of("teacher"))
     for _ in range(2):
         here.tasks.end("teacher", "failed", reason="it crashed", cause="crash at net.py:3")
-        await settle()
+        await all_done()
     answer = await asyncio.wait_for(call, 5)
     assert (answer.status, answer.reason) == ("failed", "it crashed")
     assert await events_of(here) == [("teacher", 0, "failed")]
@@ -284,19 +287,19 @@ async def test_the_same_unexpected_end_twice_is_an_answer() -> None:
 
 @in_loop
 async def test_a_source_that_is_gone_is_made_again_though_memory_knows_it_as_done() -> None:
-    here = office(pauses_s=(0.0, 0.0))
-    teacher, student = order_of("teacher"), learns_from("student", "teacher")
-    await here.scheduler.add_trial(orders_of(0, teacher, student))
-    await settle()
+    here = scheduling(pauses_s=(0.0, 0.0))
+    teacher, student = stage_of("teacher"), learns_from("student", "teacher")
+    await here.scheduler.add_trial(trial_of(0, teacher, student))
+    await all_done()
     here.tasks.end("teacher")
-    await settle()
-    call = await here.asked(0, student)
+    await all_done()
+    call = await here.request(0, student)
     del here.memory.objects[teacher.key]
     here.tasks.end("student", "failed", reason="teacher is gone", missing=(teacher.key,))
-    await settle()
+    await all_done()
     assert here.tasks.started == ["teacher", "student", "teacher"]
     here.tasks.end("teacher")
-    await settle()
+    await all_done()
     here.tasks.end("student")
     assert (await asyncio.wait_for(call, 5)).status == "done"
     assert here.tasks.started == ["teacher", "student", "teacher", "student"]
@@ -306,16 +309,16 @@ async def test_a_source_that_is_gone_is_made_again_though_memory_knows_it_as_don
 async def test_a_snapshot_that_is_gone_makes_its_stage_again_and_its_failure_is_the_answer() -> (
     None
 ):
-    here = office(pauses_s=(0.0, 0.0))
-    teacher = order_of("teacher", snapshots=(sha256_text("epoch-2"),))
+    here = scheduling(pauses_s=(0.0, 0.0))
+    teacher = stage_of("teacher", snapshots=(sha256_text("epoch-2"),))
     student = learns_from("student", "teacher")
-    await here.scheduler.add_trial(orders_of(0, teacher, student))
-    await settle()
+    await here.scheduler.add_trial(trial_of(0, teacher, student))
+    await all_done()
     here.tasks.end("teacher")
-    await settle()
-    call = await here.asked(0, student)
+    await all_done()
+    call = await here.request(0, student)
     here.tasks.end("student", "failed", reason="gone", missing=(sha256_text("epoch-2"),))
-    await settle()
+    await all_done()
     assert here.tasks.started == ["teacher", "student", "teacher"]
     here.tasks.end("teacher", "failed", reason="diverged", certain=True)
     answer = await asyncio.wait_for(call, 5)
@@ -324,10 +327,10 @@ async def test_a_snapshot_that_is_gone_makes_its_stage_again_and_its_failure_is_
 
 @in_loop
 async def test_a_drain_ends_what_waits_for_its_next_start() -> None:
-    here = office(pauses_s=(60.0, 60.0))
-    call = await here.asked(0, order_of("teacher"))
+    here = scheduling(pauses_s=(60.0, 60.0))
+    call = await here.request(0, stage_of("teacher"))
     here.tasks.end("teacher", "failed", reason="lost")
-    await settle()
+    await all_done()
     await here.scheduler.drain()
     assert (await asyncio.wait_for(call, 5)).status == "interrupted"
 
@@ -338,9 +341,9 @@ async def test_a_stage_whose_only_node_has_left_is_no_answer_about_its_schedule(
 ) -> None:
     for name in ("NODES_EVERY_S", "LOST_NODE_S"):
         monkeypatch.setattr(stage_scheduler, name, 0.0)
-    here = office(cpus=8)
+    here = scheduling(cpus=8)
     here.nodes[:] = [replace(here.nodes[0], name="small", cpu=2.0)]
-    answer = await asyncio.wait_for(here.scheduler.get_stage(0, order_of("huge", cpu=8)), 10)
+    answer = await asyncio.wait_for(here.scheduler.get_stage(0, stage_of("huge", cpu=8)), 10)
     assert answer.status == "fault"
     assert answer.reason == (
         "the node that could run stage 'huge' (8 CPU) has left the cluster, and the largest node "
@@ -350,12 +353,12 @@ async def test_a_stage_whose_only_node_has_left_is_no_answer_about_its_schedule(
 
 @in_loop
 async def test_a_watched_epoch_waits_for_the_word_of_its_pruner() -> None:
-    here = office()
-    await here.asked(0, order_of("student"), watched=True)
+    here = scheduling()
+    await here.request(0, stage_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
     history = await here.scheduler.follow(0, sha256_text("student"), 0)
     assert len(history) == 1
-    await settle()
+    await all_done()
     assert not epoch.done()
     follow = asyncio.create_task(here.scheduler.follow(0, sha256_text("student"), 1))
     assert await epoch is True
@@ -364,8 +367,8 @@ async def test_a_watched_epoch_waits_for_the_word_of_its_pruner() -> None:
 
 @in_loop
 async def test_a_pruned_trial_runs_no_epoch_after_the_one_that_decided() -> None:
-    here = office()
-    await here.asked(0, order_of("student"), watched=True)
+    here = scheduling()
+    await here.request(0, stage_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
     await here.scheduler.follow(0, sha256_text("student"), 0)
     await here.scheduler.release([0], True)
@@ -377,16 +380,16 @@ async def test_a_pruner_that_says_nothing_does_not_hold_a_stage_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stage_scheduler, "APPROVAL_S", 0.1)
-    here = office()
-    await here.asked(0, order_of("student"), watched=True)
+    here = scheduling()
+    await here.request(0, stage_of("student"), watched=True)
     assert await here.progress("student", 1) is True
 
 
 @in_loop
 async def test_the_first_coordinators_wait_for_one_another() -> None:
-    here = office(first=2)
+    here = scheduling(first=2)
     early = asyncio.create_task(here.scheduler.hello(100))
-    await settle()
+    await all_done()
     assert not early.done()
     await here.scheduler.hello(101)
     assert await early == here.scheduler.life
@@ -394,89 +397,89 @@ async def test_the_first_coordinators_wait_for_one_another() -> None:
 
 @in_loop
 async def test_fewer_coordinators_than_thought_are_not_waited_for() -> None:
-    here = office(first=4)
+    here = scheduling(first=4)
     early = asyncio.create_task(here.scheduler.hello(100))
-    await settle()
+    await all_done()
     await here.scheduler.expect(1)
     await asyncio.wait_for(early, 1)
 
 
 @in_loop
-async def test_a_coordinator_that_comes_to_a_restarted_broker_waits_for_nobody() -> None:
-    here = office(first=4)
+async def test_a_coordinator_that_comes_to_a_restarted_scheduler_waits_for_nobody() -> None:
+    here = scheduling(first=4)
     await here.scheduler.expect(0)
     await asyncio.wait_for(here.scheduler.hello(100), 1)
 
 
 @in_loop
 async def test_nobody_waits_longer_than_the_barrier_holds() -> None:
-    here = office(first=2, barrier_s=0.1)
+    here = scheduling(first=2, barrier_s=0.1)
     started = time.monotonic()
     await here.scheduler.hello(100)
     assert 0.05 < time.monotonic() - started < 5
 
 
 @in_loop
-async def test_a_coordinator_gets_its_orders_whether_it_or_they_come_first() -> None:
-    here = office()
-    orders = RunnableTrial(3, "search", (order_of("student"),), "student")
+async def test_a_coordinator_gets_its_stages_whether_it_or_they_come_first() -> None:
+    here = scheduling()
+    trial = RunnableTrial(3, "search", (stage_of("student"),), "student")
     early = asyncio.create_task(here.scheduler.stages_of(3))
-    await settle()
-    await here.scheduler.add_trial(orders)
-    assert await early == orders
-    assert await here.scheduler.stages_of(3) == orders
+    await all_done()
+    await here.scheduler.add_trial(trial)
+    assert await early == trial
+    assert await here.scheduler.stages_of(3) == trial
 
 
 @in_loop
-async def test_orders_say_which_stages_are_done_but_never_that_the_delivered_one_is() -> None:
-    here = office()
-    teacher, student = order_of("teacher"), learns_from("student", "teacher")
-    for order in (teacher, student):
-        call = await here.asked(0, order)
-        here.tasks.end(order.request.name)
+async def test_a_trial_says_which_stages_are_done_but_never_that_the_delivered_one_is() -> None:
+    here = scheduling()
+    teacher, student = stage_of("teacher"), learns_from("student", "teacher")
+    for stage in (teacher, student):
+        call = await here.request(0, stage)
+        here.tasks.end(stage.request.name)
         await call
     other = learns_from("other", "teacher")
-    await here.scheduler.add_trial(orders_of(1, teacher, student))
-    await here.scheduler.add_trial(orders_of(2, teacher, other))
-    await here.scheduler.add_trial(orders_of(3, replace(teacher, snapshots=("epoch-2",)), other))
+    await here.scheduler.add_trial(trial_of(1, teacher, student))
+    await here.scheduler.add_trial(trial_of(2, teacher, other))
+    await here.scheduler.add_trial(trial_of(3, replace(teacher, snapshots=("epoch-2",)), other))
     assert (await here.scheduler.stages_of(1)).done == ("teacher",)
     assert (await here.scheduler.stages_of(2)).done == ("teacher",)
     assert (await here.scheduler.stages_of(3)).done == (), "it lacks a snapshot, and is asked for"
 
 
 @in_loop
-async def test_a_trial_is_let_go_of_before_the_driver_is_told_what_happened() -> None:
-    here = office()
-    call = await here.asked(4, order_of("teacher"))
+async def test_a_trial_is_let_go_of_before_the_driver_learns_what_happened() -> None:
+    here = scheduling()
+    call = await here.request(4, stage_of("teacher"))
     here.tasks.end("teacher")
     await call
-    await here.asked(4, order_of("other"))
+    await here.request(4, stage_of("other"))
     found = await here.scheduler.end_trials([4], True, "", 0)
     assert [event.request.name for event in found["events"]] == ["teacher"]
     assert await here.progress("other", 1) is False
-    assert (await here.scheduler.get_stage(4, order_of("student"))).status == "interrupted"
+    assert (await here.scheduler.get_stage(4, stage_of("student"))).status == "interrupted"
 
 
-def orders_of(trial: int, *orders: RunnableStage, watched: bool = False) -> RunnableTrial:
-    return RunnableTrial(trial, "search", orders, orders[-1].request.name, watched)
+def trial_of(number: int, *stages: RunnableStage, watched: bool = False) -> RunnableTrial:
+    return RunnableTrial(number, "search", stages, stages[-1].request.name, watched)
 
 
 def learns_from(name: str, source: str) -> RunnableStage:
-    order = order_of(name)
-    return replace(order, request=replace(order.request, sources=(source,)))
+    stage = stage_of(name)
+    return replace(stage, request=replace(stage.request, sources=(source,)))
 
 
 @in_loop
 async def test_first_stages_begin_before_the_coordinators_have_started() -> None:
-    here = office()
-    teacher, student = order_of("teacher"), learns_from("student", "teacher")
-    await here.scheduler.add_trial(orders_of(0, teacher, student))
-    await here.scheduler.add_trial(orders_of(1, teacher, student))
-    await settle()
+    here = scheduling()
+    teacher, student = stage_of("teacher"), learns_from("student", "teacher")
+    await here.scheduler.add_trial(trial_of(0, teacher, student))
+    await here.scheduler.add_trial(trial_of(1, teacher, student))
+    await all_done()
     assert here.tasks.started == ["teacher"]
     here.tasks.end("teacher")
-    await settle()
-    assert here.tasks.started == ["teacher"], "a student waits for who asks for it"
+    await all_done()
+    assert here.tasks.started == ["teacher"], "a student waits for who requests it"
     answers = [await here.scheduler.get_stage(trial, teacher) for trial in (0, 1)]
     assert [answer.status for answer in answers] == ["done", "done"]
     assert await events_of(here) == [("teacher", 0, "done")]
@@ -484,12 +487,12 @@ async def test_first_stages_begin_before_the_coordinators_have_started() -> None
 
 @in_loop
 async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_trial() -> None:
-    here = office()
-    teacher = order_of("teacher")
-    await here.scheduler.add_trial(orders_of(0, teacher, learns_from("student", "teacher")))
-    await settle()
+    here = scheduling()
+    teacher = stage_of("teacher")
+    await here.scheduler.add_trial(trial_of(0, teacher, learns_from("student", "teacher")))
+    await all_done()
     here.tasks.end("teacher", "failed", reason="out of luck", certain=True)
-    await settle()
+    await all_done()
     answer = await asyncio.wait_for(here.scheduler.get_stage(0, teacher), 5)
     assert (answer.status, answer.reason) == ("failed", "out of luck")
     assert here.tasks.started == ["teacher"]
@@ -497,15 +500,15 @@ async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_tri
 
 @in_loop
 async def test_a_trial_released_before_its_coordinator_came_leaves_nothing_running() -> None:
-    here = office(grace_s=0.0)
+    here = scheduling(grace_s=0.0)
     await here.scheduler.add_trial(
-        orders_of(0, order_of("teacher"), learns_from("student", "teacher"))
+        trial_of(0, stage_of("teacher"), learns_from("student", "teacher"))
     )
-    await settle()
+    await all_done()
     await here.scheduler.release([0], True)
     attempt = here.tasks.attempts["teacher"]
     goes_on = await here.scheduler.progress(
-        order_of("teacher").key, attempt, ("train", 1, 4), ({"epoch": 1},)
+        stage_of("teacher").key, attempt, ("train", 1, 4), ({"epoch": 1},)
     )
     assert not goes_on
     assert here.scheduler._early == {}
@@ -513,16 +516,16 @@ async def test_a_trial_released_before_its_coordinator_came_leaves_nothing_runni
 
 @in_loop
 async def test_a_delivered_stage_with_a_pruner_waits_for_its_coordinator() -> None:
-    here = office()
-    await here.scheduler.add_trial(orders_of(0, order_of("student"), watched=True))
-    await settle()
+    here = scheduling()
+    await here.scheduler.add_trial(trial_of(0, stage_of("student"), watched=True))
+    await all_done()
     assert here.tasks.started == []
 
 
 @in_loop
 async def test_events_are_kept_until_the_driver_says_that_it_has_them() -> None:
-    here = office()
-    call = await here.asked(0, order_of("teacher"))
+    here = scheduling()
+    call = await here.request(0, stage_of("teacher"))
     here.tasks.end("teacher")
     await call
     first = await here.scheduler.snapshot("", 0)
@@ -535,9 +538,9 @@ async def test_events_are_kept_until_the_driver_says_that_it_has_them() -> None:
 
 @in_loop
 async def test_a_snapshot_says_what_runs_and_what_waits() -> None:
-    here = office(cpus=1)
-    await here.asked(4, order_of("teacher"))
-    await here.asked(5, order_of("other"))
+    here = scheduling(cpus=1)
+    await here.request(4, stage_of("teacher"))
+    await here.request(5, stage_of("other"))
     await here.progress("teacher", 3)
     found = await here.scheduler.snapshot("", 0)
     [running] = found["running"]
@@ -549,22 +552,22 @@ async def test_a_snapshot_says_what_runs_and_what_waits() -> None:
 
 
 @in_loop
-async def test_a_settled_trial_s_stopped_stage_is_among_the_events_that_it_gets() -> None:
-    here = office()
-    await here.asked(0, order_of("student"), watched=True)
+async def test_an_ended_trial_s_stopped_stage_is_among_the_events_that_it_gets() -> None:
+    here = scheduling()
+    await here.request(0, stage_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
-    await settle()
-    settled = asyncio.create_task(here.scheduler.end_trials([0], True, "", 0))
+    await all_done()
+    ended = asyncio.create_task(here.scheduler.end_trials([0], True, "", 0))
     assert not await epoch
-    await settle()  # the stage saves its epoch
+    await all_done()  # the stage saves its epoch
     here.tasks.end("student", "stopped")
-    found = await settled
+    found = await ended
     assert [event.outcome.status for event in found["events"]] == ["stopped"]
 
 
 @in_loop
-async def test_a_settled_trial_does_not_wait_for_a_stage_in_the_middle_of_an_epoch() -> None:
-    here = office()
-    await here.asked(0, order_of("student"))
+async def test_an_ended_trial_does_not_wait_for_a_stage_in_the_middle_of_an_epoch() -> None:
+    here = scheduling()
+    await here.request(0, stage_of("student"))
     found = await asyncio.wait_for(here.scheduler.end_trials([0], True, "", 0), 0.5)
     assert found["events"] == []

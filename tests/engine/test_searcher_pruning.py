@@ -5,8 +5,8 @@ from typing import Any
 
 import optuna
 import pytest
-from mind import SOFT, Driver, FakeArm, chain, prepare, record_of, stage_ended
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from untrained import SOFT, Driver, FakeArm, chain, prepare, record_of, stage_ended
 
 from dmtsearch.engine.messages import Prepared, RunnableTrial, TrialOutcome
 from dmtsearch.engine.pruning import make_pruner, measured_steps

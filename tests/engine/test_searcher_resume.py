@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from mind import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, Job, chain, prepare, story
+from untrained import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, Job, chain, prepare, story
 
 from dmtsearch.engine.journal import Journal
 from dmtsearch.engine.ledger import Ledger, read_state
