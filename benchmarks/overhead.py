@@ -76,7 +76,7 @@ def prepare(schedule: Any) -> Prepared:
 
 def run_ours(trials: int, sampler: str, at_once: int) -> float:
     """Seconds for so many trials of our engine."""
-    from dmtsearch.engine.backend import EngineSetting
+    from dmtsearch.engine.backend import SearchContext
     from dmtsearch.engine.interrupts import Interrupts
     from dmtsearch.engine.ray_backend import run_trials
     from dmtsearch.engine.run_paths import RunPaths
@@ -99,13 +99,15 @@ def run_ours(trials: int, sampler: str, at_once: int) -> float:
         )
         started = time.perf_counter()
         run_trials(
-            EngineSetting(
-                "run", StageSetting("run", None, False, folder, 20.0), perform=do_nothing
+            SearchContext(
+                run="run",
+                stage=StageSetting("run", None, False, folder, 20.0),
+                searcher=searcher,
+                store=open_store(str(Path(folder) / "store")),
+                status=StatusWriter(paths, Quiet(), lambda text: None),
+                stop=Interrupts(lambda: None, leave=False),
+                perform=do_nothing,
             ),
-            searcher,
-            open_store(str(Path(folder) / "store")),
-            StatusWriter(paths, Quiet(), lambda text: None),
-            Interrupts(lambda: None, leave=False),
             concurrency=at_once,
         )
         searcher.stop()

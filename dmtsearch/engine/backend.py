@@ -1,4 +1,4 @@
-"""What all backends share: the setting of a search, and the rules for its trials. Knows no Ray."""
+"""What all backends share: the context of a search, and the rules for its trials. Knows no Ray."""
 
 import time
 from collections import deque
@@ -18,31 +18,39 @@ TRIES = 3
 """A trial that is lost begins again until it has begun so often; then the search stops."""
 
 
+class Stop(Protocol):
+    """Whether the user wants the search to stop; see `dmtsearch.engine.interrupts.Interrupts`."""
+
+    @property
+    def asked(self) -> bool: ...
+    def let_break(self, allowed: bool) -> None: ...
+
+
 @dataclass(frozen=True)
-class EngineSetting:
-    """What a search runs with.
+class SearchContext:
+    """What a search runs with, on any backend.
 
     Attributes:
         run: The run's id.
-        time_budget_s: Nothing is proposed after so many seconds; None for no limit.
         stage: What all stages share.
+        searcher: Proposes trials, takes their ends, writes the ledger.
+        store: Where finished stages lie.
+        status: Shows how it goes.
+        stop: Whether the user wants the search to stop.
+        time_budget_s: Nothing is proposed after so many seconds; None for no limit.
         perform: Runs a job.
         leave: End the process where a stop takes too long: only for commands.
     """
 
     run: str
     stage: StageSetting
+    searcher: Searcher
+    store: Store
+    status: StatusWriter
+    stop: Stop
     time_budget_s: float | None = None
     perform: Perform = train_stage
     leave: bool = False
-
-
-class Stop(Protocol):
-    """Whether somebody wants the search to stop; see `dmtsearch.engine.interrupts.Interrupts`."""
-
-    @property
-    def asked(self) -> bool: ...
-    def let_break(self, allowed: bool) -> None: ...
 
 
 class TrialRules:
@@ -51,25 +59,16 @@ class TrialRules:
     All of it runs in one thread.
 
     Args:
-        setting: What the search runs with.
-        searcher: Proposes trials, takes their ends, writes the ledger.
-        store: Where finished stages lie.
-        status: Who sees how it goes.
-        stop: Whether somebody wants the search to stop.
+        context: What the search runs with.
     """
 
-    def __init__(
-        self,
-        setting: EngineSetting,
-        searcher: Searcher,
-        store: Store,
-        status: StatusWriter,
-        stop: Stop,
-    ) -> None:
-        self._searcher, self._store, self._status = searcher, store, status
-        self._stop = stop
-        self._time_budget_s, self._deadline = setting.time_budget_s, float("inf")
-        self._stage_lines = StageLedger(searcher.record, searcher.state.stages, store, setting.run)
+    def __init__(self, context: SearchContext) -> None:
+        self._context, self._searcher, self._store = context, context.searcher, context.store
+        self._status, self._stop = context.status, context.stop
+        self._deadline = float("inf")
+        self._stage_lines = StageLedger(
+            self._searcher.record, self._searcher.state.stages, self._store, context.run
+        )
         self._again: deque[RunnableTrial] = deque()
         self._tries: dict[int, int] = {}
         self._pruned: dict[int, int] = {}
@@ -110,8 +109,8 @@ class TrialRules:
             return False
         if time.monotonic() > self._deadline:
             self.reason = "time"
-        elif self._time_budget_s is not None:
-            self._deadline = min(self._deadline, time.monotonic() + self._time_budget_s)
+        elif self._context.time_budget_s is not None:
+            self._deadline = min(self._deadline, time.monotonic() + self._context.time_budget_s)
         return self.reason is None
 
     def _stopping(self) -> bool:

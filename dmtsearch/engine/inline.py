@@ -14,31 +14,20 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import SearchStoppedError
-from ..store import Store
-from .backend import EngineSetting, Stop, TrialRules
+from .backend import SearchContext, TrialRules
 from .faults import PAUSES_S, after_failure, failed_outcome, store_outcome
 from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
 from .pending_stage import view_of
-from .searcher import Searcher
 from .stage_scheduler import find_finished
 from .stage_task import forget_data
-from .status import StatusWriter
 
 
-def run_inline(
-    setting: EngineSetting,
-    searcher: Searcher,
-    store: Store,
-    status: StatusWriter,
-    stop: Stop,
-    *,
-    pauses_s: Sequence[float] = PAUSES_S,
-) -> str | None:
+def run_inline(context: SearchContext, *, pauses_s: Sequence[float] = PAUSES_S) -> str | None:
     """Run trials one after the other until the searcher has no more, time is up, or a stop.
 
     Args:
-        setting, searcher, store, status, stop: As for `TrialRules`. A stage that takes too long to
-            stop is broken off by a KeyboardInterrupt.
+        context: What the search runs with. A stage that takes too long to stop is broken off by
+            a KeyboardInterrupt.
         pauses_s: Before the second start of a stage that met a fault, and before the third.
 
     Returns:
@@ -48,12 +37,12 @@ def run_inline(
         SearchStoppedError: A fault of the machine; trials are left unfinished.
         DmtSearchError: What the searcher raised.
     """
-    search = _InlineSearch(setting, searcher, store, status, stop, pauses_s)
+    search = _InlineSearch(context, pauses_s)
     try:
         search.restore_lines()
         search.run()
     except KeyboardInterrupt:
-        if not stop.asked:
+        if not context.stop.asked:
             raise
         search.reason = "interrupted"
     finally:
@@ -67,17 +56,9 @@ def run_inline(
 class _InlineSearch(TrialRules):
     """Walks through the trials' stages; each comes from the store, or is trained here."""
 
-    def __init__(
-        self,
-        setting: EngineSetting,
-        searcher: Searcher,
-        store: Store,
-        status: StatusWriter,
-        stop: Stop,
-        pauses_s: Sequence[float],
-    ) -> None:
-        super().__init__(setting, searcher, store, status, stop)
-        self._setting, self._pauses_s = setting, pauses_s
+    def __init__(self, context: SearchContext, pauses_s: Sequence[float]) -> None:
+        super().__init__(context)
+        self._pauses_s = pauses_s
         self._home = os.getcwd()
         self._num_events = 0
 
@@ -167,13 +148,13 @@ class _InlineSearch(TrialRules):
             self._stop.let_break(True)
             return goes_on and not self._stopping()
 
-        setting = self._setting
+        context = self._context
         self._show(trial, stage, ("", 0, 0))
         try:
-            with _in_folder(setting.stage.folder):
+            with _in_folder(context.stage.folder):
                 self._stop.let_break(True)
                 job, note = pickle.loads(stage.job), self._status.log
-                return setting.perform(job, self._store, setting.stage, on_epoch, note)
+                return context.perform(job, self._store, context.stage, on_epoch, note)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and self._stop.asked:
                 raise

@@ -11,15 +11,13 @@ from ray import tune
 from ..errors import SearchStoppedError
 from ..human import command_line
 from ..store import Store
-from .backend import EngineSetting, Stop, TrialRules
+from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
 from .messages import Needs, RunnableTrial
 from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
 from .ray_actor import ActorSetting, look_at_nodes, start_scheduler
-from .searcher import Searcher
 from .slots import Slots
 from .stage_task import warm_up
-from .status import StatusWriter
 from .tune_adapter import RESOURCES, TuneCallback, TuneScheduler, TuneSearcher, coordinate
 from .watchdog import Heartbeat, watched_ray
 
@@ -38,22 +36,12 @@ class SearchDriver(TrialRules):
     again by `raise_error` once Tune is through.
 
     Args:
-        setting, searcher, store, status, stop: As for `TrialRules`.
+        context: What the search runs with.
         scheduler, scheduler_name: The actor.
     """
 
-    def __init__(
-        self,
-        setting: EngineSetting,
-        searcher: Searcher,
-        store: Store,
-        status: StatusWriter,
-        stop: Stop,
-        *,
-        scheduler: Any,
-        scheduler_name: str,
-    ) -> None:
-        super().__init__(setting, searcher, store, status, stop)
+    def __init__(self, context: SearchContext, *, scheduler: Any, scheduler_name: str) -> None:
+        super().__init__(context)
         self._scheduler, self._scheduler_name = scheduler, scheduler_name
         self._live: dict[str, RunnableTrial] = {}
         self._over: list[int] = []
@@ -240,20 +228,11 @@ def choose_concurrency(wanted: int | None, fitting: int) -> int:
     return min(MAX_CONCURRENCY, wanted or 2 * max(1, fitting))
 
 
-def run_trials(
-    setting: EngineSetting,
-    searcher: Searcher,
-    store: Store,
-    status: StatusWriter,
-    stop: Stop,
-    *,
-    concurrency: int,
-    warm: int = 0,
-) -> str | None:
-    """Run trials until the searcher has no more, time is up, or somebody stops it.
+def run_trials(context: SearchContext, *, concurrency: int, warm: int = 0) -> str | None:
+    """Run trials until the searcher has no more, time is up, or the user stops it.
 
     Args:
-        setting, searcher, store, status, stop: As for `TrialRules`.
+        context: What the search runs with.
         concurrency: Trials at once.
         warm: Processes that get ready for stages at once.
 
@@ -264,15 +243,14 @@ def run_trials(
         SearchStoppedError: A fault of the machine; trials are left unfinished.
         DmtSearchError: What the searcher raised, or Tune's own failure.
     """
-    name = f"scheduler-{setting.run}-{time.time_ns():x}"
+    stage, status = context.stage, context.status
+    name = f"scheduler-{context.run}-{time.time_ns():x}"
     scheduler = start_scheduler(
-        ActorSetting(name, store, setting.stage, setting.perform, first=concurrency)
+        ActorSetting(name, context.store, stage, context.perform, first=concurrency)
     )
     for _ in range(warm):
-        ray.remote(warm_up).remote(setting.stage, "cpu")
-    driver = SearchDriver(
-        setting, searcher, store, status, stop, scheduler=scheduler, scheduler_name=name
-    )
+        ray.remote(warm_up).remote(stage, "cpu")
+    driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name)
     try:
         driver.restore_lines()
         with (
@@ -283,7 +261,7 @@ def run_trials(
                 command_line("resume", status.folder),
                 lost_part=lost_part,
                 on_loss=driver.lose_ray,
-                leave=setting.leave,
+                leave=context.leave,
             ),
         ):
             _tune(driver, concurrency, f"{folder}/0")

@@ -10,7 +10,6 @@ from dmtsearch.schedule import SearchSpec, dump_schedule, parse_schedule
 from dmtsearch.space import Space
 
 from .bounds import REFUSALS, check_satisfiable, first_problem
-from .draws import Draw, Draws
 from .faults import system_error
 from .ledger import Ledger, RunState
 from .ledger_lines import (
@@ -24,6 +23,7 @@ from .ledger_lines import (
 )
 from .messages import SEARCH, ArmLike, Prepare, Prepared, RunnableTrial, TrialOutcome
 from .objectives import check_objectives, measure_objectives, val_metrics
+from .proposals import Draw, Proposals
 from .recovery import clear_leftovers, compare_tables, reconcile
 from .run_paths import RunPaths
 from .run_tables import Tables
@@ -74,7 +74,7 @@ class Searcher:
         self._study = RunStudy(paths, space, spec)
         self.notes = (*notes, *reconcile(paths, state, self._study, space))
         """What an earlier driver's files lacked, and what is done about it: for users."""
-        self._draws = Draws(space, spec, seed, self._ledger, self._study, prepare)
+        self._proposals = Proposals(space, spec, seed, self._ledger, self._study, prepare)
         self._unfinished = deque(state.unfinished)
         begun = {(trial.arm, trial.seed) for trial in state.of_controls()}
         self._arms = deque(arm for arm in arms if (arm.name, arm.seed) not in begun)
@@ -117,7 +117,7 @@ class Searcher:
             if trial is not None:
                 return trial
         while True:
-            is_arms_turn = self._num_controls <= self._draws.num_trials
+            is_arms_turn = self._num_controls <= self._proposals.num_trials
             if self._arms and (is_arms_turn or self._search_over() is not None):
                 trial = self._next_arm()
                 if trial is not None:
@@ -125,14 +125,14 @@ class Searcher:
                 continue
             if self._search_over() is not None:
                 return None
-            draw = self._draws.next()
+            draw = self._proposals.next()
             if draw is not None:
                 trial = self._begin(SEARCH, self._seed, draw.text, draw.prepared, draw)
-                self._draws.propose(draw, trial.trial)
+                self._proposals.propose(draw, trial.trial)
                 return trial
 
     def _search_over(self) -> str | None:
-        return "trials" if self._draws.num_trials >= self._trials else self._draws.over
+        return "trials" if self._proposals.num_trials >= self._trials else self._proposals.over
 
     @property
     def _prunes(self) -> bool:
@@ -264,7 +264,7 @@ class Searcher:
         )
         self._ledger.append(end)
         if proposed.number is not None:
-            self._draws.end(proposed.number, end)
+            self._proposals.end(proposed.number, end)
         self._tables.follow(self.state)
 
     def reopen(self, trials: Iterable[int]) -> None:

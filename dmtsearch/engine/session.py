@@ -13,7 +13,7 @@ from ..human import command_line, printable
 from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
-from .backend import EngineSetting, Stop
+from .backend import SearchContext
 from .cluster import ray_at
 from .console import ConsoleView
 from .driver_options import DriverOptions
@@ -44,7 +44,7 @@ SAVE_EVERY_S = 20.0
 """Seconds between checkpoints of a stage, at least."""
 SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
 
-RunTrials = Callable[[EngineSetting, Searcher, Store, StatusWriter, Stop], str | None]
+RunTrials = Callable[[SearchContext], str | None]
 """As `run_inline`."""
 
 
@@ -158,16 +158,20 @@ class Session:
                     lambda text: _log(log, text),
                     lambda: searcher.arms_left,
                 )
-                setting = EngineSetting(
-                    run=self._info.run_id,
-                    stage=self._stage_setting(anchor),
-                    time_budget_s=self._options.time_budget_s,
-                    leave=self._options.leave,
-                )
                 # Ray has set handlers of its own by now; ours come last.
                 with interrupts(self._say_stopping, leave=self._options.leave) as stop:
+                    context = SearchContext(
+                        run=self._info.run_id,
+                        stage=self._stage_setting(anchor),
+                        searcher=searcher,
+                        store=self._store,
+                        status=status,
+                        stop=stop,
+                        time_budget_s=self._options.time_budget_s,
+                        leave=self._options.leave,
+                    )
                     try:
-                        reason = run_trials(setting, searcher, self._store, status, stop)
+                        reason = run_trials(context)
                     except (SearchStoppedError, StoreError) as error:
                         with suppress(DmtSearchError, OSError):  # the disk may be what failed
                             status.finish("failed")

@@ -117,11 +117,7 @@ class StageLedger:
         seconds += record["hint_seconds"] if ours and by_us else 0.0
         shown = run if ours else whole
         return StageEnded(
-            key=request.key,
-            name=request.name,
-            model=request.model,
-            params=request.params,
-            macs=request.macs,
+            **_identity(request),
             epochs=shown.epochs,
             hint_epochs=shown.hint_epochs,
             seconds=seconds,
@@ -144,11 +140,7 @@ class StageLedger:
             self._stopped.get(request.key, _Work())
         )
         return StageEnded(
-            key=request.key,
-            name=request.name,
-            model=request.model,
-            params=request.params,
-            macs=request.macs,
+            **_identity(request),
             epochs=run.epochs,
             hint_epochs=run.hint_epochs,
             seconds=0.0,
@@ -161,3 +153,8 @@ class StageLedger:
             error=outcome.reason,
             ended=now(),
         )
+
+
+def _identity(request: StageRequest) -> dict[str, Any]:
+    """Which stage a line is about."""
+    return {name: getattr(request, name) for name in ("key", "name", "model", "params", "macs")}

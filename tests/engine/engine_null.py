@@ -1,16 +1,20 @@
 """Trials whose stages do next to nothing, run by the real engine: on a real Ray, or inline."""
 
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import untrained
 
-from dmtsearch.engine.backend import EngineSetting
+from dmtsearch.engine.backend import SearchContext
+from dmtsearch.engine.environment import prepare_environment
 from dmtsearch.engine.inline import run_inline
 from dmtsearch.engine.ledger import RunState
 from dmtsearch.engine.ledger_lines import RunStarted
@@ -70,6 +74,17 @@ def _node() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else "no node"
+
+
+@contextmanager
+def ray_settings() -> Iterator[None]:
+    """What is set before Ray is imported: its workers find the jobs of these tests."""
+    paths = [str(Path(__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.delenv("RAY_ADDRESS", raising=False)
+        prepare_environment("local", os.environ)
+        yield
 
 
 def preparer(marks: Path, *, seconds: float, needs: Needs) -> Callable[[Any], Prepared]:
@@ -158,9 +173,13 @@ def run_null(
 
     searcher.next = next_trial  # type: ignore[method-assign]
     view, log = Memory(), []
-    setting = EngineSetting(
-        "null",
-        StageSetting("null", None, False, str(folder), 20.0),
+    context = SearchContext(
+        run="null",
+        stage=StageSetting("null", None, False, str(folder), 20.0),
+        searcher=searcher,
+        store=open_store(str(folder / "store")),
+        status=StatusWriter(paths, view, log.append),
+        stop=stop or Stop(stop_asked),
         time_budget_s=time_budget_s,
         perform=perform,
     )
@@ -170,10 +189,7 @@ def run_null(
         from dmtsearch.engine.ray_backend import run_trials
 
         run = partial(run_trials, concurrency=concurrency)
-    store = open_store(str(folder / "store"))
-    reason = run(
-        setting, searcher, store, StatusWriter(paths, view, log.append), stop or Stop(stop_asked)
-    )
+    reason = run(context)
     searcher.stop(reason)
     return Outcome(
         searcher.state,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import untrained
+from engine_null import ray_settings, run_null
 
 from dmtsearch.engine import probes
-from dmtsearch.engine.environment import prepare_environment
 from dmtsearch.engine.messages import Needs
 from dmtsearch.errors import UsageError
 from dmtsearch.store import open_store
@@ -24,11 +24,7 @@ NODE = {"num_cpus": 1, "object_store_memory": 100 << 20}
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two nodes of one CPU, joined by this process as `--address host:port` joins them."""
     log = tmp_path_factory.mktemp("ray") / "driver.log"
-    tests = str(Path(__file__).parent)
-    paths = os.pathsep.join([tests, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", paths)
-        prepare_environment("local", os.environ)  # before Ray is imported
+    with ray_settings():
         from ray.cluster_utils import Cluster
 
         from dmtsearch.engine.cluster import ray_at
@@ -40,7 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             )
             try:
                 two.add_node(**NODE)
-                patch.delenv("RAY_ADDRESS", raising=False)
+                os.environ.pop("RAY_ADDRESS", None)  # which the cluster has set
                 with ray_at(two.address):
                     yield two
             finally:
@@ -91,8 +87,6 @@ def test_a_stage_larger_than_any_node_is_refused_though_the_cluster_has_as_much(
 def test_stages_run_on_all_nodes_and_those_of_a_lost_node_run_again(
     tmp_path: Path, cluster: Any
 ) -> None:
-    from engine_null import run_null
-
     space = untrained.chain(untrained.FORTY, sampler="random")
     lost = next(iter(cluster.worker_nodes))
     where = tmp_path / "broken" / "marks"

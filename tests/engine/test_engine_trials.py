@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import untrained
+from engine_null import do_nothing, ray_settings, run_null
 from engine_runs import descendants_of, title_of
 from small_searches import AfterOne, results_of, write_space
 from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine.environment import prepare_environment
 from dmtsearch.engine.ledger import RunState, read_state
 from dmtsearch.engine.messages import Needs
 from dmtsearch.engine.slots import Slots
@@ -39,15 +39,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     from dmtsearch.engine.redirect import output_in
 
     log = tmp_path_factory.mktemp("ray") / "driver.log"
-    # Workers must find the jobs of these tests; they inherit the environment.
-    tests = str(Path(__file__).parent)
-    paths = os.pathsep.join([tests, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", paths)
-        patch.delenv("RAY_ADDRESS", raising=False)
-        prepare_environment("local", os.environ)  # before Ray is imported
-        with output_in(log), ray_at("local", num_cpus=SLOTS):
-            yield
+    with ray_settings(), output_in(log), ray_at("local", num_cpus=SLOTS):
+        yield
 
 
 def processes_started() -> int:
@@ -58,8 +51,6 @@ def processes_started() -> int:
 
 
 def test_thirty_trials_start_few_processes_and_train_each_stage_once(tmp_path: Path) -> None:
-    from engine_null import run_null
-
     space = untrained.chain(untrained.FORTY, sampler="random")
     found = run_null(tmp_path, space, trials=30, concurrency=4)
     # The issue's bound: concurrency + stage slots + 4.
@@ -111,8 +102,6 @@ def check_ends(state: RunState) -> None:
 
 def removes_its_result(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
     """As `do_nothing`, but each student's first result is removed at once."""
-    from engine_null import do_nothing
-
     outcome = do_nothing(job, store, setting, on_epoch, tell)
     marks = list(Path(job.marks).glob(f"student-{job.key[:8]}-*"))
     if job.name == "student" and len(marks) == 1:
@@ -123,8 +112,6 @@ def removes_its_result(job: Any, store: Any, setting: Any, on_epoch: Any, tell: 
 def test_trials_whose_idle_coordinator_or_unread_result_is_lost_run_again_under_their_numbers(
     tmp_path: Path,
 ) -> None:
-    from engine_null import run_null
-
     space = untrained.chain("soft: {temperature: {choice: [1, 2, 4]}}", sampler="grid")
     calls = iter(range(100))
 
@@ -148,8 +135,6 @@ def test_trials_whose_idle_coordinator_or_unread_result_is_lost_run_again_under_
 
 def hurt(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
     """As `do_nothing`, but two students in three end their process in ways of their own."""
-    from engine_null import do_nothing
-
     if job.name == "student":
         Path(job.marks, f"begun-{job.key[:8]}-{time.time_ns()}").touch()
         how = int(job.key[-2:], 16) % 3
@@ -164,8 +149,6 @@ def hurt(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
 def test_a_process_that_ends_itself_fails_its_trial_after_two_starts_and_others_go_on(
     tmp_path: Path,
 ) -> None:
-    from engine_null import run_null
-
     space = untrained.chain(untrained.FORTY, sampler="random")
     found = run_null(tmp_path, space, trials=6, concurrency=2, perform=hurt)
     assert found.state.unfinished == ()
@@ -187,8 +170,6 @@ def test_a_process_that_ends_itself_fails_its_trial_after_two_starts_and_others_
 
 def killed_from_outside(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
     """As `do_nothing`, but killed as the kernel kills, while there is a file `kill`."""
-    from engine_null import do_nothing
-
     if job.name == "student" and Path(job.marks).with_name("kill").exists():
         Path(job.marks, f"killed-{time.time_ns()}").touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -199,8 +180,6 @@ def killed_from_outside(job: Any, store: Any, setting: Any, on_epoch: Any, tell:
 def test_a_process_killed_from_outside_stops_the_search_and_fails_no_trial(
     tmp_path: Path,
 ) -> None:
-    from engine_null import run_null
-
     space = untrained.chain(untrained.FORTY, sampler="random")
     (tmp_path / "kill").touch()
     with pytest.raises(SearchStoppedError, match=r"process of stage 'student' was lost .* memory"):

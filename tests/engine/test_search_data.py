@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from damaged_runs import made_info
 from PIL import Image
 
 from dmtsearch.engine import stage_task
@@ -153,7 +154,8 @@ def test_a_search_refuses_a_factory_that_draws_its_split_anew() -> None:
         open_context(schedule(), device="cpu")
 
 
-def test_a_run_goes_on_with_its_own_data_alone(info: Any) -> None:
+def test_a_run_goes_on_with_its_own_data_alone() -> None:
+    info = replace(made_info(Path("run"), 1), space_file="my space.yaml")
     write_factory(0)
     found = data_facts(open_context(schedule(), device="cpu").data)
     told: list[str] = []
@@ -172,24 +174,3 @@ def test_a_run_goes_on_with_its_own_data_alone(info: Any) -> None:
         resumed(begun, {**found, "val": "0" * 64})
     assert resumed(info, found).data == found  # a run of an older version
     assert "made by an older version" in told[0]
-
-
-@pytest.fixture
-def info() -> Any:
-    from dmtsearch.engine.run_folder import RunInfo
-
-    return RunInfo(
-        run_id="r",
-        created="2026",
-        name="drawn",
-        space_file="my space.yaml",
-        question=None,
-        objectives={"val_accuracy": "max"},
-        trials=1,
-        seed=0,
-        concurrency=None,
-        store="file:///store",
-        folder=".",
-        command="",
-        versions={},
-    )

@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 from engine_pieces import stage_of
 
-from dmtsearch.engine.backend import EngineSetting
 from dmtsearch.engine.interrupts import Interrupts
 from dmtsearch.engine.messages import RunnableTrial, TrialOutcome
 from dmtsearch.engine.ray_backend import SearchDriver
-from dmtsearch.engine.stage_task import StageSetting
 from dmtsearch.errors import OutputError
 
 
@@ -26,15 +24,15 @@ class Calls:
 
 def driver_of(scheduler: Calls, searcher: Any = None) -> SearchDriver:
     state = SimpleNamespace(stages=())
-    return SearchDriver(
-        EngineSetting("run", StageSetting("run", None, False, ".", 20.0)),
-        searcher or SimpleNamespace(state=state, record=lambda record: None),
-        store=None,  # type: ignore[arg-type]  # not looked into here
-        status=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # type: ignore[arg-type]  # nothing is shown
+    context: Any = SimpleNamespace(
+        run="run",
+        searcher=searcher or SimpleNamespace(state=state, record=lambda record: None),
+        store=None,  # not looked into here
+        status=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # nothing is shown
         stop=Interrupts(lambda: None, leave=False),
-        scheduler=scheduler,
-        scheduler_name="scheduler",
+        time_budget_s=None,
     )
+    return SearchDriver(context, scheduler=scheduler, scheduler_name="scheduler")
 
 
 def test_a_first_scheduler_makes_its_coordinators_wait_and_a_second_one_does_not() -> None:

@@ -1,4 +1,4 @@
-"""Drawing the search's own trials: what the sampler proposes, until one is worth a training."""
+"""The searcher's proposals: what the sampler draws, until a draw is worth a training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class Draw:
     unread: tuple[str, ...] = ()
 
 
-class Draws:
-    """The search's own trials in a study, and what has become of each draw.
+class Proposals:
+    """The searcher's own trials in a study, and what has become of each draw.
 
     Args:
         space, spec: What is searched, and how.
@@ -76,10 +76,10 @@ class Draws:
         """Trials proposed, of all drivers."""
         self.over: str | None = None
         """Why there are no more draws, else None."""
-        self._take_up(ledger.state())
+        self._resume(ledger.state())
 
-    def _take_up(self, state: RunState) -> None:
-        """Learn from the ledger, and tell the study what a killed driver had no time to tell."""
+    def _resume(self, state: RunState) -> None:
+        """Learn from the ledger; report to the study what a killed driver could not."""
         running = set(self._study.running())
         known: set[int] = set()
         for proposed in state.of_search():
@@ -94,13 +94,13 @@ class Draws:
             known.add(proposed.number)
             end = state.ends.get(proposed.trial)
             if end is not None and proposed.number in running:
-                self._tell(proposed.number, end)
+                self._report(proposed.number, end)
         for redrawn in state.redrawn:
             self._combinations.see(redrawn.values)
             if redrawn.number is not None:
                 known.add(redrawn.number)
                 if redrawn.number in running:
-                    self._settle(redrawn, state)
+                    self._report_untried(redrawn, state)
         for redrawn in state.redrawn[len(state.redrawn) - self._ledger.redraws :]:
             self._duplicates = self._duplicates + 1 if redrawn.reason == "duplicate" else 0
         self._orphans = sorted(running - known)
@@ -197,12 +197,14 @@ class Draws:
         self._duplicates = self._duplicates + 1 if redrawn.reason == "duplicate" else 0
         if len(self._reasons) < 5 and redrawn.detail not in self._reasons:
             self._reasons.append(redrawn.detail)
-        self._settle(redrawn, self._ledger.state(), prepared)
+        self._report_untried(redrawn, self._ledger.state(), prepared)
 
-    def _settle(self, redrawn: Redrawn, state: RunState, prepared: Prepared | None = None) -> None:
-        """Tell the study what came of a draw that is not tried."""
+    def _report_untried(
+        self, redrawn: Redrawn, state: RunState, prepared: Prepared | None = None
+    ) -> None:
+        """Report to the study what came of a draw that is not tried."""
         number, original = redrawn.number, redrawn.duplicate_of
-        assert number is not None, "only a draw of the study is settled"
+        assert number is not None, "only a draw of the study is reported"
         if redrawn.reason == "bound":
             prepared = prepared or self._prepare(self._space.fill(redrawn.values))
             excess = excess_of(prepared, self._spec.constraints)
@@ -210,17 +212,17 @@ class Draws:
         elif original is None:
             self._study.report_failed(number)
         elif original in state.ends:
-            self._tell(number, state.ends[original], state.trials[original].number)
+            self._report(number, state.ends[original], state.trials[original].number)
         else:
             self._waiting.setdefault(original, []).append(number)
 
     def end(self, number: int, end: TrialEnded) -> None:
-        """Tell the study how a trial ended; its duplicates end alike."""
-        self._tell(number, end)
+        """Report to the study how a trial ended; its duplicates end alike."""
+        self._report(number, end)
         for duplicate in self._waiting.pop(end.trial, ()):
-            self._tell(duplicate, end, number)
+            self._report(duplicate, end, number)
 
-    def _tell(self, number: int, end: TrialEnded, like: int | None = None) -> None:
+    def _report(self, number: int, end: TrialEnded, like: int | None = None) -> None:
         values = [end.objectives.get(name) for name in self._spec.objectives]
         if end.status == "done" and all(value is not None for value in values):
             self._study.report_done(
