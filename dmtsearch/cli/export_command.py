@@ -42,7 +42,7 @@ def export(
     say(f"Wrote {found.file}: {found.bytes:,} bytes.")
     for label, key in (("reads", "inputs"), ("answers", "outputs")):
         for one in found.facts[key]:
-            say(f"{label:<9} {_told(one)}")
+            say(f"{label:<9} {_described(one)}")
             label = ""
     say(
         f"checked   largest difference of a probability {found.parity.largest:.1g} "
@@ -53,7 +53,7 @@ def export(
     print_whole(f"Next, where it is to run, in Python: {_next(found)}")
 
 
-def _told(one: dict[str, Any]) -> str:
+def _described(one: dict[str, Any]) -> str:
     sides = ", ".join(str(side) for side in one["shape"])
     unit = f", {one['unit']}" if "unit" in one else ""
     return f"{one['name']}: {one['dtype']} [{sides}]{unit}"

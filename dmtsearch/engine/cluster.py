@@ -180,7 +180,7 @@ def temporary_folder(session: Path | None) -> Iterator[Path]:
     """A folder for Tune. What dead drivers of this machine left is cleared up first.
 
     Args:
-        session: Folder of this driver's private Ray; None where Ray is somebody else's.
+        session: Folder of this driver's private Ray; None where Ray is not its own.
     """
     sweep()
     sweep_ends()

@@ -149,11 +149,6 @@ class RunnableTrial:
         """Epochs of the delivered stage's main phase, at most."""
         return self.delivered.request.epochs
 
-    @property
-    def is_control(self) -> bool:
-        """Whether this is a control arm: outside the study, never pruned."""
-        return self.arm != SEARCH
-
     def making(self, key: str) -> RunnableStage | None:
         """The stage that makes an object, its result or one of its snapshots, if one of these."""
         makes = (stage for stage in self.stages if key == stage.key or key in stage.snapshots)

@@ -48,7 +48,7 @@ class StageSetting:
 
 
 Perform = Callable[[Any, "Store", StageSetting, OnEpoch, Tell], StageOutcome]
-"""Runs an opened job: job, store, setting, what to do after an epoch, whom to tell."""
+"""Runs an opened job: job, store, setting, what to do after an epoch and with a note."""
 
 
 def run_stage(

@@ -38,10 +38,10 @@ def test_a_selector_is_checked_trained_and_evaluated(run, file, tmp_path):
     head, *rows = (tmp_path / "out" / "history.csv").read_text().splitlines()
     assert head.endswith("select,val_regret")
     assert [row.split(",")[0] for row in rows].count("selector") == 2
-    told = run("evaluate", "out")
-    assert told.code == 0
-    assert "below the oracle selector" in told.out
-    assert all(name in told.out for name in ("only_iris", "sum_rule", "stacking", "oracle"))
+    ran = run("evaluate", "out")
+    assert ran.code == 0
+    assert "below the oracle selector" in ran.out
+    assert all(name in ran.out for name in ("only_iris", "sum_rule", "stacking", "oracle"))
     found = json.loads(run("evaluate", "out", "--json").out)
     assert {"split", "n", "accuracy", "nll", "ece"} <= set(found)
     assert {"selection_accuracy", "oracle_accuracy", "regret", "methods", "sweep"} <= set(found)

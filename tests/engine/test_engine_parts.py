@@ -250,11 +250,11 @@ def test_a_notebook_goes_on_reading_its_own_stream(
 
 
 def test_the_first_interrupt_asks_and_the_second_does_not_wait() -> None:
-    told: list[str] = []
-    interrupts = Interrupts(lambda: told.append("stopping"), leave=False)
+    notes: list[str] = []
+    interrupts = Interrupts(lambda: notes.append("stopping"), leave=False)
     interrupts.handle(2, None)
     interrupts.cancel()
-    assert (interrupts.asked, told) == (True, ["stopping"])
+    assert (interrupts.asked, notes) == (True, ["stopping"])
     with pytest.raises(KeyboardInterrupt):
         interrupts.handle(2, None)
 
@@ -304,48 +304,48 @@ def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.Mo
         cluster.ray_at("10.0.0.1:6379").__enter__()
 
 
-def watching_ray(heard: Heartbeat, told: list[str], **more: Any) -> AbstractContextManager[None]:
+def watching_ray(heard: Heartbeat, notes: list[str], **more: Any) -> AbstractContextManager[None]:
     options = {
         "lost_part": lambda silent_s: None,
-        "on_loss": told.append,
+        "on_loss": notes.append,
         "leave": False,
         "every_s": 0.01,
     }
-    return watched_ray(heard, told.append, "dmtsearch resume R", **{**options, **more})
+    return watched_ray(heard, notes.append, "dmtsearch resume R", **{**options, **more})
 
 
 def test_a_ray_of_which_a_process_has_died_ends_the_search_once() -> None:
     looks = iter([None, "the raylet", None, *["the raylet"] * 9])
-    told: list[str] = []
-    with watching_ray(Heartbeat(), told, lost_part=lambda silent_s: next(looks), after_s=60):
+    notes: list[str] = []
+    with watching_ray(Heartbeat(), notes, lost_part=lambda silent_s: next(looks), after_s=60):
         until = time.monotonic() + 30
-        while not told and time.monotonic() < until:
+        while not notes and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(0.05)
-    assert told == ["Ray is lost: the raylet has ended"]
+    assert notes == ["Ray is lost: the raylet has ended"]
     assert len(list(looks)) == 6, "seen once, it may be a look too early"
 
 
 def test_a_cluster_that_falls_silent_is_reported_once_with_how_to_go_on() -> None:
-    heard, told = Heartbeat(), []
-    with watching_ray(heard, told, after_s=0.1):
+    heard, notes = Heartbeat(), []
+    with watching_ray(heard, notes, after_s=0.1):
         until = time.monotonic() + 30
-        while not told and time.monotonic() < until:
+        while not notes and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(0.1)
-        assert len(told) == 1
-        assert "Everything so far is kept; go on with: dmtsearch resume R" in told[0]
-        while len(told) < 2 and time.monotonic() < until:
+        assert len(notes) == 1
+        assert "Everything so far is kept; go on with: dmtsearch resume R" in notes[0]
+        while len(notes) < 2 and time.monotonic() < until:
             heard.now()
             time.sleep(0.005)
-        assert told[1] == "Ray answers again"
+        assert notes[1] == "Ray answers again"
 
 
 def test_a_cluster_that_answers_is_not_spoken_of() -> None:
-    heard, told = Heartbeat(), []
-    with watching_ray(heard, told, after_s=60):
+    heard, notes = Heartbeat(), []
+    with watching_ray(heard, notes, after_s=60):
         time.sleep(0.1)
-    assert told == []
+    assert notes == []
 
 
 def test_a_store_in_the_memory_of_one_process_is_refused(tmp_path: Path) -> None:
@@ -356,12 +356,12 @@ def test_a_store_in_the_memory_of_one_process_is_refused(tmp_path: Path) -> None
 
 def test_ctrl_c_and_sigterm_are_handled_in_the_same_way_and_given_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    told: list[str] = []
+    notes: list[str] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        with interrupts(lambda: told.append("stopping"), leave=False) as stop:
+        with interrupts(lambda: notes.append("stopping"), leave=False) as stop:
             os.kill(os.getpid(), number)
             assert stop.asked
-    assert told == ["stopping", "stopping"]
+    assert notes == ["stopping", "stopping"]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 

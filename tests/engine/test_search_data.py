@@ -158,19 +158,19 @@ def test_a_run_goes_on_with_its_own_data_alone() -> None:
     info = replace(made_info(Path("run"), 1), space_file="my space.yaml")
     write_factory(0)
     found = data_facts(open_context(schedule(), device="cpu").data)
-    told: list[str] = []
+    notes: list[str] = []
 
     def resumed(known: Any, facts: dict[str, str]) -> Any:
-        return keep_data(known, facts, Path("runs/a b"), resumed=True, tell=told.append)
+        return keep_data(known, facts, Path("runs/a b"), resumed=True, tell=notes.append)
 
-    begun = keep_data(info, found, Path("runs/a b"), resumed=False, tell=told.append)
+    begun = keep_data(info, found, Path("runs/a b"), resumed=False, tell=notes.append)
     assert begun.data == found
     assert resumed(begun, dict(found)) is begun
-    assert told == []
+    assert notes == []
     message = r"runs/a b: the data is not what .*{}.* dmtsearch search .*--out NEW_FOLDER"
     with pytest.raises(DataChangedError, match=message.format("content is another .fingerprint")):
         resumed(begun, {**found, "fingerprint": "0" * 64})
     with pytest.raises(DataChangedError, match=message.format("the split val has others")):
         resumed(begun, {**found, "val": "0" * 64})
     assert resumed(info, found).data == found  # a run of an older version
-    assert "made by an older version" in told[0]
+    assert "made by an older version" in notes[0]

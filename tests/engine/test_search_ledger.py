@@ -208,7 +208,7 @@ def test_recovery_drops_dead_locks_and_nothing_else(tmp_path: Path) -> None:
     assert paths.journal.read_text() == "{}\n"
 
 
-def test_a_trials_first_end_stands() -> None:
+def test_a_trials_first_end_counts() -> None:
     state = fold([PROPOSED, ENDED, TrialEnded(0, "failed", {}, {}, None, "late", 0, "")])
     assert state.ends[0] == ENDED
 

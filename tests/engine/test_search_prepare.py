@@ -44,7 +44,7 @@ def schedule(soft: str = "soft: {temperature: 2}") -> Schedule:
     return parse_schedule(TEXT.replace("SOFT", soft), "small.yaml")
 
 
-def test_a_request_says_what_a_trial_asks_for(context: PrepareContext) -> None:
+def test_a_request_says_what_a_trial_requests(context: PrepareContext) -> None:
     made = prepare(
         schedule("hints: [{source: block1, at: block1}]\n    hint_phase: {epochs: 3}"), context
     )
@@ -79,7 +79,7 @@ def test_the_seed_is_part_of_every_key(context: PrepareContext) -> None:
     assert {r.key for r in one.requests}.isdisjoint(r.key for r in two.requests)
 
 
-def test_a_source_without_effect_is_not_asked_for(context: PrepareContext) -> None:
+def test_a_source_without_effect_is_not_requested(context: PrepareContext) -> None:
     made = prepare(schedule("soft: none"), context)
     assert [request.name for request in made.requests] == ["student"]
     assert made.cold_cost == made.requests[0].cost

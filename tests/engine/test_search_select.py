@@ -73,11 +73,11 @@ def test_a_trial_of_a_selector_runs_stage_by_stage_and_yields_its_objectives(
     made = prepare(schedule(), context)
     setting = StageSetting("run", schedule_data(), True, str(tmp_path), 20.0)
     store = open_store(str(tmp_path / "store"))
-    told: list[str] = []
+    notes: list[str] = []
     rows: list[int] = []
     for job in (pickle.loads(stage.job) for stage in made.stages):
         done = train_stage(
-            job, store, setting, lambda phase, history: bool(rows.append(1)) or True, told.append
+            job, store, setting, lambda phase, history: bool(rows.append(1)) or True, notes.append
         )
         assert done.status == "done"
     names = ("val_accuracy", "val_regret", "macs")

@@ -178,7 +178,7 @@ def test_control_arms_are_never_stopped(tmp_path: Path) -> None:
     space = chain(SOFT, pruner={"name": "halving"})
     driver = Driver(tmp_path, space, trials=3, arms=[FakeArm("scratch", space.anchor())])
     arm, first, second = (begin(driver) for _ in range(3))
-    assert arm.is_control
+    assert arm.arm == "scratch"
     end(driver, first, rows([0.5] * 20))
     assert not driver.searcher.should_prune(arm.trial, rows([0.1] * 10), 20)
     assert driver.searcher.should_prune(second.trial, rows([0.1] * 10), 20)
