@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .blocks import FORMS, Adapter, Degrade, Hard, Hint, HintPhase, Resources, SourceRef
 from .emit import emit
-from .model import FAMILIES, OTHER_FORMS, Input, Size
 from .schedule import Schedule
-from .stage import STAGE_ORDER, DataSpec, ScheduleFields
+from .stage import BLOCKS, STAGE_ORDER, ScheduleFields
 from .values import field_names, plain
 
 
@@ -28,7 +26,7 @@ def written(document: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = _ordered(document, field_names(ScheduleFields))
     if "data" in found:
-        found["data"] = _block(found["data"], field_names(DataSpec))
+        found["data"] = _block(found["data"], _ORDER["data"])
     if "defaults" in found:
         found["defaults"] = stage_written(found["defaults"])
     found["stages"] = {name: stage_written(stage) for name, stage in found["stages"].items()}
@@ -50,26 +48,15 @@ def _forms(kinds: Sequence[Any], last: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *last]))
 
 
-_ORDER: Mapping[str, Sequence[str]] = {
-    "model": _forms(
-        [*FAMILIES.values(), *OTHER_FORMS.values()], ("args", "weights", "version", "input")
-    ),
-    **{name: _forms([*forms.classes.values(), forms.others]) for name, forms in FORMS.items()},
-    "hard": field_names(Hard),
-    "hint_phase": field_names(HintPhase),
-    "resources": field_names(Resources),
-    "size": field_names(Size),
-    "input": field_names(Input),
-    "adapter": field_names(Adapter),
-}
+_LAST = {"model": ("args", "weights", "version", "input")}
+_ORDER = {name: _forms(kinds, _LAST.get(name, ())) for name, kinds in BLOCKS.items()}
 
 
 def _field(name: str, value: Any) -> Any:
     if name == "source":
         return _sources(value)
     if name in ("hints", "degrade"):
-        names = field_names(Hint if name == "hints" else Degrade)
-        return [] if value == "none" else [_block(item, names) for item in value]
+        return [] if value == "none" else [_block(item, _ORDER[name]) for item in value]
     return _block(value, _ORDER[name]) if name in _ORDER else plain(value)
 
 
@@ -92,5 +79,5 @@ def _sources(value: Any) -> Any:
 
 def _source(item: Any) -> Any:
     if isinstance(item, dict):
-        return item["stage"] if "epoch" not in item else _ordered(item, field_names(SourceRef))
+        return item["stage"] if "epoch" not in item else _ordered(item, _ORDER["source"])
     return item

@@ -8,7 +8,7 @@ from ..names import DATA_SETS
 from .inherit import Chains, PlainStage, earlier_alike, is_relative, size_ends, source_names
 from .model import model_form
 from .places import Path
-from .problems import Report
+from .problems import ProblemReport
 
 Stages = Mapping[str, PlainStage]
 _LINKS = {"source", "select", "init", "repeat", "modality"}
@@ -16,7 +16,7 @@ _SHAPING = ("widths", "base", "blocks", "convs", "size", "norm", "hidden", "bott
 _SPLITS = ("train", "val", "test")
 
 
-def check_data(data: Mapping[str, Any], stages: Stages, report: Report) -> None:
+def check_data(data: Mapping[str, Any], stages: Stages, report: ProblemReport) -> None:
     """Check what the text of `data` tells: one origin, known names, splits that fit."""
     given = [name for name in ("name", "factory") if name in data]
     if len(given) != 1:
@@ -40,7 +40,7 @@ def check_data(data: Mapping[str, Any], stages: Stages, report: Report) -> None:
         report.add(("data",), rule)
 
 
-def check_graph(document: Mapping[str, Any], stages: Stages, report: Report) -> bool:
+def check_graph(document: Mapping[str, Any], stages: Stages, report: ProblemReport) -> bool:
     """Check everything between stages; return whether every name was found in its place."""
     before = len(report.problems)
     names = list(stages)
@@ -72,7 +72,7 @@ def _find(
     stage: PlainStage,
     earlier: Sequence[str],
     stages: Stages,
-    report: Report,
+    report: ProblemReport,
     *,
     advice: str = "",
 ) -> bool:
@@ -93,7 +93,7 @@ def _find(
 
 
 def _check_sources(
-    stage: PlainStage, earlier: Sequence[str], stages: Stages, report: Report
+    stage: PlainStage, earlier: Sequence[str], stages: Stages, report: ProblemReport
 ) -> None:
     if "source" in stage.broken or stage.learns_from_all:
         return
@@ -121,7 +121,9 @@ def _check_sources(
             report.add(at, rule, source.epoch)
 
 
-def _check_init(stage: PlainStage, earlier: Sequence[str], stages: Stages, report: Report) -> None:
+def _check_init(
+    stage: PlainStage, earlier: Sequence[str], stages: Stages, report: ProblemReport
+) -> None:
     name, path = stage.get("init"), stage.at("init")
     if name is None or name == "none" or "init" in stage.broken:
         return
@@ -151,7 +153,7 @@ def _differ(stage: PlainStage, other: PlainStage) -> bool:
 
 
 def _check_select(
-    stage: PlainStage, earlier: Sequence[str], stages: Stages, report: Report
+    stage: PlainStage, earlier: Sequence[str], stages: Stages, report: ProblemReport
 ) -> None:
     names = stage.get("select")
     if not isinstance(names, list) or "select" in stage.broken:
@@ -183,7 +185,7 @@ def _check_select(
 
 
 def _check_hints(
-    stage: PlainStage, before: Sequence[PlainStage], stages: Stages, report: Report
+    stage: PlainStage, before: Sequence[PlainStage], stages: Stages, report: ProblemReport
 ) -> None:
     if stage.broken & {"hints", "source"}:
         return
@@ -201,7 +203,7 @@ def _check_hints(
             )
 
 
-def _check_between(stage: PlainStage, stages: Stages, report: Report) -> None:
+def _check_between(stage: PlainStage, stages: Stages, report: ProblemReport) -> None:
     between = stage.get("model", "size", "between")
     if not isinstance(between, list) or "model" in stage.broken:
         return
@@ -215,7 +217,7 @@ def _check_between(stage: PlainStage, stages: Stages, report: Report) -> None:
             report.add(path, "is a selector, which has no size to go by", end)
 
 
-def _check_copies(stages: Stages, report: Report) -> None:
+def _check_copies(stages: Stages, report: ProblemReport) -> None:
     """Copies get names of their own; no stage may have one already."""
     for name in stages:
         stem, _, number = name.rpartition("_")
@@ -226,7 +228,7 @@ def _check_copies(stages: Stages, report: Report) -> None:
             )  # fmt: skip
 
 
-def _check_modalities(stages: Stages, report: Report) -> None:
+def _check_modalities(stages: Stages, report: ProblemReport) -> None:
     """A data set has modalities or it has none."""
     open_ends = any("modality" in stage.broken for stage in stages.values())
     others = [stage for stage in stages.values() if not stage.is_select]
@@ -261,7 +263,7 @@ def unread_stages(stages: Sequence[PlainStage]) -> list[str]:
     return [stage.name for stage in stages if stage.name not in read]
 
 
-def _check_delivered(document: Mapping[str, Any], stages: Stages, report: Report) -> bool:
+def _check_delivered(document: Mapping[str, Any], stages: Stages, report: ProblemReport) -> bool:
     """Whether `deliver` names a stage, where it is given."""
     deliver = document.get("deliver")
     if deliver is None or deliver in stages:
@@ -270,7 +272,7 @@ def _check_delivered(document: Mapping[str, Any], stages: Stages, report: Report
     return False
 
 
-def _check_deliver(document: Mapping[str, Any], stages: Stages, report: Report) -> None:
+def _check_deliver(document: Mapping[str, Any], stages: Stages, report: ProblemReport) -> None:
     deliver = document.get("deliver")
     names, every = list(stages), list(stages.values())
     read_by = {stage.name: reads(stage, every[:i]) for i, stage in enumerate(every)}
@@ -300,7 +302,7 @@ def _check_deliver(document: Mapping[str, Any], stages: Stages, report: Report) 
 
 
 def check_unrolled(
-    document: Mapping[str, Any], stages: Stages, declared: Stages, report: Report
+    document: Mapping[str, Any], stages: Stages, declared: Stages, report: ProblemReport
 ) -> None:
     """Check a document whose names are all found, as it is with repeats written out."""
     if any("repeat" in stage.broken for stage in declared.values()):
@@ -320,7 +322,7 @@ def check_unrolled(
         _check_sizes(stages, report)
 
 
-def _check_result(document: Mapping[str, Any], stages: Stages, report: Report) -> None:
+def _check_result(document: Mapping[str, Any], stages: Stages, report: ProblemReport) -> None:
     """The delivered stage is still there when removed stages are gone."""
     deliver = document.get("deliver")
     unread = unread_stages(list(stages.values()))
@@ -333,7 +335,7 @@ def _check_result(document: Mapping[str, Any], stages: Stages, report: Report) -
                    "with `deliver: NAME`")  # fmt: skip
 
 
-def _check_sizes(stages: Stages, report: Report) -> None:
+def _check_sizes(stages: Stages, report: ProblemReport) -> None:
     relative = [stage for stage in stages.values() if is_relative(stage) and _is_whole(stage)]
     chains = Chains(list(stages.values())) if relative else None
     for stage in relative:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -301,7 +301,7 @@ def _without_idle(stage: PlainStage, lines: Lines) -> PlainStage:
                 continue
             if get(stage.own, path) is None:
                 if idle.inherited and (len(path) > 1 or path[0] not in stage.own):
-                    stage = _replaced(stage, fields=without(stage.fields, path))
+                    stage = replace(stage, fields=without(stage.fields, path))
                     checked = without(checked, path)
                 continue
             drawn = lines.is_drawn(stage.at(*path))
@@ -312,18 +312,11 @@ def _without_idle(stage: PlainStage, lines: Lines) -> PlainStage:
             ):
                 again = True
                 dropped.append(path)
-                stage = _replaced(
+                stage = replace(
                     stage, fields=without(stage.fields, path), own=without(stage.own, path)
                 )
                 checked = checked if len(path) == 1 else without(checked, path)
-    return PlainStage(
-        stage.name, stage.own, stage.fields, checked, tuple(dropped), tuple(off), stage.broken
-    )
-
-
-def _replaced(stage: PlainStage, **changes: Any) -> PlainStage:
-    values = {"own": stage.own, "fields": stage.fields, **changes}
-    return PlainStage(stage.name, values["own"], values["fields"])
+    return replace(stage, checked=checked, dropped=tuple(dropped), off=tuple(off))
 
 
 # -- who learns from whom -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from .graph import check_data, check_graph, check_unrolled, unread_stages
 from .holes import find_holes
 from .inherit import Chains, PlainStage, inherit, is_relative, size_ends, source_names
 from .places import Lines, Path, get, put, without
-from .problems import Report, show
+from .problems import ProblemReport, show
 from .rules import check_defaults, check_stage
 from .schedule import Schedule
 from .stage import STAGE_ORDER, ScheduleFields, Stage
@@ -43,7 +43,7 @@ def parse_schedule(text: str | bytes, where: str = "<text>") -> Schedule:
 
 def check_document(document: dict[str, Any], lines: Lines) -> Schedule:
     """Return the schedule in a document without holes; see `load_schedule`."""
-    report = Report(lines)
+    report = ProblemReport(lines)
     refuse_holes(document, report)
     report.finish()
     reading = read(document, report)
@@ -53,7 +53,7 @@ def check_document(document: dict[str, Any], lines: Lines) -> Schedule:
     return reading.schedule
 
 
-def refuse_holes(document: dict[str, Any], report: Report) -> None:
+def refuse_holes(document: dict[str, Any], report: ProblemReport) -> None:
     """Report what makes a document a search space; the rest is told when it is read as one."""
     advice = "this is a search space; load it as one (`dmtsearch search`), or fill it"
     if "search" in document:
@@ -78,7 +78,7 @@ class Reading:
 
 def read(
     document: dict[str, Any],
-    report: Report,
+    report: ProblemReport,
     *,
     copies: Copies | None = None,
     known: Sequence[Path] = (),
@@ -176,7 +176,7 @@ def _check(
     stages: Mapping[str, PlainStage],
     unrolled: Mapping[str, Any],
     copies: Mapping[str, PlainStage],
-    report: Report,
+    report: ProblemReport,
     broken: Sequence[Path],
 ) -> None:
     defaults, data = document.get("defaults"), document.get("data")
@@ -193,7 +193,7 @@ def _check(
 # -- what is not right in itself ----------------------------------------------------------------
 
 
-def _report_strangers(document: dict[str, Any], report: Report) -> list[Path]:
+def _report_strangers(document: dict[str, Any], report: ProblemReport) -> list[Path]:
     """Report values that are empty, and fields that only reading fills in."""
     broken = []
     for path in _nulls(document):

@@ -65,7 +65,7 @@ def sentence(
 
 
 @dataclass
-class Report:
+class ProblemReport:
     """Problems gathered while a document is checked; each is told once.
 
     Attributes:

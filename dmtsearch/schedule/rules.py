@@ -6,7 +6,7 @@ from typing import Any
 from .inherit import PlainStage, idle_fields, is_off
 from .model import FAMILIES, MODEL_FORMS, model_class, model_form
 from .places import get
-from .problems import Report
+from .problems import ProblemReport
 from .stage import NOT_IN_DEFAULTS
 from .values import plain
 
@@ -14,7 +14,7 @@ _EXAMPLE = "family: plain, widths: [16, 32]"
 _EXAMPLE_SELECT = "family: mlp, hidden: [32]"
 
 
-def check_stage(stage: PlainStage, report: Report) -> None:
+def check_stage(stage: PlainStage, report: ProblemReport) -> None:
     """Check everything that needs no other stage; what a broken field would decide is left open.
 
     Args:
@@ -31,7 +31,7 @@ def check_stage(stage: PlainStage, report: Report) -> None:
     _model(stage, report)
 
 
-def check_defaults(defaults: Mapping[str, Any], report: Report) -> None:
+def check_defaults(defaults: Mapping[str, Any], report: ProblemReport) -> None:
     """Refuse what cannot be inherited."""
     for name in NOT_IN_DEFAULTS:
         if name in defaults:
@@ -42,7 +42,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _idle(stage: PlainStage, report: Report) -> None:
+def _idle(stage: PlainStage, report: ProblemReport) -> None:
     for idle in idle_fields(stage, report.lines):
         value = get(stage.own, idle.path)
         if value is None or not idle.written or (idle.may_be_off and is_off(value)):
@@ -51,7 +51,7 @@ def _idle(stage: PlainStage, report: Report) -> None:
             report.add(stage.at(*idle.path), idle.rule)
 
 
-def _soft_weight(stage: PlainStage, report: Report) -> None:
+def _soft_weight(stage: PlainStage, report: ProblemReport) -> None:
     weight = stage.get("soft", "weight")
     if stage.broken & {"soft", "source", "repeat", "hard"} or not _is_number(weight):
         return
@@ -60,7 +60,7 @@ def _soft_weight(stage: PlainStage, report: Report) -> None:
         report.add(stage.at("soft", "weight"), rule, weight)
 
 
-def _merit(stage: PlainStage, report: Report) -> None:
+def _merit(stage: PlainStage, report: ProblemReport) -> None:
     merit, soft = stage.block("merit"), stage.get("soft")
     if merit is None or "merit" in stage.broken:
         return
@@ -84,7 +84,7 @@ def _merit(stage: PlainStage, report: Report) -> None:
             )
 
 
-def _hints(stage: PlainStage, report: Report) -> None:
+def _hints(stage: PlainStage, report: ProblemReport) -> None:
     if stage.broken & {"hints", "source"}:
         return
     for number, hint in enumerate(stage.hints):
@@ -94,7 +94,7 @@ def _hints(stage: PlainStage, report: Report) -> None:
             report.add(at, "must be odd, so that maps keep their size", kernel)
 
 
-def _optimizer(stage: PlainStage, report: Report) -> None:
+def _optimizer(stage: PlainStage, report: ProblemReport) -> None:
     block = stage.block("optimizer")
     if block is None or "optimizer" in stage.broken:
         return
@@ -102,7 +102,7 @@ def _optimizer(stage: PlainStage, report: Report) -> None:
         report.add(stage.at("optimizer", "nesterov"), "needs a momentum above 0")
 
 
-def _switch(stage: PlainStage, report: Report) -> None:
+def _switch(stage: PlainStage, report: ProblemReport) -> None:
     block = stage.block("switch")
     if block is None or stage.broken & {"switch", "optimizer"}:
         return
@@ -118,7 +118,7 @@ def _switch(stage: PlainStage, report: Report) -> None:
 # -- the model ----------------------------------------------------------------------------------
 
 
-def _model(stage: PlainStage, report: Report) -> None:
+def _model(stage: PlainStage, report: ProblemReport) -> None:
     """One form, a width said in one way, a size that holds."""
     if "model" in stage.broken:
         return
@@ -152,7 +152,7 @@ def _model(stage: PlainStage, report: Report) -> None:
 
 
 def _start(
-    stage: PlainStage, model: Mapping[str, Any], form: tuple[str, str], report: Report
+    stage: PlainStage, model: Mapping[str, Any], form: tuple[str, str], report: ProblemReport
 ) -> None:
     """What the model begins from; a stage of no epochs is meant for weights from somewhere."""
     has_init = stage.get("init", default="none") != "none"
@@ -165,7 +165,7 @@ def _start(
         report.warn(stage.at("epochs"), rule)
 
 
-def _size(stage: PlainStage, size: Any, report: Report) -> None:
+def _size(stage: PlainStage, size: Any, report: ProblemReport) -> None:
     if not isinstance(size, dict):
         return
     at, params, between = size.get("at"), size.get("params"), size.get("between")

@@ -1,6 +1,6 @@
 """A stage, the data and the whole file: each field with its type, default and description."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
@@ -20,6 +20,7 @@ from .blocks import (
     FORM,
     FORMS,
     AdamW,
+    Adapter,
     AnyMerit,
     AnyOptimizer,
     AnySoft,
@@ -32,7 +33,7 @@ from .blocks import (
     SourceRef,
     Switch,
 )
-from .model import FAMILIES, OTHER_FORMS, AnyModel
+from .model import FAMILIES, OTHER_FORMS, AnyModel, Input, Size
 from .values import (
     Args,
     Count,
@@ -334,6 +335,30 @@ class DataSpec:
     """Random crops and mirrored images for all stages."""
 
 
+FORM_CLASSES: Mapping[str, Sequence[Any]] = {
+    "model": (*FAMILIES.values(), *OTHER_FORMS.values()),
+    **{
+        name: tuple(dict.fromkeys([*forms.classes.values(), forms.others]))
+        for name, forms in FORMS.items()
+    },
+}
+"""The classes of each block that has several forms."""
+BLOCKS: Mapping[str, Sequence[Any]] = {
+    **FORM_CLASSES,
+    "size": (Size,),
+    "input": (Input,),
+    "hard": (Hard,),
+    "hints": (Hint,),
+    "adapter": (Adapter,),
+    "hint_phase": (HintPhase,),
+    "resources": (Resources,),
+    "degrade": (Degrade,),
+    "source": (SourceRef,),
+    "data": (DataSpec,),
+}
+"""The classes of every block, by the field that holds it."""
+
+
 def _any_form(name: str, kinds: Sequence[Any], leave_out: Sequence[str] = ()) -> Any:
     """A class of the fields of several forms, none of them needed.
 
@@ -346,7 +371,7 @@ def _any_form(name: str, kinds: Sequence[Any], leave_out: Sequence[str] = ()) ->
             called = known.alias or one.name
             if called in leave_out or one.name in linked_names(kind):
                 continue
-            inner = _forms_of(called) if kind in (Stage, SelectorStage) else ()
+            inner = FORM_CLASSES.get(called) if kind in (Stage, SelectorStage) else None
             if inner:
                 value: Any = _any_form(f"Any{called.capitalize()}", inner)
                 if called in ("soft", "merit"):
@@ -371,13 +396,6 @@ def _bare(known: Any) -> Any:
         if not (is_literal and isinstance(one, WithJsonSchema)):
             found = Annotated[found, one]
     return found
-
-
-def _forms_of(name: str) -> tuple[Any, ...]:
-    if name == "model":
-        return (*FAMILIES.values(), *OTHER_FORMS.values())
-    forms = FORMS.get(name)
-    return tuple(dict.fromkeys([*forms.classes.values(), forms.others])) if forms else ()
 
 
 Defaults: Any = _any_form("Defaults", [Stage, SelectorStage], leave_out=NOT_IN_DEFAULTS)

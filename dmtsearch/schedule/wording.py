@@ -7,54 +7,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import nearest
-from .blocks import (
-    FORM,
-    FORMS,
-    STEP_FIELDS,
-    Adapter,
-    Degrade,
-    Hard,
-    Hint,
-    HintPhase,
-    Resources,
-    SourceRef,
-)
-from .model import (
-    FAMILIES,
-    MODEL_FORMS,
-    OTHER_FORMS,
-    Input,
-    Size,
-    model_class,
-    model_form,
-    owners,
-)
+from .blocks import FORM, FORMS, STEP_FIELDS
+from .model import FAMILIES, MODEL_FORMS, model_class, model_form, owners
 from .places import Path, get
-from .problems import NOT_GIVEN, Report, either
+from .problems import NOT_GIVEN, ProblemReport, either
 from .search import BoundSpec, PrunerSpec, SearchSpec
 from .stage import (
+    BLOCKS,
     NOT_IN_DEFAULTS,
     NOT_IN_SELECT,
     SELECT_ONLY,
     STAGE_ORDER,
-    DataSpec,
     ScheduleFields,
 )
 from .values import field_names
 
 _BLOCKS: Mapping[str, Sequence[Any]] = {
-    "model": (*FAMILIES.values(), *OTHER_FORMS.values()),
-    **{name: (*forms.classes.values(), forms.others) for name, forms in FORMS.items()},
-    "size": (Size,),
-    "input": (Input,),
-    "hard": (Hard,),
-    "hints": (Hint,),
-    "adapter": (Adapter,),
-    "hint_phase": (HintPhase,),
-    "resources": (Resources,),
-    "degrade": (Degrade,),
-    "source": (SourceRef,),
-    "data": (DataSpec,),
+    **BLOCKS,
     "search": (SearchSpec,),
     "pruner": (PrunerSpec,),
     "constraints": (BoundSpec,),
@@ -90,7 +59,7 @@ _EXTRA = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def add_errors(
-    report: Report,
+    report: ProblemReport,
     error: ValidationError,
     document: Mapping[str, Any],
     *,
@@ -164,7 +133,7 @@ def _inner(path: Path) -> tuple[list[str], bool]:
 def _is_misspelt(unknown: Sequence[int | str], missing: Sequence[int | str]) -> bool:
     """Whether an unknown field is meant for a missing one: that is one mistake."""
     beside = len(missing) > 1 and unknown[:-1] == missing[:-1]
-    return beside and "did you mean" in nearest(str(unknown[-1]), [str(missing[-1])])
+    return beside and bool(_close(str(unknown[-1]), [str(missing[-1])]))
 
 
 def _belongs_to_another_form(path: Path) -> bool:
@@ -185,7 +154,7 @@ def _missed_by_a_rule(path: Path) -> bool:
     return len(path) == 3 and path[0] == "stages" and path[2] == "model"
 
 
-def _missing(report: Report, document: Mapping[str, Any], path: Path) -> None:
+def _missing(report: ProblemReport, document: Mapping[str, Any], path: Path) -> None:
     if isinstance(path[-1], int):
         value = get(document, path[:-1])
         report.add(path[:-1], f"must hold at least {path[-1] + 1} values", value)
@@ -193,7 +162,7 @@ def _missing(report: Report, document: Mapping[str, Any], path: Path) -> None:
         report.add(path, "is missing" + _EXAMPLES.get(path[-1], ""))
 
 
-def _no_form(report: Report, document: Mapping[str, Any], path: Path) -> list[Path]:
+def _no_form(report: ProblemReport, document: Mapping[str, Any], path: Path) -> list[Path]:
     """A model of no known form: a wrong family; how many forms it must have is a rule."""
     model = get(document, path)
     if not isinstance(model, dict) or [form for form in MODEL_FORMS if form in model] != [
@@ -201,14 +170,13 @@ def _no_form(report: Report, document: Mapping[str, Any], path: Path) -> list[Pa
     ]:
         return []
     value = model["family"]
-    close = isinstance(value, str) and "did you mean" in nearest(value, FAMILIES)
     shown = NOT_GIVEN if isinstance(value, dict | list) else value
     rule = f"must be {either(tuple(FAMILIES))}"
-    report.add((*path, "family"), rule, shown, FAMILIES if close else None)
+    report.add((*path, "family"), rule, shown, _close(value, tuple(FAMILIES)))
     return [(*path, "family")]
 
 
-def add_unknown(report: Report, document: Mapping[str, Any], path: Path) -> None:
+def add_unknown(report: ProblemReport, document: Mapping[str, Any], path: Path) -> None:
     """Report an unknown field, with the nearest among the fields that are valid there."""
     name = str(path[-1])
     valid = valid_fields(document, path)
@@ -266,6 +234,11 @@ def valid_fields(document: Mapping[str, Any], path: Path) -> Sequence[str]:
     return found
 
 
+def _close(value: Any, names: Sequence[str]) -> Sequence[str] | None:
+    """`names`, where one of them may be what `value` was meant to be."""
+    return names if isinstance(value, str) and "did you mean" in nearest(value, names) else None
+
+
 def _rule(
     kind: str, found: Mapping[str, Any], value: Any, path: Path
 ) -> tuple[str, Sequence[str] | None, bool]:
@@ -275,12 +248,10 @@ def _rule(
         names = list(context.get("names", ()))
         if not context.get("shown", True):
             return str(context["rule"]), names, False
-        close = isinstance(value, str) and "did you mean" in nearest(value, names)
-        return str(context["rule"]), names if close else None, True
+        return str(context["rule"]), _close(value, names), True
     if kind == "literal_error":
         names = _QUOTED.findall(str(context["expected"]))
-        close = isinstance(value, str) and "did you mean" in nearest(value, names)
-        return f"must be {either(names)}", names if close else None, True
+        return f"must be {either(names)}", _close(value, names), True
     return _plain_rule(kind, found, context, value, path), None, True
 
 

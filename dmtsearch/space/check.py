@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, SearchSpec
-from dmtsearch.schedule.problems import Report, either
+from dmtsearch.schedule.problems import ProblemReport, either
 from dmtsearch.schedule.wording import add_errors
 
 from .choosing import anchor_values, complete, draw_values
@@ -17,7 +17,7 @@ from .hole import Hole, Value
 from .recipes import CONTROLS
 from .template import Template
 
-Fill = Callable[[Template, Mapping[str, Value], Report], Schedule | None]
+Fill = Callable[[Template, Mapping[str, Value], ProblemReport], Schedule | None]
 OTHER_TRIES = 20
 ALL_TRIES = 2_000
 """Of all alternatives together, so that a long choice is checked in seconds."""
@@ -25,7 +25,7 @@ ALL_TRIES = 2_000
 # -- every alternative of every hole in its place: tried in the anchor, one at a time -----------
 
 
-def check_alternatives(template: Template, report: Report, fill: Fill) -> Schedule | None:
+def check_alternatives(template: Template, report: ProblemReport, fill: Fill) -> Schedule | None:
     """Report what is wrong with the anchor, and with each alternative or bound put into it.
 
     An alternative that does not go with the anchor's other values, but with others, is only
@@ -40,7 +40,7 @@ def check_alternatives(template: Template, report: Report, fill: Fill) -> Schedu
     tries = max(1, min(OTHER_TRIES, ALL_TRIES // max(1, num_values)))
     for hole in template.holes.values():
         for value in _extremes(hole):
-            found = Report(report.lines)
+            found = ProblemReport(report.lines)
             _try(template, _with(template, hole, value), found, fill)
             new = [problem for problem in found.problems if problem not in anchored]
             if not new:
@@ -58,7 +58,7 @@ def check_alternatives(template: Template, report: Report, fill: Fill) -> Schedu
 
 
 def _try(
-    template: Template, values: Mapping[str, Value], report: Report, fill: Fill
+    template: Template, values: Mapping[str, Value], report: ProblemReport, fill: Fill
 ) -> Schedule | None:
     try:
         return fill(template, values, report)
@@ -92,12 +92,12 @@ def _above(template: Template, hole: Hole) -> dict[str, Value]:
 
 
 def _goes_with_others(
-    template: Template, hole: Hole, value: Value, report: Report, fill: Fill, tries: int
+    template: Template, hole: Hole, value: Value, report: ProblemReport, fill: Fill, tries: int
 ) -> bool:
     needed = {**_above(template, hole), hole.name: value}
     for seed in range(tries):
         drawn = draw_values(template, seed)
-        found = Report(report.lines)
+        found = ProblemReport(report.lines)
         _try(template, complete(template, {**drawn, **needed}), found, fill)
         if not found.problems:
             return True
@@ -107,7 +107,7 @@ def _goes_with_others(
 # -- what should be known -----------------------------------------------------------------------
 
 
-def find_notes(template: Template, anchor: Schedule, report: Report) -> list[str]:
+def find_notes(template: Template, anchor: Schedule, report: ProblemReport) -> list[str]:
     """Return the notes on a valid space, after what its check has warned about."""
     delivered = _delivered(template, anchor)
     for hole in template.holes.values():
@@ -144,7 +144,7 @@ def _delivered(template: Template, anchor: Schedule) -> str:
 # -- the `search:` block ------------------------------------------------------------------------
 
 
-def read_search(search: Any, template: Template, report: Report) -> SearchSpec:
+def read_search(search: Any, template: Template, report: ProblemReport) -> SearchSpec:
     """Return the block with its defaults; problems go to `report`.
 
     A space without the block is searched by the defaults.
@@ -168,7 +168,7 @@ def read_search(search: Any, template: Template, report: Report) -> SearchSpec:
 
 
 def _check_search(
-    search: Mapping[str, Any], spec: SearchSpec, template: Template, report: Report
+    search: Mapping[str, Any], spec: SearchSpec, template: Template, report: ProblemReport
 ) -> None:
     if spec.pruner is not None and len(spec.objectives) > 1:
         report.add(

@@ -10,7 +10,7 @@ from typing import Any
 from dmtsearch.schedule.emit import flow
 from dmtsearch.schedule.holes import HOLE_KINDS, find_below, is_hole
 from dmtsearch.schedule.places import Lines, Path, get, join, put, show_path, walk, without
-from dmtsearch.schedule.problems import Report, show
+from dmtsearch.schedule.problems import ProblemReport, show
 from dmtsearch.schedule.stage import MAX_COPIES
 from dmtsearch.schedule.values import is_stage_name
 
@@ -24,7 +24,7 @@ _MAX_LABEL = 40
 _NO_HOLES = ("dmtsearch", "name", "seed", "data", "deliver")
 
 
-def read_template(document: dict[str, Any], lines: Lines, report: Report) -> Template:
+def read_template(document: dict[str, Any], lines: Lines, report: ProblemReport) -> Template:
     """Return the holes of a document; what is wrong with them goes to `report`."""
     broken: list[Path] = []
     places: list[Path] = [(name,) for name in _NO_HOLES]
@@ -95,7 +95,7 @@ class _Place:
 class _Reader:
     """Walks a document once and writes down every hole."""
 
-    def __init__(self, template: Template, report: Report) -> None:
+    def __init__(self, template: Template, report: ProblemReport) -> None:
         self.template, self.report = template, report
         self.ties: dict[str, Slot] = {}
         self.when: dict[str, dict[Condition, None]] = {}  # each once, in order; empty for always
@@ -294,17 +294,17 @@ def _is_numeric(hole: Hole) -> bool:
 # -- one hole -----------------------------------------------------------------------------------
 
 
-def read_slot(value: dict[str, Any], at: Path, report: Report) -> Slot | None:
+def read_slot(value: dict[str, Any], at: Path, report: ProblemReport) -> Slot | None:
     """Return the hole at `at`; None, and problems in `report`, if malformed."""
     # Gathered apart: of a stage with copies the same problem is met, and reported, only once.
-    found = Report(report.lines)
+    found = ProblemReport(report.lines)
     slot = _read(value, at, found)
     for problem in found.problems:
         report.add_sentence(problem)
     return slot if not found.problems else None
 
 
-def _read(hole: dict[str, Any], at: Path, report: Report) -> Slot | None:
+def _read(hole: dict[str, Any], at: Path, report: ProblemReport) -> Slot | None:
     kinds = [field for field in hole if field in HOLE_KINDS]
     if len(kinds) > 1:
         report.add(at, f"must be one kind of hole, got {' and '.join(kinds)}")
@@ -335,7 +335,7 @@ _FORMS = {
 }
 
 
-def _choice(value: Any, at: Path, report: Report) -> Slot | None:
+def _choice(value: Any, at: Path, report: ProblemReport) -> Slot | None:
     if not isinstance(value, dict | list) or not value:
         report.add(at, "must be a list of alternatives, or alternatives by label", value)
         return None
@@ -372,7 +372,7 @@ def _label(item: Any, index: int) -> Value:
     return text if len(text) <= _MAX_LABEL else f"#{index}"
 
 
-def _range(kind: str, value: Any, at: Path, report: Report) -> Slot | None:
+def _range(kind: str, value: Any, at: Path, report: ProblemReport) -> Slot | None:
     items: Sequence[Any] = value if isinstance(value, list) else []
     numbers: list[int | float] = []
     for index, number in enumerate(items):
@@ -404,7 +404,7 @@ def _range(kind: str, value: Any, at: Path, report: Report) -> Slot | None:
 
 
 def _check_step(
-    at: Path, low: int | float, high: int | float, step: int | float, report: Report
+    at: Path, low: int | float, high: int | float, step: int | float, report: ProblemReport
 ) -> None:
     steps = num_steps(low, high, step)
     if steps is None:

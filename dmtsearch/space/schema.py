@@ -9,7 +9,7 @@ from dmtsearch.schedule.blocks import FORMS
 from dmtsearch.schedule.holes import HOLE_KINDS
 from dmtsearch.schedule.model import FAMILIES as _FAMILIES
 from dmtsearch.schedule.model import OTHER_FORMS
-from dmtsearch.schedule.stage import NOT_IN_SELECT, ScheduleFields
+from dmtsearch.schedule.stage import FORM_CLASSES, NOT_IN_SELECT, ScheduleFields
 from dmtsearch.schedule.values import description
 
 from .recipes import CONTROLS
@@ -90,8 +90,7 @@ def json_schema() -> dict[str, Any]:
 
 def _describe(definitions: dict[str, Any]) -> None:
     """Give a field of a form the description of the class that declares it."""
-    kinds: list[Any] = [*_FAMILIES.values(), *OTHER_FORMS.values(), Stage, SelectorStage]
-    kinds += [kind for forms in FORMS.values() for kind in (*forms.classes.values(), forms.others)]
+    kinds = [Stage, SelectorStage, *(kind for forms in FORM_CLASSES.values() for kind in forms)]
     for kind in kinds:
         definition = definitions[kind.__name__]
         for name, one in kind.__pydantic_fields__.items():
@@ -122,13 +121,7 @@ def _in_forms(field: str, forms: Sequence[dict[str, Any]]) -> list[dict[str, Any
     return found
 
 
-_WITH_FORMS = {
-    "AnyModel": (*_FAMILIES.values(), *OTHER_FORMS.values()),
-    **{
-        f"Any{name.capitalize()}": (*forms.classes.values(), forms.others)
-        for name, forms in FORMS.items()
-    },
-}
+_WITH_FORMS = {f"Any{name.capitalize()}": kinds for name, kinds in FORM_CLASSES.items()}
 
 
 def _choose_forms(definitions: dict[str, Any], schema: dict[str, Any]) -> None:

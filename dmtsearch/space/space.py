@@ -16,7 +16,7 @@ from dmtsearch.schedule.holes import find_holes
 from dmtsearch.schedule.load import Reading, read
 from dmtsearch.schedule.override import place
 from dmtsearch.schedule.places import Lines
-from dmtsearch.schedule.problems import Report
+from dmtsearch.schedule.problems import ProblemReport
 from dmtsearch.schedule.values import plain
 from dmtsearch.schedule.yaml import parse_document, read_document
 
@@ -104,7 +104,7 @@ class Space:
         A hole is not read where its field has no effect (`k` where a selector reads logits) or
         where nothing learns from its stage. Arguments and errors as for `fill`.
         """
-        report = Report(self.lines)
+        report = ProblemReport(self.lines)
         reading = _fill(self._template, values, report)
         report.finish()
         if reading.schedule is None:
@@ -154,7 +154,7 @@ class Space:
         """
         endless = [hole for hole in self.holes if hole.is_continuous]
         if endless:
-            report = Report(self.lines)
+            report = ProblemReport(self.lines)
             for hole in endless:
                 report.add(hole.place, "is continuous; a grid needs a step")
             report.finish()
@@ -198,7 +198,7 @@ def read_space(document: dict[str, Any], lines: Lines) -> Space:
     Raises:
         ScheduleError: Carries every problem.
     """
-    report = Report(lines)
+    report = ProblemReport(lines)
     search = document.get("search")
     without_search = {name: value for name, value in document.items() if name != "search"}
     template = read_template(without_search, lines, report)
@@ -226,15 +226,15 @@ def read_space(document: dict[str, Any], lines: Lines) -> Space:
 
 
 def _fill_template(
-    template: Template, values: Mapping[str, Value], report: Report
+    template: Template, values: Mapping[str, Value], report: ProblemReport
 ) -> Schedule | None:
     return _fill(template, values, report).schedule
 
 
-def _fill(template: Template, values: Mapping[str, Value], report: Report) -> Reading:
+def _fill(template: Template, values: Mapping[str, Value], report: ProblemReport) -> Reading:
     """Fill and check; what is wrong goes to `report`, with the places of the template."""
     document, copies, lines = template.fill(values)
-    inner = Report(lines)
+    inner = ProblemReport(lines)
     reading = read(document, inner, copies=copies, known=template.broken)
     for problem in inner.problems:
         report.add_sentence(problem)

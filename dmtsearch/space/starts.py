@@ -10,7 +10,7 @@ from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, SearchSpec, expand, load_schedule
 from dmtsearch.schedule.dump import written
 from dmtsearch.schedule.places import Path, join
-from dmtsearch.schedule.problems import Report
+from dmtsearch.schedule.problems import ProblemReport
 
 from .hole import Value, same
 from .template import SHARED, Slot, Template
@@ -24,7 +24,7 @@ def find_starts(spec: SearchSpec, where: str) -> list[tuple[Path, FilePath]]:
 
 
 def start_values(
-    template: Template, fill: Any, at: Path, file: FilePath, report: Report
+    template: Template, fill: Any, at: Path, file: FilePath, report: ProblemReport
 ) -> dict[str, Value] | None:
     """The values that make a known schedule; a problem where the space cannot make it.
 
