@@ -1,13 +1,14 @@
 """Small spaces to vary, and what a text is refused for."""
 
-import pytest
+from functools import partial
 
-from dmtsearch.errors import ScheduleError
+import schedule_texts
+from schedule_texts import HEAD, TEACHER
+
 from dmtsearch.schedule import expand
 from dmtsearch.space import parse_space
 
-HEAD = "dmtsearch: 1\ndata: {name: digits}\n"
-TEACHER = "  teacher: {model: {family: plain, widths: [32, 64]}}\n"
+problems_of = partial(schedule_texts.problems_of, read=parse_space)
 
 
 def space_text(student: str = "", head: str = "", model: str = "widths: [8, 16]") -> str:
@@ -21,12 +22,6 @@ def space_text(student: str = "", head: str = "", model: str = "widths: [8, 16]"
 
 def holes_of(text: str):
     return {hole.name: hole for hole in parse_space(text, "x.yaml").holes}
-
-
-def problems_of(text: str) -> list[str]:
-    with pytest.raises(ScheduleError, match=r"x\.yaml: \d+ problem") as caught:
-        parse_space(text, "x.yaml")
-    return list(caught.value.problems)
 
 
 REPEATED = f"""{HEAD}stages:

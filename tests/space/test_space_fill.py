@@ -4,7 +4,8 @@ import copy
 import pickle
 
 import pytest
-from space_texts import HEAD, REPEATED, sizes_of, space_text
+from schedule_texts import HEAD
+from space_texts import REPEATED, sizes_of, space_text
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Adam, Merit, dump_schedule, expand, parse_schedule

@@ -1,7 +1,8 @@
 """Holes: their names, values, labels and conditions."""
 
 import pytest
-from space_texts import HEAD, REPEATED, holes_of, problems_of, space_text
+from schedule_texts import HEAD
+from space_texts import REPEATED, holes_of, problems_of, space_text
 
 from dmtsearch.space import Condition, parse_space
 

@@ -1,7 +1,8 @@
 """Holes that are malformed together with something else, and long choices."""
 
 import pytest
-from space_texts import HEAD, problems_of, space_text
+from schedule_texts import HEAD
+from space_texts import problems_of, space_text
 
 STAGES = f"{HEAD}stages:\n  teacher: {{model: {{family: plain, widths: [32, 64]}}}}\n"
 COPIES = "  ta: {{repeat: {{int: [1, 3]}}, source: teacher, model: {{preset: cnn8}}, {field}}}\n"

@@ -1,7 +1,8 @@
 """Known schedules to start with: which values of the holes make them."""
 
 import pytest
-from space_texts import FINITE, HEAD
+from schedule_texts import HEAD
+from space_texts import FINITE
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import dump_schedule, expand

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from counting import count_calls
-from space_texts import HEAD, TEACHER, space_text
+from schedule_texts import HEAD, TEACHER
+from space_texts import space_text
 
 import dmtsearch
 from dmtsearch.space import load_space, parse_space

@@ -1,5 +1,8 @@
 """A small valid schedule to vary, and what a text is refused for."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from dmtsearch.errors import ScheduleError
@@ -19,10 +22,12 @@ def text_with(student: str = "", teacher: str = "", head: str = "") -> str:
     )
 
 
-def problems_of(text: str | bytes) -> tuple[str, ...]:
+def problems_of(
+    text: str | bytes, read: Callable[[str | bytes, str], Any] = parse_schedule
+) -> tuple[str, ...]:
     """Every problem of a text, without its own name in front."""
     with pytest.raises(ScheduleError, match=r"x\.yaml: \d+ problem") as caught:
-        parse_schedule(text, "x.yaml")
+        read(text, "x.yaml")
     return caught.value.problems
 
 
