@@ -6,7 +6,7 @@ from typing import Any
 
 from .blocks import STEP_FIELDS, Delta, Hard, Plateau, Soft, SourceRef, Switch
 from .schedule import Expanded, Schedule
-from .stage import SelectorStage, Stage
+from .stage import Select, SelectorStage, Stage
 
 
 def expand(schedule: Schedule) -> Expanded:
@@ -40,7 +40,7 @@ def _plainest(stage: Stage, built: dict[str, Stage], seed: int) -> Stage:
     }
     if isinstance(stage, SelectorStage):
         topk = stage.inputs == "topk"
-        return _changed(stage, changes | {"k": (stage.k or 5) if topk else None})
+        return _changed(stage, changes | {"k": (stage.k or Select.k) if topk else None})
     return _without_training(_changed(stage, changes | _learned(stage, built)))
 
 
@@ -75,7 +75,7 @@ def _learned(stage: Stage, built: dict[str, Stage]) -> dict[str, Any]:
     if soft is not None and (soft.until == 0 or (soft.weight == 0 and merit is None)):
         soft, merit = None, None
     if soft is not None and merit is not None and merit.rule == "soft":
-        soft = replace(soft, weight=0.5)  # this rule does not read it
+        soft = replace(soft, weight=Soft.weight)  # this rule does not read it
     hints = tuple(_hint(hint) for hint in stage.hints if hint.weight) if sources else ()
     phase = stage.hint_phase
     if phase is not None and not phase.epochs:
@@ -101,7 +101,7 @@ def _source(ref: SourceRef, other: Stage) -> SourceRef:
 
 def _soft(soft: Soft, epochs: int, sources: int) -> Soft:
     """Soft settings with what has no effect at its default."""
-    changes: dict[str, Any] = {"combine": "mean", "drop": 0.0} if sources == 1 else {}
+    changes: dict[str, Any] = {"combine": Soft.combine, "drop": Soft.drop} if sources == 1 else {}
     # Nine digits, so that 0.55 of 20 epochs is 11 and not 11.000000000000002, rounded up.
     if math.ceil(round(soft.until * epochs, 9)) >= epochs:
         changes["until"] = 1.0

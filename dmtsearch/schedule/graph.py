@@ -9,6 +9,7 @@ from .inherit import Chains, PlainStage, earlier_alike, is_relative, size_ends, 
 from .model import model_form
 from .places import Path
 from .problems import ProblemReport
+from .stage import Stage
 
 Stages = Mapping[str, PlainStage]
 _LINKS = {"source", "select", "init", "repeat", "modality"}
@@ -111,7 +112,7 @@ def _check_sources(
         if stages[source.stage].is_select:
             report.add(path, "is a selector, which has no map to learn from", source.stage)
         other = stages[source.stage]
-        epochs = other.get("epochs", default=20)
+        epochs = other.get("epochs", default=Stage.epochs)
         if source.epoch is None or "epochs" in other.broken or not isinstance(epochs, int):
             continue
         if source.epoch > epochs:

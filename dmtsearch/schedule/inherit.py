@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .blocks import FORMS, HINT_LOSSES, OF_OWN_HINT_LOSSES, STEP_FIELDS
+from .blocks import FORMS, HINT_LOSSES, OF_OWN_HINT_LOSSES, STEP_FIELDS, Optimizer
 from .model import MODEL_FORMS, model_class, model_form, owners
 from .places import Lines, Path, get, without
 from .problems import either
-from .stage import NOT_IN_DEFAULTS, NOT_IN_SELECT, SELECT_ONLY
+from .stage import NOT_IN_DEFAULTS, NOT_IN_SELECT, SELECT_ONLY, Select
 from .values import field_names, is_own
 
 _BLOCKS = (*("model", "optimizer", "soft", "hard", "merit", "hint_phase", "switch", "resources"),)
@@ -190,7 +190,7 @@ def idle_fields(stage: PlainStage, lines: Lines) -> Iterator[Idle]:
             if name in fields:
                 yield Idle((name,), _ONLY_SELECT)
         yield from _idle_losses(stage, lines)
-    inputs = fields.get("inputs", "topk")
+    inputs = fields.get("inputs", Select.inputs)
     if inputs != "topk" and "k" in fields and "select" in fields:
         rule = _no_effect(f"inputs is {inputs}, and only topk has k")
         yield Idle(("k",), rule, (("inputs",),))
@@ -251,13 +251,12 @@ def _of_other_forms(block: str, given: dict[str, Any]) -> Iterator[Idle]:
     if not isinstance(form, str) or (form not in forms.classes and not is_own(form)):
         return
     valid = field_names(forms.of(given))
-    steps = given.get("schedule", "one_cycle") == "step"
+    schedule = given.get("schedule", Optimizer.schedule)
     shown = "a function of your own" if form not in forms.classes else form
     for name in given:
         if name in STEP_FIELDS and block == "optimizer":
-            if not steps:
-                now = given.get("schedule", "one_cycle")
-                rule = f"schedule is {now}, and it belongs to schedule: step"
+            if schedule != "step":
+                rule = f"schedule is {schedule}, and it belongs to schedule: step"
                 yield Idle((block, name), _no_effect(rule), ((block, "schedule"),))
         elif name not in valid:
             of = " and ".join(forms.owners(name))

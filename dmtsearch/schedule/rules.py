@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .blocks import Delta, Optimizer, Sgd, Soft
 from .inherit import PlainStage, idle_fields, is_off
 from .model import FAMILIES, MODEL_FORMS, model_class, model_form
 from .places import get
@@ -70,7 +71,7 @@ def _merit(stage: PlainStage, report: ProblemReport) -> None:
         report.add(stage.at("merit"), rule)
     if merit.get("rule") != "delta" or soft == "none" or "soft" in stage.broken:
         return
-    step, middle = merit.get("increment", 0.1), get(soft, ("weight",), 0.5)
+    step, middle = merit.get("increment", Delta.increment), get(soft, ("weight",), Soft.weight)
     if not _is_number(step) or not _is_number(middle):
         return
     for value in (middle + step, middle - step):
@@ -98,7 +99,7 @@ def _optimizer(stage: PlainStage, report: ProblemReport) -> None:
     block = stage.block("optimizer")
     if block is None or "optimizer" in stage.broken:
         return
-    if block.get("nesterov") is True and block.get("momentum", 0.9) == 0:
+    if block.get("nesterov") is True and block.get("momentum", Sgd.momentum) == 0:
         report.add(stage.at("optimizer", "nesterov"), "needs a momentum above 0")
 
 
@@ -106,7 +107,7 @@ def _switch(stage: PlainStage, report: ProblemReport) -> None:
     block = stage.block("switch")
     if block is None or stage.broken & {"switch", "optimizer"}:
         return
-    schedule = stage.get("optimizer", "schedule", default="one_cycle")
+    schedule = stage.get("optimizer", "schedule", default=Optimizer.schedule)
     if block.get("when") == "plateau" and schedule == "one_cycle":
         report.warn(
             stage.at("switch", "when"),
