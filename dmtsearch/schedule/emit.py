@@ -1,4 +1,4 @@
-"""Plain data to YAML: one text for one value, as a person would lay it out."""
+"""Plain data to YAML: one text for one value, laid out as by hand."""
 
 import re
 from typing import Any

@@ -358,7 +358,7 @@ def _check_sizes(stages: Stages, report: ProblemReport) -> None:
 
 
 def _is_whole(stage: PlainStage) -> bool:
-    """Whether a relative size is all there; what is wrong with it has been told."""
+    """Whether a relative size is all there; what is wrong with it has been reported."""
     model, size = stage.fields["model"], stage.get("model", "size")
     ways = [way for way in ("widths", "base", "size") if way in model]
     return ways == ["size"] and not (isinstance(size, dict) and len(size) != 2)

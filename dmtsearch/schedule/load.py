@@ -54,7 +54,7 @@ def check_document(document: dict[str, Any], lines: Lines) -> Schedule:
 
 
 def refuse_holes(document: dict[str, Any], report: ProblemReport) -> None:
-    """Report what makes a document a search space; the rest is told when it is read as one."""
+    """Report what makes a document a search space; the rest is reported when it is read as one."""
     advice = "this is a search space; load it as one (`dmtsearch search`), or fill it"
     if "search" in document:
         report.add(("search",), f"a schedule has no search block: {advice}")

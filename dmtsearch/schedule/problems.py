@@ -66,7 +66,7 @@ def sentence(
 
 @dataclass
 class ProblemReport:
-    """Problems gathered while a document is checked; each is told once.
+    """Problems gathered while a document is checked; each is reported once.
 
     Attributes:
         lines: Where the document's values stand.

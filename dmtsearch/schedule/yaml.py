@@ -1,7 +1,7 @@
 """Text to plain data: one YAML 1.2 document, read safely, with the line of every value.
 
 ruamel.yaml splits the text into events; the values are built here, so that no tag ever makes an
-object, aliases cannot multiply without bound, and a name given twice is told with both lines.
+object, aliases cannot multiply without bound, and a name given twice is reported with both lines.
 """
 
 import re

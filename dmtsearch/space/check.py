@@ -78,7 +78,7 @@ def _extremes(hole: Hole) -> tuple[Value, ...]:
 
 
 def _with(template: Template, hole: Hole, value: Value) -> dict[str, Value]:
-    """The anchor with `value` in `hole`, and in the holes above it what makes it asked for."""
+    """The anchor with `value` in `hole`, and in the holes above it what makes it active."""
     return complete(template, {**_above(template, hole), hole.name: value})
 
 

@@ -16,7 +16,7 @@ def anchor_values(template: Template) -> dict[str, Value]:
 
 
 def complete(template: Template, given: Mapping[str, Value]) -> dict[str, Value]:
-    """`given` values, and the anchor's for every other hole that is then asked for."""
+    """`given` values, and the anchor's for every other hole that is then active."""
     values: dict[str, Value] = {}
     for hole in template.active(values):
         values[hole.name] = given.get(hole.name, hole.default)
@@ -48,7 +48,7 @@ def _inner(hole: Hole, place: int, places: int) -> float:
 
 
 def settle(template: Template, values: Mapping[str, Value]) -> dict[str, Value]:
-    """`values` as a fill takes them: those that are asked for; copies with an `order` sorted.
+    """`values` as a fill takes them: those that are active; copies with an `order` sorted.
 
     Equal draws of such copies are moved to the nearest values that are free, so that a sampler
     that draws each copy by itself, as samplers do, makes a schedule with every draw.
@@ -207,7 +207,7 @@ class _Counter:
     def count(self) -> int:
         """The number of combinations.
 
-        A tied hole may be asked for by several alternatives, so what those are of is decided
+        A tied hole may be active by several alternatives, so what those are of is decided
         first, one case at a time; the rest is a tree.
         """
         holes = self.template.holes

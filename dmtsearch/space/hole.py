@@ -17,7 +17,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Condition:
-    """When a hole is asked for: while `hole` has one of `values` (and is itself asked for)."""
+    """When a hole is active: while `hole` has one of `values` and is itself active."""
 
     hole: str
     values: tuple[Value, ...]
@@ -39,7 +39,7 @@ class Hole:
         choices: Of a choice: its labels; where the alternatives are scalars, these themselves.
         low, high: Bounds of a range, both inclusive.
         step: Distance of a range's values; None where it is continuous; 1 for `int` unless given.
-        conditions: It is asked for while any of these holds; always, where there are none.
+        conditions: It is active while any of these holds; always, where there are none.
         default: Its value in the anchor: the middle (of two middles the lower), the first choice.
         path: Where it stands in the document.
         line: Its line in the file; None where there is no file.
@@ -121,7 +121,7 @@ class Hole:
         return f"{text}, log scale" if self.kind == "log" else text
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data: name, kind, values in words, when it is asked for, default, line."""
+        """Plain data: name, kind, values in words, when it is active, default, line."""
         return {
             "name": self.name,
             "kind": self.kind,

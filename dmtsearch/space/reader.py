@@ -61,7 +61,7 @@ class _Place:
         name: What a hole here is called.
         path: Document path, with the labels of alternatives.
         field: Steps to the innermost field that is no part of a list or alternative.
-        when: Conditions under which it is asked for.
+        when: Conditions under which it is active.
         free: Whether this is within somebody else's arguments.
     """
 
@@ -205,7 +205,7 @@ class _Reader:
             )
             return False
         if name in holes:
-            # Asked for wherever one of the tied holes is; always, if one of them always is.
+            # Active wherever one of the tied holes is; always, if one of them always is.
             known = self.when[name]
             if known and when:
                 known |= dict.fromkeys(when)

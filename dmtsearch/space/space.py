@@ -90,7 +90,7 @@ class Space:
         sorted; fields that the values leave without effect are left out.
 
         Args:
-            values: By hole name, for the holes that are asked for (others are not looked at).
+            values: By hole name, for the holes that are active (others are not looked at).
 
         Raises:
             ScheduleError: A value is missing, unknown or out of range, or the schedule cannot

@@ -94,10 +94,10 @@ class Template:
         self.on_the_way |= {slot.at[:end] for end in range(len(slot.at) + 1)}
 
     def active(self, values: Mapping[str, Value]) -> Iterator[Hole]:
-        """Yield the holes that are asked for, given the values of those that they depend on.
+        """Yield the active holes, given the values of those that they depend on.
 
         Each comes after those that it depends on, so that the caller may put its value into
-        `values` before going on. Takes time for the holes that are asked for, not for all: an
+        `values` before going on. Takes time for the active holes, not for all: an
         alternative among a thousand costs as much as one among two.
         """
         waiting = list(self._always)
@@ -111,7 +111,7 @@ class Template:
                     heappush(waiting, index)
 
     def below(self, name: str, value: Value) -> list[Hole]:
-        """The holes that are asked for by a value of another."""
+        """The holes that are active by a value of another."""
         return [self._every[index] for index in self._places_below(name, value)]
 
     def _places_below(self, name: str, value: Value | None) -> Sequence[int]:
@@ -129,7 +129,7 @@ class Template:
 
     @cached_property
     def _below(self) -> dict[str, dict[tuple[str, object], list[int]]]:
-        """By hole and value: places, in `holes`, of those that are asked for by it."""
+        """By hole and value: places, in `holes`, of those that are active by it."""
         found: dict[str, dict[tuple[str, object], list[int]]] = {}
         for index, hole in enumerate(self._every):
             for condition in hole.conditions:
@@ -263,7 +263,7 @@ class _Filler:
         slot = self.template.slots[at]
         known = slot.tie or name
         if known not in self.values:
-            return value  # malformed in a way that has been told
+            return value  # malformed in a way that has been reported
         chosen = self.values[known]
         if slot.kind != "choice":
             self.filled[target] = Filled(path, at, known)
