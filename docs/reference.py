@@ -1,8 +1,8 @@
 """The schedule reference: tables of fields, made from the classes that declare them.
 
 As a Sphinx extension it gives the directive `{fields} BLOCK`: a table with each field's type,
-bounds, default and doc line; and `{arms}`, the control arms by their rows in the code. Nothing of
-it is typed by hand, so it cannot differ from the code.
+bounds, default and doc line; `{objectives}` and `{arms}` list rows of the code's tables. Nothing
+of it is typed by hand, so it cannot differ from the code.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any
 
+from dmtsearch.engine.objectives import OBJECTIVES
 from dmtsearch.schedule import (
     Adapter,
     DataSpec,
@@ -98,6 +99,13 @@ def table(block: str) -> str:
         cells = (f"`{name}`", words(schema), known.get(name, "-"), meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def objectives() -> str:
+    """Return the objectives of a search as a Markdown table: name, and what is measured."""
+    head = "| objective | what is measured, once, on the kept weights of the delivered stage |"
+    rows = [f"| `{name}` | {one.meaning} |" for name, one in OBJECTIVES.items()]
+    return "\n".join([head, "| --- | --- |", *rows])
 
 
 def arms() -> str:
@@ -316,7 +324,7 @@ def _yaml(value: Any) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Add the directives `{fields} BLOCK` and `{arms}` to Sphinx."""
+    """Add the directives `{fields} BLOCK`, `{objectives}` and `{arms}` to Sphinx."""
     from docutils import nodes
     from sphinx.util.docutils import SphinxDirective
 
@@ -330,6 +338,11 @@ def setup(app: Any) -> dict[str, bool]:
         def run(self) -> list[nodes.Node]:
             return self.parse_text_to_nodes(arms())
 
+    class Objectives(SphinxDirective):
+        def run(self) -> list[nodes.Node]:
+            return self.parse_text_to_nodes(objectives())
+
     app.add_directive("fields", Fields)
     app.add_directive("arms", Arms)
+    app.add_directive("objectives", Objectives)
     return {"parallel_read_safe": True}

@@ -1,44 +1,13 @@
 """How objectives and values of holes are written."""
 
-from dataclasses import dataclass
-
+from dmtsearch.engine.objectives import OBJECTIVES, Measure
 from dmtsearch.human import amount, printable_line
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How an objective is written.
-
-    Attributes:
-        label: On an axis and in a table's head.
-        unit: Behind a value; with its own space where one belongs.
-        scale: What a stored value is multiplied by before it is shown.
-        digits: Behind the point, in a table.
-        log: Whether an axis of it is best logarithmic.
-    """
-
-    label: str
-    unit: str = ""
-    scale: float = 1.0
-    digits: int = 0
-    log: bool = False
-
-
-MEASURES = {
-    "val_accuracy": Measure("val accuracy", " %", 100.0, 2),
-    "val_nll": Measure("val NLL", " nats", 1.0, 4),
-    "val_ece": Measure("val ECE", " %", 100.0, 2),
-    "val_regret": Measure("val regret to the oracle", " %", 100.0, 2),
-    "params": Measure("parameters", log=True),
-    "macs": Measure("MACs", log=True),
-    "cold_cost": Measure("cold cost", " sample-MACs", log=True),
-    "latency": Measure("latency", " ms", 1.0, 3),
-}
 
 
 def measure_of(name: str) -> Measure:
     """How `name` is written; a name of a later version is shown as it is stored."""
-    return MEASURES.get(name, Measure(name, "", 1.0, 4))
+    known = OBJECTIVES.get(name)
+    return known.written if known else Measure(name, "", 1.0, 4)
 
 
 def show(name: str, value: float | None) -> str:

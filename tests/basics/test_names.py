@@ -1,8 +1,11 @@
 """The names that a schedule may use are the rows of the tables in the rooms that have the code."""
 
+from typing import get_args
+
 import pytest
 
 from dmtsearch import names
+from dmtsearch.engine.objectives import OBJECTIVES
 from dmtsearch.engine.pruning import PRUNERS
 from dmtsearch.engine.samplers import SAMPLERS
 from dmtsearch.models import FAMILIES, PRESETS
@@ -21,6 +24,7 @@ SIZED = [name for name, shape in FAMILIES.items() if issubclass(shape, SizedShap
         pytest.param(names.PRESETS, PRESETS, id="presets"),
         pytest.param(names.SAMPLERS, {*SAMPLERS, "grid"}, id="samplers"),
         pytest.param(names.PRUNERS, PRUNERS, id="pruners"),
+        pytest.param(get_args(names.Objective), OBJECTIVES, id="objectives"),
     ],
 )
 def test_names_are_those_of_the_table(known, table):

@@ -1,8 +1,31 @@
 """Numbers and names as people read them."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from dmtsearch.reporting.measures import difference, short, show
+from dmtsearch.engine.objectives import OBJECTIVES, measure_objectives
+from dmtsearch.reporting.measures import difference, measure_of, short, show
+
+RECORD = {
+    "metrics": {"val": {"n": 8, "accuracy": 0.5, "nll": 1.5, "ece": 0.25, "regret": 0.125}},
+    "latency": {"median_ms": 2.5},
+}
+SIZED = SimpleNamespace(params=300, macs=5_000, cold_cost=70_000)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_is_one_row_from_its_value_to_its_words(name):
+    row = OBJECTIVES[name]
+    (value,) = measure_objectives([name], RECORD, SIZED).values()
+    known = [*RECORD["metrics"]["val"].values(), 2.5, *vars(SIZED).values()]
+    assert value in known
+    assert measure_of(name) == row.written
+    assert show(name, value).endswith(row.written.unit)
+    assert row.meaning == row.meaning.strip().rstrip(".")
+    assert "|" not in row.meaning
+    (missing,) = measure_objectives([name], {}, SIZED).values()
+    assert missing is None or missing in vars(SIZED).values()
 
 
 @pytest.mark.parametrize(
