@@ -33,11 +33,21 @@ Sampler = Literal["tpe", "random", "grid", "nsga2", "gp"]
 """How values are proposed (dmtsearch/engine/samplers.py)."""
 Pruner = Literal["halving", "hyperband", "median"]
 """Which trials are stopped early (dmtsearch/engine/pruning.py)."""
-DATA_SETS = (
-    *("digits", "fashion_mnist", "cifar10", "cifar100", "image_folder", "paired_folders"),
-    *("uci_style", "synthetic_eyes", "casia_lamp", "casia_thousand", "iitd", "ubiris_ubipr"),
-)
-"""Data sets (dmtsearch/data/tables.py)."""
+DATA_SETS = {
+    "digits": "digits",
+    "fashion_mnist": "fashion",
+    "cifar10": "cifar",
+    "cifar100": "cifar",
+    "image_folder": "image_folder",
+    "paired_folders": "paired_folders",
+    "uci_style": "feature_tables",
+    "synthetic_eyes": "eyes",
+    "casia_lamp": "iris_sets",
+    "casia_thousand": "iris_sets",
+    "iitd": "iris_sets",
+    "ubiris_ubipr": "ubiris",
+}
+"""Data sets, each with its file in dmtsearch/data."""
 PRESETS = (
     *("cnn8", "cnn12", "cnn16"),
     *(f"{book}-{size}" for book in ("takd", "takd100") for size in (2, 4, 6, 8, 10)),

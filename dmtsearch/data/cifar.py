@@ -126,3 +126,6 @@ CIFAR100 = _published(
     "meta",
     ("fine_label_names", "fine_labels"),
 )
+
+
+DATASETS = {"cifar10": CIFAR10.known(), "cifar100": CIFAR100.known()}

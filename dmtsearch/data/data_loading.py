@@ -8,9 +8,10 @@ import torch
 
 from ..errors import DataError, nearest
 from .dataset import DataSet, Split
-from .datasets import DATASETS, KnownDataset
+from .datasets import DATASETS
 from .factory import call_factory
 from .facts import DataFacts
+from .known_dataset import KnownDataset
 from .moments import Moments, Numbers, given_moments, measure_moments
 from .own_data import read_objects
 from .pool import RawData, check_raw, fingerprint

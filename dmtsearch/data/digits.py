@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from .facts import DataFacts
+from .known_dataset import resizing
 from .pool import Pool, RawData
 
 _TO_UINT8 = 15
@@ -48,3 +49,6 @@ def _read_table() -> NDArray[np.float64]:
 
     source = load_digits()
     return np.column_stack([source.data, source.target])
+
+
+DATASETS = {"digits": resizing(describe_digits, read_digits)}

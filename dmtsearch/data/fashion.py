@@ -98,3 +98,6 @@ FASHION_MNIST = PublishedSet(
     package="dataset-fashion-mnist",
     package_folder="fashion-mnist",
 )
+
+
+DATASETS = {"fashion_mnist": FASHION_MNIST.known()}

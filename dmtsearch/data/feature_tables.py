@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import DataError, DataMissingError, FileError, nearest
 from ..files import MIB, refuse_odd_file
 from .facts import DataFacts
+from .known_dataset import KnownDataset
 from .pool import Pool, RawData
 from .resize import resize_raw
 
@@ -183,3 +184,6 @@ def _in_order(labels: set[str]) -> tuple[str, ...]:
     if all(_WHOLE.fullmatch(label) for label in labels):
         return tuple(sorted(labels, key=lambda label: (int(label), label)))
     return tuple(sorted(labels))
+
+
+DATASETS = {"uci_style": KnownDataset(describe_tables, read_tables, ARGS)}

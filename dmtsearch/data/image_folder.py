@@ -14,6 +14,7 @@ from ..files import sha256_text
 from .facts import DataFacts
 from .folder_layout import split_places
 from .image_files import image_shape, images_below, read_images, subfolders
+from .known_dataset import KnownDataset
 from .pool import Pool, RawData
 
 
@@ -125,3 +126,6 @@ def _declared(args: Mapping[str, Any]) -> int | None:
     if declared is None or (isinstance(declared, int) and not isinstance(declared, bool)):
         return declared
     raise DataError(f"data.args.classes is {declared!r}; it must be the number of classes")
+
+
+DATASETS = {"image_folder": KnownDataset(describe_folder, read_folder, ("root", "classes"))}

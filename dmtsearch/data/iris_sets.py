@@ -6,6 +6,7 @@ no more alike than those of two. All layouts are checked before an image is read
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import DataError, nearest
 from .facts import DataFacts
 from .file_views import FileViews, describe_views, first_few, given_folder, read_views
 from .image_files import is_image_name, subfolders
+from .known_dataset import KnownDataset
 from .pool import RawData
 
 CASIA = {"casia_lamp": (2, "CASIA-Iris-Lamp"), "casia_thousand": (5, "CASIA-Iris-Thousand")}
@@ -178,3 +180,16 @@ def _one_view(by_class: Mapping[str, list[Path]]) -> FileViews:
     files = [path for name in classes for path in by_class[name]]
     labels = [label for label, name in enumerate(classes) for _ in by_class[name]]
     return FileViews({"": files}, labels, classes, frozenset([""]))
+
+
+def _casia(name: str) -> KnownDataset:
+    return KnownDataset(
+        partial(describe_casia, name=name), partial(read_casia, name=name), ("root",)
+    )
+
+
+DATASETS = {
+    "casia_lamp": _casia("casia_lamp"),
+    "casia_thousand": _casia("casia_thousand"),
+    "iitd": KnownDataset(describe_iitd, read_iitd, ("root", "images")),
+}

@@ -9,6 +9,7 @@ from .facts import DataFacts
 from .file_views import FileViews, describe_views, first_few, given_folder, read_views
 from .folder_layout import refuse_split_names
 from .image_files import holds_images, images_below, is_image_name, subfolders
+from .known_dataset import KnownDataset
 from .pool import RawData
 
 ARGS = ("root", "modalities", "grey")
@@ -159,3 +160,6 @@ def _grey(args: Mapping[str, Any], modalities: Sequence[str]) -> frozenset[str]:
 
 def _are_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+DATASETS = {"paired_folders": KnownDataset(describe_paired, read_paired, ARGS)}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import DataError, DataMissingError
 from .facts import DataFacts
+from .known_dataset import KnownDataset, resizing
 from .pool import RawData
 
 PACKAGES_FOLDER = Path("/usr/share/datasets")
@@ -40,6 +41,10 @@ class PublishedSet:
     """Debian's package that installs the set, if there is one."""
     package_folder: str = ""
     """Its folder under `PACKAGES_FOLDER`."""
+
+    def known(self) -> KnownDataset:
+        """Return how it is described and read, by name."""
+        return resizing(self.describe, self.read, ("root", "download"))
 
     def describe(self, args: Mapping[str, Any]) -> DataFacts:
         """Return the facts; looks for the files, reads none and downloads nothing."""

@@ -12,6 +12,7 @@ from ..errors import DataError
 from .facts import DataFacts
 from .file_views import FileViews, describe_views, first_few, given_folder, read_views
 from .image_files import is_image_name
+from .known_dataset import KnownDataset
 from .pool import RawData
 
 ARGS = ("ubiris", "ubipr")
@@ -80,3 +81,6 @@ def _by_eye(args: Mapping[str, Any], arg: str) -> dict[int, list[Path]]:
     for match in sorted(matches, key=lambda m: (int(m["session"]), int(m["number"]))):
         by_eye.setdefault(int(match["eye"]), []).append(folder / match.string)
     return by_eye
+
+
+DATASETS = {"ubiris_ubipr": KnownDataset(describe_ubiris, read_ubiris, ARGS)}

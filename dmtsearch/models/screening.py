@@ -4,7 +4,6 @@ What cannot train or teach is refused by name, with the remedy. Our own families
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,17 +23,6 @@ TOLERANCE = 1e-3
 float32 (about 1e-6), far below what dropout or a batch's statistics do (over 1e-2)."""
 _SUM_TOLERANCE = 1e-4
 _SAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a net's answers to random samples show.
-
-    Attributes:
-        probabilities: They are not negative and sum to 1: the net ends in a softmax.
-    """
-
-    probabilities: bool
 
 
 def given_module(given: object) -> nn.Module:
@@ -225,12 +213,15 @@ def refuse_non_finite(model: nn.Module) -> None:
             )
 
 
-def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
+def see_answers(model: nn.Module, in_shape: Sequence[int]) -> bool:
     """Run a net with its weights on a few random samples, in eval mode; nothing in it moves.
 
     Args:
         model: With its weights, on any device but meta.
         in_shape: Its input without the batch.
+
+    Returns:
+        Whether its answers are probabilities (at least 0, with sum 1): it ends in a softmax.
 
     Raises:
         ModelError: An answer is not finite, two passes differ, or a sample's answer depends on
@@ -271,7 +262,7 @@ def see_answers(model: nn.Module, in_shape: Sequence[int]) -> Answers:
         )
     sums = whole.sum(dim=1)
     summed = bool(((sums - 1).abs() < _SUM_TOLERANCE).all())
-    return Answers(probabilities=summed and bool((whole >= 0).all()))
+    return summed and bool((whole >= 0).all())
 
 
 def _alone(forward: Callable[..., Any], x: Tensor, whole: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from torch import nn
 from dmtsearch.files import canonical_json
 from dmtsearch.models import build_model, count_macs
 from dmtsearch.models.screening import (
-    Answers,
     lowest_value,
     refuse_unsaved,
     refuse_untrainable,
@@ -23,7 +22,8 @@ from dmtsearch.schedule import Stage
 from dmtsearch.training.stage_kind import Plan, ResolvedStage
 from dmtsearch.training.stage_models import OBJECT
 
-_seen: dict[str, Answers] = {}
+_seen: dict[str, bool] = {}
+"""Whether a net's answers are probabilities."""
 _trained: set[str] = set()
 
 QUICK_PARAMS, QUICK_MACS = 50_000_000, 3_000_000_000
@@ -57,22 +57,22 @@ def screen(
     """
     epochs = epochs_of(stage)
     key = None if spec is None else canonical_json([dict(spec), list(in_shape), str(folder)])
-    answers = None if key is None else _seen.get(key)
+    probabilities = None if key is None else _seen.get(key)
     # A package's nets are run in train mode by many; a user's own perhaps never before.
     tries = epochs is not None and (spec is None or "factory" in spec)
-    if answers is None or (tries and key not in _trained):
+    if probabilities is None or (tries and key not in _trained):
         model = make()
         if epochs is not None:
             refuse_untrainable(model, epochs)
         refuse_unsaved(model)
-        answers = see_answers(model, in_shape)
+        probabilities = see_answers(model, in_shape)
         if tries:
             see_training(model, in_shape)
         if key is not None:
-            _seen[key] = answers
+            _seen[key] = probabilities
             if tries:
                 _trained.add(key)
-    return PROBABILITIES if answers.probabilities else None
+    return PROBABILITIES if probabilities else None
 
 
 def is_quick(skeleton: nn.Module, spec: Mapping[str, Any], in_shape: Sequence[int]) -> bool:

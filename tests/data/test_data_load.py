@@ -77,7 +77,7 @@ def test_names_and_arguments_are_checked_with_the_nearest(way, settings, message
 
 
 def test_the_sets_known_by_name_are_those_that_a_schedule_may_name():
-    assert tuple(DATASETS) == DATA_SETS
+    assert list(DATASETS) == list(DATA_SETS)
 
 
 def raw(**changes):

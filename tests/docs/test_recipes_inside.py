@@ -22,17 +22,24 @@ SHORT = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not fuzz and 
 CONTRACTS = [
     *("tests/models/test_models_contract.py", "tests/models/test_models_grid.py"),
     *("tests/losses/test_losses_contract.py", "tests/losses/test_losses_reverse_kl.py"),
-    *("tests/losses/test_losses_l1.py", "tests/data/test_data_degrade.py"),
+    *(
+        "tests/losses/test_losses_l1.py",
+        "tests/data/test_data_ramps.py",
+        "tests/data/test_data_degrade.py",
+    ),
     *("tests/basics/test_names.py", "tests/training/test_training_keys_pinned.py"),
-    "tests/training/test_training_key_defaults.py::test_a_default_that_keys_leave_out_has_not_changed",
+    "tests/training/test_training_key_defaults.py",
 ]
-NEW = "grid or reverse_kl or l1 or fog or names or key or default"
+NEW = "grid or reverse_kl or l1 or ramps or fog or names or pinned or has_not_changed"
 FILES = {
+    "A data set that ships": 3,
     "A family": 3,
     "A soft loss that ships": 3,
     "A hint loss that ships": 3,
     "A preset": 2,
     "A field of a stage": 2,
+    "A degradation": 2,
+    "A control arm": 1,
 }
 """How many files the page's recipes touch, tests included."""
 USE = """

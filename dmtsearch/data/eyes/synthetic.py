@@ -24,6 +24,7 @@ import torch
 from ...errors import DataError
 from ...files import canonical_json, sha256_text
 from ..facts import DataFacts
+from ..known_dataset import KnownDataset
 from ..pool import Pool, RawData
 from .camera import iris_strips, periocular_images
 from .scene import Eyes
@@ -166,3 +167,6 @@ def draw_contact_sheet(
             cells.append(torch.cat([views["periocular"][index, 0], strip[0, 0]]))
         rows.append(torch.cat(cells, dim=1))
     Image.fromarray(torch.cat(rows).numpy()).save(path)
+
+
+DATASETS = {"synthetic_eyes": KnownDataset(describe_eyes, read_eyes, EYE_ARGS)}
