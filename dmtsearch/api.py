@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.evaluating import Evaluation
     from dmtsearch.deploy.exporting import Export
     from dmtsearch.deploy.training import Training, Watch
+    from dmtsearch.engine.equal_cost import EqualCost
     from dmtsearch.engine.run import Run
     from dmtsearch.engine.status import SearchView
     from dmtsearch.reporting import Report
@@ -46,6 +47,8 @@ class CheckReport:
             of each choice). None where not ok.
         holes: Of a space.
         notes: What is allowed but should be known.
+        equal_cost: Of a space that asks for it: the cost and what the anchor and each control
+            arm become by it. None where the size of the data is not known here.
     """
 
     ok: bool
@@ -53,6 +56,7 @@ class CheckReport:
     schedule: ScheduleCheck | None
     holes: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+    equal_cost: EqualCost | None = None
 
     def __repr__(self) -> str:
         if not self.ok:
@@ -82,6 +86,7 @@ class CheckReport:
             "deliver": found.deliver if found else None,
             "data": found.data if found else None,
             "cold_cost": found.cost if found else None,
+            "equal_cost": self.equal_cost.as_dict() if self.equal_cost else None,
             "notes": list(self.notes),
         }
 
@@ -100,6 +105,7 @@ def check(
         set: Other values, by document path: `{"stages.student.epochs": 5}`.
     """
     from dmtsearch.deploy.checking import check_schedule
+    from dmtsearch.engine.equal_cost import check_equal_cost
     from dmtsearch.engine.own_sampler import check_sampler
 
     try:
@@ -116,10 +122,18 @@ def check(
         return CheckReport(False, error.problems, None, (), ())
     holes: tuple[dict[str, Any], ...] = ()
     notes = found.notes
+    equal_cost: EqualCost | None = None
     if isinstance(loaded, Space):
         holes = tuple(hole.as_dict() for hole in loaded.holes)
         notes = (*notes, *loaded.notes)
-    return CheckReport(True, (), found, holes, notes)
+        equal = loaded.search.equal_cost is not False and found.cost is not None
+        if equal:
+            try:
+                equal_cost = check_equal_cost(loaded, found.resolve)
+            except ScheduleError as error:
+                return CheckReport(False, error.problems, None, (), ())
+            notes = (*notes, *equal_cost.notes)
+    return CheckReport(True, (), found, holes, notes, equal_cost)
 
 
 def _load(file: str | Path | Schedule | Space) -> Schedule | Space:

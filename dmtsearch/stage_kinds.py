@@ -49,6 +49,7 @@ def resolve(
     num_selector: int | None = None,
     objects: Mapping[str, nn.Module] | None = None,
     folder: Path | None = None,
+    known: dict[str, Any] | None = None,
 ) -> Plan:
     """Return what `schedule` would run; see `dmtsearch.training.resolve.resolve`."""
     return resolve_kinds(
@@ -59,6 +60,7 @@ def resolve(
         num_selector=num_selector,
         objects=objects,
         folder=folder,
+        known=known,
     )
 
 

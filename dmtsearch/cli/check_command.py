@@ -69,6 +69,8 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
                 numbers=(),
             )
         )
+    if report.equal_cost is not None:
+        _print_equal_cost(report.equal_cost)
     for note in report.notes:
         say(f"note      {note}")
     say()
@@ -79,12 +81,32 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
         say_command("Next: ", "train", file, "--out", f"out/{file.stem}", *given)
 
 
+def _print_equal_cost(equal: Any) -> None:
+    """The cost that all trials and control arms share, and what it makes of each arm."""
+    say()
+    say(f"equal cost  {amount(equal.cost)} sample-MACs for every trial and control arm")
+    rows = []
+    for arm in equal.arms:
+        name = "the anchor" if arm.arm == "search" else arm.arm
+        rows.append(
+            (name, _epochs(arm), amount(arm.cost))
+            if arm.missing is None
+            else (name, "does not run", "")
+        )
+    console().print(
+        table(("arm", "epochs of the delivered stage", "cost"), rows, numbers=("cost",))
+    )
+    for arm in equal.arms:
+        if arm.missing is not None:
+            say(f"no {arm.arm}: {arm.missing}")
+
+
 def _row(stage: Any) -> tuple[str, ...]:
     source = stage.source
     names = (
         "labels" if source is None else source if isinstance(source, str) else ", ".join(source)
     )
-    epochs = f"{stage.hint_epochs} + {stage.epochs}" if stage.hint_epochs else str(stage.epochs)
+    epochs = _epochs(stage)
     kept = {True: "yes", False: "no", None: "?"}[stage.shared]
     return (
         stage.name,
@@ -96,6 +118,11 @@ def _row(stage: Any) -> tuple[str, ...]:
         amount(stage.cost),
         kept,
     )
+
+
+def _epochs(stage: Any) -> str:
+    """Of the hint phase, where there is one, and of the training after it."""
+    return f"{stage.hint_epochs} + {stage.epochs}" if stage.hint_epochs else str(stage.epochs)
 
 
 def _shape(sides: list[int]) -> str:

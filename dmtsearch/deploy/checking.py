@@ -1,8 +1,9 @@
 """Everything about a schedule before a second of training: what would run, what it costs, what
 the store has of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from dmtsearch.data import DataFacts, DataSet, describe_data, describe_splits
@@ -65,6 +66,7 @@ class ScheduleCheck:
         data: What is learned from, in words.
         cost: Of the whole path; None where it is not known yet.
         notes: What is allowed but should be known.
+        resolve: Resolves other schedules on the same data.
     """
 
     stages: tuple[StageCheck, ...]
@@ -72,6 +74,7 @@ class ScheduleCheck:
     data: str
     cost: int | None
     notes: tuple[str, ...]
+    resolve: Callable[[Schedule], Plan] = field(repr=False, compare=False)
 
 
 def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
@@ -106,7 +109,10 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
         raise _data_problem(schedule, error) from error
     num_train = sizes["train"] if sizes is not None else None
     num_selector = sizes.get("selector") if sizes is not None else None
-    plan = resolve(schedule, facts, num_train=num_train, num_selector=num_selector)
+    on_data = partial(
+        resolve, facts=facts, num_train=num_train, num_selector=num_selector, known={}
+    )
+    plan = on_data(schedule)
     keys: dict[str, str] = {}
     notes += relu_notes(plan, {})
     notes += _unread(expanded, facts)
@@ -122,6 +128,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
         data=_describe(facts, sizes),
         cost=_total(plan),
         notes=(*plan.warnings, *notes),
+        resolve=on_data,
     )
 
 

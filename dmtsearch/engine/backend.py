@@ -3,13 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..store import Store
 from ..training.stored_records import check_stage
 from .messages import RunnableTrial, TrialOutcome
 from .searcher import Searcher
+from .spending import cost_spent
 from .stage_ledger import StageLedger
 from .stage_task import Perform, StageSetting, train_stage
 from .status import StatusWriter
@@ -174,7 +175,8 @@ class TrialRules:
 
     def _write_end(self, trial: RunnableTrial, found: TrialOutcome) -> None:
         self._stage_lines.complete(trial.trial, trial.stages)
-        self._searcher.end(trial.trial, found)
+        spent = cost_spent(trial, found, self._searcher.state.stages)
+        self._searcher.end(trial.trial, replace(found, cost_spent=spent))
         self._status.ended()
 
     def _try_again(self, trial: RunnableTrial) -> None:

@@ -1,6 +1,6 @@
 """What can be said of a draw before training: whether it runs, and keeps within its bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from dmtsearch.errors import ModelError, ProblemsError, ScheduleError, ShapeError, UsageError
@@ -47,7 +47,13 @@ def broken_bound(sized: Sized, constraints: Constraints) -> str | None:
     return None
 
 
-def check_satisfiable(space: Space, spec: SearchSpec, prepare: Prepare, seed: int) -> None:
+def check_satisfiable(
+    space: Space,
+    spec: SearchSpec,
+    prepare: Prepare,
+    seed: int,
+    at_cost: Callable[[Schedule], Schedule] | None = None,
+) -> None:
     """Refuse a space none of whose schedules can run within the bounds.
 
     The anchor is tried first, then draws.
@@ -60,8 +66,10 @@ def check_satisfiable(space: Space, spec: SearchSpec, prepare: Prepare, seed: in
         try:
             # The first draws make any schedule; `prepare` says whether its shapes fit.
             schedule = space.anchor() if attempt == 0 else space.draw(seed + attempt)
+            if at_cost is not None:
+                schedule = at_cost(schedule)
             reason = _reason_against(schedule, spec, prepare)
-        except ScheduleError as error:
+        except REFUSALS as error:
             reason = first_problem(error)
         if reason is None:
             return

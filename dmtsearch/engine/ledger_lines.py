@@ -154,6 +154,8 @@ class TrialEnded:
         ended: UTC, ISO 8601.
         certain: Whether a failure is an answer about the schedule, as every one is that is written
             since failures are separate from faults of the machine.
+        cost_spent: Sample-MACs of the epochs that its path has run, wherever they ran; None in
+            lines of older versions.
     """
 
     event: ClassVar[str] = "end"
@@ -166,6 +168,7 @@ class TrialEnded:
     epochs: Count
     ended: str
     certain: bool = False
+    cost_spent: Count | None = None
 
 
 @dataclass(frozen=True)

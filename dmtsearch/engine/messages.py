@@ -98,7 +98,8 @@ class Prepared:
         stages: In an order in which they can run; only those that the delivered one rests on.
         deliver: Name of the delivered stage.
         params, macs: Of the delivered stage.
-        cold_cost: Of all stages, in sample-MACs.
+        cold_cost: Of all stages that count, in sample-MACs.
+        uncounted: The stage that does not count: a first model that is given.
     """
 
     stages: tuple[RunnableStage, ...]
@@ -106,6 +107,7 @@ class Prepared:
     params: int
     macs: int
     cold_cost: int
+    uncounted: str | None = None
 
     @property
     def requests(self) -> tuple[StageRequest, ...]:
@@ -128,6 +130,7 @@ class RunnableTrial:
         stages: In an order in which they can run.
         deliver: Name of the delivered stage.
         watched: Whether a pruner follows the delivered stage.
+        uncounted: The stage whose cost does not count.
         again: True where an earlier driver had begun it.
         done: Names of stages that need not be requested; never the delivered one.
     """
@@ -137,6 +140,7 @@ class RunnableTrial:
     stages: tuple[RunnableStage, ...]
     deliver: str
     watched: bool = False
+    uncounted: str | None = None
     again: bool = False
     done: tuple[str, ...] = ()
 
@@ -307,6 +311,7 @@ class TrialOutcome:
         record: Of the delivered stage, as stored (`StageResult.record`); empty unless done.
         stage, reason: Where and why it failed or was pruned.
         epochs: Epochs of the delivered stage's training proper that were run.
+        cost_spent: Sample-MACs of the epochs that its path has run, wherever they ran.
     """
 
     status: str
@@ -314,6 +319,7 @@ class TrialOutcome:
     stage: str | None = None
     reason: str | None = None
     epochs: int = 0
+    cost_spent: int | None = None
 
 
 class ArmLike(Protocol):

@@ -34,6 +34,7 @@ class PrepareContext:
         device: Where stages train.
         objects: The user's own modules by stage.
         folder: Where relative file names in a schedule start from.
+        first_model: `search.first_model`: whether the first model's training counts in costs.
         known: What is remembered from schedule to schedule, filled by `prepare`.
     """
 
@@ -41,7 +42,27 @@ class PrepareContext:
     device: str
     objects: Mapping[str, nn.Module] = field(default_factory=dict)
     folder: Path | None = None
+    first_model: str = "trained"
     known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def resolve(self, schedule: Schedule) -> Plan:
+        """What a schedule would run on this data.
+
+        Raises:
+            ScheduleError: `check` refuses the schedule.
+            ModelError, ShapeError: The same, from a model.
+        """
+        from dmtsearch.stage_kinds import resolve
+
+        return resolve(
+            schedule,
+            self.data.facts,
+            num_train=self.data.split_sizes["train"],
+            num_selector=self.data.split_sizes.get("selector"),
+            objects=self.objects,
+            folder=self.folder,
+            known=self.known.setdefault("built", {}),
+        )
 
 
 def open_context(
@@ -51,6 +72,7 @@ def open_context(
     data: Any = None,
     objects: Mapping[str, nn.Module] | None = None,
     folder: Path | None = None,
+    first_model: str = "trained",
 ) -> PrepareContext:
     """Open the data of a run, by any of its schedules: they all have the same.
 
@@ -60,6 +82,7 @@ def open_context(
         data: The user's own data sets, in place of the schedule's.
         objects: The user's own modules by stage.
         folder: Where relative file names start from; the current folder if None.
+        first_model: `search.first_model`.
 
     Raises:
         DataError: The data is missing, malformed or cannot be split as asked.
@@ -70,7 +93,7 @@ def open_context(
     # The stages' device need not be on this machine: a cluster's head often has no GPU.
     where = device if device is not None and device.startswith("cuda") else pick_device(device)
     opened = open_schedule_data(schedule, data, verify=True)
-    return PrepareContext(opened, where, objects or {}, folder)
+    return PrepareContext(opened, where, objects or {}, folder, first_model)
 
 
 def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:
@@ -89,18 +112,11 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
         ModelError, ShapeError: The same, from a model.
         UsageError: A stage needs what this version does not do.
     """
-    from dmtsearch.stage_kinds import resolve
+    from dmtsearch.training.equal_cost import counted_cost, uncounted
     from dmtsearch.training.jobs import make_jobs
 
     data = context.data
-    plan = resolve(
-        schedule,
-        data.facts,
-        num_train=data.split_sizes["train"],
-        num_selector=data.split_sizes.get("selector"),
-        objects=context.objects,
-        folder=context.folder,
-    )
+    plan = context.resolve(schedule)
     made = make_jobs(
         plan,
         data,
@@ -117,7 +133,8 @@ def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
         deliver=plan.deliver,
         params=plan.params,
         macs=plan.macs,
-        cold_cost=sum(stage.request.cost for stage in stages),
+        cold_cost=counted_cost(plan, first=context.first_model),
+        uncounted=uncounted(plan, context.first_model),
     )
 
 
@@ -159,47 +176,52 @@ def _words(resolved: ResolvedStage) -> str:
     return describe_model(resolved.model)
 
 
-def arms_of(anchor: Schedule, names: Sequence[str], context: PrepareContext) -> tuple[Arm, ...]:
+def arms_of(
+    anchor: Schedule,
+    names: Sequence[str],
+    resolve: Callable[[Schedule], Plan],
+    *,
+    objects: Mapping[str, nn.Module] | None = None,
+    at_cost: Callable[[Schedule], Schedule] | None = None,
+    first_model: str = "trained",
+) -> tuple[Arm, ...]:
     """Return the control arms that a search runs beside its trials.
 
     Args:
         anchor: The middle of each range, the first of each choice.
         names: `search.controls`.
-        context: The run's data and the user's own modules.
+        resolve: Resolves a schedule on the run's data (`PrepareContext.resolve`).
+        objects: The user's own modules by stage.
+        at_cost: Gives a schedule the epochs of equal cost; None without it.
+        first_model: `search.first_model`.
 
     Raises:
         ScheduleError: The anchor itself cannot run, or an arm's name is unknown.
     """
     from dmtsearch.models import build_skeleton, list_points
-    from dmtsearch.stage_kinds import resolve
+    from dmtsearch.training.equal_cost import uncounted
     from dmtsearch.training.stage_models import OBJECT
 
-    num_train = context.data.split_sizes["train"]
-    plan = resolve(
-        anchor,
-        context.data.facts,
-        num_train=num_train,
-        num_selector=context.data.split_sizes.get("selector"),
-        objects=context.objects,
-        folder=context.folder,
-    )
+    plan = resolve(anchor)
+    num_train = plan.num_train or 1
     needed = {stage.name for stage in expand(anchor).needed()}
     first = plan.stages[0]
 
     def points(name: str) -> tuple[str, ...]:
         resolved = plan.stage(name)
         if OBJECT in resolved.model:
-            return tuple(list_points(context.objects[name]))
+            return tuple(list_points((objects or {})[name]))
         skeleton = build_skeleton(
             resolved.model, in_shape=resolved.in_shape, num_classes=resolved.num_classes
         )
         return tuple(list_points(skeleton))
 
-    path = sum(stage.cost() for stage in plan.stages if stage.name in needed)
+    free = uncounted(plan, first_model)
+    path = sum(s.cost() for s in plan.stages if s.name in needed and s.name != free)
     costs = Costs(
         first=first.macs,
         delivered=plan.stage(plan.deliver).macs,
         path=path // num_train,
-        first_path=first.cost(1),
+        first_path=0 if first.name == free else first.cost(1),
     )
-    return control_arms(anchor, names, costs=costs, points=points)
+    return control_arms(anchor, names, costs=costs, points=points, at_cost=at_cost)

@@ -1,6 +1,6 @@
 """The searcher's proposals: what the sampler draws, until a draw is worth a training."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dmtsearch.errors import DmtSearchError, ScheduleError
@@ -52,6 +52,7 @@ class Proposals:
         seed: Of the search.
         ledger, study: Of the run.
         prepare: Resolves a schedule.
+        at_cost: Gives a filled schedule the epochs of equal cost, or refuses it.
     """
 
     def __init__(
@@ -62,9 +63,11 @@ class Proposals:
         ledger: Ledger,
         study: RunStudy,
         prepare: Prepare,
+        at_cost: Callable[[Schedule], Schedule] | None = None,
     ) -> None:
         self._space, self._spec, self._seed = space, spec, seed
         self._ledger, self._study, self._prepare = ledger, study, prepare
+        self._at_cost = at_cost
         self._combinations = Combinations(space, seed)
         self._by_key: dict[str, int] = {}
         self._by_text: dict[str, int] = {}
@@ -176,6 +179,8 @@ class Proposals:
         try:
             filled, unread = self._space.fill_tracked(values)
             schedule = filled.with_seed(self._seed)
+            if self._at_cost is not None:
+                schedule = self._at_cost(schedule)
             prepared = self._prepare(schedule)
         except REFUSALS as error:
             self._redraw(Redrawn("refused", values, first_problem(error), number))

@@ -166,6 +166,14 @@ def write_space(paths: RunPaths, space: Space) -> None:
         write_atomic(paths.space, text)
 
 
+def keep_equal_cost(paths: RunPaths, cost: int) -> None:
+    """Write the cost that `equal_cost: true` stands for into the run's copy of its space."""
+    space = load_space(paths.space)
+    text = _opening(space) + dump_space(space.with_equal_cost(cost))
+    with paths.writing():
+        write_atomic(paths.space, text)
+
+
 def _opening(space: Space) -> str:
     """The comment that a space opens with: its question, and what is fixed for it."""
     try:

@@ -97,6 +97,7 @@ def _facts_of(state: RunState, trial: TrialProposed) -> dict[str, Any]:
         "params": trial.params,
         "macs": trial.macs,
         "cold_cost": trial.cold_cost,
+        "cost_spent": end.cost_spent,
         "values": trial.read_values,
     }
 

@@ -15,7 +15,7 @@ from .run_paths import RunPaths
 from .run_summary import best_trial, pareto_trials, summarise
 
 _TRIAL = ("trial", "arm", "status", "seed")
-_SIZES = ("cold_cost", "params", "macs")
+_SIZES = ("cold_cost", "cost_spent", "params", "macs")
 _METRICS = {"n": "n", "val_accuracy": "accuracy", "val_nll": "nll", "val_ece": "ece"}
 _END = ("epochs", "stage", "reason")
 _STAGE = (
@@ -138,6 +138,7 @@ def _trial_row(state: RunState, trial: TrialProposed) -> dict[str, Any]:
         "status": end.status,
         "seed": trial.seed,
         "cold_cost": trial.cold_cost,
+        "cost_spent": end.cost_spent,
         "params": trial.params,
         "macs": trial.macs,
         **{column: end.metrics.get(name) for column, name in _METRICS.items()},

@@ -1,12 +1,12 @@
 """The searcher: which trial next, when to stop one, what its end means. Knows no Ray."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from dmtsearch.errors import DmtSearchError, SearchStoppedError
-from dmtsearch.schedule import SearchSpec, dump_schedule, parse_schedule
+from dmtsearch.schedule import Schedule, SearchSpec, dump_schedule, parse_schedule
 from dmtsearch.space import Space
 
 from .bounds import REFUSALS, check_satisfiable, first_problem
@@ -45,6 +45,9 @@ class Searcher:
         prepare: Resolves a schedule (`dmtsearch.engine.prepare`).
         arms: Control arms, one for each seed; they are interleaved with the first trials.
 
+        at_cost: Gives a filled schedule the epochs of equal cost, or refuses it; None without
+            equal cost.
+
     Raises:
         ScheduleError: No schedule of the space can be tried, no stage yields an objective.
         DmtSearchError: The run's files are damaged, or of another search.
@@ -59,6 +62,7 @@ class Searcher:
         seed: int,
         prepare: Prepare,
         arms: Sequence[ArmLike] = (),
+        at_cost: Callable[[Schedule], Schedule] | None = None,
     ) -> None:
         spec: SearchSpec = space.search
         clear_leftovers(paths)
@@ -68,13 +72,13 @@ class Searcher:
         if not state.trials:
             names = [hole.name for hole in space.holes]
             check_objectives(spec, space.anchor(), space.where, holes=names)
-            check_satisfiable(space, spec, prepare, seed)
+            check_satisfiable(space, spec, prepare, seed, at_cost)
         self._space, self._spec, self._seed = space, spec, seed
         self._trials, self._prepare = trials, prepare
         self._study = RunStudy(paths, space, spec)
         self.notes = (*notes, *reconcile(paths, state, self._study, space))
         """What an earlier driver's files lacked, and what is done about it: for users."""
-        self._proposals = Proposals(space, spec, seed, self._ledger, self._study, prepare)
+        self._proposals = Proposals(space, spec, seed, self._ledger, self._study, prepare, at_cost)
         self._unfinished = deque(state.unfinished)
         begun = {(trial.arm, trial.seed) for trial in state.of_controls()}
         self._arms = deque(arm for arm in arms if (arm.name, arm.seed) not in begun)
@@ -213,6 +217,7 @@ class Searcher:
             stages=prepared.stages,
             deliver=prepared.deliver,
             watched=self._prunes and proposed.arm == SEARCH,
+            uncounted=prepared.uncounted,
             again=again,
         )
 
@@ -261,6 +266,7 @@ class Searcher:
             epochs=outcome.epochs,
             ended=now(),
             certain=status == "failed",
+            cost_spent=outcome.cost_spent,
         )
         self._ledger.append(end)
         if proposed.number is not None:

@@ -103,9 +103,10 @@ class Session:
 
     def _open_searcher(self, anchor: Schedule, resumed: bool) -> Searcher:
         from ..training.schedule_data import data_facts
+        from .equal_cost import equaliser, find_cost
         from .own_sampler import keep_sampler, try_sampler
         from .prepare import arms_of, open_context, preparer
-        from .run_folder import keep_data
+        from .run_folder import keep_data, keep_equal_cost
 
         goes_on = resumed and has_begun(self._paths)
         try_sampler(self._space)
@@ -114,7 +115,10 @@ class Session:
         )
         asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
         context = open_context(
-            anchor, device="cuda" if asks_for_gpu else None, folder=Path(self._info.folder)
+            anchor,
+            device="cuda" if asks_for_gpu else None,
+            folder=Path(self._info.folder),
+            first_model=self._space.search.first_model,
         )
         self._info = keep_data(
             self._info,
@@ -123,6 +127,13 @@ class Session:
             resumed=goes_on,
             tell=self._notes.append,
         )
+        if self._space.search.equal_cost is True:
+            self._view.tell("finding the equal cost of all trials ...")
+            cost = find_cost(self._space, context.resolve)
+            self._space = self._space.with_equal_cost(cost)
+            keep_equal_cost(self._paths, cost)
+        spec = self._space.search
+        at_cost = equaliser(spec, context.resolve)
         prepare: Prepare = preparer(context)
         return Searcher(
             self._space,
@@ -130,7 +141,15 @@ class Session:
             trials=self._info.trials,
             seed=self._info.seed,
             prepare=prepare,
-            arms=arms_of(anchor, self._space.search.controls, context),
+            arms=arms_of(
+                anchor,
+                spec.controls,
+                context.resolve,
+                objects=context.objects,
+                at_cost=at_cost,
+                first_model=spec.first_model,
+            ),
+            at_cost=at_cost,
         )
 
     def _search(

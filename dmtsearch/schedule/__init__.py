@@ -24,6 +24,8 @@ from .compact import as_schedule as as_schedule
 from .describe import describe as describe
 from .dump import dump_schedule as dump_schedule
 from .expand import expand as expand
+from .expand import first_model as first_model
+from .lengthen import with_epochs as with_epochs
 from .load import load_schedule as load_schedule
 from .load import parse_schedule as parse_schedule
 from .model import FAMILIES as FAMILIES

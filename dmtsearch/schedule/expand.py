@@ -9,6 +9,20 @@ from .schedule import Expanded, Schedule
 from .stage import Select, SelectorStage, Stage
 
 
+def first_model(expanded: Expanded) -> str | None:
+    """Name of the stage that the path to the delivered stage begins with: it has no source.
+
+    Of several sources, the first is followed. None where the delivered stage has no source: it
+    is what is searched, not what it learns from.
+    """
+    stage = expanded.stage(expanded.deliver)
+    if not stage.sources:
+        return None
+    while stage.sources:
+        stage = expanded.stage(stage.sources[0].stage)
+    return stage.name
+
+
 def expand(schedule: Schedule) -> Expanded:
     """Return what a schedule runs.
 

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from ..names import SAMPLERS, Objective, Pruner
 from .values import Count, Real, Spec, Text, named_or_own, none_word, refuse
+
+_EQUAL_COST_SCHEMA = {"anyOf": [{"type": "boolean"}, {"type": "number", "minimum": 1}]}
 
 
 class BoundSpec(Spec):
@@ -41,6 +43,13 @@ def _controls(value: Any) -> Any:
     return value
 
 
+def _equal_cost(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, bool) and not (number and 1 <= value < float("inf")):
+        raise refuse("must be true, false, or a cost in sample-MACs")
+    return int(value) if number else value
+
+
 class SearchSpec(Spec):
     """The question of a search space, and how it is searched."""
 
@@ -63,5 +72,12 @@ class SearchSpec(Spec):
     """Search trials in all; control arms are not counted."""
     controls: Annotated[tuple[Text, ...], BeforeValidator(_controls)] = ("default",)
     """Control arms to run for comparison: `default`, `none`, or a list of names."""
+    equal_cost: Annotated[
+        bool | int, BeforeValidator(_equal_cost), WithJsonSchema(_EQUAL_COST_SCHEMA)
+    ] = False
+    """The delivered stage of every trial and control arm trains for as many whole epochs as this
+    cost pays for, in sample-MACs; `true` takes the dearest of the anchor and 256 draws."""
+    first_model: Literal["trained", "given"] = "trained"
+    """Whether the first model's training counts in costs; `given` where there is one already."""
     start_with: tuple[Text, ...] = ()
     """Files of known schedules to try first, relative to the space's folder."""

@@ -7,10 +7,10 @@ use S's data, M's optimizer and M's `keep`. An arm that S cannot have is named w
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dmtsearch.errors import ScheduleError, nearest
+from dmtsearch.errors import DmtSearchError, ProblemsError, ScheduleError, nearest
 from dmtsearch.schedule import Expanded, Schedule, Stage, as_schedule, expand
 
-from .recipes import RECIPES
+from .recipes import RECIPES, SHORT_ARMS
 from .schedule_view import CannotHaveError, Costs, ScheduleView
 
 
@@ -40,6 +40,7 @@ def control_arms(
     *,
     costs: Costs,
     points: Callable[[str], Sequence[str]],
+    at_cost: Callable[[Schedule], Schedule] | None = None,
 ) -> tuple[Arm, ...]:
     """Return the control arms of a schedule, in the order of the table.
 
@@ -48,6 +49,8 @@ def control_arms(
         names: Names of arms, or `default` for all, or `none`.
         costs: For the arms of equal cost.
         points: Names of the hint points that a stage's model lists, shallow to deep.
+        at_cost: Gives a schedule the epochs of equal cost, or refuses; None without equal cost.
+            With it the short arms do not run, and placebos have the epochs that S has by it.
 
     Raises:
         ScheduleError: An unknown name.
@@ -56,7 +59,7 @@ def control_arms(
     if wanted == ["none"]:
         return ()
     if wanted == ["default"]:
-        wanted = list(RECIPES)
+        wanted = [name for name in RECIPES if at_cost is None or name not in SHORT_ARMS]
     unknown = [name for name in wanted if name not in RECIPES]
     if unknown:
         problems = [
@@ -64,24 +67,54 @@ def control_arms(
         ]
         raise ScheduleError(schedule.where, problems)
     view = ScheduleView(expand(schedule), costs, points)
+    equal = view
+    reason: str | None = None
+    if at_cost is not None:
+        try:
+            equal = ScheduleView(expand(at_cost(schedule)), costs, points)
+        except DmtSearchError as error:
+            reason = _first_problem(error)
     found: list[Arm] = []
     for name in [name for name in RECIPES if name in wanted]:
-        for seed in range(view.whole.seed, view.whole.seed + RECIPES[name].seeds):
-            found.append(_make(name, view, seed))
+        recipe = RECIPES[name]
+        if recipe.placebo and reason is not None:
+            found.append(Arm(name, None, view.whole.seed, reason))
+            continue
+        for seed in range(view.whole.seed, view.whole.seed + recipe.seeds):
+            if recipe.placebo:
+                found.append(_make(name, equal, seed))
+            else:
+                found.append(_make(name, view, seed, at_cost))
             if found[-1].reason_missing is not None:
                 break
     return tuple(found)
 
 
-def _make(name: str, view: ScheduleView, seed: int) -> Arm:
+def _make(
+    name: str,
+    view: ScheduleView,
+    seed: int,
+    at_cost: Callable[[Schedule], Schedule] | None = None,
+) -> Arm:
+    short = next((short for short, long in SHORT_ARMS.items() if long == name), name)
+    recipe = RECIPES[name if at_cost is None else short]
     try:
-        stages, capped = RECIPES[name].make(view)
+        stages, capped = recipe.make(view)
         made = as_schedule(_assembled(name, view, stages, seed))
     except CannotHaveError as reason:
         return Arm(name, None, seed, str(reason))
     except ScheduleError as error:
         return Arm(name, None, seed, f"it would be no valid schedule: {error.problems[0]}")
+    if at_cost is not None:
+        try:
+            made = at_cost(made)
+        except DmtSearchError as error:
+            return Arm(name, None, seed, _first_problem(error))
     return Arm(name, made, seed, capped=capped)
+
+
+def _first_problem(error: DmtSearchError) -> str:
+    return error.problems[0] if isinstance(error, ProblemsError) else str(error)
 
 
 def _assembled(name: str, view: ScheduleView, stages: Sequence[Stage], seed: int) -> Expanded:

@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import Schedule, SearchSpec
+from dmtsearch.schedule import Schedule, SearchSpec, expand, first_model
+from dmtsearch.schedule.places import walk
 from dmtsearch.schedule.problems import ProblemReport, either
 from dmtsearch.schedule.wording import add_errors
 
 from .choosing import anchor_values, complete, draw_values
 from .hole import Hole, Value
-from .recipes import CONTROLS
+from .recipes import CONTROLS, SHORT_ARMS
 from .template import Template
 
 Fill = Callable[[Template, Mapping[str, Value], ProblemReport], Schedule | None]
@@ -190,5 +191,44 @@ def _check_search(
         if arm not in CONTROLS:
             rule = f"must be {either(CONTROLS)}"
             report.add(("search", "controls", index), rule, arm, names=CONTROLS)
+    if spec.equal_cost is not False:
+        _check_equal_cost(spec, template, report)
     if len(set(spec.controls)) < len(spec.controls):
         report.add(("search", "controls"), "names an arm twice", search["controls"])
+
+
+def check_first_model(spec: SearchSpec, anchor: Schedule, report: ProblemReport) -> None:
+    """Refuse `first_model: trained`, written out, of a first model that is not trained here."""
+    if spec.first_model == "given" or "first_model" not in spec.model_fields_set:
+        return
+    first = first_model(expand(anchor))
+    if first is not None and not anchor.stages[first].epochs:
+        report.add(
+            ("search", "first_model"),
+            f"the first model {first!r} has 0 epochs, so that what its training cost is not "
+            "known; write given",
+        )
+
+
+def _check_equal_cost(spec: SearchSpec, template: Template, report: ProblemReport) -> None:
+    for block in ("objectives", "constraints"):
+        if "cold_cost" in getattr(spec, block):
+            report.add(
+                ("search", block, "cold_cost"),
+                "says nothing beside equal_cost, by which every trial costs about the same; drop "
+                "one of the two",
+            )
+    stages = template.document.get("stages")
+    if any("select" in stage for _, stage in walk(stages) if isinstance(stage, dict)):
+        report.add(
+            ("search", "equal_cost"),
+            "has no meaning for selectors, which are compared otherwise: with every rule on the "
+            "same outputs but the oracle, with each modality alone, and with the trials that are "
+            "best by max-softmax and by the sum rule; write equal_cost: false",
+        )
+    for name in dict.fromkeys(name for name in spec.controls if name in SHORT_ARMS):
+        report.add(
+            ("search", "controls"),
+            f"the arm {name} does not run under equal_cost, where {SHORT_ARMS[name]} takes its "
+            f"place; write {SHORT_ARMS[name]}",
+        )

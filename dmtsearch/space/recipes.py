@@ -147,12 +147,16 @@ class Recipe:
         runs: What it runs, by S, M, E and C; a row of the documentation.
         words: The same for whoever reads a report and knows none of these.
         seeds: So many replicates, on one first model: the noise ruler.
+        long: The arm that takes its place at equal cost; None of an arm that runs there too.
+        placebo: Whether it is S but for one thing, so that it keeps S's epochs at equal cost.
     """
 
     make: Callable[[ScheduleView], Made]
     runs: str
     words: str
     seeds: int = 1
+    long: str | None = None
+    placebo: bool = False
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -161,6 +165,7 @@ RECIPES: Mapping[str, Recipe] = {
         "M from labels for E epochs, with three seeds",
         "the delivered model from labels alone",
         seeds=3,
+        long="scratch_long",
     ),
     "scratch_long": Recipe(
         _scratch_long,
@@ -173,6 +178,7 @@ RECIPES: Mapping[str, Recipe] = {
         "three seeds",
         "the first stage, then the delivered model by soft targets",
         seeds=3,
+        long="direct_long",
     ),
     "direct_long": Recipe(
         _direct_long,
@@ -205,17 +211,22 @@ RECIPES: Mapping[str, Recipe] = {
         "S with each hint's source point mirrored in its model's list; where that changes "
         "nothing, S with hint phases towards untrained sources",
         "placebo: the hints at mirrored points",
+        placebo=True,
     ),
     "merit_matched": Recipe(
         _merit("mean"),
         "S with `merit.placebo: mean`",
         "placebo: merit's mean weight for all samples",
+        placebo=True,
     ),
     "merit_shuffled": Recipe(
         _merit("shuffle"),
         "S with `merit.placebo: shuffle`",
         "placebo: merit's weights given to other samples",
+        placebo=True,
     ),
 }
+SHORT_ARMS = {name: recipe.long for name, recipe in RECIPES.items() if recipe.long is not None}
+"""Arms that do not run at equal cost, each with the arm that takes its place."""
 CONTROLS = ("default", "none", *RECIPES)
 """What `search.controls` may name."""

@@ -20,7 +20,7 @@ from dmtsearch.schedule.problems import ProblemReport
 from dmtsearch.schedule.values import plain
 from dmtsearch.schedule.yaml import parse_document, read_document
 
-from .check import check_alternatives, find_notes, read_search
+from .check import check_alternatives, check_first_model, find_notes, read_search
 from .choosing import all_values, anchor_values, count_values, draw_values, settle
 from .hole import Hole, Value
 from .reader import read_template
@@ -101,15 +101,19 @@ class Space:
     def fill_tracked(self, values: Mapping[str, Value]) -> tuple[Schedule, frozenset[str]]:
         """Return the schedule with `values` in the holes, and the holes that it does not read.
 
-        A hole is not read where its field has no effect (`k` where a selector reads logits) or
-        where nothing learns from its stage. Arguments and errors as for `fill`.
+        A hole is not read where its field has no effect (`k` where a selector reads logits, the
+        delivered stage's epochs at equal cost) or where nothing learns from its stage.
+        Arguments and errors as for `fill`.
         """
         report = ProblemReport(self.lines)
         reading = _fill(self._template, values, report)
         report.finish()
         if reading.schedule is None:
             raise AssertionError("a document without problems makes a schedule")
-        return reading.schedule, _idle_holes(reading, reading.schedule)
+        idle = _idle_holes(reading, reading.schedule)
+        if self.search.equal_cost is not False:
+            idle |= _epochs_hole(reading.schedule)
+        return reading.schedule, idle
 
     def settle(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return `values` as a fill takes them: without idle ones, sorted copies sorted.
@@ -141,6 +145,10 @@ class Space:
     def draw(self, seed: int) -> Schedule:
         """Return the schedule of `sample(seed)`."""
         return self.fill(self.sample(seed))
+
+    def with_equal_cost(self, cost: int) -> Space:
+        """Return the same space with a number of sample-MACs as its `search.equal_cost`."""
+        return replace(self, search=self.search.model_copy(update={"equal_cost": cost}))
 
     def size(self) -> int | None:
         """Return the number of combinations of values; None where a hole is continuous."""
@@ -206,6 +214,8 @@ def read_space(document: dict[str, Any], lines: Lines) -> Space:
     anchor: Schedule | None = None
     if not report.problems or template.holes:
         anchor = check_alternatives(template, report, _fill_template)
+    if anchor is not None:
+        check_first_model(spec, anchor, report)
     report.finish()
     if anchor is None:
         raise AssertionError("a space without problems has an anchor")
@@ -265,6 +275,12 @@ def _idle_holes(reading: Reading, schedule: Schedule) -> frozenset[str]:
                 if name in needed and not idle:
                     read.add(one.hole)
     return frozenset(filled - read)
+
+
+def _epochs_hole(schedule: Schedule) -> frozenset[str]:
+    """The hole of the delivered stage's own epochs, which equal cost sets."""
+    filled = schedule.lines.filled.get(("stages", schedule.deliver or "", "epochs"))
+    return frozenset([filled.hole] if filled is not None and filled.hole is not None else [])
 
 
 # -- as a file again ----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ that is wrong is told at once, in the manner of the schedule's own errors.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ from dmtsearch.training.stage_kind import (
 )
 from dmtsearch.training.stage_models import OBJECT
 
+MOST_KNOWN = 2_000
+"""Facts of models that are remembered between schedules of one search."""
+
 
 def resolve(
     schedule: Schedule,
@@ -54,6 +57,7 @@ def resolve(
     num_selector: int | None = None,
     objects: Mapping[str, nn.Module] | None = None,
     folder: Path | None = None,
+    known: dict[str, Any] | None = None,
 ) -> Plan:
     """Return what `schedule` would run on data of these facts.
 
@@ -65,6 +69,8 @@ def resolve(
         num_selector: Samples in the `selector` split, likewise.
         objects: The user's own modules, by stage, in place of the schedule's models.
         folder: Where relative file names start from; the current folder if None.
+        known: Models of this version's own families that were built before, filled on the way:
+            for callers that resolve many schedules.
 
     Raises:
         ScheduleError: Every size out of reach, hint point that does not exist, pair of shapes
@@ -72,6 +78,7 @@ def resolve(
     """
     samples = {"train": num_train, "selector": num_selector}
     work = _Resolver(schedule, facts, samples, objects or {}, folder or Path.cwd(), kinds)
+    work.known = {} if known is None else known
     stages = work.run()
     if work.problems:
         raise ScheduleError(schedule.where, work.problems)
@@ -107,6 +114,7 @@ class _Resolver:
         self.notes: list[str] = []
         self.models: dict[str, dict[str, Any]] = {}
         self.skeletons: dict[str, nn.Module] = {}
+        self.known: dict[str, Any] = {}
         self.in_shapes: dict[str, tuple[int, ...]] = {}
         for name in sorted(set(objects) - {stage.name for stage in self.expanded.stages}):
             names = [stage.name for stage in self.expanded.stages]
@@ -214,6 +222,10 @@ class _Resolver:
         if name not in self.models:
             return None
         shape, classes = self.in_shapes[name], self._classes(stage)
+        text = self._own_model(stage)
+        if text in self.known:
+            self.skeletons[name] = self.known[text]
+            return self.skeletons[name]
         try:
             if name in self.objects:
                 built = check_given(self.objects[name], shape, classes)
@@ -233,7 +245,30 @@ class _Resolver:
             self._problem(stage, "model", error)
             return None
         self.skeletons[name] = built
+        if text is not None:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[text] = built
         return built
+
+    def _own_model(self, stage: Stage) -> str | None:
+        """One text for one model of our own families; None where other people's code or files
+        have a say, which are looked at each time."""
+        spec = self.models[stage.name]
+        if OBJECT in spec or "weights" in spec or is_foreign(spec):
+            return None
+        return canonical_json([spec, self.in_shapes[stage.name], self._classes(stage)])
+
+    def _macs(self, name: str, up_to: Sequence[str] = ()) -> int:
+        text = self._own_model(self.expanded.stage(name))
+        key = None if text is None else canonical_json([text, list(up_to)])
+        if key is None or key not in self.known:
+            found = count_macs(self.skeletons[name], self.in_shapes[name], up_to=list(up_to))
+            if key is None:
+                return found
+            self.known[key] = found
+        macs: int = self.known[key]
+        return macs
 
     def _drawn(self, spec: Mapping[str, Any], shape: tuple[int, ...], classes: int) -> nn.Module:
         """A package's net with drawn weights: its code is to be seen, and nothing downloaded."""
@@ -254,7 +289,7 @@ class _Resolver:
     def _finish(self, stage: Stage) -> ResolvedStage | None:
         skeleton, shape = self.skeletons[stage.name], self.in_shapes[stage.name]
         try:
-            macs = count_macs(skeleton, shape)
+            macs = self._macs(stage.name)
         except DmtSearchError as error:
             del self.skeletons[stage.name]
             self._problem(stage, "model", error)
@@ -277,7 +312,7 @@ class _Resolver:
             num_classes=self._classes(stage),
             params=count_params(skeleton),
             macs=macs,
-            hint_macs=count_macs(skeleton, shape, up_to=at) if at else 0,
+            hint_macs=self._macs(stage.name, at) if at else 0,
             source_macs=tuple(self._source_macs(stage, name, found) for name in read),
             hints=found,
             kind=self.kinds[stage.kind],
@@ -299,7 +334,7 @@ class _Resolver:
     def _source_macs(self, stage: Stage, name: str, hints: tuple[ResolvedHint, ...]) -> int:
         paths = sorted({hint.source_path for hint in hints if hint.hint.stage == name})
         up_to = paths if stage.soft is None else []
-        return count_macs(self.skeletons[name], self.in_shapes[name], up_to=up_to)
+        return self._macs(name, up_to)
 
     def _hint(self, stage: Stage, hint: Hint, number: int) -> ResolvedHint | None:
         if hint.stage not in self.skeletons:

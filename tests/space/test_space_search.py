@@ -23,6 +23,12 @@ SEARCH = [
     "{controls: [scratc]}",
     "{controls: [scratch, default]}",
     "{controls: [scratch, scratch]}",
+    "{equal_cost: often}",
+    "{equal_cost: 0}",
+    "{equal_cost: true, objectives: {val_accuracy: max, cold_cost: min}}",
+    "{equal_cost: 1e9, constraints: {cold_cost: {max: 1e9}}}",
+    "{equal_cost: true, controls: [direct_long, scratch]}",
+    "{first_model: mine}",
     "{trials: 0}",
     "{trials: }",
     "3",
@@ -122,3 +128,43 @@ def test_values_that_do_not_always_go_together_are_noted_and_not_refused():
         "(x.yaml:5)"
     )
     assert "0.9 does not go with" in high
+
+
+def test_equal_cost_is_refused_where_selectors_are_searched(golden):
+    text = """\
+dmtsearch: 1
+data: {name: synthetic_eyes}
+search: {equal_cost: true}
+defaults: {model: {family: plain, widths: [4]}}
+stages:
+  iris: {modality: iris}
+  eye: {modality: eye, epochs: {int: [1, 2]}}
+  selector: {select: [iris, eye], model: {family: mlp, hidden: [8]}}
+"""
+    golden("a selector", problems_of(text))
+
+
+GIVEN = """\
+dmtsearch: 1
+data: {name: digits}
+search: {FIRST}
+defaults: {model: {family: plain, widths: [4]}}
+stages:
+  teacher: {epochs: 0, model: {weights: teacher.safetensors}}
+  student: {source: teacher, epochs: {int: [1, 2]}}
+"""
+
+
+def test_a_first_model_without_epochs_is_not_trained_here(golden):
+    golden("trained", problems_of(GIVEN.replace("FIRST", "first_model: trained")))
+    for words in ("first_model: given", "trials: 3"):
+        assert parse_space(GIVEN.replace("FIRST", words)).holes
+
+
+def test_equal_cost_is_a_number_or_a_wish():
+    def cost(words):
+        return parse_space(space_text(head=f"search: {{trials: 3{words}}}\n")).search.equal_cost
+
+    assert cost("") is False
+    assert cost(", equal_cost: true") is True
+    assert cost(", equal_cost: 1.5e9") == 1_500_000_000
