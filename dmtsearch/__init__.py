@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmtsearch.api import check as check
+    from dmtsearch.api import confirm as confirm
     from dmtsearch.api import evaluate as evaluate
     from dmtsearch.api import export as export
     from dmtsearch.api import load_bundle as load_bundle
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "check": "dmtsearch.api",
+    "confirm": "dmtsearch.api",
     "evaluate": "dmtsearch.api",
     "export": "dmtsearch.api",
     "load_bundle": "dmtsearch.api",
@@ -49,6 +51,7 @@ __all__ = [
     "Selector",
     "Space",
     "check",
+    "confirm",
     "evaluate",
     "export",
     "load_bundle",

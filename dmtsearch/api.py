@@ -8,7 +8,7 @@ bundle = dmtsearch.load_bundle("out/digits")
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.evaluating import Evaluation
     from dmtsearch.deploy.exporting import Export
     from dmtsearch.deploy.training import Training, Watch
+    from dmtsearch.engine.confirm import Confirmed
     from dmtsearch.engine.equal_cost import EqualCost
     from dmtsearch.engine.run import Run
     from dmtsearch.engine.status import SearchView
@@ -336,3 +337,46 @@ def resume(
     options = DriverOptions(trials, time_budget, address, concurrency, backend, view)
     where = str(store) if isinstance(store, Path) else store
     return run_resume(run, options, store=where, folder=folder, train_again=train_again)
+
+
+def confirm(
+    run: str | Path | Run,
+    *,
+    top: int = 3,
+    looks: Sequence[int] | None = None,
+    more: bool = False,
+    trial: int | None = None,
+    vary: Sequence[str] | None = None,
+    explain: bool = True,
+    address: str | None = None,
+    concurrency: int | None = None,
+    store: str | Path | None = None,
+    backend: str | None = None,
+    view: SearchView | None = None,
+) -> Confirmed:
+    """Retrain a run's best schedule and its controls on fresh seeds; return the verdict.
+
+    Ctrl-C stops cleanly, and the result comes back with `stopped`; the same call goes on.
+
+    Args:
+        run: Its folder, or what `search` returned.
+        top: Trials among which one is chosen, by val on seeds of their own.
+        looks: Replicates at each look, from 5; 5, 8, 12, 16 if None.
+        more: Look further than the plan that has ended, at half its level.
+        trial: Test this trial; none is chosen then.
+        vary: Which dimensions are explained (`middle_models`, `sizes`, `hints`, `merit`,
+            `switch`, `until`); all if None.
+        explain: Whether one-factor variants of the chosen schedule are trained.
+        address, concurrency, backend, view: As for `search`.
+        store: As for `resume`.
+
+    Raises:
+        DmtSearchError: The run has nothing to confirm, or cannot go on here.
+    """
+    from dmtsearch.engine.confirm import ConfirmRequest
+    from dmtsearch.engine.confirm import confirm as run_confirm
+    from dmtsearch.engine.driver_options import DriverOptions
+
+    request = ConfirmRequest(top, tuple(looks) if looks else None, more, trial, vary, explain)
+    options = DriverOptions(None, None, address, concurrency, backend, view)
+    return run_confirm(run, request, options, store=str(store) if store is not None else None)

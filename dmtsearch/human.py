@@ -39,6 +39,11 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
+def points(difference: float) -> str:
+    """A difference of two shares, in points of accuracy: `+1.24 points`."""
+    return f"{100 * difference:+.2f} points"
+
+
 def duration(seconds: float) -> str:
     """A measured time: `3.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)

@@ -11,6 +11,7 @@ import typer
 
 from dmtsearch.cli import (
     check_command,
+    confirm_command,
     demo_command,
     evaluate_command,
     export_command,
@@ -36,6 +37,7 @@ app.command("check")(check_command.check)
 app.command("search")(search_command.search)
 app.command("resume")(search_command.resume)
 app.command("status")(search_command.status)
+app.command("confirm")(confirm_command.confirm)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("export")(export_command.export)

@@ -16,7 +16,12 @@ from dmtsearch.human import amount, duration, percent
 
 
 def train(
-    schedule: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A schedule.")],
+    schedule: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, metavar="SCHEDULE|RUN", help="A schedule, or a run: what it recommends."
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(help="Folder of the model bundle: new, empty, or this schedule's.")
     ],

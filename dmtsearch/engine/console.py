@@ -76,11 +76,12 @@ def describe(state: LiveState) -> str:
     """A moment of a search in a line."""
     trials, controls = state.trials, state.controls
     ended = sum(trials.get(name, 0) for name in ("done", "pruned", "failed"))
-    words = [f"{ended}/{state.wanted} trials"]
+    words = [f"{ended}/{state.wanted} trials"] if state.wanted else []
     words += [f"{trials[name]} {name}" for name in ("pruned", "failed") if trials.get(name)]
     if any(controls.values()):
         running = controls.get("running", 0)
-        over = f"{sum(controls.values()) - running} control arms over"
+        what = "control arms" if state.wanted else "paths"  # a confirmation has no trials
+        over = f"{sum(controls.values()) - running} {what} over"
         words.append(f"{over}, {running} running" if running else over)
     stages = f"stages: {state.stages.get('run', 0)} run"
     if state.running or state.waiting:
@@ -88,7 +89,7 @@ def describe(state: LiveState) -> str:
     words.append(f"{stages}, {state.shared} shared")
     if state.best is not None:
         words.append(f"best {describe_best(state.best)}")
-    if state.best_control is not None:
+    if state.best_control is not None and state.wanted:
         words.append(f"best control {describe_best(state.best_control)}")
     if state.left_s is not None and state.state == "running":
         words.append(f"about {rough_duration(state.left_s)} left")

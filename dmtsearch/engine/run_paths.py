@@ -94,6 +94,11 @@ class RunPaths:
             self.lock,
         )
 
+    @property
+    def go_on(self) -> str:
+        """The command that goes on with what is written here."""
+        return command_line("resume", self.root)
+
     def writing(self) -> AbstractContextManager[None]:
         """Say in one sentence that the folder is full or closed, where the body cannot write."""
         return writing(
@@ -108,7 +113,7 @@ class RunPaths:
         except OSError:
             begun = False
         if begun:
-            return f"go on with: {command_line('resume', self.root)}"
+            return f"go on with: {self.go_on}"
         return "give the same command again (nothing has been tried)"
 
     def refuse_odd_files(self) -> None:

@@ -28,7 +28,7 @@ from .environment import (
 from .inline import run_inline
 from .interrupts import interrupts
 from .ledger_lines import RunStarted, now
-from .messages import Prepare, stage_needs
+from .messages import ArmLike, Prepare, stage_needs
 from .probes import own_versions
 from .recovery import uncertain_failures
 from .redirect import log_in, output_in
@@ -46,6 +46,7 @@ SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
 
 RunTrials = Callable[[SearchContext], str | None]
 """As `run_inline`."""
+ArmsOf = Callable[[], Sequence[ArmLike]]
 
 
 class Session:
@@ -58,6 +59,7 @@ class Session:
         store: Where finished stages lie.
         options: Of this driver.
         notes: What is said at the start.
+        arms: What runs beside the trials; the space's own control arms if None.
     """
 
     def __init__(
@@ -68,9 +70,10 @@ class Session:
         store: Store,
         options: DriverOptions,
         notes: Sequence[str] = (),
+        arms: ArmsOf | None = None,
     ) -> None:
         self._paths, self._info, self._space = paths, info, space
-        self._store, self._options = store, options
+        self._store, self._options, self._arms = store, options, arms
         self._view = options.view or ConsoleView()
         self._notes = list(notes)
 
@@ -135,20 +138,25 @@ class Session:
         spec = self._space.search
         at_cost = equaliser(spec, context.resolve)
         prepare: Prepare = preparer(context)
-        return Searcher(
-            self._space,
-            self._paths,
-            trials=self._info.trials,
-            seed=self._info.seed,
-            prepare=prepare,
-            arms=arms_of(
+        arms: Sequence[ArmLike] = (
+            self._arms()
+            if self._arms
+            else arms_of(
                 anchor,
                 spec.controls,
                 context.resolve,
                 objects=context.objects,
                 at_cost=at_cost,
                 first_model=spec.first_model,
-            ),
+            )
+        )
+        return Searcher(
+            self._space,
+            self._paths,
+            trials=self._info.trials,
+            seed=self._info.seed,
+            prepare=prepare,
+            arms=arms,
             at_cost=at_cost,
         )
 
@@ -201,7 +209,7 @@ class Session:
 
     def _say_stopping(self) -> None:
         """All that is said where a second Ctrl-C, or a stage that hangs, ends the process."""
-        again = command_line("resume", self._paths.root)
+        again = self._paths.go_on
         self._view.tell(f"stopping ... (Ctrl-C again stops at once); go on with: {again}")
 
     @contextmanager
@@ -245,7 +253,7 @@ class Session:
             f"{error}\n"
             f"The search has stopped; no trial has failed because of this, and {trials} "
             f"unfinished. Everything so far is kept in {self._paths.root}.\n"
-            f"Go on with: {command_line('resume', self._paths.root)}"
+            f"Go on with: {self._paths.go_on}"
         )
 
     def _stage_setting(self, anchor: Schedule) -> StageSetting:

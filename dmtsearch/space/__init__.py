@@ -5,7 +5,9 @@ from .arms import control_arms as control_arms
 from .hole import Condition as Condition
 from .hole import Hole as Hole
 from .recipes import RECIPES as RECIPES
+from .schedule_view import CannotHaveError as CannotHaveError
 from .schedule_view import Costs as Costs
+from .schedule_view import ScheduleView as ScheduleView
 from .schema import json_schema as json_schema
 from .space import Space as Space
 from .space import dump_space as dump_space

@@ -1,0 +1,262 @@
+"""The schedules of a confirmation: the chosen one, controls made from it, one-factor variants."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dmtsearch.errors import ScheduleError, UsageError
+from dmtsearch.names import SIZED_FAMILIES
+from dmtsearch.schedule import Expanded, Schedule, SourceRef, Stage, Switch, as_schedule, expand
+from dmtsearch.space import CannotHaveError, Costs, ScheduleView
+
+from .messages import Prepare
+
+CHOSEN = "chosen"
+CONTROLS = ("scratch_long", "direct_long", "best_direct")
+DIMENSIONS = ("middle_models", "sizes", "hints", "merit", "switch", "until")
+_STEP = 0.2
+"""To the neighbouring relative sizes."""
+
+
+@dataclass(frozen=True)
+class PathArm:
+    """One schedule of a confirmation under one seed, as a `Searcher` takes an arm.
+
+    Attributes:
+        name: `chosen`, a control, `choose_TRIAL` or `vary_VARIANT`.
+        schedule: What it runs.
+        seed: In place of the schedule's own.
+    """
+
+    name: str
+    schedule: Schedule | None
+    seed: int
+    reason_missing: str | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The chosen schedule with one thing changed.
+
+    Attributes:
+        dimension: One of `DIMENSIONS`.
+        name: What is changed.
+        schedule: At the cost of the others.
+    """
+
+    dimension: str
+    name: str
+    schedule: Schedule
+
+
+def replicate(schedule: Schedule) -> Schedule:
+    """A schedule in which every stage takes the replicate's seed: whole paths are repeated."""
+    whole = expand(schedule)
+    return as_schedule(replace(whole, stages=tuple(replace(s, seed=None) for s in whole.stages)))
+
+
+def is_given(schedule: Schedule) -> bool:
+    """Whether the first model is not trained here: replicates then share it."""
+    try:
+        return _view(schedule).first.epochs == 0
+    except CannotHaveError:
+        return False
+
+
+def at_cost(schedule: Schedule, cost: int, prepare: Prepare) -> Schedule:
+    """The schedule whose delivered stage has the most whole epochs that `cost` allows.
+
+    Args:
+        schedule: Cost rises with the epochs of its delivered stage, so there is one answer.
+        cost: Planned cold cost, in sample-MACs, at most.
+        prepare: Resolves a schedule.
+
+    Raises:
+        UsageError: Under one epoch.
+    """
+
+    def fits(epochs: int) -> bool:
+        return prepare(_with_epochs(schedule, epochs)).cold_cost <= cost
+
+    if not fits(1):
+        raise UsageError(f"one epoch of its delivered stage costs more than {cost:,} sample-MACs")
+    low, high = 1, 2
+    while fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return _with_epochs(schedule, low)
+
+
+def _with_epochs(schedule: Schedule, epochs: int) -> Schedule:
+    whole = expand(schedule)
+    return _changed(schedule, replace(whole.stage(whole.deliver), epochs=epochs))
+
+
+def controls_of(
+    chosen: Schedule, one_hop: Stage | None, cost: int, prepare: Prepare
+) -> tuple[dict[str, Schedule], dict[str, str]]:
+    """Return the controls of a chosen schedule at one cost, and why others cannot be made.
+
+    Controls that would run the same stages are one; one that is the chosen schedule is none.
+
+    Args:
+        chosen: Of replicates (`replicate`).
+        one_hop: Delivered stage of the best trial by val that learns from a first model directly,
+            by soft targets alone; None where there is none.
+        cost: Sample-MACs that each may cost.
+        prepare: Resolves a schedule.
+    """
+    view = _view(chosen)
+    makers: Mapping[str, Callable[[], Sequence[Stage]]] = {
+        "scratch_long": lambda: [view.bare()],
+        "direct_long": lambda: [view.first, view.taught(view.first)],
+        "best_direct": lambda: _best_direct(view, one_hop),
+    }
+    known = {prepare(chosen).key: "it is the chosen schedule"}
+    found: dict[str, Schedule] = {}
+    missing: dict[str, str] = {}
+    for name in CONTROLS:
+        try:
+            stages = tuple(makers[name]())
+            whole = replace(view.whole, name=name, stages=stages, deliver=stages[-1].name)
+            made = at_cost(as_schedule(whole), cost, prepare)
+            key = prepare(made).key
+        except CannotHaveError as reason:
+            missing[name] = str(reason)
+            continue
+        except (ScheduleError, UsageError) as error:
+            missing[name] = str(error).splitlines()[0]
+            continue
+        if key in known:
+            missing[name] = known[key]
+            continue
+        known[key] = f"it is {name}"
+        found[name] = made
+    return found, missing
+
+
+def _best_direct(view: ScheduleView, one_hop: Stage | None) -> Sequence[Stage]:
+    taught = view.taught(view.first)
+    if one_hop is not None:
+        taught = replace(taught, soft=one_hop.soft, optimizer=one_hop.optimizer)
+    return [view.first, taught]
+
+
+def one_hop_of(schedule: Schedule) -> Stage | None:
+    """The delivered stage of a schedule of one hop by soft targets alone; None of any other."""
+    whole = expand(schedule)
+    last = whole.stage(whole.deliver)
+    if last.select is not None or len(last.sources) != 1 or last.soft is None:
+        return None
+    source = whole.stage(last.sources[0].stage)
+    plain = not (last.hints or last.merit or last.init or source.sources)
+    return last if plain else None
+
+
+def variants_of(
+    chosen: Schedule, cost: int, prepare: Prepare, dimensions: Sequence[str]
+) -> tuple[Variant, ...]:
+    """Return one-factor variants of a chosen schedule, each at the same cost.
+
+    Args:
+        chosen: Of replicates.
+        cost: Sample-MACs that each may cost.
+        prepare: Resolves a schedule.
+        dimensions: Of `DIMENSIONS`; those that the schedule does not use give no variant.
+    """
+    known = {prepare(chosen).key}
+    found = []
+    for dimension, name, stages in _all_variants(expand(chosen)):
+        if dimension not in dimensions:
+            continue
+        try:
+            whole = replace(expand(chosen), name=name, stages=tuple(stages))
+            made = at_cost(as_schedule(whole), cost, prepare)
+            key = prepare(made).key
+        except (ScheduleError, UsageError):
+            continue
+        if key not in known:
+            known.add(key)
+            found.append(Variant(dimension, name, made))
+    return tuple(found)
+
+
+def _all_variants(whole: Expanded) -> Iterator[tuple[str, str, Sequence[Stage]]]:
+    last = whole.stage(whole.deliver)
+    middle = [s for s in whole.stages if s.sources and s.name != last.name and not s.select]
+    for stage in middle:
+        yield "middle_models", f"without {stage.name}", _without(whole, stage)
+    if len(middle) > 1:
+        left = whole
+        for stage in middle:
+            left = replace(left, stages=tuple(_without(left, stage)))
+        yield "middle_models", "no middle model", left.stages
+    for stage in middle:
+        for size in _neighbours(stage.model):
+            model = {**stage.model, "size": size}
+            yield "sizes", f"{stage.name} of size {_shown(size)}", _put(whole, stage, model=model)
+    for stage in whole.stages:
+        name = stage.name
+        if stage.hints:
+            bare = {"hints": (), "hint_phase": None}
+            yield "hints", f"no hints at {name}", _put(whole, stage, **bare)
+        if stage.merit is not None:
+            yield "merit", f"no merit at {name}", _put(whole, stage, merit=None)
+            matched = replace(stage.merit, placebo="mean")
+            yield "merit", f"matched merit at {name}", _put(whole, stage, merit=matched)
+            shuffled = replace(stage.merit, placebo="shuffle")
+            yield "merit", f"shuffled merit at {name}", _put(whole, stage, merit=shuffled)
+        if stage.switch.when != "epochs":
+            yield "switch", f"{name} to its last epoch", _put(whole, stage, switch=Switch())
+        if stage.soft is not None and stage.soft.until < 1:
+            soft = replace(stage.soft, until=1.0)
+            yield "until", f"soft targets to the end of {name}", _put(whole, stage, soft=soft)
+
+
+def _neighbours(model: Mapping[str, Any]) -> Iterator[Any]:
+    size = model.get("size")
+    relative = size.get("at") if isinstance(size, Mapping) else size
+    if model.get("family") not in SIZED_FAMILIES or not isinstance(relative, int | float):
+        return
+    for other in (round(relative - _STEP, 3), round(relative + _STEP, 3)):
+        if 0 < other < 1:
+            yield {**size, "at": other} if isinstance(size, Mapping) else other
+
+
+def _shown(size: Any) -> str:
+    return f"{size['at'] if isinstance(size, Mapping) else size:g}"
+
+
+def _put(whole: Expanded, stage: Stage, **fields: Any) -> Sequence[Stage]:
+    return [replace(s, **fields) if s.name == stage.name else s for s in whole.stages]
+
+
+def _without(whole: Expanded, gone: Stage) -> Sequence[Stage]:
+    """The stages without one whose readers learn from its sources; hints name the same points."""
+    before = gone.sources[0].stage
+    stages = []
+    for stage in whole.stages:
+        if stage.name == gone.name:
+            continue
+        sources: list[SourceRef] = []
+        for ref in stage.sources:
+            new = gone.sources if ref.stage == gone.name else (ref,)
+            sources += [one for one in new if one.stage not in {s.stage for s in sources}]
+        hints = tuple(
+            replace(hint, stage=before) if hint.stage == gone.name else hint
+            for hint in stage.hints
+        )
+        stages.append(replace(stage, sources=tuple(sources), hints=hints))
+    return stages
+
+
+def _view(schedule: Schedule) -> ScheduleView:
+    return ScheduleView(expand(schedule), Costs(0, 0, 0, 0), lambda name: ())
+
+
+def _changed(schedule: Schedule, stage: Stage) -> Schedule:
+    whole = expand(schedule)
+    stages = tuple(stage if s.name == stage.name else s for s in whole.stages)
+    return as_schedule(replace(whole, stages=stages))

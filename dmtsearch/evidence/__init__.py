@@ -1,0 +1,29 @@
+"""How sure a claim is: looks, verdicts, power, and what a page says of them."""
+
+from dmtsearch.evidence.looks import Looks, look_bound
+from dmtsearch.evidence.power import Power, power
+from dmtsearch.evidence.verdict import (
+    MARGIN,
+    MIN_REPLICATES,
+    Decision,
+    Paired,
+    Verdict,
+    compare,
+    decide,
+    holm,
+)
+
+__all__ = [
+    "MARGIN",
+    "MIN_REPLICATES",
+    "Decision",
+    "Looks",
+    "Paired",
+    "Power",
+    "Verdict",
+    "compare",
+    "decide",
+    "holm",
+    "look_bound",
+    "power",
+]

@@ -1,0 +1,65 @@
+"""What a confirmation found, in sentences for people; from `confirm.json` as it is written."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dmtsearch.human import listed, points
+
+from .verdict import Verdict
+
+
+def answer(found: Mapping[str, Any]) -> str:
+    """The answer in one sentence, with its smallest difference, interval and n."""
+    verdict = Verdict(found["verdict"])
+    controls = found["controls"]
+    nearest = min(controls, key=lambda one: one["difference"])
+    low, high = nearest["interval"]
+    share = f"{100 * found['confidence']:.1f} % over all looks"
+    numbers = (
+        f"{points(nearest['difference'])} beside {nearest['arm']} at equal cost "
+        f"({share} {_bare(low)} to {_bare(high)}, n = {found['n']})"
+    )
+    teacher = ", for this first model" if found["first_model"] == "given" else ""
+    if verdict is Verdict.BEATS:
+        return f"Yes: the chosen schedule is better than every control{teacher}: {numbers}."
+    lost = [one["arm"] for one in controls if one["verdict"] == Verdict.LOSES]
+    if verdict is Verdict.LOSES:
+        verb = "is" if len(lost) == 1 else "are"
+        return f"No: {listed(lost)} {verb} better than the chosen schedule{teacher}: {numbers}."
+    if verdict is Verdict.TIES:
+        margin = points(found["margin"]).lstrip("+")
+        return (
+            f"No: the chosen schedule is within {margin} of its best control{teacher}: {numbers}."
+        )
+    return f"Undecided{teacher}: {numbers}. {what_would_decide(found)}"
+
+
+def _bare(difference: float) -> str:
+    return points(difference).removesuffix(" points")
+
+
+def what_would_decide(found: Mapping[str, Any]) -> str:
+    """What to do where a plan ended without a verdict."""
+    if found.get("futile"):
+        return (
+            "A win by the margin is out of reach, so the plan stopped early: the control is as "
+            "good a choice."
+        )
+    return "More replicates would decide: give --more."
+
+
+def seeable(test_n: int, accuracy: float) -> str | None:
+    """What a small test split can show at all; None from 2,000 samples on.
+
+    Args:
+        test_n: Samples.
+        accuracy: About what the models reach there, in [0, 1].
+    """
+    if test_n >= 2000:
+        return None
+    wide = 1.96 * (accuracy * (1 - accuracy) / max(test_n, 1)) ** 0.5
+    return (
+        f"The test split has {test_n:,} samples: one of them is {100 / test_n:.2f} points, and "
+        f"an accuracy near {100 * accuracy:.0f} % is known to {100 * wide:.1f} points (95 %) for "
+        "other samples of its kind. Verdicts are about these samples, however many the seeds."
+    )
