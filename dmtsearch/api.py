@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmtsearch.errors import ScheduleError
+from dmtsearch.commands import command_line
+from dmtsearch.errors import ScheduleError, UsageError
 from dmtsearch.human import counted
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule, override
@@ -158,7 +159,7 @@ def train(
     """Train one schedule, without a search, into a model bundle.
 
     Args:
-        schedule: A file, or a loaded schedule.
+        schedule: A file, or a loaded schedule; of a run's folder what the run recommends.
         out: Folder of the bundle: new, empty, or one that holds this same schedule.
         seed: In place of the schedule's own.
         set: Values in place of the schedule's, by document path: `{"stages.student.epochs": 5}`.
@@ -175,7 +176,7 @@ def train(
     """
     from dmtsearch.deploy.training import train_schedule
 
-    loaded = schedule if isinstance(schedule, Schedule) else load_schedule(schedule)
+    loaded = schedule if isinstance(schedule, Schedule) else load_schedule(_file_of(schedule))
     changes = dict(set or {})
     if seed is not None:
         changes["seed"] = seed
@@ -184,6 +185,23 @@ def train(
     opened = store if isinstance(store, Store) else open_store(store)
     return train_schedule(
         loaded, Path(out), opened, models=models, data=data, device=device, watch=watch
+    )
+
+
+def _file_of(schedule: str | Path) -> Path:
+    """A schedule's file; of a run's folder its `recommended.yaml`."""
+    path = Path(schedule)
+    if not path.is_dir():
+        return path
+    recommended = path / "recommended.yaml"
+    if recommended.is_file():
+        return recommended
+    if not (path / "run.json").is_file():
+        raise UsageError(f"{path}: a folder that is no run; give a schedule's file, or a run")
+    best = command_line("train", path / "best_schedule.yaml", "--out", "DIR")
+    raise UsageError(
+        f"{path}: the run has no recommended.yaml yet; make it with "
+        f"{command_line('confirm', path)}, or train its best trial unconfirmed: {best}"
     )
 
 

@@ -196,6 +196,7 @@ class _Confirming:
         self._test = TestSplit(self._context, opened.store, paths)
         self.confirmation: Confirmation = read_confirmation(paths)
         self._rows = _read_rows(paths)
+        self._made: dict[tuple[int, int], dict[str, Schedule]] = {}
 
     def _refuse_without_trials(self) -> None:
         root = self._opened.paths.root
@@ -341,9 +342,12 @@ class _Confirming:
         assert plan.chosen is not None
         assert plan.controls is not None
         assert plan.cost is not None
-        chosen = at_cost(self._schedule(plan.chosen), plan.cost, self._prepare)
-        made, _ = controls_of(chosen, self._one_hop(), plan.cost, self._prepare)
-        return plan, plan.cost, {CHOSEN: chosen, **{name: made[name] for name in plan.controls}}
+        key = plan.chosen, plan.cost
+        if key not in self._made:
+            chosen = at_cost(self._schedule(plan.chosen), plan.cost, self._prepare)
+            made, _ = controls_of(chosen, self._one_hop(), plan.cost, self._prepare)
+            self._made[key] = {CHOSEN: chosen, **{name: made[name] for name in plan.controls}}
+        return plan, plan.cost, self._made[key]
 
     def _one_hop(self) -> Stage | None:
         """The delivered stage of the best trial of one hop, by val."""

@@ -5,8 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dmtsearch.errors import ScheduleError, UsageError
-from dmtsearch.names import SIZED_FAMILIES
-from dmtsearch.schedule import Expanded, Schedule, SourceRef, Stage, Switch, as_schedule, expand
+from dmtsearch.schedule import (
+    SIZED_FAMILIES,
+    Expanded,
+    Schedule,
+    SourceRef,
+    Stage,
+    Switch,
+    as_schedule,
+    expand,
+)
 from dmtsearch.space import CannotHaveError, Costs, ScheduleView
 
 from .messages import Prepare

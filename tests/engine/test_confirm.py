@@ -1,0 +1,313 @@
+"""`confirm` on a small real search, in this process."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+import dmtsearch
+from dmtsearch.cli.main import app
+from dmtsearch.engine.status import LiveState
+from dmtsearch.errors import UsageError
+
+pytestmark = pytest.mark.engine  # starts no Ray
+
+SPACE = """
+dmtsearch: 1
+name: small
+search: {sampler: grid, trials: 4, controls: none}
+data: {name: digits, train: 200, val: 100, test: 400}
+defaults: {epochs: 1, optimizer: {name: adam, lr: 0.01, batch: 50}}
+stages:
+  teacher:
+    model: {family: plain, widths: [4, 8], convs: 1}
+  assistant:
+    repeat: {int: [0, 1]}
+    source: teacher
+    model: {family: plain, widths: [3, 6], convs: 1}
+    soft: {}
+  student:
+    source: assistant
+    model: {family: plain, widths: [2, 4], convs: 1}
+    soft: {temperature: {choice: [2, 4]}}
+    hints: [{source: block1, at: block1}]
+"""
+
+
+class Quiet:
+    """A view that keeps what it is told, and may do something at a sentence."""
+
+    def __init__(self, at: str | None = None) -> None:
+        self.at, self.lines = at, list[str]()
+
+    def begin(self, stream: Any) -> None: ...
+    def end(self) -> None: ...
+    def show(self, state: LiveState) -> None:
+        if self.at is not None and state.stages.get("run", 0) >= int(self.at):
+            self.at = None
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def tell(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("confirm")
+    (folder / "space.yaml").write_text(SPACE)
+    dmtsearch.search(
+        folder / "space.yaml",
+        out=folder / "run",
+        store=str(folder / "store"),
+        backend="inline",
+        view=Quiet(),
+    )
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def confirmed(searched: Path) -> tuple[Path, Any, list[str]]:
+    run = copied(searched, "confirmed")
+    view = Quiet()
+    return run, dmtsearch.confirm(run, top=2, looks=[5], view=view), view.lines
+
+
+def copied(run: Path, name: str) -> Path:
+    return Path(shutil.copytree(run, run.parent / name))
+
+
+def rows_of(run: Path, phase: str) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    with (run / "confirm.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["phase"] == phase:
+                found.setdefault(row["arm"], []).append(row)
+    return found
+
+
+def test_the_verdict_is_what_the_table_says(confirmed: tuple[Path, Any, list[str]]) -> None:
+    run, done, _ = confirmed
+    found = json.loads((run / "confirm.json").read_text())
+    assert done.verdict == found["verdict"]
+    arms = rows_of(run, "test")
+    scores = {
+        arm: np.array([float(row["accuracy"]) for row in rows]) for arm, rows in arms.items()
+    }
+    assert {len(one) for one in scores.values()} == {5}
+    for control in found["controls"]:
+        difference = scores["chosen"] - scores[control["arm"]]
+        expected = stats.ttest_rel(scores["chosen"], scores[control["arm"]])
+        assert control["difference"] == pytest.approx(difference.mean())
+        assert control["p"] == pytest.approx(expected.pvalue)
+        interval = expected.confidence_interval(found["confidence"])
+        assert control["interval"] == pytest.approx([interval.low, interval.high])
+
+
+def test_arms_of_a_replicate_are_paired_and_no_first_model_serves_two(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    run, _, _ = confirmed
+    found = json.loads((run / "confirm.json").read_text())
+    arms = rows_of(run, "test")
+    assert {tuple(row["seed"] for row in rows) for rows in arms.values()} == {
+        tuple(str(seed) for seed in found["seeds"]["test"])
+    }
+    assert not set(found["seeds"]["test"]) & set(found["seeds"]["choose"])
+    ledger = (run / "confirm" / "ledger.jsonl").read_text().splitlines()
+    trials = [json.loads(line) for line in ledger if json.loads(line)["event"] == "trial"]
+    teachers: dict[str, set[int]] = {}
+    for trial in trials:
+        for stage in trial["stages"]:
+            if stage["name"] == "teacher":
+                teachers.setdefault(stage["key"], set()).add(trial["seed"])
+    assert teachers
+    assert {len(seeds) for seeds in teachers.values()} == {1}
+
+
+def test_every_arm_costs_at_most_the_chosen_schedule_and_one_epoch_more_would_not(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    run, _, _ = confirmed
+    found = json.loads((run / "confirm.json").read_text())
+    for rows in rows_of(run, "test").values():
+        costs = {int(row["cold_cost"]) for row in rows}
+        assert len(costs) == 1
+        assert costs.pop() <= found["cold_cost"]
+    # From labels an epoch costs 3 MACs a sample: the bound is missed by less than one.
+    ledger = (run / "confirm" / "ledger.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in ledger]
+    scratch = next(r for r in records if r.get("arm") == "scratch_long")
+    epoch = 3 * 200 * scratch["macs"]
+    assert found["cold_cost"] - epoch < scratch["cold_cost"] <= found["cold_cost"]
+
+
+def test_the_plan_and_each_opening_are_written_down(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    run, _, lines = confirmed
+    found = json.loads((run / "confirm.json").read_text())
+    (plan,) = found["plans"]
+    assert plan["looks"]["at"] == [5]
+    assert plan["looks"]["level"] == 0.025
+    assert len(plan["candidates"]) == 2
+    assert [(one["plan"], one["replicates"]) for one in found["openings"]] == [(1, 5)]
+    assert found["test_n"] == 400
+    said = "\n".join(lines)
+    assert said.index("this plan finds a true gain") < said.index("5 replicates: ")
+    assert "The test split has 400 samples" in said
+
+
+def test_predictions_of_each_model_are_kept(confirmed: tuple[Path, Any, list[str]]) -> None:
+    run, _, _ = confirmed
+    kept = sorted((run / "confirm" / "predictions").glob("*.npy"))
+    keys = {
+        row["key"]
+        for phase in ("test", "explain")
+        for r in rows_of(run, phase).values()
+        for row in r
+    }
+    assert {path.stem for path in kept} == keys
+    assert np.load(kept[0]).shape == (400,)
+
+
+def test_variants_are_explained_with_n_and_corrected_p(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    run, _, _ = confirmed
+    policy = json.loads((run / "policy.json").read_text())
+    assert "hints" in {one["dimension"] for one in policy}
+    variants = rows_of(run, "explain")
+    chosen = np.array([float(row["accuracy"]) for row in rows_of(run, "test")["chosen"]])
+    for one in policy:
+        other = [float(row["accuracy"]) for row in variants[f"vary {one['variant']}"]]
+        assert one["effect"] == pytest.approx((chosen - np.array(other)).mean())
+        assert one["n"] == 5
+        assert 0 <= one["p_holm"] <= 1
+
+
+def test_the_recommendation_is_the_best_that_is_not_beaten_and_trains(
+    confirmed: tuple[Path, Any, list[str]], tmp_path: Path
+) -> None:
+    run, done, _ = confirmed
+    text = (run / "recommended.yaml").read_text()
+    assert f"verdict on the chosen schedule (trial {done.found['chosen']['trial']})" in text
+    if done.verdict == "BEATS":
+        assert done.found["recommended"] == "chosen"
+    else:
+        open_ones = [c for c in done.found["controls"] if c["verdict"] != "BEATS"]
+        best = max(one["accuracy"] for one in open_ones)
+        named = next(c for c in open_ones if c["arm"] == done.found["recommended"])
+        assert named["accuracy"] >= best - 0.001
+    training = dmtsearch.train(run, tmp_path / "out", store=str(tmp_path / "store"))
+    assert training.deliver == "student"
+
+
+def test_the_same_command_again_trains_nothing_and_says_the_same(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    run, done, _ = confirmed
+    before = {
+        name: (run / name).read_bytes()
+        for name in ("confirm.json", "confirm.csv", "recommended.yaml", "policy.json")
+    }
+    ledger = (run / "confirm" / "ledger.jsonl").read_bytes()
+    again = dmtsearch.confirm(run, top=2, view=Quiet())
+    assert again.found == done.found
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert (run / "confirm" / "ledger.jsonl").read_bytes() == ledger
+
+
+def test_after_an_interruption_the_same_command_goes_on_to_the_same_end(
+    searched: Path, confirmed: tuple[Path, Any, list[str]]
+) -> None:
+    _, done, _ = confirmed
+    run = copied(searched, "interrupted")
+    store = str(run.parent / "another")
+    # In another store, since that of all these tests has every path by now.
+    stopped = dmtsearch.confirm(run, top=2, looks=[5], store=store, view=Quiet(at="4"))
+    assert stopped.stopped
+    assert stopped.verdict is None
+    again = dmtsearch.confirm(run, top=2, looks=[5], store=store, view=Quiet())
+    assert not again.stopped
+    assert again.found == done.found
+    assert (run / "confirm.csv").read_text() == (run.parent / "confirmed/confirm.csv").read_text()
+
+
+def test_more_looks_are_a_plan_of_half_the_level(searched: Path) -> None:
+    run = copied(searched, "more")
+    first = dmtsearch.confirm(run, top=1, looks=[5], explain=False, view=Quiet())
+    second = dmtsearch.confirm(run, top=1, looks=[6], more=True, explain=False, view=Quiet())
+    found = json.loads((run / "confirm.json").read_text())
+    assert [plan["looks"]["level"] for plan in found["plans"]] == [0.025, 0.0125]
+    assert found["plans"][0]["chosen"] == found["plans"][1]["chosen"]
+    assert second.found["seeds"]["test"][:5] == first.found["seeds"]["test"]
+    assert second.found["n"] == 6
+    assert [(one["plan"], one["replicates"]) for one in found["openings"]] == [(1, 5), (2, 6)]
+
+
+def test_another_trial_is_another_plan_with_seeds_of_its_own(searched: Path) -> None:
+    run = copied(searched, "other")
+    first = dmtsearch.confirm(run, trial=0, looks=[5], explain=False, view=Quiet())
+    second = dmtsearch.confirm(run, trial=1, looks=[5], explain=False, view=Quiet())
+    assert not set(first.found["seeds"]["test"]) & set(second.found["seeds"]["test"])
+    assert second.found["plan"] == 2
+    assert second.found["chosen"]["trial"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"trial": 99}, "no finished trial of the search has this number"),
+        ({"top": 9}, "the search has 4 finished trials"),
+        ({"top": 0}, "--top must be at least 1"),
+        ({"looks": [3]}, "the first at least 5"),
+        ({"vary": ["colour"]}, "there are middle_models, sizes, hints"),
+        ({"backend": "inline", "concurrency": 2}, "cannot be given with the backend"),
+    ],
+)
+def test_what_cannot_be_confirmed_is_refused(
+    searched: Path, arguments: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        dmtsearch.confirm(searched, view=Quiet(), **arguments)
+    assert not (searched / "confirm.json").exists()
+
+
+def test_other_looks_than_those_begun_are_refused(searched: Path) -> None:
+    run = copied(searched, "begun")
+    assert dmtsearch.confirm(run, trial=0, looks=[5], view=Quiet(at="1")).stopped
+    with pytest.raises(UsageError, match=r"looks at 5: go on with it without --looks"):
+        dmtsearch.confirm(run, trial=0, looks=[6], view=Quiet())
+
+
+def test_a_damaged_plan_is_refused_in_a_sentence(searched: Path) -> None:
+    run = copied(searched, "damaged")
+    (run / "confirm.json").write_text('{"plans": 3}')
+    with pytest.raises(UsageError, match=r"confirm\.json: damaged"):
+        dmtsearch.confirm(run, view=Quiet())
+
+
+def test_a_run_is_no_schedule_before_it_is_confirmed(searched: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="make it with dmtsearch confirm"):
+        dmtsearch.train(searched, tmp_path / "out")
+
+
+def test_the_command_shows_the_table_and_the_answer(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    run, done, _ = confirmed
+    shown = CliRunner().invoke(app, ["confirm", str(run), "--top", "2"])
+    assert shown.exit_code == 0, shown.output
+    flat = " ".join(shown.output.split())
+    assert " ".join(done.answer.split()) in flat
+    assert f"dmtsearch train {run}" in flat
+    found = CliRunner().invoke(app, ["confirm", str(run), "--top", "2", "--json"])
+    assert json.loads(found.output[found.output.index("{") :])["verdict"] == done.verdict
