@@ -319,12 +319,9 @@ class _Confirming:
             chosen = max(plan.candidates, key=lambda number: means[number])
             self._note_choosing(state, plan)
         cost = self._cost(self._schedule(chosen))
-        controls, missing = controls_of(
-            at_cost(self._schedule(chosen), cost, self._prepare),
-            self._one_hop(),
-            cost,
-            self._prepare,
-        )
+        schedule = at_cost(self._schedule(chosen), cost, self._prepare)
+        controls, missing = controls_of(schedule, self._one_hop(), cost, self._prepare)
+        self._made[chosen, cost] = {CHOSEN: schedule, **controls}
         if not controls:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
             raise UsageError(f"trial {chosen} has no control to be compared with: {reasons}")
@@ -650,8 +647,10 @@ class _Confirming:
         """Test accuracy of an arm of a replicate."""
         seed = self.confirmation.plan.test_seed(place)
         trial = _by_arm(state)[arm, seed]
-        prepared = self._prepare(parse_schedule(trial.schedule, f"trial {trial.trial}"))
-        accuracy = self._test.accuracy(prepared)
+        accuracy = self._test.accuracy(
+            _key_of(trial),
+            lambda: self._prepare(parse_schedule(trial.schedule, f"trial {trial.trial}")),
+        )
         self._row(phase, place, arm, seed, state, accuracy)
         return accuracy
 

@@ -83,17 +83,18 @@ def at_cost(schedule: Schedule, cost: int, prepare: Prepare) -> Schedule:
         UsageError: Under one epoch.
     """
 
-    def fits(epochs: int) -> bool:
-        return prepare(_with_epochs(schedule, epochs)).cold_cost <= cost
+    def cost_of(epochs: int) -> int:
+        return prepare(_with_epochs(schedule, epochs)).cold_cost
 
-    if not fits(1):
-        raise UsageError(f"one epoch of its delivered stage costs more than {cost:,} sample-MACs")
-    low, high = 1, 2
-    while fits(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+    first = cost_of(1)
+    if first > cost:
+        raise UsageError(f"one epoch of its delivered stage costs {first:,} of {cost:,}")
+    # Cost is nearly linear in epochs: from where a line through two of them leads it is not far.
+    low = 1 + (cost - first) // max(1, cost_of(2) - first)
+    while low > 1 and cost_of(low) > cost:
+        low = max(1, low - max(1, low // 8))
+    while cost_of(low + 1) <= cost:
+        low += 1
     return _with_epochs(schedule, low)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,26 +47,30 @@ class TestSplit:
         """Open it, and say why; whoever opens it writes that down."""
         self.context.data.open_test(reason=reason)
 
-    def accuracy(self, prepared: Prepared) -> float:
-        """Share of test samples on which the delivered model is right, in [0, 1].
+    def accuracy(self, key: str, prepare: Callable[[], Prepared]) -> float:
+        """Share of test samples on which a delivered model is right, in [0, 1].
+
+        Args:
+            key: Of the delivered stage.
+            prepare: Its schedule, resolved; called where its answers are not kept yet.
 
         Raises:
             SourceMissingError: Its weights are no longer in the store.
         """
         labels = self.context.data.split("test").y.cpu().numpy()
-        return float((self._predictions(prepared) == labels).mean())
+        return float((self._predictions(key, prepare) == labels).mean())
 
-    def _predictions(self, prepared: Prepared) -> npt.NDArray[Any]:
+    def _predictions(self, key: str, prepare: Callable[[], Prepared]) -> npt.NDArray[Any]:
         import numpy as np
 
-        path = self.paths.predictions / f"{prepared.key}.npy"
+        path = self.paths.predictions / f"{key}.npy"
         try:
             kept = np.load(io.BytesIO(read_regular(path, most=MOST_BYTES)), allow_pickle=False)
             if kept.shape == (self.n,):
                 return kept  # type: ignore[no-any-return]  # numpy's load gives anything
         except (OSError, ValueError, EOFError):
             pass
-        found = self._predict(prepared)
+        found = self._predict(prepare())
         out = io.BytesIO()
         np.save(out, found)
         with self.paths.writing():

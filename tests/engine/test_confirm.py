@@ -283,9 +283,9 @@ def test_what_cannot_be_confirmed_is_refused(
 
 def test_other_looks_than_those_begun_are_refused(searched: Path) -> None:
     run = copied(searched, "begun")
-    assert dmtsearch.confirm(run, trial=0, looks=[5], view=Quiet(at="1")).stopped
+    assert dmtsearch.confirm(run, trial=3, looks=[5], view=Quiet(at="1")).stopped
     with pytest.raises(UsageError, match=r"looks at 5: go on with it without --looks"):
-        dmtsearch.confirm(run, trial=0, looks=[6], view=Quiet())
+        dmtsearch.confirm(run, trial=3, looks=[6], view=Quiet())
 
 
 def test_a_damaged_plan_is_refused_in_a_sentence(searched: Path) -> None:
