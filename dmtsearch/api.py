@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmtsearch.commands import command_line
 from dmtsearch.errors import ScheduleError, UsageError
-from dmtsearch.human import counted
+from dmtsearch.human import command_line, counted
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule, override
 from dmtsearch.schedule import load_schedule as load_schedule

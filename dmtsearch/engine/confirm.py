@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.commands import command_line
 from dmtsearch.errors import DmtSearchError, SearchStoppedError, UsageError
-from dmtsearch.evidence import Decision, Looks, Verdict, compare, decide, holm, power
+from dmtsearch.evidence import LookResult, Looks, Verdict, compare, decide, holm, power
 from dmtsearch.evidence.looks import FIRST_LOOKS, check_looks
 from dmtsearch.evidence.words import answer, seeable
 from dmtsearch.files import read_regular, write_atomic, write_json
-from dmtsearch.human import amount, points
+from dmtsearch.human import amount, command_line, points
 from dmtsearch.schedule import Schedule, Stage, dump_schedule, expand, parse_schedule
 
 from .confirm_arms import (
@@ -33,7 +32,7 @@ from .confirm_arms import (
 from .confirm_plan import (
     Confirmation,
     ConfirmPaths,
-    Plan,
+    ConfirmPlan,
     first_seed,
     read_confirmation,
     write_confirmation,
@@ -242,7 +241,7 @@ class _Confirming:
             plan = replace(last, looks=Looks.of_plan(at, number))
         else:
             number = len(found.plans) + 1
-            plan = Plan(
+            plan = ConfirmPlan(
                 looks=Looks.of_plan(looks or FIRST_LOOKS, number),
                 candidates=candidates,
                 first_seed=first_seed(self._opened.info.seed, number),
@@ -333,7 +332,7 @@ class _Confirming:
             f"{amount(cost)} sample-MACs"
         )
 
-    def _arms(self) -> tuple[Plan, int, dict[str, Schedule]]:
+    def _arms(self) -> tuple[ConfirmPlan, int, dict[str, Schedule]]:
         """The plan, what each arm may cost, and the chosen schedule with its controls."""
         plan = self.confirmation.plan
         assert plan.chosen is not None
@@ -355,14 +354,14 @@ class _Confirming:
                 return stage
         return None
 
-    def _note_choosing(self, state: RunState, plan: Plan) -> None:
+    def _note_choosing(self, state: RunState, plan: ConfirmPlan) -> None:
         for number in plan.candidates:
             for place, seed in enumerate(plan.choosing_seeds, 1):
                 self._row("choose", place, f"choose_{number}", seed, state)
 
     # -- test -----------------------------------------------------------------------------------
 
-    def _look(self) -> Decision:
+    def _look(self) -> LookResult:
         plan, _, arms = self._arms()
         controls = [name for name in arms if name != CHOSEN]
         self._warn_small(plan)
@@ -420,7 +419,7 @@ class _Confirming:
 
     def _power(
         self,
-        plan: Plan,
+        plan: ConfirmPlan,
         arms: Mapping[str, Schedule],
         replicates: Sequence[int],
         state: RunState,
@@ -454,7 +453,7 @@ class _Confirming:
         )
         return {"sd_on_val": spread, "wins": found}
 
-    def _open(self, plan: Plan, n: int, replicates: Sequence[int]) -> None:
+    def _open(self, plan: ConfirmPlan, n: int, replicates: Sequence[int]) -> None:
         number = len(self.confirmation.plans)
         seeds = [plan.test_seed(r) for r in replicates]
         opening = {
@@ -471,7 +470,7 @@ class _Confirming:
             self._write()
         self._test.open(f"confirm, plan {number}, {n} replicates")
 
-    def _warn_small(self, plan: Plan) -> None:
+    def _warn_small(self, plan: ConfirmPlan) -> None:
         assert plan.chosen is not None
         words = seeable(self._test.n, self._val(self._searched, plan.chosen))
         if words is not None:
@@ -479,8 +478,8 @@ class _Confirming:
 
     def _keep(
         self,
-        plan: Plan,
-        decision: Decision,
+        plan: ConfirmPlan,
+        decision: LookResult,
         scores: Mapping[str, Sequence[float]],
         power_found: Mapping[str, Any],
         chosen: Schedule,
@@ -532,8 +531,8 @@ class _Confirming:
 
     def _recommend(
         self,
-        plan: Plan,
-        decision: Decision,
+        plan: ConfirmPlan,
+        decision: LookResult,
         scores: Mapping[str, Sequence[float]],
         arms: Mapping[str, Schedule],
     ) -> None:

@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.commands import command_line
 from dmtsearch.errors import UsageError
 from dmtsearch.evidence import MARGIN, Looks
 from dmtsearch.fields import Checked
 from dmtsearch.files import read_regular, write_json
+from dmtsearch.human import command_line
 
 from .run_paths import RunPaths
 
@@ -39,7 +39,7 @@ class ConfirmPaths(RunPaths):
 
     @property
     def plan(self) -> Path:
-        """Plan, verdict and openings."""
+        """ConfirmPlan, verdict and openings."""
         return self.run_root / "confirm.json"
 
     @property
@@ -64,7 +64,7 @@ class ConfirmPaths(RunPaths):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConfirmPlan:
     """One plan of a run.
 
     Attributes:
@@ -114,15 +114,15 @@ class Confirmation:
         result: What the last look said (`dmtsearch.engine.confirm`); empty before the first.
     """
 
-    plans: tuple[Plan, ...] = ()
+    plans: tuple[ConfirmPlan, ...] = ()
     openings: tuple[Mapping[str, Any], ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ConfirmPlan:
         return self.plans[-1]
 
-    def with_plan(self, plan: Plan) -> "Confirmation":
+    def with_plan(self, plan: ConfirmPlan) -> "Confirmation":
         """With its last plan as it is now."""
         return replace(self, plans=(*self.plans[:-1], plan))
 
@@ -156,7 +156,7 @@ def write_confirmation(paths: ConfirmPaths, found: Confirmation) -> None:
 
 @dataclass(frozen=True)
 class _Stored:
-    plans: tuple[Plan, ...]
+    plans: tuple[ConfirmPlan, ...]
     openings: tuple[Mapping[str, Any], ...]
     result: Mapping[str, Any]
 

@@ -82,10 +82,10 @@ class TestSplit:
         import numpy as np
 
         from dmtsearch.training.batch import in_order
-        from dmtsearch.training.build import build_trained
-        from dmtsearch.training.context import MODEL_FILE
         from dmtsearch.training.evaluate import EVALUATION_BATCH, predict
         from dmtsearch.training.profile import Profile, pick_device
+        from dmtsearch.training.stage_kind import MODEL_FILE
+        from dmtsearch.training.stage_models import build_trained
 
         stage = next(s for s in prepared.stages if s.request.name == prepared.deliver)
         job = pickle.loads(stage.job)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import DmtSearchError, SearchStoppedError, StoreError
-from ..human import command_line, printable
+from ..human import printable
 from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store

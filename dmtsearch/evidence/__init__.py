@@ -5,7 +5,7 @@ from dmtsearch.evidence.power import Power, power
 from dmtsearch.evidence.verdict import (
     MARGIN,
     MIN_REPLICATES,
-    Decision,
+    LookResult,
     Paired,
     Verdict,
     compare,
@@ -16,7 +16,7 @@ from dmtsearch.evidence.verdict import (
 __all__ = [
     "MARGIN",
     "MIN_REPLICATES",
-    "Decision",
+    "LookResult",
     "Looks",
     "Paired",
     "Power",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dmtsearch.evidence.looks import Looks
-from dmtsearch.evidence.verdict import MARGIN, Decision, Verdict, decide
+from dmtsearch.evidence.verdict import MARGIN, LookResult, Verdict, decide
 
 _PLANS = 500
 _SEED = 20_230_301
@@ -27,7 +27,7 @@ class Power:
     replicates: float
 
 
-def run_plan(differences: dict[str, Sequence[float]], looks: Looks, margin: float) -> Decision:
+def run_plan(differences: dict[str, Sequence[float]], looks: Looks, margin: float) -> LookResult:
     """The decision at which a plan ends whose replicates were `differences`, all drawn before."""
     for n in looks.at:
         decision = decide({arm: d[:n] for arm, d in differences.items()}, looks, margin)

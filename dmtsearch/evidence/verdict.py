@@ -72,7 +72,7 @@ def compare(differences: Sequence[float]) -> Paired:
 
 
 @dataclass(frozen=True)
-class Decision:
+class LookResult:
     """What one look says.
 
     Attributes:
@@ -97,7 +97,7 @@ class Decision:
 
 def decide(
     differences: Mapping[str, Sequence[float]], looks: Looks, margin: float = MARGIN
-) -> Decision:
+) -> LookResult:
     """The verdict at the look that has as many replicates as `differences`.
 
     A win over all is asked first: every control is beaten, each with p under the look's bound (an
@@ -121,7 +121,9 @@ def decide(
     each = {verdict for _, verdict in found.values()}
     won = each == {Verdict.BEATS}
     futile = at_look and not won and any(p.interval(0.9)[1] < margin for p, _ in found.values())
-    return Decision(n, _all(each), found, at_look and (won or futile or n >= looks.at[-1]), futile)
+    return LookResult(
+        n, _all(each), found, at_look and (won or futile or n >= looks.at[-1]), futile
+    )
 
 
 def _one(paired: Paired, looks: Looks, margin: float) -> Verdict:
