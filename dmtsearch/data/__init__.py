@@ -4,7 +4,6 @@ from .batches import crop_flip as crop_flip
 from .batches import default_pad as default_pad
 from .batches import epoch_order as epoch_order
 from .batches import normalise as normalise
-from .batches import split_batches as split_batches
 from .data_loading import describe_data as describe_data
 from .data_loading import describe_splits as describe_splits
 from .data_loading import load_data as load_data

@@ -22,23 +22,6 @@ def epoch_order(n: int, *, seed: int, epoch: int, phase: int = 0) -> Tensor:
     return torch.randperm(n, generator=generator)
 
 
-def split_batches(order: Tensor, *, batch: int, drop_last: bool) -> tuple[Tensor, ...]:
-    """Cut an epoch's order into batches of `batch` positions; the last may be smaller, or dropped.
-
-    Raises:
-        DataError: `drop_last` would leave no batch.
-    """
-    batches = torch.split(order, batch)
-    if drop_last and len(batches[-1]) < batch:
-        batches = batches[:-1]
-    if not batches:
-        raise DataError(
-            f"optimizer.batch is {batch}, train has {len(order)} samples and drop_last is on: "
-            "no batch is left; use a smaller batch, or drop_last: false"
-        )
-    return batches
-
-
 def default_pad(height: int, width: int) -> int:
     """Return the padding of `crop_flip` in pixels: an eighth of the shorter side (4 for 32)."""
     return max(1, min(height, width) // 8)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from dmtsearch.data import crop_flip, default_pad, epoch_order, normalise, split_batches
+from dmtsearch.data import crop_flip, default_pad, epoch_order, normalise
 from dmtsearch.data.sample_rng import mix, pick
 from dmtsearch.errors import DataError
 from dmtsearch.seeding import derive_seed
@@ -20,23 +20,6 @@ def test_epoch_order_is_a_permutation_that_depends_on_seed_epoch_and_phase_alone
     others = [(4, 2, 0), (3, 1, 0), (3, 2, 1)]
     for seed, epoch, phase in others:
         assert not torch.equal(epoch_order(500, seed=seed, epoch=epoch, phase=phase), order)
-
-
-def test_batches_cover_the_order_or_drop_the_short_last_one():
-    order = torch.arange(10)
-    kept = split_batches(order, batch=4, drop_last=False)
-    assert [batch.tolist() for batch in kept] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-    dropped = split_batches(order, batch=4, drop_last=True)
-    assert [batch.tolist() for batch in dropped] == [[0, 1, 2, 3], [4, 5, 6, 7]]
-
-
-def test_drop_last_drops_nothing_where_batches_fit():
-    assert len(split_batches(torch.arange(8), batch=4, drop_last=True)) == 2
-
-
-def test_a_train_set_below_one_batch_is_refused():
-    with pytest.raises(DataError, match=r"batch is 128, train has 50 samples and drop_last is on"):
-        split_batches(torch.arange(50), batch=128, drop_last=True)
 
 
 @pytest.mark.parametrize(("side", "pad"), [(8, 1), (28, 3), (32, 4), (224, 28), (4, 1)])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmtsearch.data import describe_data, load_data
-from dmtsearch.data.eyes import draw_contact_sheet, read_eyes
+from dmtsearch.data.eyes import read_eyes
 from dmtsearch.errors import DataError
 
 SMALL = {"identities": 4, "images": 10}
@@ -52,15 +52,6 @@ def test_without_nuisance_and_noise_an_identity_is_its_own_nearest():
 def test_an_unknown_argument_is_refused_with_the_nearest():
     with pytest.raises(DataError, match="identities"):
         load_data(name="synthetic_eyes", args={"identitys": 4})
-
-
-def test_a_contact_sheet_shows_eight_identities_by_five_images(tmp_path):
-    from PIL import Image
-
-    draw_contact_sheet(tmp_path / "sheet.png", args={"identities": 8}, size=48)
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        # Five images of 48 across; each of eight rows is an image over its strip of 12.
-        assert sheet.size == (5 * 48, 8 * (48 + 12))
 
 
 def drawn(size=None, **args):

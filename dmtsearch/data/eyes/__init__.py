@@ -1,5 +1,4 @@
 """Eyes that are drawn, not photographed: the data set `synthetic_eyes`."""
 
 from .synthetic import DATASETS as DATASETS
-from .synthetic import draw_contact_sheet as draw_contact_sheet
 from .synthetic import read_eyes as read_eyes

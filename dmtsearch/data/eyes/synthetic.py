@@ -16,7 +16,6 @@ over 5 seeds, each with its own split:
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -135,38 +134,6 @@ def _photograph(
             eyes, counters, seed=args.seed, size=size, noise=args.periocular_noise
         ),
     }
-
-
-def draw_contact_sheet(
-    path: Path, *, args: Mapping[str, Any] | None = None, size: int = 96
-) -> None:
-    """Write a picture to look at: a row for each of eight identities, five images of each.
-
-    Each image is above its iris strip. The first column is the plain view, without noise.
-
-    Args:
-        path: A file whose name ends as PIL knows it, such as `.png`.
-        args: As `data.args`.
-        size: Pixels of the periocular image.
-    """
-    from PIL import Image
-
-    given = eye_args(args or {})
-    plain = EyeArgs(**{**vars(given), "nuisance": 0.0, "iris_noise": 0.0, "periocular_noise": 0.0})
-    owners = torch.arange(min(8, given.identities)).repeat_interleave(4)
-    taken = _photograph(given, (owners, torch.arange(4).repeat(len(owners) // 4)), size)
-    first = torch.zeros(len(owners) // 4, dtype=torch.int64)
-    best = _photograph(plain, (owners[::4], first), size)
-    rows = []
-    for row in range(len(owners) // 4):
-        cells = []
-        for views, index in [(best, row), *((taken, 4 * row + i) for i in range(4))]:
-            strip = torch.nn.functional.interpolate(
-                views["iris"][index : index + 1], size=(size // 4, size)
-            )
-            cells.append(torch.cat([views["periocular"][index, 0], strip[0, 0]]))
-        rows.append(torch.cat(cells, dim=1))
-    Image.fromarray(torch.cat(rows).numpy()).save(path)
 
 
 DATASETS = {"synthetic_eyes": KnownDataset(describe_eyes, read_eyes, EYE_ARGS)}
