@@ -21,8 +21,8 @@ from dmtsearch.schedule import Schedule, Stage, dump_schedule, expand, parse_sch
 from .confirm_arms import (
     CHOSEN,
     DIMENSIONS,
+    AtCost,
     PathArm,
-    at_cost,
     controls_of,
     is_given,
     one_hop_of,
@@ -255,10 +255,16 @@ class _Confirming:
 
     def _cost(self, chosen: Schedule) -> int:
         """What each arm may cost: the space's own bound, else as much as the chosen trial."""
-        fixed = getattr(self._opened.space.search, "equal_cost", False)
-        if isinstance(fixed, int) and not isinstance(fixed, bool):
-            return fixed
-        return self._prepare(chosen).cold_cost
+        fixed = self._opened.space.search.equal_cost
+        return self._prepare(chosen).cold_cost if isinstance(fixed, bool) else fixed
+
+    def _at_cost(self, cost: int) -> AtCost:
+        from dmtsearch.training.equal_cost import at_equal_cost
+
+        context = self._context
+        return lambda schedule: at_equal_cost(
+            schedule, cost, context.resolve, first=context.first_model
+        )
 
     def _candidates(self, top: int, trial: int | None) -> tuple[int, ...]:
         """Numbers of the trials to choose from: of one delivered model, best by val first."""
@@ -318,8 +324,9 @@ class _Confirming:
             chosen = max(plan.candidates, key=lambda number: means[number])
             self._note_choosing(state, plan)
         cost = self._cost(self._schedule(chosen))
-        schedule = at_cost(self._schedule(chosen), cost, self._prepare)
-        controls, missing = controls_of(schedule, self._one_hop(), cost, self._prepare)
+        at_cost = self._at_cost(cost)
+        schedule = at_cost(self._schedule(chosen))
+        controls, missing = controls_of(schedule, self._one_hop(), at_cost, self._prepare)
         self._made[chosen, cost] = {CHOSEN: schedule, **controls}
         if not controls:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
@@ -340,8 +347,9 @@ class _Confirming:
         assert plan.cost is not None
         key = plan.chosen, plan.cost
         if key not in self._made:
-            chosen = at_cost(self._schedule(plan.chosen), plan.cost, self._prepare)
-            made, _ = controls_of(chosen, self._one_hop(), plan.cost, self._prepare)
+            at_cost = self._at_cost(plan.cost)
+            chosen = at_cost(self._schedule(plan.chosen))
+            made, _ = controls_of(chosen, self._one_hop(), at_cost, self._prepare)
             self._made[key] = {CHOSEN: chosen, **{name: made[name] for name in plan.controls}}
         return plan, plan.cost, self._made[key]
 
@@ -563,7 +571,7 @@ class _Confirming:
 
     def _explain(self, n: int, dimensions: Sequence[str]) -> None:
         plan, cost, every = self._arms()
-        variants = variants_of(every[CHOSEN], cost, self._prepare, dimensions)
+        variants = variants_of(every[CHOSEN], self._at_cost(cost), self._prepare, dimensions)
         if not variants:
             self._view.tell(
                 "nothing to explain: the chosen schedule uses none of these dimensions"

@@ -71,40 +71,13 @@ def is_given(schedule: Schedule) -> bool:
         return False
 
 
-def at_cost(schedule: Schedule, cost: int, prepare: Prepare) -> Schedule:
-    """The schedule whose delivered stage has the most whole epochs that `cost` allows.
-
-    Args:
-        schedule: Cost rises with the epochs of its delivered stage, so there is one answer.
-        cost: Planned cold cost, in sample-MACs, at most.
-        prepare: Resolves a schedule.
-
-    Raises:
-        UsageError: Under one epoch.
-    """
-
-    def cost_of(epochs: int) -> int:
-        return prepare(_with_epochs(schedule, epochs)).cold_cost
-
-    first = cost_of(1)
-    if first > cost:
-        raise UsageError(f"one epoch of its delivered stage costs {first:,} of {cost:,}")
-    # Cost is nearly linear in epochs: from where a line through two of them leads it is not far.
-    low = 1 + (cost - first) // max(1, cost_of(2) - first)
-    while low > 1 and cost_of(low) > cost:
-        low = max(1, low - max(1, low // 8))
-    while cost_of(low + 1) <= cost:
-        low += 1
-    return _with_epochs(schedule, low)
-
-
-def _with_epochs(schedule: Schedule, epochs: int) -> Schedule:
-    whole = expand(schedule)
-    return _changed(schedule, replace(whole.stage(whole.deliver), epochs=epochs))
+AtCost = Callable[[Schedule], Schedule]
+"""Gives a schedule's delivered stage the most whole epochs that one cost pays for
+(`dmtsearch.training.equal_cost`); raises ScheduleError under one epoch."""
 
 
 def controls_of(
-    chosen: Schedule, one_hop: Stage | None, cost: int, prepare: Prepare
+    chosen: Schedule, one_hop: Stage | None, at_cost: AtCost, prepare: Prepare
 ) -> tuple[dict[str, Schedule], dict[str, str]]:
     """Return the controls of a chosen schedule at one cost, and why others cannot be made.
 
@@ -114,7 +87,7 @@ def controls_of(
         chosen: Of replicates (`replicate`).
         one_hop: Delivered stage of the best trial by val that learns from a first model directly,
             by soft targets alone; None where there is none.
-        cost: Sample-MACs that each may cost.
+        at_cost: Gives each the same cost.
         prepare: Resolves a schedule.
     """
     view = _view(chosen)
@@ -130,7 +103,7 @@ def controls_of(
         try:
             stages = tuple(makers[name]())
             whole = replace(view.whole, name=name, stages=stages, deliver=stages[-1].name)
-            made = at_cost(as_schedule(whole), cost, prepare)
+            made = at_cost(as_schedule(whole))
             key = prepare(made).key
         except CannotHaveError as reason:
             missing[name] = str(reason)
@@ -165,13 +138,13 @@ def one_hop_of(schedule: Schedule) -> Stage | None:
 
 
 def variants_of(
-    chosen: Schedule, cost: int, prepare: Prepare, dimensions: Sequence[str]
+    chosen: Schedule, at_cost: AtCost, prepare: Prepare, dimensions: Sequence[str]
 ) -> tuple[Variant, ...]:
     """Return one-factor variants of a chosen schedule, each at the same cost.
 
     Args:
         chosen: Of replicates.
-        cost: Sample-MACs that each may cost.
+        at_cost: Gives each the same cost.
         prepare: Resolves a schedule.
         dimensions: Of `DIMENSIONS`; those that the schedule does not use give no variant.
     """
@@ -182,7 +155,7 @@ def variants_of(
             continue
         try:
             whole = replace(expand(chosen), name=name, stages=tuple(stages))
-            made = at_cost(as_schedule(whole), cost, prepare)
+            made = at_cost(as_schedule(whole))
             key = prepare(made).key
         except (ScheduleError, UsageError):
             continue
@@ -263,9 +236,3 @@ def _without(whole: Expanded, gone: Stage) -> Sequence[Stage]:
 
 def _view(schedule: Schedule) -> ScheduleView:
     return ScheduleView(expand(schedule), Costs(0, 0, 0, 0), lambda name: ())
-
-
-def _changed(schedule: Schedule, stage: Stage) -> Schedule:
-    whole = expand(schedule)
-    stages = tuple(stage if s.name == stage.name else s for s in whole.stages)
-    return as_schedule(replace(whole, stages=stages))
