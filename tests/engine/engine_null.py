@@ -100,7 +100,7 @@ def preparer(marks: Path, *, seconds: float, needs: Needs) -> Callable[[Any], Pr
     return prepare
 
 
-class Memory:
+class RememberingView:
     """A view that remembers."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ def run_null(
         return propose()
 
     searcher.next = next_trial  # type: ignore[method-assign]
-    view, log = Memory(), []
+    view, log = RememberingView(), []
     context = SearchContext(
         run="null",
         stage=StageSetting("null", None, False, str(folder), 20.0),

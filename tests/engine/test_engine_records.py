@@ -47,7 +47,7 @@ from dmtsearch.store import Store, open_store
 COSTS = EpochCosts(epoch=20, hint_epoch=5, sources=10, repeated=False)
 
 
-class Ledger:
+class LedgerOfStages:
     """Lines of stages over a list."""
 
     def __init__(self, known: tuple[StageEnded, ...] = ()) -> None:
@@ -73,7 +73,7 @@ def made_here(**more: Any) -> dict[str, Any]:
 
 
 def test_a_stage_that_this_run_trained_is_written_with_its_whole_cost() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     ledger.take(record=made_here())
     [line] = ledger.lines
     assert (line.status, line.epochs, line.hint_epochs, line.cost) == ("run", 4, 2, 100)
@@ -81,20 +81,20 @@ def test_a_stage_that_this_run_trained_is_written_with_its_whole_cost() -> None:
 
 
 def test_a_stage_of_another_run_cost_this_one_nothing() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     ledger.take(record=made_here(run="another"))
     [line] = ledger.lines
     assert (line.status, line.cost, line.seconds) == ("store", 0, 0.0)
 
 
 def test_work_just_before_a_kill_is_found_in_the_store_and_is_still_ours() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     ledger.take(record=made_here(), reused=True)
     assert [line.status for line in ledger.lines] == ["run"]
 
 
 def test_a_hint_phase_that_another_stage_paid_for_is_not_paid_again() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     ledger.take(record=made_here() | {"hints_by": ["this-run", "the other's key"]})
     [line] = ledger.lines
     # By hand: four epochs of 20, and the sources' pass of 10.
@@ -102,16 +102,16 @@ def test_a_hint_phase_that_another_stage_paid_for_is_not_paid_again() -> None:
 
 
 def test_a_stage_is_written_once_however_often_it_is_reported() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     for _ in range(2):
         ledger.take(record=made_here())
-    again = Ledger(known=tuple(ledger.lines))
+    again = LedgerOfStages(known=tuple(ledger.lines))
     again.take(record=made_here())
     assert (len(ledger.lines), len(again.lines)) == (1, 1)
 
 
 def test_a_stopped_stage_that_goes_on_later_is_paid_for_in_parts() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     ledger.take("stopped", history=rows(1, hint=2))
     ledger.take("stopped", history=rows(3, hint=2))
     ledger.take(record=made_here())
@@ -120,13 +120,13 @@ def test_a_stopped_stage_that_goes_on_later_is_paid_for_in_parts() -> None:
 
 
 def test_a_stage_that_was_stopped_before_its_first_epoch_leaves_no_line() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     ledger.take("stopped")
     assert ledger.lines == []
 
 
 def test_a_failure_is_written_with_its_reason_and_the_epochs_before_it() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     ledger.take("failed", reason="diverged", history=rows(2))
     ledger.take("failed", reason="diverged")
     [line] = ledger.lines
@@ -134,7 +134,7 @@ def test_a_failure_is_written_with_its_reason_and_the_epochs_before_it() -> None
 
 
 def test_a_finished_stage_whose_event_was_lost_is_read_from_the_store() -> None:
-    ledger = Ledger()
+    ledger = LedgerOfStages()
     stage = stage_of("student")
     ledger.memory.objects[stage.key] = Found(record_of())
     ledger.stages_of_run.complete(5, [stage, stage_of("not there")])
