@@ -16,7 +16,6 @@ from dmtsearch.bundles.seen_samples import samples_bytes
 from dmtsearch.data import DataSet
 from dmtsearch.deploy.cache_miss import kept_by_others, why_new
 from dmtsearch.deploy.folder import claim_folder
-from dmtsearch.deploy.teaching import notes_after, notes_before
 from dmtsearch.errors import BundleError
 from dmtsearch.notebook import html_view, short_repr, shown_names
 from dmtsearch.schedule import Schedule
@@ -29,6 +28,7 @@ from dmtsearch.training.profile import pick_device
 from dmtsearch.training.progress import Listener, go_on
 from dmtsearch.training.records import versions
 from dmtsearch.training.schedule_data import open_schedule_data
+from dmtsearch.training.screen import relu_notes
 from dmtsearch.training.stage_kind import (
     MODEL_FILE,
     Plan,
@@ -41,7 +41,7 @@ from dmtsearch.training.stage_models import build_trained
 
 
 def _silent(text: str) -> None:
-    """Tell nobody."""
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def train_schedule(
             save_every_s,
             selector=placed.split("selector") if "selector" in sizes else None,
         )
-        for note in notes_before(plan, models):
+        for note in _notes_before(plan, models):
             watch.tell(f"note: {note}")
         if any(store.get(job.keys.key) is None for job in jobs):
             store.check_writable()
@@ -184,7 +184,7 @@ def train_schedule(
             results.append(result)
             watch.end(job, result)
         training = Training(out, tuple(results), plan.deliver)
-        for note in notes_after(plan, results):
+        for note in _notes_after(plan, results):
             watch.tell(f"note: {note}")
         if finished is None:
             info = _info(training, plan, jobs, opened, device, started)
@@ -305,3 +305,30 @@ def _stage_facts(stage: StageResult) -> dict[str, Any]:
         "tap_mean_squares": record["tap_mean_squares"],
         "seconds": record["seconds"] + record["hint_seconds"],
     }
+
+
+def _notes_before(plan: Plan, objects: Mapping[str, nn.Module]) -> list[str]:
+    """What is allowed and should be known of the models, beyond what the file itself shows."""
+    written = set(plan.schedule.warnings)
+    return [note for note in plan.warnings if note not in written] + relu_notes(plan, objects)
+
+
+def _notes_after(plan: Plan, results: Sequence[StageResult]) -> list[str]:
+    """Sources that are no better on val than what learned from them.
+
+    A source as it was after an epoch was not scored, and is left out.
+    """
+    scores = {result.name: result.record["metrics"].get("val") for result in results}
+    notes = []
+    for resolved in plan.stages:
+        for ref in resolved.stage.sources:
+            here, there = scores.get(resolved.name), scores.get(ref.stage)
+            if ref.epoch is not None or here is None or there is None:
+                continue
+            if there["accuracy"] <= here["accuracy"]:
+                notes.append(
+                    f"{ref.stage} is no better than {resolved.name}, which learned from it: val "
+                    f"accuracy {there['accuracy']:.2%} and {here['accuracy']:.2%} "
+                    f"(n = {there['n']:,}); a better source, or none, may do more"
+                )
+    return notes

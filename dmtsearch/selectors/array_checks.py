@@ -23,7 +23,7 @@ def check_outputs(outputs: Any) -> dict[str, Tensor]:
         outputs: A mapping from two modalities or more to an array-like each.
 
     Raises:
-        DataError: No mapping, a modality too few, no name, another shape, unlike numbers of
+        DataError: No mapping, a modality too few, no name, another shape, different numbers of
             samples or classes, NaN, negative values, rows that do not sum to 1, one class only.
     """
     _refuse_no_mapping(outputs)

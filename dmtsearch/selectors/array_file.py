@@ -13,7 +13,7 @@ from torch import Tensor
 from dmtsearch.errors import BundleError, FileError
 from dmtsearch.fields import StrictModel, describe_problems
 from dmtsearch.files import MIB, refuse_odd_file, write_atomic
-from dmtsearch.training.checkpoint import tensor_bytes
+from dmtsearch.training.phases import tensor_bytes
 from dmtsearch.training.stage_models import state_from_bytes
 
 FORMAT = 1

@@ -158,12 +158,12 @@ class Selector:
         informative = targets.sum(dim=1) > 0
         if not bool(informative.any()):
             shares = is_right(logits, truth).double().mean(dim=0).tolist()
-            told = ", ".join(
+            shown = ", ".join(
                 f"{name} {share:.3f}" for name, share in zip(names, shares, strict=True)
             )
             raise DataError(
                 f"on none of the {len(truth)} samples is exactly one modality right (accuracies: "
-                f"{told}), so nothing says which to select; give other samples, or `reliable`"
+                f"{shown}), so nothing says which to select; give other samples, or `reliable`"
             )
         self.modalities_, self.n_classes_ = names, logits.shape[2]
         self.n_informative_ = int(informative.sum())

@@ -13,7 +13,7 @@ from dmtsearch.selectors.decision import decide, predict_with
 from dmtsearch.selectors.features import selector_inputs
 from dmtsearch.selectors.net import SelectorNet
 from dmtsearch.training.batch import View
-from dmtsearch.training.checkpoint import tensor_bytes
+from dmtsearch.training.phases import tensor_bytes
 from dmtsearch.training.stage_kind import StageJob
 from dmtsearch.training.stage_models import state_from_bytes
 

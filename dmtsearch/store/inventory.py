@@ -105,7 +105,7 @@ def live_keys(disk: Disk) -> set[str]:
 
 
 def is_live(disk: Disk, key: str) -> bool:
-    """Tell whether a live process works on `key`."""
+    """Return whether a live process works on `key`."""
     holder = read_holder(disk, key)
     return holder is not None and holder.live
 

@@ -10,9 +10,8 @@ from dmtsearch.errors import DamagedError, StoreError
 from dmtsearch.files import sha256_bytes
 from dmtsearch.store import manifest as manifests
 from dmtsearch.store import paths
-from dmtsearch.store.disk import Disk, OddFileError
+from dmtsearch.store.disk import Disk, OddFileError, translate_os_errors
 from dmtsearch.store.manifest import BadManifestError, Manifest, NewerFormatError
-from dmtsearch.store.os_errors import translate_os_errors
 
 _TRIES = 5
 

@@ -11,9 +11,8 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
 from dmtsearch.errors import StoreError, nearest
-from dmtsearch.store.disk import Disk
+from dmtsearch.store.disk import ELSEWHERE, Disk, translate_os_errors
 from dmtsearch.store.local import LocalDisk
-from dmtsearch.store.os_errors import ELSEWHERE, translate_os_errors
 from dmtsearch.store.remote import RemoteDisk
 from dmtsearch.store.store import Store
 

@@ -45,12 +45,12 @@ def check_name(name: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether `name` is a relative path that stays inside its folder."""
+    """Return whether `name` is a relative path that stays inside its folder."""
     return _NAME.fullmatch(name) is not None and len(name) <= _LONGEST
 
 
 def is_folder_name(name: str) -> bool:
-    """Tell whether `name` is one folder in the folder that it is looked up in."""
+    """Return whether `name` is one folder in the folder that it is looked up in."""
     return is_name(name) and "/" not in name and name != MANIFEST
 
 

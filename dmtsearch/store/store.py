@@ -10,13 +10,12 @@ from typing import Any
 from dmtsearch.errors import DamagedError
 from dmtsearch.store import collect, explain, inventory, lease, objects, progress_slots
 from dmtsearch.store.collect import GcReport
-from dmtsearch.store.disk import Disk
+from dmtsearch.store.disk import Disk, translate_os_errors
 from dmtsearch.store.explain import Closest, Difference
 from dmtsearch.store.inventory import ObjectInfo, Skipped
 from dmtsearch.store.lease import Holder, Lease
 from dmtsearch.store.manifest import ObjectKind, new_manifest
 from dmtsearch.store.objects import Damaged, Newer, StoredObject
-from dmtsearch.store.os_errors import translate_os_errors
 from dmtsearch.store.progress_slots import StoredProgress
 from dmtsearch.store.verify import VerifyReport, verify_store
 

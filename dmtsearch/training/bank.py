@@ -66,7 +66,7 @@ class Bank:
         ]
 
     def for_training(self, *, maps: bool) -> list[SourceOutputs]:
-        """Logits on the training split (and maps, where hints stay) for the training proper."""
+        """Logits on the training split (and maps, where hints stay) for the main training."""
         return [
             self._on_train(source, logits=self._softened, maps=maps and bool(self._shapes(source)))
             for source in range(len(self._sources))
@@ -104,7 +104,7 @@ class Bank:
                 return self._live(source, logits=logits, maps=maps)
             kept = outputs
         elif not maps:
-            kept = KeptOutputs(kept.logits, {})  # the maps have served; their memory is given back
+            kept = KeptOutputs(kept.logits, {})  # the maps have served; their memory is freed
         self._kept[source] = kept
         return kept
 

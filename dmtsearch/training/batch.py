@@ -97,7 +97,7 @@ class Batch:
     def seen_by(self, viewer: Viewer) -> Tensor:
         """The batch as `viewer`'s model reads it, [B, ...] float32.
 
-        A model that works in place on its input spoils it for nobody else: it is made anew.
+        A model that works in place on its input changes it for nobody else: it is made again.
         """
         view = viewer.view
         seen, version = self._seen.get(view, (None, 0))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from dmtsearch.errors import DamagedError, DivergedError, SourceMissingError
-from dmtsearch.training.checkpoint import epochs_done, state_bytes
+from dmtsearch.training.phases import epochs_done, state_bytes
 from dmtsearch.training.profile import computing
 from dmtsearch.training.progress import Decision, Listener
 from dmtsearch.training.records import failure_again, failure_record, refuse_unreached
@@ -146,7 +146,7 @@ def _checkpoints(
 ) -> KeyedWorkspace:
     """The stage's checkpoints, unless they lie past an epoch of which a later stage learns.
 
-    A run that nobody asked for that epoch may have left them; going on, it would not come again.
+    A run without that later stage may have left them; going on, the epoch would not come again.
     """
     key = job.keys.key
     missing = [

@@ -78,7 +78,7 @@ class Latency:
     """Time of one forward pass of a single sample.
 
     Attributes:
-        device: The hardware's name, as far as the system tells it.
+        device: The hardware's name, as far as the system knows it.
         threads: CPU threads that the pass might use.
         median_ms: Median over `n` passes, in milliseconds.
         n: Passes that were timed, after five that were not.
@@ -119,7 +119,7 @@ def measure_latency(model: nn.Module, sample: Tensor, *, limit_s: float = 1.0) -
 
 
 def device_name(device: torch.device) -> str:
-    """The hardware's name, for a person who compares two measurements."""
+    """The hardware's name, for whoever compares two measurements."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return _cpu_name() if device.type == "cpu" else device.type

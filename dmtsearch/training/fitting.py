@@ -151,7 +151,7 @@ def describe_adapter(hint: Hint, source: Tap, at: Tap) -> str:
     return ", ".join(words)
 
 
-def first_unlike(here: nn.Module, there: nn.Module) -> str | None:
+def first_difference(here: nn.Module, there: nn.Module) -> str | None:
     """The first weight of `here` that `there` does not have in the same shape; None if all fit."""
     mine = {name: tuple(value.shape) for name, value in here.state_dict().items()}
     theirs = {name: tuple(value.shape) for name, value in there.state_dict().items()}

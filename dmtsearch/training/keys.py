@@ -106,7 +106,7 @@ def _soft_targets(stage: Stage, source_keys: list[str]) -> dict[str, Any]:
     sources = source_keys
     if stage.merit is None and stage.soft.drop == 0 and len(sources) == 2:
         # No draw is dealt by position, nobody's correctness counts, and a + b is b + a to the
-        # last bit; of three summands the order tells.
+        # last bit; of three summands the order counts.
         sources = sorted(sources)
     found = {**_soft(stage.soft, stage.epochs, len(sources)), **code_of_loss(stage.soft.loss)}
     return {"soft": {**found, "sources": sources}}

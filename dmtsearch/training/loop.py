@@ -1,6 +1,6 @@
 """The training loop: epochs of steps, with nothing in a step that waits for the device.
 
-It knows no files, no Ray and no schedule. All it tells the world goes through a listener, whose
+It knows no files, no Ray and no schedule. All it reports goes through a listener, whose
 answer may be "stop", and a save call, both at the end of an epoch.
 """
 
@@ -38,13 +38,13 @@ class LossParts:
 
 @dataclass(frozen=True)
 class Phase(Generic[B]):
-    """All that one phase of a stage needs to run: hints alone, or the training proper.
+    """All that one phase of a stage needs to run: hints alone, or the main training.
 
     Attributes:
         stage: The stage's name, for messages.
         name: `hint` or `train`.
         clock: Maps an epoch (from 0) to the number that seeds this epoch's order, augmentation
-            and dropout. The phases use unlike numbers, so that the training proper sees the same
+            and dropout. The phases use different numbers, so that the main training sees the same
             order with and without a hint phase before it.
         epochs: Passes over what is learned from, at most.
         steps: Optimizer steps in an epoch.
@@ -157,7 +157,7 @@ def train_epoch(phase: Phase[Any], epoch: int) -> Tensor:
     device = next(phase.modules.parameters()).device
     terms = torch.zeros(phase.steps, 1 + len(phase.terms), device=device)
     # Dropout can only draw from the global generators (nets of others from numpy's and Python's
-    # too); they are lent to the epoch and given back.
+    # too); they are lent to the epoch and put back.
     seed = derive_seed(phase.seed, "dropout", phase.clock(epoch))
     with seeded_everywhere(seed, devices=[device] if device.type == "cuda" else []):
         for step, batch in enumerate(phase.batches(epoch)):
@@ -181,7 +181,7 @@ def read_terms(phase: Phase[Any], epoch: int, terms: Tensor) -> dict[str, float]
     bad = ~torch.isfinite(table)
     if bool(bad.any()):
         step = int(bad.any(dim=1).nonzero()[0])
-        # The total is bad whenever a term is; name the term, which says what to mend.
+        # The total is bad whenever a term is; name the term, which says what to correct.
         wrong = [name for name, is_bad in zip(names, bad[step].tolist(), strict=True) if is_bad]
         term = wrong[1] if len(wrong) > 1 else wrong[0]
         value = table[step, names.index(term)].item()

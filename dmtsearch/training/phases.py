@@ -1,13 +1,123 @@
-"""A phase with its checkpoints: goes on from the last whole one, and leaves new ones."""
+"""Phases that can be interrupted: saved as they run, resumed from the last whole checkpoint.
 
+Whenever the writer was killed, a whole checkpoint is found; an unbroken run gives the same bytes.
+"""
+
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dmtsearch.training.checkpoint import load_phase, save_phase
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from dmtsearch.models import load_state
 from dmtsearch.training.loop import Phase, PhaseState, run_phase
 from dmtsearch.training.progress import Decision, Listener, Row
+
+TENSORS, NUMBERS = "phase.safetensors", "phase.json"
+
+
+def save_phase(phase: Phase[Any], state: PhaseState) -> dict[str, bytes]:
+    """Return the files of a checkpoint by name."""
+    tensors = {f"modules/{name}": value for name, value in phase.modules.state_dict().items()}
+    tensors |= {f"kept/{name}": value for name, value in (state.kept or {}).items()}
+    saved = phase.optimizer.state_dict()
+    numbers: dict[str, Any] = {}
+    for index, slots in saved["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer/{index}/{slot}"] = value
+            else:
+                numbers[f"{index}/{slot}"] = value
+    record = {
+        "phase": phase.name,
+        "epoch": state.epoch,
+        "values": state.values,
+        "history": [dict(row) for row in state.history],
+        "kept_epoch": state.kept_epoch,
+        "optimizer": {"groups": saved["param_groups"], "numbers": numbers},
+        "scheduler": _plain(phase.scheduler.state_dict()),
+    }
+    return {TENSORS: tensor_bytes(tensors), NUMBERS: json.dumps(record).encode()}
+
+
+def epochs_done(files: Mapping[str, bytes]) -> int:
+    """Epochs that a checkpoint's phase had behind it."""
+    return int(json.loads(files[NUMBERS])["epoch"])
+
+
+def load_phase(phase: Phase[Any], files: Mapping[str, bytes]) -> PhaseState:
+    """Put a freshly built phase where `save_phase` left it; return its state."""
+    tensors = load_tensors(files[TENSORS])
+    record = json.loads(files[NUMBERS])
+    device = next(phase.modules.parameters()).device
+    load_state(phase.modules, _under(tensors, "modules/"))
+    _load_optimizer(phase, _under(tensors, "optimizer/"), record["optimizer"])
+    phase.scheduler.load_state_dict(record["scheduler"])
+    kept = {name: value.to(device) for name, value in _under(tensors, "kept/").items()}
+    return PhaseState(
+        epoch=record["epoch"],
+        values=record["values"],
+        history=record["history"],
+        kept_epoch=record["kept_epoch"],
+        kept=kept or None,
+    )
+
+
+def _load_optimizer(
+    phase: Phase[Any], tensors: Mapping[str, Tensor], saved: Mapping[str, Any]
+) -> None:
+    slots: dict[int, dict[str, Any]] = {}
+    for path, value in [*tensors.items(), *saved["numbers"].items()]:
+        index, slot = path.split("/", 1)
+        slots.setdefault(int(index), {})[slot] = value
+    phase.optimizer.load_state_dict({"state": slots, "param_groups": saved["groups"]})
+    for parameter, state in phase.optimizer.state.items():
+        for slot, value in state.items():
+            # In the layout of the parameter, as the optimizer itself would have made it: kernels
+            # for another layout may round differently, and bytes would differ after a resume.
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[slot] = torch.empty_like(parameter).detach().copy_(value)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+    }
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler's numbers; functions and the optimizer are rebuilt, not saved."""
+    kinds = (int, float, str, bool, list, tuple, type(None))
+    return {name: value for name, value in state.items() if isinstance(value, kinds)}
+
+
+def tensor_bytes(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Tensors as safetensors, sorted by name: the same values always give the same bytes.
+
+    `metadata`: texts by name, kept in the file's head.
+    """
+    return save_tensors(
+        {name: _storable(tensors[name]) for name in sorted(tensors)},
+        metadata=dict(metadata) if metadata is not None else None,
+    )
+
+
+def _storable(value: Tensor) -> Tensor:
+    # A tensor that shares memory with another is refused by safetensors; a copy shares none.
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def state_bytes(module: nn.Module) -> bytes:
+    """A module's whole state (parameters and buffers) as safetensors."""
+    return tensor_bytes(module.state_dict())
+
 
 SAVE_EVERY_S = 20.0
 """A checkpoint is written at the first end of an epoch after so many seconds since the last."""
@@ -17,7 +127,7 @@ CLOCKS: dict[str, Callable[[int], int]] = {
     "hint": lambda epoch: -1 - epoch,
 }
 """By phase: the number that seeds an epoch. Hint epochs count backwards from -1, so that the
-training proper sees the same order, with and without a hint phase before it."""
+main training sees the same order, with and without a hint phase before it."""
 
 
 class Workspace(Protocol):

@@ -112,10 +112,10 @@ def choose_profile(stage: Stage, device: str) -> Profile:
 
 
 def pick_device(wanted: str | None = None) -> str:
-    """The device to train on: the one asked for, else CUDA where there is one, else the CPU.
+    """The device to train on: the one requested, else CUDA where there is one, else the CPU.
 
     Raises:
-        UsageError: The device asked for is not there.
+        UsageError: The requested device is not there.
     """
     if wanted is None:
         return "cuda" if torch.cuda.is_available() else "cpu"

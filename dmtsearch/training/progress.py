@@ -1,4 +1,4 @@
-"""What a running stage tells the world, and the one answer that it takes."""
+"""What a running stage reports, and the one answer that it takes."""
 
 import enum
 from collections.abc import Callable, Mapping

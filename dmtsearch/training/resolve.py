@@ -1,7 +1,7 @@
 """From a schedule to a plan: sizes become widths, hint points become paths, costs become numbers.
 
 Builds models on the meta device (no memory, no weights), reads no sample and trains nothing. All
-that is wrong is told at once, in the manner of the schedule's own errors.
+that is wrong is reported together, in the manner of the schedule's own errors.
 """
 
 import math
@@ -29,7 +29,7 @@ from dmtsearch.training.fitting import (
     ambiguous_hint,
     batch_problem,
     check_given,
-    first_unlike,
+    first_difference,
     lone_sample_problem,
     resolve_hint,
 )
@@ -74,7 +74,7 @@ def resolve(
 
     Raises:
         ScheduleError: Every size out of reach, hint point that does not exist, pair of shapes
-            that no adapter joins, unfit weights file, unlike `init`, unknown modality.
+            that no adapter joins, unfit weights file, `init` of another model, unknown modality.
     """
     samples = {"train": num_train, "selector": num_selector}
     work = _Resolver(schedule, facts, samples, objects or {}, folder or Path.cwd(), kinds)
@@ -184,7 +184,7 @@ class _Resolver:
         except DmtSearchError as error:
             self._problem(stage, "model.size", error, value=size)
         except _EndsUnknownError:
-            return  # the problem of the chain's end has been told
+            return  # the problem of the chain's end has been reported
 
     def _sized(
         self, stage: Stage, model: dict[str, Any], size: Mapping[str, Any]
@@ -215,7 +215,7 @@ class _Resolver:
     # -- models -----------------------------------------------------------------------------
 
     def _skeleton(self, stage: Stage) -> nn.Module | None:
-        """The stage's model without weights; its problems are told once."""
+        """The stage's model without weights; its problems are reported once."""
         name = stage.name
         if name in self.skeletons:
             return self.skeletons[name]
@@ -362,10 +362,10 @@ class _Resolver:
         here, there = self.skeletons[stage.name], self.skeletons.get(stage.init)
         if there is None:
             return
-        unlike = first_unlike(here, there)
-        if unlike is not None:
+        different = first_difference(here, there)
+        if different is not None:
             rule = (
-                f"stage {stage.init!r} has another model ({unlike} differs), so its weights "
+                f"stage {stage.init!r} has another model ({different} differs), so its weights "
                 "cannot start this one; give both stages one model"
             )
             self._problem(stage, "init", rule, value=stage.init)

@@ -32,7 +32,7 @@ class Outputs:
     """A source's outputs for a batch.
 
     Attributes:
-        logits: [B, classes] float32, or None where only hints are asked for.
+        logits: [B, classes] float32, or None where only hints are wanted.
         maps: Activations by module path, [B, ...] float32.
     """
 
@@ -67,7 +67,7 @@ class FrozenStage:
 
 
 def freeze(model: nn.Module) -> nn.Module:
-    """Put `model` in eval mode for good and stop gradients into it."""
+    """Put `model` in eval mode permanently and stop gradients into it."""
     for parameter in model.parameters():  # TorchScript has no requires_grad_ of its own
         parameter.requires_grad_(False)
     return model.eval()

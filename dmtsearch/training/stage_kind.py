@@ -84,7 +84,7 @@ class ResolvedHint:
 
 @dataclass(frozen=True)
 class ResolvedStage:
-    """A stage that can run as it stands.
+    """A stage that can run as it is.
 
     Attributes:
         stage: The stage with every default filled in.
@@ -145,7 +145,7 @@ class ResolvedStage:
 
 
 def hints_stay(stage: Stage) -> bool:
-    """Whether the training proper has hint losses: no phase of their own, or one that stays."""
+    """Whether the main training has hint losses: no phase of their own, or one that stays."""
     return bool(stage.hints) and (stage.hint_phase is None or stage.hint_phase.then == "stay")
 
 
@@ -277,7 +277,7 @@ class StageJob:
 
     @property
     def resources(self) -> Resources:
-        """What its task asks for; not part of its key."""
+        """What its task requests; not part of its key."""
         return self.resolved.stage.resources
 
 

@@ -1,4 +1,4 @@
-"""One stage, run: build, sources' outputs, hint phase, training proper, what is kept, measured.
+"""One stage, run: build, sources' outputs, hint phase, main training, what is kept, measured.
 
 Knows no store and no Ray: checkpoints go through a `Workspace`, progress through a listener.
 """
@@ -180,7 +180,7 @@ class StageRun:
         self.modules.train(was_training)
         return float(total) / len(self.val)
 
-    # -- the training proper ----------------------------------------------------------------
+    # -- the main training ----------------------------------------------------------------
 
     def run_training(
         self,
@@ -247,7 +247,7 @@ class StageRun:
         return {"val_accuracy": metrics.accuracy, "val_nll": metrics.nll}
 
     def measure(self, split: Split) -> Metrics:
-        """Score the model as it stands on a split."""
+        """Score the model as it is on a split."""
         batches = in_order(split.x, self.viewer, batch=EVALUATION_BATCH)
         logits = predict(self.model, batches, autocast=self.profile.autocast)
         return measure(logits, split.y)

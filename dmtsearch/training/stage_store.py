@@ -124,5 +124,5 @@ class KeyedWorkspace:
         return found.files
 
     def save(self, files: Mapping[str, bytes]) -> None:
-        """Write a checkpoint; the one before it stands until this one is whole."""
+        """Write a checkpoint; the one before it is kept until this one is whole."""
         self._store.save_progress(self._key, files, {"name": self._name})

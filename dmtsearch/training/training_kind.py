@@ -12,11 +12,10 @@ from dmtsearch.errors import DivergedError
 from dmtsearch.models import load_state
 from dmtsearch.schedule import Stage
 from dmtsearch.training.batch import View
-from dmtsearch.training.checkpoint import state_bytes
 from dmtsearch.training.fitting import augment_problem, modality_problem
 from dmtsearch.training.jobs import trained_model, view_of
 from dmtsearch.training.keys import stage_keys
-from dmtsearch.training.phases import PhaseResult
+from dmtsearch.training.phases import PhaseResult, state_bytes
 from dmtsearch.training.progress import Decision
 from dmtsearch.training.records import (
     failure_again,

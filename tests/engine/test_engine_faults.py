@@ -22,7 +22,7 @@ from dmtsearch.errors import (
     SourceMissingError,
     StoreError,
 )
-from dmtsearch.store.os_errors import translate_os_errors
+from dmtsearch.store.disk import translate_os_errors
 from dmtsearch.store.process import this_process
 
 

@@ -13,8 +13,8 @@ from store_worker import key_for
 
 from dmtsearch.errors import StoreError
 from dmtsearch.store import open_store, paths
+from dmtsearch.store.disk import translate_os_errors
 from dmtsearch.store.local import LocalDisk
-from dmtsearch.store.os_errors import translate_os_errors
 from dmtsearch.store.remote import RemoteDisk, _modified
 from dmtsearch.store.store import Store
 

@@ -18,7 +18,7 @@ from training_pieces import (
     state_of,
 )
 
-from dmtsearch.training.checkpoint import NUMBERS, TENSORS, epochs_done, state_bytes
+from dmtsearch.training.phases import NUMBERS, TENSORS, epochs_done, state_bytes
 from dmtsearch.training.progress import Decision, go_on
 from dmtsearch.training.stage_kind import Stopped
 
