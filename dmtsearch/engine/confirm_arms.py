@@ -130,7 +130,7 @@ def one_hop_of(schedule: Schedule) -> Stage | None:
     """The delivered stage of a schedule of one hop by soft targets alone; None of any other."""
     whole = expand(schedule)
     last = whole.stage(whole.deliver)
-    if last.select is not None or len(last.sources) != 1 or last.soft is None:
+    if len(last.sources) != 1 or last.soft is None:
         return None
     source = whole.stage(last.sources[0].stage)
     plain = not (last.hints or last.merit or last.init or source.sources)
