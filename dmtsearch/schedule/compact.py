@@ -1,9 +1,9 @@
 """Stages back to a schedule: the way for programs that make schedules of their own."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
+from .blocks import FORMS, Soft
 from .load import check_document
 from .places import Lines
 from .schedule import Expanded, Schedule
@@ -28,22 +28,28 @@ def as_schedule(expanded: Expanded) -> Schedule:
     return check_document(document, Lines(expanded.name, {}))
 
 
-def _unusual(block: Any, usual: Any = None) -> dict[str, Any]:
-    """The fields of a block that are not at their defaults, as plain data."""
-    usual = type(block)() if usual is None else usual
+def _unusual(block: Any) -> dict[str, Any]:
+    """The fields of a block that are not at their defaults, as plain data.
+
+    So a field that a later version adds changes no text, as it changes no key.
+    """
     linked = linked_names(type(block))
-    names = [one.name for one in fields(block) if one.name not in linked]
-    known = dict(zip(names, field_names(type(block)), strict=True))
-    return {
-        called: plain(getattr(block, name))
-        for name, called in known.items()
-        if getattr(block, name) != getattr(usual, name, None)
-    }
+    ours = [one for one in fields(block) if one.name not in linked]
+    found = {}
+    for one, name in zip(ours, field_names(type(block)), strict=True):
+        value = getattr(block, one.name)
+        usual = one.default if one.default_factory is MISSING else one.default_factory()
+        if value is not None and value != usual:
+            found[name] = _of_form(value, FORMS[name].key) if name in FORMS else plain(value)
+    return found
+
+
+def _of_form(block: Any, key: str) -> dict[str, Any]:
+    return {key: getattr(block, key), **_unusual(block)}
 
 
 def _stage(stage: Stage, data: DataSpec) -> dict[str, Any]:
-    usual = type(stage)(**_needed(stage))
-    found = _unusual(stage, usual) | {"epochs": stage.epochs}
+    found = _unusual(stage) | {"epochs": stage.epochs}
     found["model"] = dict(stage.model)
     if stage.augment == data.augment or stage.select is not None:
         found.pop("augment", None)
@@ -51,29 +57,19 @@ def _stage(stage: Stage, data: DataSpec) -> dict[str, Any]:
         found["augment"] = stage.augment
     if stage.sources:
         found["source"] = [plain(ref) for ref in stage.sources]
-        found["soft"] = _soft(stage)
+        found["soft"] = _soft(stage.soft)
     if stage.hints:
         first = stage.sources[0].stage
         found["hints"] = [_hint(hint, first) for hint in stage.hints]
     return found
 
 
-def _needed(stage: Stage) -> dict[str, Any]:
-    needed: dict[str, Any] = {"model": stage.model}
-    return needed if stage.select is None else needed | {"stages": stage.select.stages[:0]}
-
-
-def _soft(stage: Stage) -> Any:
-    if stage.soft is None:
+def _soft(soft: Soft | None) -> Any:
+    if soft is None:
         return "none"
-    found: Mapping[str, Any] = plain(stage.soft)
-    idle = ("combine", "drop") if len(stage.sources) == 1 else ()
-    usual = ("loss",) if stage.soft.loss == "kl" else ()
-    return {name: value for name, value in found.items() if name not in (*idle, *usual)}
+    return {"temperature": soft.temperature, "weight": soft.weight, **_unusual(soft)}
 
 
 def _hint(hint: Any, first: str) -> dict[str, Any]:
     source = hint.source if hint.stage == first else f"{hint.stage}.{hint.source}"
-    usual = type(hint)(hint.source, hint.at, stage=hint.stage)
-    needed = {"source": source, "at": hint.at}
-    return needed | _unusual(hint, usual)
+    return {**_unusual(hint), "source": source}

@@ -190,16 +190,21 @@ def test_a_selector_is_filled_in():
 """
     assert stages_of(text)["m"].select == Select(
         ("i", "p"),
-        "topk",
-        5,
-        (Degrade("noise", (0.1, 1.0)), Degrade("occlusion", (0.1, 1.0))),
-        "undegraded",
-        "hard",
+        inputs="topk",
+        k=5,
+        degrade=(Degrade("noise", (0.1, 1.0)), Degrade("occlusion", (0.1, 1.0))),
+        target="undegraded",
+        decision="hard",
     )
     more = "inputs: logits, degrade: [{kind: noise, severity: [0, 0.5]}], target: right, "
     text = text.replace("select", more + "decision: soft, select")
     assert stages_of(text)["m"].select == Select(
-        ("i", "p"), "logits", None, (Degrade("noise", (0.0, 0.5)),), "right", "soft"
+        ("i", "p"),
+        inputs="logits",
+        k=None,
+        degrade=(Degrade("noise", (0.0, 0.5)),),
+        target="right",
+        decision="soft",
     )
 
 

@@ -261,6 +261,32 @@ def test_the_merit_arms_replace_the_rule_by_a_placebo(chain):
         assert (student.merit.rule, student.merit.placebo) == ("delta", placebo)
 
 
+@pytest.mark.parametrize("inputs", ["topk", "logits"])
+def test_a_schedule_that_delivers_a_selector_has_the_arms_of_its_classifiers(inputs):
+    delivers_a_selector = parse_schedule(
+        f"""\
+dmtsearch: 1
+data: {{name: synthetic_eyes}}
+stages:
+  teacher: {{modality: iris, model: {{preset: cnn8}}}}
+  iris: {{source: teacher, modality: iris, model: {{preset: cnn12}}, merit: {{rule: delta}}}}
+  periocular: {{modality: periocular, model: {{preset: cnn8}}}}
+  selector: {{select: [iris, periocular], inputs: {inputs}, model: {{family: mlp, hidden: [8]}}}}
+"""
+    )
+    stages = {stage.name: stage for stage in stages_of(delivers_a_selector, "merit_matched")}
+    whole = expand(delivers_a_selector)
+    assert stages["selector"] == whole.stage("selector")
+    merit = replace(whole.stage("iris").merit, placebo="mean")
+    assert stages["iris"] == replace(whole.stage("iris"), merit=merit)
+
+
+def test_an_arm_is_written_without_what_is_as_by_default(chain):
+    text = dump_schedule(arms(chain, ["direct"])[0].schedule)
+    assert "soft: {temperature: 8, weight: 0.6}\n" in text
+    assert "optimizer: {name: adam, batch: 64}\n" in text
+
+
 def test_names_choose_the_arms_and_a_misspelt_one_is_refused(chain):
     assert arms(chain, "none") == ()
     assert {arm.name for arm in arms(chain)} == set(RECIPES)
