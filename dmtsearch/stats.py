@@ -1,4 +1,4 @@
-"""Intervals and means that reports and selectors share; scipy is loaded at the first use."""
+"""Intervals that reports and selectors share; scipy is loaded at the first use."""
 
 from statistics import NormalDist
 
@@ -18,26 +18,3 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
     found = binomtest(hits, n).proportion_ci(method="wilson")
     return float(found.low), float(found.high)
-
-
-def expected_maximum(n: int) -> float:
-    """Mean of the largest of `n` independent draws from a standard normal distribution.
-
-    With F its distribution function, by parts from E[max] = integral of x d(F(x)^n):
-
-        E[max] = integral over x > 0 of (1 - F(x)^n - F(-x)^n)
-
-    Args:
-        n: Draws, at least 1.
-
-    References:
-        H. A. Harter, "Expected values of normal order statistics", Biometrika 48, 1961, table 1:
-        0.56419 for 2, 1.53875 for 10, 2.50759 for 100.
-    """
-    if n < 1:
-        raise ValueError(f"the largest of {n} draws; n must be at least 1")
-    from scipy.integrate import quad
-    from scipy.special import ndtr
-
-    value, _ = quad(lambda x: 1 - ndtr(x) ** n - ndtr(-x) ** n, 0, 12, epsabs=1e-12, limit=200)
-    return float(value)

@@ -66,6 +66,11 @@ class RunPaths:
         return self.root / "best_schedule.yaml"
 
     @property
+    def recommended(self) -> Path:
+        """What to train: the best by val of trials and control arms, later what `confirm` says."""
+        return self.root / "recommended.yaml"
+
+    @property
     def pareto(self) -> Path:
         """Folder: the other schedules of the Pareto set."""
         return self.root / "pareto"
@@ -91,7 +96,7 @@ class RunPaths:
         return (
             *(self.space, self.run, self.ledger, self.journal, self.trials, self.stages),
             *(self.curves, self.summary, self.best_schedule, self.live, self.driver_log),
-            self.lock,
+            *(self.recommended, self.lock),
         )
 
     @property

@@ -1,10 +1,12 @@
 """A run in numbers: counts, the best trial, the Pareto set, what sharing saved, failures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
 from .ledger import RunState
-from .ledger_lines import TrialProposed
+from .ledger_lines import TrialEnded, TrialProposed
+from .messages import SEARCH
 from .objectives import is_better, pareto_set
 
 _STATUSES = ("done", "pruned", "failed")
@@ -58,15 +60,66 @@ def best_control(state: RunState) -> TrialProposed | None:
     return _best(state, state.of_controls("done"))
 
 
+def recommended_trial(state: RunState) -> TrialProposed | None:
+    """What to train before anything is confirmed; see `choose_recommended`."""
+    name, direction = _single(state)
+    finished = [
+        (trial, value)
+        for trial in (*state.of_search("done"), *state.of_controls("done"))
+        if (value := _value(state.ends[trial.trial], name)) is not None
+    ]
+    return choose_recommended(finished, direction)
+
+
+def choose_recommended(
+    finished: Iterable[tuple[TrialProposed, float]], direction: str
+) -> TrialProposed | None:
+    """The best by val of the search's trials and of the control arms; of equals the trial.
+
+    A control arm counts by its mean over seeds, and only where it delivers the same model as the
+    best trial. Of an arm with several seeds, the run with the lowest is returned.
+
+    Args:
+        finished: Runs with their value.
+        direction: `max` or `min`.
+    """
+    runs = sorted(finished, key=lambda one: one[0].trial)
+    sign = 1.0 if direction == "max" else -1.0
+    best = max((r for r in runs if r[0].arm == SEARCH), key=lambda r: sign * r[1], default=None)
+    arms: dict[str, list[tuple[TrialProposed, float]]] = {}
+    for trial, value in runs:
+        same = best is None or delivered_model(trial) == delivered_model(best[0])
+        if trial.arm != SEARCH and same:
+            arms.setdefault(trial.arm, []).append((trial, value))
+    means = {name: sign * fmean(value for _, value in group) for name, group in arms.items()}
+    top = max(means, key=lambda name: means[name], default=None)
+    if top is None or (best is not None and means[top] <= sign * best[1]):
+        return best[0] if best is not None else None
+    return min((trial for trial, _ in arms[top]), key=lambda trial: (trial.seed, trial.trial))
+
+
+def delivered_model(trial: TrialProposed) -> tuple[str, int, int]:
+    """What a trial delivers: its model in words, its parameters and MACs."""
+    stage = next(one for one in trial.stages if one.name == trial.deliver)
+    return stage.model, trial.params, trial.macs
+
+
+def _single(state: RunState) -> tuple[str | None, str]:
+    """The one objective with its direction; of several None, which is val accuracy."""
+    return next(iter(state.objectives.items())) if len(state.objectives) == 1 else (None, "max")
+
+
+def _value(end: TrialEnded, objective: str | None) -> float | None:
+    return end.objectives.get(objective) if objective else end.metrics.get("accuracy")
+
+
 def _best(state: RunState, trials: tuple[TrialProposed, ...]) -> TrialProposed | None:
     """By the objective; where there are several, by val accuracy."""
-    single = list(state.objectives.items()) if len(state.objectives) == 1 else []
-    name, direction = single[0] if single else (None, "max")
+    name, direction = _single(state)
     best: TrialProposed | None = None
     best_value = 0.0
     for trial in trials:
-        end = state.ends[trial.trial]
-        value = end.objectives.get(name) if name else end.metrics.get("accuracy")
+        value = _value(state.ends[trial.trial], name)
         if value is not None and (best is None or is_better(value, best_value, direction)):
             best, best_value = trial, value
     return best

@@ -3,16 +3,19 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from dmtsearch.files import write_atomic, write_json
+from dmtsearch.files import read_regular, write_atomic, write_json
+from dmtsearch.human import command_line
 
 from .ledger import RunState
 from .ledger_lines import StageEnded, TrialProposed
+from .messages import SEARCH
 from .run_paths import RunPaths
-from .run_summary import best_trial, pareto_trials, summarise
+from .run_summary import best_trial, pareto_trials, recommended_trial, summarise
 
 _TRIAL = ("trial", "arm", "status", "seed")
 _SIZES = ("cold_cost", "cost_spent", "params", "macs")
@@ -115,6 +118,7 @@ class Tables:
         best = best_trial(state)
         if best is not None:
             self._put(self._paths.best_schedule, best.schedule)
+            self._put_recommended(state)
         front = [trial for trial in pareto_trials(state) if trial is not best]
         wanted = {self._paths.pareto / pareto_name(trial): trial for trial in front}
         for path, trial in wanted.items():
@@ -123,6 +127,30 @@ class Tables:
             if path not in wanted:
                 path.unlink(missing_ok=True)
                 self._written.pop(path, None)
+
+    def _put_recommended(self, state: RunState) -> None:
+        """The best by val of trials and control arms; never in place of what `confirm` wrote."""
+        found, path = recommended_trial(state), self._paths.recommended
+        if found is None or is_confirmed(path):
+            return
+        which = f"trial {found.trial}" if found.arm == SEARCH else f"the control arm {found.arm}"
+        header = (
+            f"# {which}: the best by val of the search's trials and of the control arms that "
+            "deliver the same model\n"
+            f"# not confirmed; for a verdict on fresh seeds: "
+            f"{command_line('confirm', self._paths.root)}\n"
+        )
+        self._put(path, header + found.schedule)
+
+
+def is_confirmed(recommended: Path) -> bool:
+    """Whether `confirm` wrote this `recommended.yaml`; its opening comment says so."""
+    try:
+        text = read_regular(recommended, most=1 << 24).decode()
+    except (OSError, ValueError):
+        return False
+    comment = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return any("made by dmtsearch confirm" in line for line in comment)
 
 
 def pareto_name(trial: TrialProposed) -> str:

@@ -1,21 +1,34 @@
-"""The answer in one paragraph, in plain English; no verdict, since a search cannot give one."""
+"""The first screen in words: the answer, four numbers beside it, and the commands to give."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from dmtsearch.human import amount, counted, listed
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine.run_tables import is_confirmed
+from dmtsearch.evidence import Verdict
+from dmtsearch.human import amount, command_line, counted, duration, listed, percent, points
 from dmtsearch.reporting.best_schedule import BestSchedule
+from dmtsearch.reporting.confirmation import CHOSEN, Found, plan_words
+from dmtsearch.reporting.control_arms import ArmRuns
 from dmtsearch.reporting.findings import Summary
-from dmtsearch.reporting.layout import Fact
-from dmtsearch.reporting.measures import difference, measure_of, show
+from dmtsearch.reporting.layout import Command, Fact
+from dmtsearch.reporting.measures import measure_of, show
+from dmtsearch.reporting.recommended import Recommended, in_short, size_words
 
 
 def answer(summary: Summary) -> str:
-    """What the run says about its question: the best value beside what chance would show."""
-    if summary.best is None:
-        return _no_answer(summary)
-    return " ".join(
-        [_best(summary, summary.best), _controls(summary), *_chance(summary, summary.best)]
-    )
+    """What the run says about its question, in one paragraph."""
+    return " ".join(sentences(summary))
+
+
+def sentences(summary: Summary) -> tuple[str, ...]:
+    """The verdict first, or what is best by val until there is one; then what belongs to it."""
+    notes = summary.confirmation.notes
+    found = summary.confirmation.found
+    if found is not None:
+        return (*_confirmed(summary, found), *notes)
+    if summary.recommended is None:
+        return (_no_answer(summary), *notes)
+    return (*_by_val(summary, summary.recommended), *notes)
 
 
 def _no_answer(summary: Summary) -> str:
@@ -40,72 +53,238 @@ def _others(states: Mapping[str, int]) -> list[str]:
     return [f"{number} {state}" for state, number in states.items() if number and state != "done"]
 
 
-def _best(summary: Summary, best: BestSchedule) -> str:
-    n = best.metrics.get("n")
-    samples = f"n = {n:,} val samples, one seed" if n is not None else "one seed"
-    return (
-        f"Of {counted(summary.finished, 'finished trial')}, trial {best.trial} has the best "
-        f"{measure_of(summary.main).label}: {show(summary.main, best.value)} ({samples}), with "
-        f"{best.params:,} parameters."
-    )
+# -- before a confirmation ----------------------------------------------------------------------
 
 
-def _controls(summary: Summary) -> str:
-    ruler = summary.ruler
-    if ruler is None:
-        return (
-            "There is no noise ruler: neither control arm (scratch, direct) has finished with two "
-            "seeds, so nothing here says how much of a difference is chance."
-        )
-    parts = []
-    for name, arm in ruler.arms.items():
-        sd = difference(summary.main, arm.sd or 0.0)
-        parts.append(f"{name} reaches {show(summary.main, arm.mean)} (sd {sd}, n = {arm.n} seeds)")
-    return f"Of the control arms with several seeds, {listed(parts)}."
-
-
-def _chance(summary: Summary, best: BestSchedule) -> list[str]:
-    """What the best of N equal trials would show, and that none of this is a verdict."""
-    words = []
-    ruler, equal = summary.ruler, summary.equal
-    if ruler is not None and equal is not None:
+def _by_val(summary: Summary, found: Recommended) -> list[str]:
+    best, label = summary.best, measure_of(summary.main).label
+    who = f"the control arm {found.name}" if found.is_control else found.name
+    samples = f"n = {found.n:,} val samples, " if found.n else ""
+    words = [
+        f"Not confirmed: by {label} {who} is best with {show(summary.main, found.value)} "
+        f"({samples}{_seeds(found.seeds)}), with {size_words(found)}."
+    ]
+    if best is None:
+        words.append("No trial of the search has finished.")
+    elif found.is_control:
         words.append(
-            f"If all {counted(equal.n, 'trial')} were in truth as good as {ruler.level_arm} and "
-            f"differed by chance alone (pooled sd {difference(summary.main, ruler.sd)}, "
-            f"{ruler.n} runs), the best of them would show {show(summary.main, equal.expected)} "
-            f"on average, and {show(summary.main, equal.extreme)} or more extreme in one of "
-            f"twenty searches; the value found differs from that average by "
-            f"{difference(summary.main, best.value - equal.expected, signed=True)}."
+            f"The best trial of the search, trial {best.trial}, has "
+            f"{show(summary.main, best.value)} (one seed) with a model of the same size, "
+            f"{_cost(best.cold_cost, found.asked.cold_cost)}."
         )
-    words.append(
-        "This is no verdict: the samples that chose the trial also measured it, once. Only "
-        "retraining it and its controls on fresh seeds can give one."
-    )
+    else:
+        words.append(_nearest(summary, best))
+    if best is not None:
+        words += _other_sizes(summary, best)
+    if len(summary.record.objectives) > 1:
+        words.append(
+            f"Of {len(summary.record.objectives)} objectives this compares {label} alone; the "
+            "front has the others."
+        )
+    begun = plan_words(summary.confirmation)
+    command = confirm_command(summary)
+    if begun is not None:
+        words.append(f"{begun} Go on with: {command}")
+    elif can_confirm(summary):
+        words.append(
+            "The samples that chose it also measured it; for a verdict on fresh seeds and the "
+            f"test split: {command}"
+        )
     return words
 
 
+def _seeds(count: int) -> str:
+    return "one seed" if count == 1 else f"mean of {count} seeds"
+
+
+def _nearest(summary: Summary, best: BestSchedule) -> str:
+    if not any(arm.name != "search" for arm in summary.arms):
+        return "No control arm was run, so there is nothing to compare it with."
+    arm = _best_arm(same_size(summary), summary.direction)
+    if arm is None or arm.spread is None:
+        return "No control arm with a model of its size has finished, so it is compared with none."
+    return (
+        f"The best control arm with a model of the same size, {arm.name}, has "
+        f"{show(summary.main, arm.spread.mean)} ({_seeds(arm.spread.n)}), "
+        f"{_cost(arm.cold_cost[0], best.cold_cost)}."
+    )
+
+
+def same_size(summary: Summary) -> tuple[ArmRuns, ...]:
+    """Finished control arms that deliver a model of the best trial's size; of any without one."""
+    return tuple(
+        arm
+        for arm in summary.arms
+        if arm.name != "search"
+        and arm.spread is not None
+        and (summary.best is None or arm.params == (summary.best.params, summary.best.params))
+    )
+
+
+def _best_arm(arms: Sequence[ArmRuns], direction: str) -> ArmRuns | None:
+    sign = 1.0 if direction == "max" else -1.0
+    known = [arm for arm in arms if arm.spread is not None]
+    return max(known, key=lambda arm: sign * (arm.spread.mean if arm.spread else 0), default=None)
+
+
+def _cost(cost: int, other: int) -> str:
+    """A cost beside another: `at the same training cost`, `at 2.3 times its training cost`."""
+    share = cost / other if other else 1.0
+    if 0.95 <= share <= 1.05:
+        return "at the same training cost"
+    return f"at {share:.2g} times the training cost"
+
+
+def _other_sizes(summary: Summary, best: BestSchedule) -> list[str]:
+    same = {arm.name for arm in same_size(summary)}
+    others = [
+        f"{arm.name} ({amount(arm.params[0])})"
+        for arm in summary.arms
+        if arm.name not in {"search", *same} and arm.spread is not None
+    ]
+    if not others:
+        return []
+    return [
+        f"Trial {best.trial} delivers {best.params:,} parameters; control arms of other sizes "
+        f"are not compared with it: {listed(others)}."
+    ]
+
+
+# -- after a confirmation -----------------------------------------------------------------------
+
+
+def _confirmed(summary: Summary, found: Found) -> list[str]:
+    words = [summary.confirmation.sentence]
+    chosen = next(t.asked for t in summary.record.trials if t.asked.trial == found.chosen.trial)
+    short = in_short(chosen.schedule)
+    what = f"The chosen schedule is trial {found.chosen.trial}" + (f" ({short})" if short else "")
+    words.append(f"{what}: {percent(found.chosen.accuracy)} on test.")
+    best = summary.recommended
+    if best is not None and best.is_confirmed:
+        score = "" if not best.is_control else f", {percent(best.value)} on test"
+        words.append(f"Train {best.name}{score}: {size_words(best)}.")
+    words += _unspent(summary)
+    if not found.over:
+        words.append(f"The plan goes on: {confirm_command(summary)}")
+    return words
+
+
+def _unspent(summary: Summary) -> list[str]:
+    """Where costs are not equal after all: an epoch may be too dear to fill what is left."""
+    costs = {arm: path.asked.cold_cost for arm, path in summary.confirmation.paths.items()
+             if arm in tested_arms(summary)}  # fmt: skip
+    most = max(costs.values(), default=0)
+    less = [
+        f"{arm_name(summary, arm)} {100 * cost / most:.0f} %"
+        for arm, cost in costs.items()
+        if cost < 0.95 * most
+    ]
+    if not less:
+        return []
+    return [
+        f"Costs are not equal, since epochs are whole: of the dearest arm's cost {listed(less)}."
+    ]
+
+
+def tested_arms(summary: Summary) -> tuple[str, ...]:
+    """`chosen` and the controls that the last look compared."""
+    found = summary.confirmation.found
+    return () if found is None else (CHOSEN, *(one.arm for one in found.controls))
+
+
+def arm_name(summary: Summary, arm: str) -> str:
+    """An arm of the confirmation as a page calls it: `trial 7`, `direct_long`."""
+    found = summary.confirmation.found
+    return f"trial {found.chosen.trial}" if found is not None and arm == CHOSEN else arm
+
+
+# -- tiles and commands -------------------------------------------------------------------------
+
+
 def facts(summary: Summary) -> tuple[Fact, ...]:
-    """Up to five numbers that belong beside the answer."""
-    best, ruler, equal = summary.best, summary.ruler, summary.equal
-    found = []
-    if best is not None:
-        n = best.metrics.get("n")
-        samples = f", n = {n:,}" if n is not None else ""
-        note = f"{measure_of(summary.main).label}, trial {best.trial}, one seed{samples}"
-        found.append(Fact("Best value", show(summary.main, best.value), note))
-    if equal is not None and ruler is not None:
-        note = f"expected if all {equal.n} were like {ruler.level_arm}"
-        label = f"Best of {equal.n} equal trials"
-        found.append(Fact(label, show(summary.main, equal.expected), note))
-    if ruler is not None:
-        note = f"sd of equal runs, n = {ruler.n}, ±{100 * ruler.uncertainty:.0f} % uncertain"
-        found.append(Fact("Noise ruler", difference(summary.main, ruler.sd), note))
-    states = summary.states
-    wanted = f"of {summary.wanted:,} wanted" if summary.wanted is not None else "so far"
-    note = "; ".join(part for part in (wanted, ", ".join(_others(states))) if part)
-    found.append(Fact("Trials done", f"{states['done']:,}", note))
-    cost = summary.sharing.cost
-    if cost.asked:
-        note = f"of the {amount(cost.asked)} sample-MACs requested"
-        found.append(Fact("Cost run", f"{100 * cost.share(cost.run):.0f} %", note))
-    return tuple(found)
+    """Accuracy, size and latency, cost to train, how sure; none where nothing finished."""
+    best = summary.recommended
+    if best is None:
+        return ()
+    return (_score(summary, best), _size(best), _price(best), _how_sure(summary))
+
+
+def _score(summary: Summary, best: Recommended) -> Fact:
+    if best.is_confirmed:
+        n = f"{best.n:,} test samples" if best.n else "test"
+        return Fact(
+            "Accuracy", percent(best.value), f"{best.name}, {n}, mean of {best.seeds} seeds"
+        )
+    n = f"{best.n:,} val samples, " if best.n else ""
+    label = measure_of(summary.main).label
+    return Fact(
+        label[0].upper() + label[1:],
+        show(summary.main, best.value),
+        f"{best.name}, {n}{_seeds(best.seeds)}",
+    )
+
+
+def _size(best: Recommended) -> Fact:
+    time, device = best.latency.get("median_ms"), best.latency.get("device")
+    note = "parameters"
+    if isinstance(time, int | float):
+        note += f"; {time:.2g} ms a sample" + (f" on {device}" if device else "")
+    return Fact("Size and latency", amount(best.params), note)
+
+
+def _price(best: Recommended) -> Fact:
+    time = f"{duration(best.seconds)} here" if best.seconds else "time not measured"
+    return Fact("Cost to train", amount(best.asked.cold_cost), f"sample-MACs; {time}")
+
+
+def _how_sure(summary: Summary) -> Fact:
+    found = summary.confirmation.found
+    if found is None:
+        return Fact("How sure", "not confirmed", "chosen and measured on the same val samples")
+    nearest = min(found.controls, key=lambda one: one.difference)
+    low, high = (points(end).removesuffix(" points") for end in nearest.interval)
+    return Fact(
+        "How sure",
+        _SURE[found.verdict] if found.over or found.verdict is not Verdict.UNDECIDED else "open",
+        f"{found.verdict}: {points(nearest.difference)} beside {nearest.arm} "
+        f"({100 * found.confidence:.0f} % {low} to {high}), n = {found.n} seeds",
+    )
+
+
+_SURE = {
+    Verdict.BEATS: "confirmed",
+    Verdict.LOSES: "refuted",
+    Verdict.TIES: "a tie",
+    Verdict.UNDECIDED: "undecided",
+}
+
+
+def commands(summary: Summary) -> tuple[Command, ...]:
+    """What to run now, in order; none where nothing finished."""
+    best = summary.recommended
+    if best is None:
+        return ()
+    found, root = summary.confirmation.found, summary.record.root
+    out = f"out/{root.resolve().name}"
+    wanted = []
+    if can_confirm(summary) and (found is None or not found.over):
+        wanted.append(Command("Confirm it first", confirm_command(summary)))
+    paths = RunPaths(root)
+    file, source = paths.recommended, root
+    if not file.is_file() or is_confirmed(file) != best.is_confirmed:
+        if best.is_control:
+            return tuple(wanted)
+        source = paths.best_schedule
+    wanted.append(Command(f"Train {best.name}", command_line("train", source, "--out", out)))
+    wanted.append(Command("Export it", command_line("export", out, "--format", "onnx")))
+    return tuple(wanted)
+
+
+def can_confirm(summary: Summary) -> bool:
+    """Whether there is a trial to confirm; selectors are compared on their own outputs instead."""
+    return summary.best is not None and summary.selector is None
+
+
+def confirm_command(summary: Summary) -> str:
+    """What gives a verdict, or goes on with it."""
+    return command_line("confirm", summary.record.root)

@@ -18,30 +18,23 @@ def caveats(summary: Summary) -> tuple[str, ...]:
         "value is too good on average."
     ]
     found += _samples(summary)
-    ruler = summary.ruler
-    if ruler is not None:
-        found.append(
-            f"The noise ruler rests on {ruler.n} runs ({counted(ruler.degrees, 'degree')} of "
-            f"freedom), so its standard deviation is itself uncertain by about "
-            f"{100 * ruler.uncertainty:.0f} %. The seeds of direct share one first model, and "
-            "trials may share early stages: a spread over whole paths would be wider."
-        )
-        found.append(
-            "What the best of N equal trials would show assumes independent normal draws; trials "
-            "that share stages are not independent."
-        )
     found.append(
-        "What each hole does is read off trials in which the other holes vary as well, and the "
-        "sampler tries what looks good more often: it is a description, not an effect."
+        "What each hole does, before a confirmation, is a fit that adds effects up; the sampler "
+        "tries what looks good more often, so its intervals are too narrow rather than too wide."
     )
     found.append(
-        f"The test split was opened {summary.test_openings} times: a search never reads it, and "
-        "every accuracy here is on val."
+        "The search never reads the test split; "
+        + (
+            f"`dmtsearch confirm` opened it {counted(summary.test_openings, 'time')}, each "
+            "written down in confirm.json."
+            if summary.test_openings
+            else "it was opened 0 times, and every accuracy here is on val."
+        )
     )
     for source, there, target, here in weak_sources(summary.chain) if summary.chain else ():
         found.append(
-            f"In the best schedule {source} ({100 * there:.2f} % on val) is not above {target} "
-            f"({100 * here:.2f} %), which learned from it."
+            f"In the schedule to train {source} ({100 * there:.2f} % on val) is not above "
+            f"{target} ({100 * here:.2f} %), which learned from it."
         )
     missing = summary.record.missing
     for reason in dict.fromkeys(arm.reason for arm in missing):

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
+from dmtsearch.engine.ledger_lines import TrialProposed
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import counted
 from dmtsearch.reporting.canvas import (
@@ -21,7 +22,7 @@ from dmtsearch.reporting.canvas import (
     Drawing,
     draw,
 )
-from dmtsearch.reporting.run_record import RunRecord, Trial
+from dmtsearch.reporting.run_record import RunRecord
 from dmtsearch.schedule import Delta, Stage, expand, parse_schedule
 
 
@@ -76,18 +77,18 @@ class Chain:
     links: tuple[Link, ...]
 
 
-def gather_chain(record: RunRecord, trial: Trial | None) -> Chain | None:
+def gather_chain(record: RunRecord, trial: TrialProposed | None) -> Chain | None:
     """The chain of a trial; None without one, or where its schedule cannot be read any more."""
     if trial is None:
         return None
     try:
-        expanded = expand(parse_schedule(trial.asked.schedule))
+        expanded = expand(parse_schedule(trial.schedule))
     except DmtSearchError:
         return None
     stages = {stage.name: stage for stage in expanded.stages}
     boxes = []
     links: list[Link] = []
-    for request in trial.asked.stages:
+    for request in trial.stages:
         stage = stages.get(request.name)
         ended = record.stages.get(request.key)
         accuracy = ended.metrics.get("accuracy") if ended is not None else None
@@ -98,7 +99,7 @@ def gather_chain(record: RunRecord, trial: Trial | None) -> Chain | None:
                 params=request.params,
                 accuracy=accuracy,
                 epochs=_epochs(request.epochs, request.hint_epochs),
-                delivered=request.name == trial.asked.deliver,
+                delivered=request.name == trial.deliver,
             )
         )
         links += _links(stage) if stage is not None else []

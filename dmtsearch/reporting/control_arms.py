@@ -11,10 +11,8 @@ from dmtsearch.reporting.best_so_far import Step, draw_best_so_far
 from dmtsearch.reporting.canvas import (
     CONTROL,
     INK,
-    MUTED,
     PAPER,
     SEARCH,
-    SOFT_CONTROL,
     Drawing,
     axis_label,
     draw,
@@ -24,8 +22,8 @@ from dmtsearch.reporting.canvas import (
 )
 from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import difference, measure_of, short, show
-from dmtsearch.reporting.noise import BestOfEqual, Ruler, Spread, spread
 from dmtsearch.reporting.run_record import RunRecord, Trial
+from dmtsearch.reporting.spread import Spread, spread
 from dmtsearch.space import RECIPES
 
 MEANING = {
@@ -115,8 +113,6 @@ NUM_BEST = 5
 def arms_section(
     record: RunRecord,
     arms: Sequence[ArmRuns],
-    ruler: Ruler | None,
-    equal: BestOfEqual | None,
     steps: Sequence[Step],
 ) -> Section:
     """A row an arm, the dots behind it, the best trials, and the search over time."""
@@ -125,7 +121,7 @@ def arms_section(
     blocks: list[Block] = []
     if not any(arm.spread for arm in arms):
         blocks.append(Text("Nothing has finished yet, neither a search trial nor a control arm."))
-    blocks += figures([draw_arms(record.main, arms, ruler, equal, best)])
+    blocks += figures([draw_arms(record.main, arms, best)])
     if arms:
         blocks.append(_table(record, arms))
         meanings = tuple((arm.name, arm.meaning) for arm in arms)
@@ -219,8 +215,6 @@ def _best_trials(main: str, ranked: Sequence[tuple[Trial, float]]) -> list[Block
 def draw_arms(
     main: str,
     arms: Sequence[ArmRuns],
-    ruler: Ruler | None,
-    equal: BestOfEqual | None,
     best: int | None,
 ) -> Drawing | None:
     """A row of dots an arm; None where nothing finished."""
@@ -230,14 +224,12 @@ def draw_arms(
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        if ruler is not None:
-            _draw_ruler(axes, measure_of(main).scale, ruler, equal)
         for row, arm in enumerate(shown):
             _draw_row(axes, arm, row, main, best)
         axes.set_yticks(range(len(shown)), [_label(arm) for arm in shown])
         for text in axes.get_yticklabels():
             text.set_color(INK)
-        axes.set_ylim(len(shown) - 0.45, -0.95)
+        axes.set_ylim(len(shown) - 0.45, -0.55)
         axes.set_xlabel(axis_label(main))
         axes.margins(x=0.03)
         only_vertical(axes)
@@ -247,29 +239,12 @@ def draw_arms(
         paint,
         size=(560, 62 + 26 * len(shown)),
         alt=_alt(main, shown),
-        caption=_caption(main, ruler, equal),
+        caption=_caption(shown),
     )
 
 
 def _label(arm: ArmRuns) -> str:
     return f"{arm.name} (n = {len(arm.runs)})"
-
-
-def _draw_ruler(axes: Axes, scale: float, ruler: Ruler, equal: BestOfEqual | None) -> None:
-    low, high = (ruler.level - ruler.sd) * scale, (ruler.level + ruler.sd) * scale
-    axes.axvspan(low, high, color=SOFT_CONTROL, linewidth=0, zorder=0)
-    if equal is not None:
-        at = equal.expected * scale
-        axes.axvline(at, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate(
-            f"best of {equal.n} equal trials",
-            (at, -0.72),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color=MUTED,
-            fontsize=8,
-        )
 
 
 def _draw_row(axes: Axes, arm: ArmRuns, row: int, main: str, best: int | None) -> None:
@@ -290,22 +265,18 @@ def _draw_row(axes: Axes, arm: ArmRuns, row: int, main: str, best: int | None) -
         )  # fmt: skip
 
 
-def _caption(main: str, ruler: Ruler | None, equal: BestOfEqual | None) -> str:
-    words = [
+def _caption(arms: Sequence[ArmRuns]) -> str:
+    words = (
         "Each dot is one run; a search trial has one seed. The large dot is the best trial, a "
         "tick the mean of an arm."
-    ]
-    if ruler is not None:
-        words.append(
-            f"Shaded: the mean of {ruler.level_arm} ± one standard deviation of the noise ruler "
-            f"({difference(main, ruler.sd)}, n = {ruler.n})."
+    )
+    sizes = {size for arm in arms for size in arm.params}
+    if len(sizes) > 1:
+        words += (
+            f" The models differ in size, {min(sizes):,} to {max(sizes):,} parameters, and so do "
+            "costs: rows of different sizes say nothing of what was done to the models."
         )
-    if equal is not None:
-        words.append(
-            f"Dashed: what the best of {equal.n} trials would show on average if all were "
-            f"as good as {ruler.level_arm if ruler else 'the control'}."
-        )
-    return " ".join(words)
+    return words
 
 
 def _alt(main: str, arms: Sequence[ArmRuns]) -> str:

@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.reporting.adjusted_effects import Adjusted, gather_adjusted
 from dmtsearch.reporting.best_schedule import BestSchedule, best_trial, describe_best
 from dmtsearch.reporting.best_so_far import Step, gather_steps
 from dmtsearch.reporting.chain_diagram import Chain, gather_chain
+from dmtsearch.reporting.confirmation import ConfirmFindings, gather_confirmation
 from dmtsearch.reporting.control_arms import ArmRuns, gather_arms
 from dmtsearch.reporting.failures import Failures, gather_failures
 from dmtsearch.reporting.hole_effects import HoleEffect, gather_holes
 from dmtsearch.reporting.importance import Importance, gather_importance
 from dmtsearch.reporting.learning_curves import StageCurves, gather_curves
-from dmtsearch.reporting.noise import BestOfEqual, Ruler, best_of_equal, estimate_noise
 from dmtsearch.reporting.pareto import Front, Point, gather_front, gather_points
+from dmtsearch.reporting.recommended import Recommended, gather_recommended
 from dmtsearch.reporting.run_record import RunRecord, Trial
 from dmtsearch.reporting.selector_results import SelectorResults, gather_selector
 from dmtsearch.reporting.sharing import Sharing, gather_sharing
@@ -47,8 +50,12 @@ class Summary:
         states: Search trials by state.
         controls: Runs of control arms by state.
         wanted: Search trials that were requested; None where the ledger does not say.
-        best: None where nothing finished.
+        best: The best trial; None where none finished.
+        recommended: What to train, a trial or a control arm; None where nothing finished.
+        confirmation: What `dmtsearch confirm` found.
+        chain: Of the recommended schedule.
         selector: Of the best trial; None where it delivers none.
+        adjusted: What each hole does beside the others.
         test_openings: How often the test split was read: a search never reads it.
     """
 
@@ -60,13 +67,14 @@ class Summary:
     controls: Mapping[str, int]
     wanted: int | None
     best: BestSchedule | None
-    ruler: Ruler | None
-    equal: BestOfEqual | None
+    recommended: Recommended | None
+    confirmation: ConfirmFindings
     steps: tuple[Step, ...]
     arms: tuple[ArmRuns, ...]
     chain: Chain | None
     selector: SelectorResults | None
     holes: tuple[HoleEffect, ...]
+    adjusted: Adjusted
     importance: Importance
     points: tuple[Point, ...]
     front: Front | None
@@ -83,10 +91,10 @@ def summarize(record: RunRecord) -> Summary:
     arms = gather_arms(record)
     best = best_trial(record)
     finished = record.finished()
-    ruler = estimate_noise({arm.name: [(run.seed, run.value) for run in arm.runs] for arm in arms})
-    equal = None
-    if ruler is not None and finished:
-        equal = best_of_equal(len(finished), mean=ruler.level, sd=ruler.sd, direction=direction)
+    confirmation = gather_confirmation(
+        RunPaths(record.root), [trial.asked for trial in record.trials]
+    )
+    recommended = gather_recommended(record, confirmation)
     return Summary(
         record=record,
         main=main,
@@ -96,13 +104,14 @@ def summarize(record: RunRecord) -> Summary:
         controls=_states(tuple(trial for trial in record.trials if not trial.is_search)),
         wanted=record.starts[-1].trials if record.starts else None,
         best=describe_best(record, best) if best is not None else None,
-        ruler=ruler,
-        equal=equal,
-        steps=gather_steps(record, ruler),
+        recommended=recommended,
+        confirmation=confirmation,
+        steps=gather_steps(record),
         arms=arms,
-        chain=gather_chain(record, best),
+        chain=gather_chain(record, recommended.asked if recommended is not None else None),
         selector=gather_selector(record, best),
         holes=gather_holes(record),
+        adjusted=gather_adjusted(record),
         importance=gather_importance(record),
         points=gather_points(record),
         front=gather_front(record),
@@ -110,7 +119,7 @@ def summarize(record: RunRecord) -> Summary:
         sharing=gather_sharing(record),
         failures=gather_failures(record),
         effort=_effort(record),
-        test_openings=0,
+        test_openings=len(confirmation.openings),
     )
 
 

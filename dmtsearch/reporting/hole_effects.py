@@ -1,4 +1,4 @@
-"""What each hole (search dimension) does: the main objective by the value that filled it."""
+"""The trials by the value that filled each hole (search dimension): a picture, no effect."""
 
 import re
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from dmtsearch.reporting.canvas import (
 )
 from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import difference, measure_of, short, show
-from dmtsearch.reporting.noise import Spread, spread
 from dmtsearch.reporting.run_record import RunRecord
+from dmtsearch.reporting.spread import Spread, spread
 from dmtsearch.space import Hole
 
 MAX_GROUPS = 8
@@ -130,8 +130,9 @@ def holes_section(record: RunRecord, effects: Sequence[HoleEffect]) -> Section:
         blocks.append(
             Text(
                 f"Each dot is a finished trial, at its {measure_of(main).label}; a line "
-                "is the mean. Other holes vary as well, and the sampler tries what looks good "
-                "more often, so these are descriptions, not effects."
+                "is the mean. Other holes vary as well, sizes among them, and the sampler tries "
+                "what looks good more often: a difference of two such means is no effect. Effects "
+                "are under Policies."
             )
         )
     limits = _limits(values)
@@ -145,7 +146,7 @@ def holes_section(record: RunRecord, effects: Sequence[HoleEffect]) -> Section:
         blocks.append(
             TableBlock(columns, rows, columns[2:], folded="The numbers behind the panels")
         )
-    return Section("holes", "What each hole does", tuple(blocks))
+    return Section("holes", "Trials by the value of each hole", tuple(blocks))
 
 
 def _rows(effect: HoleEffect, main: str) -> list[tuple[str, ...]]:

@@ -9,11 +9,19 @@ from dmtsearch.reporting.canvas import Drawing
 
 @dataclass(frozen=True)
 class Fact:
-    """A number for the strip under the answer: what, how much, and n or spread."""
+    """A number beside the answer: what, how much, and n or spread."""
 
     label: str
     value: str
     note: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to give, and what it does."""
+
+    label: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -95,25 +103,32 @@ class Document:
     Attributes:
         name: Of the run's space.
         question: What was asked; None where the space does not say.
-        answer: A paragraph.
-        facts: Numbers under it.
-        next_command: What to run now; None where there is nothing to run.
+        answer: A sentence.
+        details: What belongs to it, as a paragraph; may be empty.
+        facts: Four numbers beside it.
+        figure: The answer as a figure; None where nothing finished.
+        commands: What to run now, in order.
         state: A line on how far the run is.
+        splits: Which splits its accuracies are of.
         sections: In order.
     """
 
     name: str
     question: str | None
     answer: str
+    details: str
     facts: tuple[Fact, ...]
-    next_command: str | None
+    figure: Drawing | None
+    commands: tuple[Command, ...]
     state: str
+    splits: str
     sections: tuple[Section, ...]
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:
         """Every drawing, in order."""
-        return tuple(
+        first = (self.figure,) if self.figure is not None else ()
+        return first + tuple(
             drawing
             for section in self.sections
             for block in section.blocks

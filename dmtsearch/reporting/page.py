@@ -6,11 +6,11 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.human import command_line, counted, printable, printable_line
-from dmtsearch.reporting.answer import answer, facts
-from dmtsearch.reporting.best_schedule import best_section
+from dmtsearch.human import counted, printable, printable_line
+from dmtsearch.reporting.answer import commands, facts, sentences
+from dmtsearch.reporting.answer_figure import draw_answer
 from dmtsearch.reporting.caveats import caveats_section
+from dmtsearch.reporting.confirmation_section import confirmation_section
 from dmtsearch.reporting.control_arms import arms_section
 from dmtsearch.reporting.failures import failures_section
 from dmtsearch.reporting.findings import Summary
@@ -19,20 +19,26 @@ from dmtsearch.reporting.importance import importance_section
 from dmtsearch.reporting.layout import Document, Section
 from dmtsearch.reporting.learning_curves import curves_section
 from dmtsearch.reporting.pareto import weight_section
+from dmtsearch.reporting.policies import policies_section
 from dmtsearch.reporting.provenance import provenance_section
+from dmtsearch.reporting.recommended import recommended_section
 from dmtsearch.reporting.selector_section import selector_section
 from dmtsearch.reporting.sharing import sharing_section
 
 
 def compose(summary: Summary) -> Document:
     """Return the whole report, with its drawings."""
+    first, *details = sentences(summary)
     return Document(
         name=summary.record.name,
         question=summary.record.question,
-        answer=answer(summary),
+        answer=first,
+        details=" ".join(details),
         facts=facts(summary),
-        next_command=next_command(summary),
+        figure=draw_answer(summary),
+        commands=commands(summary),
         state=_state(summary),
+        splits=_splits(summary),
         sections=tuple(section for section in _sections(summary) if section is not None),
     )
 
@@ -41,9 +47,11 @@ def _sections(summary: Summary) -> tuple[Section | None, ...]:
     """The parts of a report, in order; None for one that this run does not have."""
     record = summary.record
     return (
-        best_section(summary.best, summary.chain),
+        recommended_section(summary.recommended, summary.chain),
+        confirmation_section(summary),
+        policies_section(summary),
         selector_section(summary.selector),
-        arms_section(record, summary.arms, summary.ruler, summary.equal, summary.steps),
+        arms_section(record, summary.arms, summary.steps),
         holes_section(record, summary.holes),
         importance_section(summary.importance),
         weight_section(record, summary.points, summary.front),
@@ -55,13 +63,10 @@ def _sections(summary: Summary) -> tuple[Section | None, ...]:
     )
 
 
-def next_command(summary: Summary) -> str | None:
-    """The command that trains the best schedule; None where there is none."""
-    if summary.best is None:
-        return None
-    root = summary.record.root
-    out = f"out/{root.resolve().name}"
-    return command_line("train", RunPaths(root).best_schedule, "--out", out)
+def _splits(summary: Summary) -> str:
+    if not summary.test_openings:
+        return "Every accuracy is on val; the test split was not opened."
+    return "An accuracy is on val, unless it says test."
 
 
 def _state(summary: Summary) -> str:
@@ -97,8 +102,13 @@ def _environment(*, escape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(words=_words, cell=_cell, alt=_alt, fence=_fence)
+    environment.filters.update(tight=_tight, words=_words, cell=_cell, alt=_alt, fence=_fence)
     return environment
+
+
+def _tight(text: str) -> str:
+    """Numbers stay on the line of their unit and of what they count."""
+    return re.sub(r" (?=%|points|=|G |M |T )|(?<=n =) ", "\u00a0", text)
 
 
 def _words(text: str) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 
 from dmtsearch.engine.ledger_lines import RunStarted
 from dmtsearch.human import amount, counted, duration
-from dmtsearch.reporting.best_schedule import cost_again
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Section, TableBlock
 
@@ -36,8 +35,8 @@ def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
     else:
         rows.append(("stopped", "not yet, or it was killed"))
     rows.append(("cost to find", _found(summary)))
-    if summary.best is not None:
-        rows.append(("cost to run the best again", cost_again(summary.best)))
+    if summary.recommended is not None:
+        rows.append(("cost to train what is recommended", summary.recommended.cost))
     rows.append(("openings of the test split", str(summary.test_openings)))
     shown = _SHOWN if record.starts else ()
     rest = {name: value for name, value in record.facts.items() if name not in shown}

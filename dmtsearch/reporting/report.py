@@ -13,7 +13,7 @@ from dmtsearch.human import counted, printable_line
 from dmtsearch.notebook import html_view, short_repr
 from dmtsearch.reporting.answer import answer
 from dmtsearch.reporting.findings import Summary, summarize
-from dmtsearch.reporting.page import compose, next_command, render_markdown, render_page
+from dmtsearch.reporting.page import compose, render_markdown, render_page
 from dmtsearch.reporting.run_record import read_run
 from dmtsearch.reporting.selector_results import Score, SelectorResults
 
@@ -82,7 +82,7 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Report:
         markdown=markdown,
         tables=tuple(folder / name for name in tables),
         summary=summary,
-        next_command=next_command(summary),
+        next_command=document.commands[0].text if document.commands else None,
     )
 
 
@@ -113,8 +113,8 @@ def csv_tables(summary: Summary) -> dict[str, str]:
             ((a.name, r.trial, r.seed, r.value) for a in summary.arms for r in a.runs),
         ),
         "progress.csv": _text(
-            ("finished", "trial", main, "best", "best_of_equal"),
-            ((s.finished, s.trial, s.value, s.best, s.equal) for s in summary.steps),
+            ("finished", "trial", main, "best"),
+            ((s.finished, s.trial, s.value, s.best) for s in summary.steps),
         ),
         "holes.csv": _text(("hole", "value", "trial", main), _holes(summary)),
         "importance.csv": _text(

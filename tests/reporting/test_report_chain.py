@@ -50,7 +50,7 @@ def dense(tmp_path):
 
 def test_a_chain_tells_soft_merit_hints_and_earlier_states(dense):
     record = read_run(dense.stop())
-    chain = gather_chain(record, record.trials[0])
+    chain = gather_chain(record, record.trials[0].asked)
     assert [(box.name, box.params, box.delivered) for box in chain.boxes] == [
         ("teacher", 327_674, False),
         ("middle", 189_096, False),
@@ -76,14 +76,14 @@ def test_a_source_no_better_than_what_learns_from_it_is_a_caveat(dense):
     assert weak_sources(chain) == [("middle", 0.85, "student", 0.85)]
     [caveat] = [one for one in caveats(replace(summary, chain=chain)) if "middle" in one]
     assert caveat == (
-        "In the best schedule middle (85.00 % on val) is not above student (85.00 %), which "
+        "In the schedule to train middle (85.00 % on val) is not above student (85.00 %), which "
         "learned from it."
     )
 
 
 def test_the_drawing_says_in_words_what_it_shows(dense):
     record = read_run(dense.stop())
-    drawing = draw_chain(gather_chain(record, record.trials[0]))
+    drawing = draw_chain(gather_chain(record, record.trials[0].asked))
     assert drawing.alt.startswith("3 stages: teacher with 327,674 parameters learns from labels;")
     assert "an arrow around other boxes" in drawing.caption
     for words in ("from teacher: as it was after epoch 5", "189,096 parameters", "85.00 % val"):
@@ -106,7 +106,7 @@ def test_a_schedule_of_a_later_version_is_not_drawn(dense):
     assert "dmtsearch: 1\\nname" in text
     ledger.write_text(text.replace("dmtsearch: 1\\nname", "dmtsearch: 9\\nname"))
     record = read_run(run.stop())
-    assert gather_chain(record, record.trials[0]) is None
+    assert gather_chain(record, record.trials[0].asked) is None
 
 
 def test_provenance_tells_every_command_once(dense):

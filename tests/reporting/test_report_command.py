@@ -49,9 +49,9 @@ def test_the_command_prints_the_answer_the_page_and_what_to_do_next(tiny, tmp_pa
     root, out = run.stop(), tmp_path / "out"
     result = CliRunner().invoke(app, ["report", str(root), "--out", str(out)])
     assert result.exit_code == 0, result.output
-    assert "trial 0 has the best val accuracy: 80.00 %" in result.output
+    assert "by val accuracy trial 0 is best with 80.00 %" in result.output
     assert f"Wrote {out}/report.html" in result.output
-    assert f"Next: dmtsearch train {root}/best_schedule.yaml --out out/tiny" in result.output
+    assert f"Next: dmtsearch confirm {root}" in result.output
 
 
 def test_without_out_it_goes_to_reports_and_the_runs_name(tiny, tmp_path, monkeypatch):

@@ -12,9 +12,11 @@ from dmtsearch.engine.ledger_lines import ArmMissing
 from dmtsearch.space import parse_space
 
 TITLES = (
-    "The best schedule",
+    "The schedule to train",
+    "The confirmation",
+    "Policies: what each choice does",
     "Search beside control arms",
-    "What each hole does",
+    "Trials by the value of each hole",
     "Which holes mattered",
     "Accuracy against size and cost",
     "Learning curves of the best schedule",
@@ -130,21 +132,29 @@ def test_no_word_of_a_verdict_anywhere(written):
         assert VERDICTS.search(words) is None
 
 
-def test_the_answer_stands_beside_the_ruler_and_what_chance_would_show(written):
+def test_the_first_screen_names_what_is_best_by_val_and_that_it_is_not_confirmed(written):
     summary = written.summary
-    text = Page(written.page.read_text(encoding="utf-8")).text
-    assert f"trial {summary.best.trial} has the best val accuracy: 87.37 % (n = 10,000" in text
-    assert "direct reaches 86.14 % (sd 0.13 points, n = 3 seeds)" in text
-    assert "the best of them would show 86.35 % on average" in text
-    assert "This is no verdict" in text
-    assert "The test split was opened 0 times" in text
+    text = Page(written.page.read_text(encoding="utf-8")).text.replace("\u00a0", " ")
+    assert (
+        f"Not confirmed: by val accuracy trial {summary.best.trial} is best with 87.37 %" in text
+    )
+    assert "The best control arm with a model of the same size, direct_long, has 86.70 %" in text
+    assert "The search never reads the test split; it was opened 0 times" in text
+    for label in ("Val accuracy", "Size and latency", "Cost to train", "How sure"):
+        assert label in text[: text.index("The schedule to train")]
 
 
-def test_the_next_command_trains_the_best_schedule(written, full_run):
-    command = f"dmtsearch train {full_run}/best_schedule.yaml --out out/full"
-    assert written.next_command == command
-    assert command in written.page.read_text(encoding="utf-8")
-    assert command in written.markdown.read_text(encoding="utf-8")
+def test_the_commands_confirm_train_and_export(written, full_run):
+    commands = (
+        f"dmtsearch confirm {full_run}",
+        f"dmtsearch train {full_run}/best_schedule.yaml --out out/full",
+        "dmtsearch export out/full --format onnx",
+    )
+    assert written.next_command == commands[0]
+    for path in (written.page, written.markdown):
+        text = path.read_text(encoding="utf-8")
+        assert [text.index(f"{command}\n" if path.suffix == ".md" else f">{command}<")
+                for command in commands]  # fmt: skip
 
 
 def test_the_best_schedule_is_told_in_plain_english(written):
@@ -244,10 +254,17 @@ def test_with_no_finished_trial_there_is_no_answer_and_no_command(rendered):
     assert "dmtsearch train" not in text
 
 
-def test_without_controls_the_page_says_that_it_has_no_ruler(rendered):
+def test_without_controls_the_page_says_that_there_is_nothing_to_compare_with(rendered):
     text = rendered("no controls").page.read_text(encoding="utf-8")
-    assert "There is no noise ruler" in text
-    assert "No control arm was run" in text
+    assert "No control arm was run, so there is nothing to compare it with." in text
+
+
+def test_controls_alone_are_named_and_nothing_is_to_be_confirmed(rendered):
+    written = rendered("controls alone")
+    text = written.page.read_text(encoding="utf-8")
+    assert "the control arm direct_long is best" in text
+    assert "No trial of the search has finished." in text
+    assert written.next_command is None
 
 
 def test_three_objectives_have_their_pareto_set(rendered):

@@ -36,8 +36,8 @@ def text_of(written):
 
 def test_the_section_comes_after_the_best_schedule_on_page_and_in_markdown(written):
     page = written.page.read_text(encoding="utf-8")
-    assert re.findall(r"<h2>(.*?)</h2>", page)[:3] == [
-        "The best schedule", HEADING, "Search beside control arms",
+    assert re.findall(r"<h2>(.*?)</h2>", page)[2:5] == [
+        "Policies: what each choice does", HEADING, "Search beside control arms",
     ]  # fmt: skip
     assert f"## {HEADING}" in written.markdown.read_text(encoding="utf-8")
 

@@ -71,18 +71,12 @@ def test_the_report_and_summary_json_agree(full_run, full_summary):
         ), what
 
 
-def test_steps_follow_the_order_of_the_ends_and_the_ruler(tiny):
+def test_steps_follow_the_order_of_the_ends(tiny):
     run = tiny()
-    for seed, accuracy in enumerate((0.84, 0.85, 0.86)):
-        control(run, "direct", seed, accuracy)
     for weight, accuracy in ((0.3, 0.88), (0.6, 0.80), (0.9, 0.90)):
         try_weight(run, weight, accuracy)
     summary = summarize(read_run(run.stop()))
     assert [step.best for step in summary.steps] == [0.88, 0.88, 0.90]
-    # direct: mean .85, sd .01; the largest of 1, 2, 3 draws: 0, .5642, .8463 sd above.
-    expected = [0.85, 0.855642, 0.858463]
-    assert [step.equal for step in summary.steps] == pytest.approx(expected, abs=1e-6)
-    assert summary.equal.expected == pytest.approx(0.858463, abs=1e-6)
 
 
 def test_arms_with_n_seeds_and_cost(tiny):

@@ -1,0 +1,153 @@
+"""The confirmation: each control beside the chosen schedule, replicates, power and openings."""
+
+from matplotlib.figure import Figure
+
+from dmtsearch.evidence.words import seeable
+from dmtsearch.human import counted, listed, percent, points
+from dmtsearch.reporting.answer import arm_name, can_confirm, confirm_command, tested_arms
+from dmtsearch.reporting.answer_figure import PHONE
+from dmtsearch.reporting.canvas import CONTROL, INK, MUTED, SEARCH, Drawing, draw, only_horizontal
+from dmtsearch.reporting.confirmation import CHOSEN, Found, plan_words
+from dmtsearch.reporting.findings import Summary
+from dmtsearch.reporting.layout import Block, Code, Items, Section, TableBlock, Text, figures
+
+TITLE = "The confirmation"
+
+
+def confirmation_section(summary: Summary) -> Section:
+    """What was tested, on what, and how it came out; before that, how to begin."""
+    found = summary.confirmation.found
+    blocks: list[Block] = [Text(note) for note in summary.confirmation.notes]
+    if found is None:
+        none = _SELECTOR if summary.selector is not None else _NONE
+        blocks.append(Text(plan_words(summary.confirmation) or none))
+        if can_confirm(summary):
+            blocks.append(Code(confirm_command(summary), "console"))
+        return Section("confirmation", TITLE, tuple(blocks))
+    blocks += [Text(summary.confirmation.sentence), _table(summary, found)]
+    blocks += figures([draw_replicates(summary)])
+    blocks.append(Items(_facts(summary, found)))
+    return Section("confirmation", TITLE, tuple(blocks))
+
+
+_SELECTOR = (
+    "A run of selectors is not confirmed by retraining: its selector is compared with every rule "
+    "on the same outputs, below."
+)
+
+_NONE = (
+    "Nothing is confirmed yet: every number of the search was measured on the samples that chose "
+    "among its trials. A confirmation retrains the best schedule and its controls on fresh seeds "
+    "at equal cost, and measures them on the test split."
+)
+
+
+def _table(summary: Summary, found: Found) -> TableBlock:
+    columns = ("schedule", "test accuracy", "difference",
+               f"{100 * found.confidence:.1f} % over all looks", "p", "verdict")  # fmt: skip
+    rows = [(arm_name(summary, CHOSEN), percent(found.chosen.accuracy), "", "", "", "")]
+    for one in found.controls:
+        low, high = (points(end).removesuffix(" points") for end in one.interval)
+        rows.append(
+            (
+                one.arm,
+                percent(one.accuracy),
+                points(one.difference),
+                f"{low} to {high}",
+                f"{one.p:.2g}",
+                str(one.verdict),
+            )
+        )
+    return TableBlock(
+        columns,
+        tuple(rows),
+        columns[1:5],
+        f"n = {found.n} paired replicates on {found.test_n:,} test samples. Difference: "
+        f"{arm_name(summary, CHOSEN)} minus the control, in points of accuracy; p of no "
+        "difference, two-sided.",
+    )
+
+
+def _facts(summary: Summary, found: Found) -> tuple[str, ...]:
+    seeds = found.seeds.test
+    facts = [
+        f"Replicates: {found.n} whole paths an arm, seeds {_span(seeds)}, none of them used in "
+        "the search." + (f" The best trials were compared on seeds {_span(found.seeds.choose)}, "
+        "by val, and these are not used again." if found.seeds.choose else ""),
+    ]  # fmt: skip
+    kept = summary.confirmation
+    if kept.plans:
+        plan = kept.plans[-1]
+        facts.append(
+            f"Looks planned at {listed([str(n) for n in plan.looks.at])} replicates, before the "
+            f"first training; a control is beaten with one-sided p under {plan.looks.bound:.3g} "
+            f"at a look (plan {found.plan}, level {plan.looks.level:g})."
+        )
+    wins = ", ".join(f"{100 * share:.0f} % at {true}" for true, share in found.power.wins.items())
+    facts.append(
+        f"Power, reckoned before the test split was opened from the spread on val "
+        f"({points(found.power.sd_on_val).lstrip('+')}): a true gain over all controls is found "
+        f"in {wins}."
+    )
+    facts.append(
+        f"The test split was opened {counted(len(kept.openings), 'time')}, each written down with "
+        "plan, replicates and seeds. Differences within "
+        f"{points(found.margin).lstrip('+')} are called a tie."
+    )
+    small = seeable(found.test_n, found.chosen.accuracy)
+    if small is not None:
+        facts.append(small)
+    if found.first_model == "given":
+        facts.append(
+            "The first model was given, so all replicates share it: the verdict is for this first "
+            "model alone."
+        )
+    for arm, reason in found.missing_controls.items():
+        facts.append(f"There is no control {arm}: {reason}.")
+    if found.futile:
+        facts.append("It ended early: a win by the margin was out of reach.")
+    return tuple(facts)
+
+
+def _span(seeds: tuple[int, ...]) -> str:
+    if len(seeds) > 1 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return listed([str(seed) for seed in seeds])
+
+
+def draw_replicates(summary: Summary) -> Drawing | None:
+    """A line a replicate, from arm to arm; None where the replicates' table cannot be read."""
+    arms = tested_arms(summary)
+    scores = summary.confirmation.scores
+    if not all(scores.get(arm) for arm in arms):
+        return None
+    seeds = sorted(set.intersection(*(set(scores[arm]) for arm in arms)))
+    if not seeds:
+        return None
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for seed in seeds:
+            values = [100 * scores[arm][seed] for arm in arms]
+            axes.plot(range(len(arms)), values, color=MUTED, linewidth=0.7, alpha=0.6, zorder=2)
+        for place, arm in enumerate(arms):
+            values = [100 * scores[arm][seed] for seed in seeds]
+            colour = SEARCH if arm == CHOSEN else CONTROL
+            axes.scatter([place] * len(values), values, s=18, color=colour, linewidth=0, zorder=3)
+            mean = sum(values) / len(values)
+            axes.plot([place - 0.2, place + 0.2], [mean, mean], color=INK, linewidth=1.6, zorder=4)
+        axes.set_xticks(range(len(arms)), [arm_name(summary, arm) for arm in arms])
+        axes.tick_params(axis="x", length=0)
+        axes.set_xlim(-0.5, len(arms) - 0.5)
+        axes.set_ylabel("test accuracy (%)")
+        only_horizontal(axes)
+
+    names = listed([arm_name(summary, arm) for arm in arms])
+    return draw(
+        "replicates",
+        paint,
+        size=(PHONE, 190),
+        title="Every replicate",
+        alt=f"Test accuracy of {names} in {counted(len(seeds), 'replicate')}, paired by seed.",
+        caption="A line joins what one seed gave each schedule; a tick is the mean.",
+    )
