@@ -553,12 +553,12 @@ class _Confirming:
             name = min(near, key=lambda arm: (len(expand(arms[arm]).needed()), -means[arm]))
         what = f"trial {plan.chosen}" if name == CHOSEN else f"the control {name}"
         seeds = self.confirmation.result["seeds"]["test"]
+        train = command_line("train", self._paths.run_root, "--out", "DIR")
         header = (
             f"# {what}; verdict on the chosen schedule (trial {plan.chosen}): {decision.verdict}\n"
             f"# test accuracy {100 * statistics.fmean(scores[name]):.2f} % over n = {decision.n} "
             f"fresh seeds ({seeds[0]} to {seeds[-1]}), {amount(plan.cost)} sample-MACs at most\n"
-            f"# made by dmtsearch confirm; train it: dmtsearch train {self._paths.run_root} "
-            "--out DIR\n"
+            f"# made by dmtsearch confirm; train it: {train}\n"
         )
         text = header + dump_schedule(arms[name].with_seed(self._opened.info.seed))
         with self._paths.writing():
