@@ -1,6 +1,7 @@
 """`dmtsearch check`: everything wrong at once, else everything that would run. Trains nothing."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,43 @@ def test_other_values_of_a_space_may_be_holes_and_are_named_in_the_next_command(
     ran = run("check", file, "--set", setting)
     assert "student.epochs" in ran.out
     assert f"--set '{setting}'" in ran.out.splitlines()[-1]
+
+
+AT_EQUAL_COST = """
+dmtsearch: 1
+search: {equal_cost: COST, controls: [scratch_long, direct_long, merit_matched]}
+data: {name: digits, train: 200, val: 100}
+defaults: {epochs: 1, optimizer: {batch: 50}}
+stages:
+  teacher: {model: {family: plain, widths: [4], convs: 1}}
+  student:
+    source: teacher
+    model: {family: plain, widths: [2, 2], convs: 1}
+    soft: {temperature: {choice: [2, 4]}}
+"""
+
+
+def test_a_space_at_equal_cost_says_what_each_arm_becomes(run, tmp_path):
+    file = tmp_path / "equal.yaml"
+    file.write_text(AT_EQUAL_COST.replace("COST", "true"))
+    found = json.loads(run("check", file, "--json").out)
+    assert found["equal_cost"]["cost"] == found["cold_cost"]
+    arms = {arm["arm"]: arm for arm in found["equal_cost"]["arms"]}
+    assert list(arms) == ["search", "scratch_long", "direct_long", "merit_matched"]
+    assert (arms["search"]["epochs"], arms["direct_long"]["epochs"]) == (1, 1)
+    student = found["stages"][1]["macs"]
+    assert arms["scratch_long"]["epochs"] == found["cold_cost"] // (3 * student * 200)
+    assert arms["scratch_long"]["cost"] <= found["cold_cost"]
+    assert arms["merit_matched"]["missing"] == "the schedule has no merit"
+
+
+def test_it_warns_of_arms_at_equal_cost_with_very_many_epochs(run, tmp_path):
+    file = tmp_path / "equal.yaml"
+    file.write_text(AT_EQUAL_COST.replace("COST", "1e9"))
+    ran = run("check", file)
+    assert ran.code == 0
+    assert re.search(r"equal cost +1\.0* G sample-MACs for every trial and control arm", ran.out)
+    assert "no merit_matched: the schedule has no merit" in ran.out
+    assert re.search(
+        r"the control arm scratch_long trains for [\d,]+ epochs, more than 20", ran.out
+    )
