@@ -101,11 +101,13 @@ def gather_adjusted(record: RunRecord) -> Adjusted:
         contrast[place] = 1.0
         # An effect that another column can take up is no effect of this one alone.
         if np.abs(contrast @ inverse @ matrix - contrast).max() > 1e-6:
-            apart += [term.hole] if term.hole not in apart else []
+            apart.append(term.hole)
             continue
         error = math.sqrt(residual * float((contrast @ inverse) @ (contrast @ inverse)))
         effects.append(_effect(term, float(weights[place]), error, n - rank))
-    return Adjusted(tuple(effects), n, tuple(apart), None)
+    seen = {one.hole for one in effects}
+    unsaid = dict.fromkeys(name for name in apart if name not in seen)
+    return Adjusted(tuple(effects), n, tuple(unsaid), None)
 
 
 def _effect(term: _Term, weight: float, error: float, degrees: int) -> AdjustedEffect:

@@ -11,6 +11,7 @@ from dmtsearch.reporting.answer import arm_name, same_size, tested_arms
 from dmtsearch.reporting.canvas import (
     CONTROL,
     INK,
+    PHONE,
     SEARCH,
     Drawing,
     axis_label,
@@ -20,9 +21,6 @@ from dmtsearch.reporting.canvas import (
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.measures import measure_of, show
 from dmtsearch.stats import wilson
-
-PHONE = 268.0
-"""Points: 357 pixels, the width of a phone's page."""
 
 MOST_CONTROLS = 5
 """The best ones; all stand in the section on control arms."""

@@ -43,6 +43,9 @@ _FONTS = "ui-sans-serif, system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial,
 
 _LONGEST = 60  # characters of a line of a label
 
+PHONE = 268.0
+"""Points: 357 pixels, the width of a phone's page."""
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -91,6 +94,7 @@ class Drawing:
         caption: What to look at, and n.
         width: Natural width in points.
         body: SVG in stand-in colours.
+        phone: The same, drawn as wide as a phone's page; empty where `body` fits there.
     """
 
     name: str
@@ -99,14 +103,17 @@ class Drawing:
     caption: str
     width: float
     body: str
+    phone: str = ""
 
     @property
     def inline(self) -> str:
         """SVG for a page: colours and fonts are the page's."""
-        text = self.body
-        for stand_in, (variable, _) in _COLOURS.items():
-            text = text.replace(stand_in, f"var({variable})")
-        return text
+        return _in_variables(self.body)
+
+    @property
+    def inline_phone(self) -> str:
+        """The same for a phone's page."""
+        return _in_variables(self.phone)
 
     @property
     def file(self) -> str:
@@ -118,6 +125,12 @@ class Drawing:
         return re.sub(r"(</title>)", rf"\1{paper}", text, count=1) + "\n"
 
 
+def _in_variables(text: str) -> str:
+    for stand_in, (variable, _) in _COLOURS.items():
+        text = text.replace(stand_in, f"var({variable})")
+    return text
+
+
 def draw(
     name: str,
     paint: Callable[[Figure], None],
@@ -126,40 +139,63 @@ def draw(
     alt: str,
     caption: str,
     title: str = "",
+    phone: bool = True,
 ) -> Drawing:
     """Return the drawing that `paint` makes on a figure of `size` (width, height) in points.
+
+    A figure that is wider than a phone's page is painted a second time, as wide as that; not where
+    `phone` is False: it scrolls there.
 
     A stage or hole in `name` may be called anything; the file's name keeps plain characters only.
     """
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:100]
     alt, title, caption = printable_line(alt), printable_line(title), printable(caption)
+    narrow = ""
+    if phone and size[0] > PHONE + 10:
+        height = size[1] + 24  # a legend of more rows
+        narrow = _paint(f"{name}-phone", paint, (PHONE, height), alt, longest=_LONGEST // 3)
+    return Drawing(name, title, alt, caption, size[0], _paint(name, paint, size, alt), narrow)
+
+
+def _paint(
+    salt: str,
+    paint: Callable[[Figure], None],
+    size: tuple[float, float],
+    alt: str,
+    longest: int = _LONGEST,
+) -> str:
     # The salt makes ids of clip paths and markers the same at each rendering, and different from
     # those of the page's other drawings.
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": salt}):
         figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
         paint(figure)
-        _make_printable(figure)
+        _make_printable(figure, longest)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator"), None))
-    return Drawing(name, title, alt, caption, size[0], printable(_clean(file.getvalue(), alt)))
+    return printable(_clean(file.getvalue(), alt))
 
 
-def _make_printable(figure: Figure) -> None:
+def is_narrow(figure: Figure) -> bool:
+    """Whether a figure is painted for a phone."""
+    return figure.get_figwidth() * 72 <= PHONE
+
+
+def _make_printable(figure: Figure, longest: int) -> None:
     """Take control characters out of every text, for which no font has a glyph."""
     for text in figure.findobj(Text):
         text.set_text(printable(text.get_text()))
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         if isinstance(axis.get_major_locator(), FixedLocator):
             labels = [label.get_text() for label in axis.get_ticklabels()]
-            shown = [_cut(label) for label in labels]
+            shown = [_cut(label, longest) for label in labels]
             if shown != labels:
                 axis.set_ticks(axis.get_ticklocs(), shown)
 
 
-def _cut(label: str) -> str:
+def _cut(label: str, longest: int) -> str:
     """A label that leaves room for the figure."""
     lines = printable(label).split("\n")[:3]
-    return "\n".join(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..." for line in lines)
+    return "\n".join(line if len(line) <= longest else f"{line[:longest]}..." for line in lines)
 
 
 def _clean(svg: str, alt: str) -> str:

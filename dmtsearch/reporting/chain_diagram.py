@@ -17,10 +17,12 @@ from dmtsearch.reporting.canvas import (
     INK,
     MUTED,
     OTHER,
+    PHONE,
     SEARCH,
     SOFT_SEARCH,
     Drawing,
     draw,
+    is_narrow,
 )
 from dmtsearch.reporting.run_record import RunRecord
 from dmtsearch.schedule import Delta, Stage, expand, parse_schedule
@@ -188,18 +190,21 @@ def draw_chain(chain: Chain) -> Drawing:
     def paint(figure: Figure) -> None:
         figure.set_layout_engine("none")
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_xlim(0, _WIDTH)
+        narrow = is_narrow(figure)
+        axes.set_xlim(0, PHONE if narrow else _WIDTH)
         axes.set_ylim(height, 0)
         axes.axis("off")
         for row in rows:
-            _box(axes, row)
+            _box(axes, row, narrow)
         for index, row in enumerate(rows):
             links = [link for link in chain.links if link.target == row.box.name]
             if not links:
                 continue
             for link in links:
                 _arrow(axes, rows, index, link)
-            _words(axes, rows[index - 1].bottom, row.top, _lines(links, rows[index - 1].box.name))
+            lines = _lines(links, rows[index - 1].box.name)
+            shown = [_cut(line, 30) for line in lines] if narrow else lines
+            _words(axes, rows[index - 1].bottom, row.top, shown)
 
     steps = "; ".join(_sentence(box, chain.links) for box in chain.boxes)
     return draw(
@@ -237,19 +242,33 @@ def _rows(chain: Chain) -> list[_PlacedBox]:
     return rows
 
 
-def _box(axes: Axes, row: _PlacedBox) -> None:
+def _box(axes: Axes, row: _PlacedBox, narrow: bool) -> None:
     box = row.box
+    width = max(row.width, 132.0) if narrow else row.width
     axes.add_patch(
         FancyBboxPatch(
-            (row.left, row.top), row.width, _TALL, boxstyle="round,pad=0,rounding_size=5",
+            (_CENTRE - width / 2, row.top), width, _TALL, boxstyle="round,pad=0,rounding_size=5",
             facecolor=SOFT_SEARCH, edgecolor=SEARCH, linewidth=1.8 if box.delivered else 0.8,
         )
     )  # fmt: skip
     middle = row.top + _TALL / 2
-    axes.text(_CENTRE, middle - 3, box.name, ha="center", color=INK, fontsize=9.5, weight="bold")
+    axes.text(
+        _CENTRE,
+        middle - (4 if narrow else 3),
+        box.name,
+        ha="center",
+        color=INK,
+        fontsize=9.5,
+        weight="bold",
+    )
     size = f"{box.params:,} parameters"
-    axes.text(_CENTRE, middle + 11, size, ha="center", color=MUTED, fontsize=7.5)
     accuracy = "accuracy not known" if box.accuracy is None else f"{100 * box.accuracy:.2f} % val"
+    if narrow:
+        axes.text(_CENTRE, middle + 7, size, ha="center", color=MUTED, fontsize=7)
+        known = f"{accuracy}, {box.epochs}"
+        axes.text(_CENTRE, middle + 16, known, ha="center", color=INK, fontsize=7)
+        return
+    axes.text(_CENTRE, middle + 11, size, ha="center", color=MUTED, fontsize=7.5)
     tail = ", delivered" if box.delivered else ""
     axes.text(_TEXT, middle - 3, f"{accuracy}, {box.epochs}{tail}", color=INK, fontsize=8.5)
     axes.text(_TEXT, middle + 10, _cut(box.model, 56), color=MUTED, fontsize=8)

@@ -5,8 +5,16 @@ from matplotlib.figure import Figure
 from dmtsearch.evidence.words import seeable
 from dmtsearch.human import counted, listed, percent, points
 from dmtsearch.reporting.answer import arm_name, can_confirm, confirm_command, tested_arms
-from dmtsearch.reporting.answer_figure import PHONE
-from dmtsearch.reporting.canvas import CONTROL, INK, MUTED, SEARCH, Drawing, draw, only_horizontal
+from dmtsearch.reporting.canvas import (
+    CONTROL,
+    INK,
+    MUTED,
+    PHONE,
+    SEARCH,
+    Drawing,
+    draw,
+    only_horizontal,
+)
 from dmtsearch.reporting.confirmation import CHOSEN, Found, plan_words
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Block, Code, Items, Section, TableBlock, Text, figures

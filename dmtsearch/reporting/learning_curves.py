@@ -18,6 +18,7 @@ from dmtsearch.reporting.canvas import (
     SOFT_SEARCH,
     Drawing,
     draw,
+    is_narrow,
     only_horizontal,
 )
 from dmtsearch.reporting.layout import Block, Section, Text, figures
@@ -151,7 +152,7 @@ def draw_curves(stage: StageCurves) -> Drawing:
         axes.set_ylabel("val accuracy (%)")
         only_horizontal(axes)
         if controls:
-            _legend(axes)
+            _legend(axes, 2 if is_narrow(figure) else 4)
 
     n = f"; n = {stage.n:,} val samples a point" if stage.n is not None else ""
     hints = (
@@ -207,8 +208,8 @@ def _limits(axes: Axes, stage: StageCurves) -> None:
     axes.set_ylim(low - 2 * margin, high + margin)
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: Axes, columns: int) -> None:
     axes.legend(
-        ncols=4, loc="lower left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.6,
+        ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.6,
         columnspacing=1.2, handletextpad=0.5,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from dmtsearch.reporting.canvas import (
     SEARCH,
     Drawing,
     draw,
+    is_narrow,
     label_amounts,
     spread_log,
 )
@@ -198,7 +199,8 @@ def draw_points(points: Sequence[Point], against: str) -> Drawing | None:
         axes.set_xlabel(_LABELS[against])
         axes.set_ylabel("val accuracy (%)")
         axes.legend(
-            ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.2,
+            ncols=2 if is_narrow(figure) else 3, loc="lower left",
+            bbox_to_anchor=(-0.02, 1.0), handlelength=1.2,
             columnspacing=1.2, handletextpad=0.5,
         )  # fmt: skip
 

@@ -7,8 +7,7 @@ from matplotlib.figure import Figure
 
 from dmtsearch.human import counted, listed, points
 from dmtsearch.reporting.adjusted_effects import Adjusted, AdjustedEffect
-from dmtsearch.reporting.answer_figure import PHONE
-from dmtsearch.reporting.canvas import INK, MUTED, SEARCH, Drawing, draw, only_vertical
+from dmtsearch.reporting.canvas import INK, MUTED, PHONE, SEARCH, Drawing, draw, only_vertical
 from dmtsearch.reporting.confirmation import Effect
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Block, Items, Section, Text, figures

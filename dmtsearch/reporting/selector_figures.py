@@ -71,6 +71,7 @@ def draw_choices(found: SelectorResults) -> Drawing | None:
         "selector-choices",
         paint,
         size=(560, height),
+        phone=False,
         title="Which modality the selector selected",
         alt=f"Answers by the modality that the selector selected. {parts}.",
         caption=(
@@ -256,6 +257,7 @@ def draw_accuracy(found: SelectorResults) -> Drawing | None:
         "selector-accuracy",
         lambda figure: paint_panels(figure, panels, paint_one),
         size=panels.size,
+        phone=False,
         title="Accuracy against severity",
         alt=_alt("Accuracy", panels, found, lambda score: score.accuracy),
         caption=(
@@ -294,6 +296,7 @@ def draw_selection(found: SelectorResults) -> Drawing | None:
         "selector-selection",
         lambda figure: paint_panels(figure, panels, paint_one),
         size=panels.size,
+        phone=False,
         title="Selection accuracy against severity",
         alt=_alt("Selection accuracy", panels, found, lambda score: score.selection),
         caption=(

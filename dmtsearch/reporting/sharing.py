@@ -15,6 +15,7 @@ from dmtsearch.reporting.canvas import (
     SOFT_SEARCH,
     Drawing,
     draw,
+    is_narrow,
     only_vertical,
 )
 from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
@@ -176,15 +177,19 @@ def draw_sharing(sharing: Sharing) -> Drawing | None:
                         color=inside, fontsize=8,
                     )  # fmt: skip
                 left += width
-        axes.set_yticks(range(len(rows)), [f"{n}, {amount(s.asked)} requested" for n, s in rows])
+        names = [f"{n}, {amount(s.asked)} requested" for n, s in rows]
+        if is_narrow(figure):
+            names = [name.removesuffix(" requested") for name in names]
+        axes.set_yticks(range(len(rows)), names)
         for text in axes.get_yticklabels():
             text.set_color(INK)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(0, 100)
-        axes.set_xlabel("share of what all trials requested (%)")
+        axes.set_xlabel("share of what was requested (%)")
         only_vertical(axes)
         axes.legend(
-            ncols=4, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1, handleheight=1,
+            ncols=1 if is_narrow(figure) else 4, loc="lower left",
+            bbox_to_anchor=(-0.01, 1.0), handlelength=1, handleheight=1,
             columnspacing=1.4, handletextpad=0.5,
         )  # fmt: skip
 
