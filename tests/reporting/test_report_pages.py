@@ -112,6 +112,16 @@ def test_every_drawing_has_words_for_those_who_do_not_see_it(written):
     assert all((written.folder / path).is_file() for _, path in alts)
 
 
+def test_every_figure_fits_a_phone(written):
+    text = written.page.read_text(encoding="utf-8")
+    found = re.findall(r'<div class="drawing([^"]*)"[^>]*>\s*<svg[^>]*?width="([\d.]+)pt"', text)
+    assert len(found) > 20
+    # 268 points are 357 pixels; a wide drawing is hidden there, its narrow one shown.
+    kinds = [kind.strip() for kind, _ in found]
+    assert kinds.count("wide") == kinds.count("phone") > 0
+    assert all(float(width) <= 273 for kind, width in found if kind.strip() != "wide")
+
+
 def test_colours_follow_the_page_and_are_plain_in_files(written):
     text = written.page.read_text(encoding="utf-8")
     assert "#0102" not in text
