@@ -1,7 +1,8 @@
 """`dmtsearch confirm`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,9 @@ from dmtsearch.cli.search_command import (
 from dmtsearch.cli.terminal import console, print_json, say, say_command, table
 from dmtsearch.errors import UsageError
 from dmtsearch.human import percent, points
+
+if TYPE_CHECKING:
+    from dmtsearch.engine.confirm import Confirmed
 
 
 def confirm(
@@ -61,19 +65,25 @@ def confirm(
     request = ConfirmRequest(top, _numbers(looks), more, trial, vary, not no_explain)
     options = options_of(None, None, address, concurrency, backend)
     done = run_confirm(run, request, options, store=store)
+    if json and not done.stopped:
+        print_json(dict(done.found))
+        return
+    end(done, run)
+
+
+def end(done: "Confirmed", run: Path, *, advise: bool = True) -> None:
+    """Show what came out and, unless something follows by itself, what to do next."""
     if done.stopped:
         say(f"Stopped; everything so far is kept in {run}.")
         say_command("Go on with: ", "confirm", run)
         raise typer.Exit(130)
-    if json:
-        print_json(dict(done.found))
-        return
     _show(done.found)
     say()
     say(done.answer or "")
     say(f"Wrote {run}/confirm.json and {run}/recommended.yaml ({done.found['recommended']}).")
-    say_command("Next: ", "report", run)
-    say_command("      ", "train", run, "--out", f"out/{run.name}")
+    if advise:
+        say_command("Next: ", "report", run)
+        say_command("      ", "train", run, "--out", f"out/{run.name}")
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

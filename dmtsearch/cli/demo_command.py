@@ -1,4 +1,4 @@
-"""`dmtsearch demo`: search, then report, on data that ships with scikit-learn."""
+"""`dmtsearch demo`: search, confirm and report on data that ships with scikit-learn."""
 
 import shlex
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dmtsearch import api
 from dmtsearch.cli.common_options import NewRun, Trials
+from dmtsearch.cli.confirm_command import end
 from dmtsearch.cli.report_command import show
 from dmtsearch.cli.search_command import finish, options_of
 
@@ -17,17 +18,21 @@ def demo(
     out: NewRun = None,
     trials: Trials = None,
 ) -> None:
-    """Run the main job on small digits: search, then report. CPU, about two minutes.
+    """Run the main job on small digits: search, confirm, report. CPU, about four minutes.
 
-    Ends with the path of the report, and the command that trains the best schedule.
+    Ends with the path of the report, and the command that trains what it recommends.
 
     Example: `dmtsearch demo`
     """
+    from dmtsearch.engine.confirm import ConfirmRequest
+    from dmtsearch.engine.confirm import confirm as run_confirm
     from dmtsearch.engine.run import search as run_search
 
     folder = out if out is not None else _new_folder(Path("runs"))
     run = run_search(SPACE, options_of(trials), out=folder)
     finish(run, advise=False)
+    request = ConfirmRequest(top=2, looks=(5, 8), vary=("hints",))
+    end(run_confirm(run, request, options_of(None)), folder, advise=False)
     activate = activation(Path(sys.executable), shutil.which("dmtsearch"))
     first = f"{activate}    (puts this `dmtsearch` on your PATH)" if activate else None
     show(api.report(folder), first=first)
