@@ -57,7 +57,7 @@ def confirm(
 
     The plan is written down first; Ctrl-C once stops cleanly, and the same command goes on.
 
-    Example: `dmtsearch confirm runs/first --looks 5,8`
+    Example: `dmtsearch confirm runs/first --looks 5,8 --no-explain`
     """
     from dmtsearch.engine.confirm import ConfirmRequest
     from dmtsearch.engine.confirm import confirm as run_confirm

@@ -19,6 +19,7 @@ def answer(found: Mapping[str, Any]) -> str:
         f"{points(nearest['difference'])} beside {nearest['arm']} at equal cost "
         f"({share} {_bare(low)} to {_bare(high)}, n = {found['n']})"
     )
+    margin = points(found["margin"]).lstrip("+")
     teacher = ", for this first model" if found["first_model"] == "given" else ""
     if verdict is Verdict.BEATS:
         return f"Yes: the chosen schedule is better than every control{teacher}: {numbers}."
@@ -27,25 +28,16 @@ def answer(found: Mapping[str, Any]) -> str:
         verb = "is" if len(lost) == 1 else "are"
         return f"No: {listed(lost)} {verb} better than the chosen schedule{teacher}: {numbers}."
     if verdict is Verdict.TIES:
-        margin = points(found["margin"]).lstrip("+")
         return (
             f"No: the chosen schedule is within {margin} of its best control{teacher}: {numbers}."
         )
-    return f"Undecided{teacher}: {numbers}. {what_would_decide(found)}"
+    if found.get("futile"):
+        return f"No: a gain of {margin} is out of reach{teacher}: {numbers}."
+    return f"Undecided{teacher}: {numbers}. More replicates would decide: give --more."
 
 
 def _bare(difference: float) -> str:
     return points(difference).removesuffix(" points")
-
-
-def what_would_decide(found: Mapping[str, Any]) -> str:
-    """What to do where a plan ended without a verdict."""
-    if found.get("futile"):
-        return (
-            "A win by the margin is out of reach, so the plan stopped early: the control is as "
-            "good a choice."
-        )
-    return "More replicates would decide: give --more."
 
 
 def seeable(test_n: int, accuracy: float) -> str | None:

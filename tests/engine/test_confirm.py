@@ -295,9 +295,13 @@ def test_a_damaged_plan_is_refused_in_a_sentence(searched: Path) -> None:
         dmtsearch.confirm(run, view=Quiet())
 
 
-def test_a_run_is_no_schedule_before_it_is_confirmed(searched: Path, tmp_path: Path) -> None:
+def test_a_folder_that_recommends_nothing_is_no_schedule(searched: Path, tmp_path: Path) -> None:
+    run = copied(searched, "unsaid")
+    (run / "recommended.yaml").unlink()
     with pytest.raises(UsageError, match="make it with dmtsearch confirm"):
-        dmtsearch.train(searched, tmp_path / "out")
+        dmtsearch.train(run, tmp_path / "out")
+    with pytest.raises(UsageError, match="a folder that is no run"):
+        dmtsearch.train(tmp_path, tmp_path / "out")
 
 
 def test_the_command_shows_the_table_and_the_answer(
