@@ -43,15 +43,16 @@ stages:
 
 
 class Quiet:
-    """A view that keeps what it is told, and may do something at a sentence."""
+    """Keeps the sentences; interrupts once so many stages have been trained and one is running."""
 
-    def __init__(self, at: str | None = None) -> None:
+    def __init__(self, at: int | None = None) -> None:
         self.at, self.lines = at, list[str]()
 
     def begin(self, stream: Any) -> None: ...
     def end(self) -> None: ...
     def show(self, state: LiveState) -> None:
-        if self.at is not None and state.stages.get("run", 0) >= int(self.at):
+        trained = state.stages.get("run", 0)
+        if self.at is not None and state.running and trained >= self.at:
             self.at = None
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -232,7 +233,7 @@ def test_after_an_interruption_the_same_command_goes_on_to_the_same_end(
     run = copied(searched, "interrupted")
     store = str(run.parent / "another")
     # In another store, since that of all these tests has every path by now.
-    stopped = dmtsearch.confirm(run, top=2, looks=[5], store=store, view=Quiet(at="4"))
+    stopped = dmtsearch.confirm(run, top=2, looks=[5], store=store, view=Quiet(at=4))
     assert stopped.stopped
     assert stopped.verdict is None
     again = dmtsearch.confirm(run, top=2, looks=[5], store=store, view=Quiet())
@@ -282,10 +283,12 @@ def test_what_cannot_be_confirmed_is_refused(
 
 
 def test_other_looks_than_those_begun_are_refused(searched: Path) -> None:
-    run = copied(searched, "begun")
-    assert dmtsearch.confirm(run, trial=3, looks=[5], view=Quiet(at="1")).stopped
+    run, store = copied(searched, "begun"), str(searched.parent / "empty")
+    begun = dmtsearch.confirm(run, trial=3, looks=[5], store=store, view=Quiet(at=1))
+    assert begun.stopped
+    assert begun.verdict is None
     with pytest.raises(UsageError, match=r"looks at 5: go on with it without --looks"):
-        dmtsearch.confirm(run, trial=3, looks=[6], view=Quiet())
+        dmtsearch.confirm(run, trial=3, looks=[6], store=store, view=Quiet())
 
 
 def test_a_damaged_plan_is_refused_in_a_sentence(searched: Path) -> None:
