@@ -40,7 +40,7 @@ def policies_section(summary: Summary) -> Section:
 
 def _explained(effects: Sequence[Effect]) -> list[Block]:
     rows = [
-        _Row(one.variant, one.effect, one.interval, one.p_holm < 0.05) for one in effects
+        _EffectRow(one.variant, one.effect, one.interval, one.p_holm < 0.05) for one in effects
     ]  # fmt: skip
     return [
         Text(
@@ -82,7 +82,7 @@ def _adjusted(main: str, found: Adjusted) -> list[Block]:
     ]
     measure = measure_of(main)
     rows = [
-        _Row(f"{one.hole}: {one.change}", one.effect, one.interval, one.is_seen)
+        _EffectRow(f"{one.hole}: {one.change}", one.effect, one.interval, one.is_seen)
         for one in found.effects
     ]
     unit = "points" if measure.unit == " %" else measure.unit.strip() or "as measured"
@@ -119,14 +119,16 @@ def _sentence(main: str, one: AdjustedEffect) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _EffectRow:
     name: str
     effect: float
     interval: tuple[float, float]
     is_seen: bool
 
 
-def _draw(name: str, title: str, rows: Sequence[_Row], scale: float, label: str) -> Drawing | None:
+def _draw(
+    name: str, title: str, rows: Sequence[_EffectRow], scale: float, label: str
+) -> Drawing | None:
     shown = rows[:MOST_ROWS]
     if not shown:
         return None
