@@ -89,11 +89,6 @@ class LookResult:
     stop: bool
     futile: bool
 
-    @property
-    def nearest(self) -> str:
-        """The control with the smallest difference: the headline's."""
-        return min(self.controls, key=lambda arm: self.controls[arm][0].mean)
-
 
 def decide(
     differences: Mapping[str, Sequence[float]], looks: Looks, margin: float = MARGIN

@@ -9,10 +9,14 @@ from .verdict import Verdict
 
 
 def answer(found: Mapping[str, Any]) -> str:
-    """The answer in one sentence, with its smallest difference, interval and n."""
+    """The answer in one sentence, with a difference, its interval over all looks, and n.
+
+    It is the smallest difference to a control; where one is better, to such a one.
+    """
     verdict = Verdict(found["verdict"])
     controls = found["controls"]
-    nearest = min(controls, key=lambda one: one["difference"])
+    better = [one for one in controls if one["verdict"] == Verdict.LOSES]
+    nearest = min(better or controls, key=lambda one: one["difference"])
     low, high = nearest["interval"]
     share = f"{100 * found['confidence']:.1f} % over all looks"
     numbers = (
@@ -23,10 +27,9 @@ def answer(found: Mapping[str, Any]) -> str:
     teacher = ", for this first model" if found["first_model"] == "given" else ""
     if verdict is Verdict.BEATS:
         return f"Yes: the chosen schedule is better than every control{teacher}: {numbers}."
-    lost = [one["arm"] for one in controls if one["verdict"] == Verdict.LOSES]
     if verdict is Verdict.LOSES:
-        verb = "is" if len(lost) == 1 else "are"
-        return f"No: {listed(lost)} {verb} better than the chosen schedule{teacher}: {numbers}."
+        names, verb = listed([one["arm"] for one in better]), "is" if len(better) == 1 else "are"
+        return f"No: {names} {verb} better than the chosen schedule{teacher}: {numbers}."
     if verdict is Verdict.TIES:
         return (
             f"No: the chosen schedule is within {margin} of its best control{teacher}: {numbers}."

@@ -241,7 +241,8 @@ def _how_sure(summary: Summary) -> Fact:
     found = summary.confirmation.found
     if found is None:
         return Fact("How sure", "not confirmed", "chosen and measured on the same val samples")
-    nearest = min(found.controls, key=lambda one: one.difference)
+    better = [one for one in found.controls if one.verdict == "LOSES"]
+    nearest = min(better or found.controls, key=lambda one: one.difference)
     low, high = (points(end).removesuffix(" points") for end in nearest.interval)
     return Fact(
         "How sure",

@@ -72,10 +72,6 @@ def test_between_looks_nothing_is_decided(n: int) -> None:
     assert (found.verdict, found.stop) == (Verdict.UNDECIDED, False)
 
 
-def test_the_headline_is_the_smallest_difference() -> None:
-    assert decide({"a": GAIN, "b": TIE, "c": LOSS}, LOOKS).nearest == "c"
-
-
 def test_holm_by_hand() -> None:
     # Sorted .01, .02, .04: times 3, 2, 1; each at least the one before.
     assert holm({"a": 0.04, "b": 0.01, "c": 0.02}) == pytest.approx(
