@@ -141,6 +141,7 @@ def test_a_recipe_touches_few_files(name: str) -> None:
     assert len(set(files)) == FILES[name], files
 
 
+@pytest.mark.slow
 def test_everything_that_is_added_as_the_page_says_works_in_a_search(tmp_path: Path) -> None:
     for folder in ("dmtsearch", "tests", "search_spaces"):
         ignored = shutil.ignore_patterns("__pycache__")
