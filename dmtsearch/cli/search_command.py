@@ -98,7 +98,7 @@ def resume(
     No finished stage runs again; unfinished trials go first, with the same parameters. A run that
     came from another machine is given its store and its folder.
 
-    Example: `dmtsearch resume runs/first --trials 16`
+    Example: `dmtsearch resume runs/first --trials 10`
     """
     from dmtsearch.engine.run import resume as run_resume
 

@@ -18,7 +18,7 @@ import dmtsearch
 from dmtsearch.engine.ledger import read_ledger
 from dmtsearch.engine.ledger_lines import StageEnded, TrialEnded
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 ONE = ("--concurrency", "1")
 
