@@ -43,10 +43,10 @@ from .ledger import RunState, read_state
 from .ledger_lines import TrialProposed, now
 from .messages import Prepare
 from .opening import TestSplit
-from .prepare import PrepareContext, open_context, preparer
+from .prepare import PrepareContext, open_run, preparer
 from .reopening import Reopened, reopen
 from .run import Run
-from .run_folder import held, write_space
+from .run_folder import held, keep_data, write_space
 from .run_summary import best_trial
 from .session import Session
 
@@ -176,6 +176,8 @@ class _Confirming:
 
     def __init__(self, opened: Reopened, paths: ConfirmPaths, options: DriverOptions) -> None:
         self._opened, self._paths, self._options = opened, paths, options
+        from dmtsearch.training.schedule_data import data_facts
+
         self._view = options.view or ConsoleView()
         self._searched = read_state(opened.paths.ledger)
         self._refuse_without_trials()
@@ -185,7 +187,10 @@ class _Confirming:
                 f"{opened.paths.root}: a selector's run is not confirmed by this version: its "
                 "report compares the selector with every other rule on the same outputs"
             )
-        self._context: PrepareContext = open_context(self._anchor, folder=Path(opened.info.folder))
+        info, root = opened.info, opened.paths.root
+        self._context: PrepareContext = open_run(opened.space, self._anchor, info.folder)
+        found = data_facts(self._context.data)
+        keep_data(info, found, root, resumed=True, tell=self._view.tell)
         if "test" not in self._context.data.split_sizes:
             raise UsageError(
                 f"{opened.paths.root}: its data has no test split, on which a verdict rests; give "

@@ -5,6 +5,7 @@ Needs torch, though it trains nothing: models are built without memory on the me
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmtsearch.errors import UsageError
 from dmtsearch.schedule import Schedule, expand
-from dmtsearch.space import Arm, Costs, control_arms
+from dmtsearch.space import Arm, Costs, Space, control_arms
 
 from .ledger_lines import StageRequest
 from .messages import Prepared, runnable_stages
@@ -94,6 +95,28 @@ def open_context(
     where = device if device is not None and device.startswith("cuda") else pick_device(device)
     opened = open_schedule_data(schedule, data, verify=True)
     return PrepareContext(opened, where, objects or {}, folder, first_model)
+
+
+def open_run(space: Space, anchor: Schedule, folder: str) -> PrepareContext:
+    """Open what all schedules of a run share, as its search does and its confirmation after it.
+
+    Args:
+        space: The run's.
+        anchor: Its anchor.
+        folder: Where relative file names start from, and the user's own modules are found.
+
+    Raises:
+        DataError: As `open_context`.
+    """
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
+    return open_context(
+        anchor,
+        device="cuda" if asks_for_gpu else None,
+        folder=Path(folder),
+        first_model=space.search.first_model,
+    )
 
 
 def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:

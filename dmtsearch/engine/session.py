@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TextIO
 
 from ..errors import DmtSearchError, SearchStoppedError, StoreError
@@ -108,7 +107,7 @@ class Session:
         from ..training.schedule_data import data_facts
         from .equal_cost import equaliser, find_cost
         from .own_sampler import keep_sampler, try_sampler
-        from .prepare import arms_of, open_context, preparer
+        from .prepare import arms_of, open_run, preparer
         from .run_folder import keep_data, keep_equal_cost
 
         goes_on = resumed and has_begun(self._paths)
@@ -116,13 +115,7 @@ class Session:
         self._info = keep_sampler(
             self._info, self._space.search, resumed=goes_on, tell=self._notes.append
         )
-        asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
-        context = open_context(
-            anchor,
-            device="cuda" if asks_for_gpu else None,
-            folder=Path(self._info.folder),
-            first_model=self._space.search.first_model,
-        )
+        context = open_run(self._space, anchor, self._info.folder)
         self._info = keep_data(
             self._info,
             data_facts(context.data),

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.engine.status import LiveState
-from dmtsearch.errors import UsageError
+from dmtsearch.errors import DataChangedError, UsageError
 
 pytestmark = pytest.mark.engine  # starts no Ray
 
@@ -226,6 +226,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
     assert (run / "confirm" / "ledger.jsonl").read_bytes() == ledger
 
 
+@pytest.mark.usefixtures("shown_at_once")
 def test_after_an_interruption_the_same_command_goes_on_to_the_same_end(
     searched: Path, confirmed: tuple[Path, Any, list[str]]
 ) -> None:
@@ -282,6 +283,7 @@ def test_what_cannot_be_confirmed_is_refused(
     assert not (searched / "confirm.json").exists()
 
 
+@pytest.mark.usefixtures("shown_at_once")
 def test_other_looks_than_those_begun_are_refused(searched: Path) -> None:
     run, store = copied(searched, "begun"), str(searched.parent / "empty")
     begun = dmtsearch.confirm(run, trial=3, looks=[5], store=store, view=Quiet(at=1))
@@ -318,3 +320,27 @@ def test_the_command_shows_the_table_and_the_answer(
     assert f"dmtsearch train {run}" in flat
     found = CliRunner().invoke(app, ["confirm", str(run), "--top", "2", "--json"])
     assert json.loads(found.output[found.output.index("{") :])["verdict"] == done.verdict
+
+
+def test_the_training_of_a_given_first_model_counts_in_no_arm(
+    searched: Path, tmp_path: Path
+) -> None:
+    bound = "controls: none, first_model: given, equal_cost: 9000000}"
+    (tmp_path / "space.yaml").write_text(SPACE.replace("controls: none}", bound))
+    run, store = tmp_path / "run", str(searched.parent / "store")
+    dmtsearch.search(tmp_path / "space.yaml", out=run, store=store, backend="inline", view=Quiet())
+    done = dmtsearch.confirm(run, top=1, looks=[5], explain=False, view=Quiet())
+    with (run / "trials.csv").open(newline="") as file:
+        costs = {int(row["trial"]): row["cold_cost"] for row in csv.DictReader(file)}
+    arms = rows_of(run, "test")
+    assert {row["cold_cost"] for row in arms["chosen"]} == {costs[done.found["chosen"]["trial"]]}
+    assert all(int(row["cold_cost"]) <= 9_000_000 for rows in arms.values() for row in rows)
+
+
+def test_data_that_has_changed_since_the_search_is_refused(searched: Path) -> None:
+    run = copied(searched, "changed")
+    info = json.loads((run / "run.json").read_text())
+    info["data"]["fingerprint"] = "0" * 64
+    (run / "run.json").write_text(json.dumps(info))
+    with pytest.raises(DataChangedError, match="not what this run began with"):
+        dmtsearch.confirm(run, view=Quiet())
