@@ -125,4 +125,6 @@ def _assembled(name: str, view: ScheduleView, stages: Sequence[Stage], seed: int
         earlier = [
             stage if stage.seed is not None else replace(stage, seed=own) for stage in earlier
         ]
-    return replace(view.whole, name=name, seed=seed, stages=(*earlier, last), deliver=last.name)
+    whole = replace(view.whole, name=name, seed=seed, stages=(*earlier, last), deliver=last.name)
+    # What an arm no longer learns from is none of its stages.
+    return replace(whole, stages=whole.needed())

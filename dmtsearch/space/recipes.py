@@ -21,6 +21,7 @@ from dmtsearch.schedule import (
 
 from .reversed_hints import hint_reversed
 from .schedule_view import CannotHaveError, Made, ScheduleView
+from .untrained import hint_untrained, random_teacher
 
 LONGEST = 20
 """An arm of equal cost trains at most so many times E."""
@@ -206,12 +207,16 @@ RECIPES: Mapping[str, Recipe] = {
         "`direct` with hints first: those of S, else from middle to middle for half of E",
         "direct, with hints first",
     ),
+    "hint_untrained": Recipe(
+        hint_untrained,
+        "S with its hints towards untrained copies of their sources",
+        "placebo: the hints towards an untrained copy of their source",
+        placebo=True,
+    ),
     "hint_reversed": Recipe(
         hint_reversed,
-        "S with each hint's source point mirrored in its model's list; where that changes "
-        "nothing, S with hint phases towards untrained sources",
-        "placebo: the hints at mirrored points",
-        placebo=True,
+        "S with each hint's source point mirrored in its model's list",
+        "the hints at mirrored points",
     ),
     "merit_matched": Recipe(
         _merit("mean"),
@@ -223,6 +228,12 @@ RECIPES: Mapping[str, Recipe] = {
         _merit("shuffle"),
         "S with `merit.placebo: shuffle`",
         "placebo: merit's weights given to other samples",
+        placebo=True,
+    ),
+    "random_teacher": Recipe(
+        random_teacher,
+        "S with its first model untrained",
+        "placebo: the first model untrained",
         placebo=True,
     ),
 }

@@ -92,10 +92,29 @@ def test_placebos_have_the_epochs_of_what_they_stand_for() -> None:
     anchor = found["search"]
     assert anchor.hint_epochs == 1
     assert equal.cost - 3 * STUDENT * N < anchor.cost <= equal.cost
-    assert found["hint_reversed"].epochs == anchor.epochs
+    assert found["merit_matched"].missing == "the schedule has no merit"
+    for name in ("hint_untrained", "random_teacher"):
+        assert found[name].epochs == anchor.epochs
+    # A copy costs one pass, up to its hint point; an untrained first model saves its training.
+    assert found["hint_untrained"].cost == anchor.cost + N * 9 * 4 * 64
+    assert found["random_teacher"].cost == anchor.cost - 3 * N * TEACHER
     assert found["direct_long"].epochs > anchor.epochs
     assert found["scratch_long"].epochs == equal.cost // (3 * STUDENT * N)
-    assert found["merit_matched"].missing == "the schedule has no merit"
+
+
+def test_placebos_train_with_models_that_have_learned_nothing(tmp_path: Path) -> None:
+    text = TEXT.replace("{choice: {none: [], block1: [{source: block1, at: block1}]}}", HINTS)
+    space = space_of(controls="[hint_untrained, random_teacher]", text=text)
+    dmtsearch.search(space, out=tmp_path / "run", backend="inline", trials=1)
+    state = read_state(tmp_path / "run" / "ledger.jsonl")
+    stages = {
+        trial.arm: {stage.name: stage for stage in trial.stages}
+        for trial in state.of_controls("done")
+    }
+    hinted, random = stages["hint_untrained"], stages["random_teacher"]
+    # Both are the teacher's initial weights: one stage of the store, which costs nothing.
+    assert hinted["teacher_untrained"].key == random["teacher"].key != hinted["teacher"].key
+    assert (hinted["teacher_untrained"].cost, random["student"].hint_epochs) == (0, 1)
 
 
 def test_an_arm_of_very_many_epochs_is_noted() -> None:

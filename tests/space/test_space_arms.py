@@ -1,12 +1,21 @@
 """Control arms: each row of `RECIPES`, made from a space's anchor."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import Dkd, dump_schedule, expand, parse_schedule
+from dmtsearch.schedule import (
+    Dkd,
+    SourceRef,
+    as_schedule,
+    dump_schedule,
+    expand,
+    parse_schedule,
+    read_model,
+)
 from dmtsearch.space import (
     RECIPES,
     Costs,
@@ -99,7 +108,7 @@ def test_the_arms_of_a_shipped_space_are_pinned_to_the_letter():
     made = arms(load_space(SPACE).anchor())
     found = {arm.name: dump_schedule(arm.schedule) for arm in made if arm.seed == 0}
     pinned = PINNED.read_text(encoding="utf-8").split("---\n")
-    assert len(pinned) == 11
+    assert len(pinned) == len(RECIPES)
     for text in pinned:
         assert found[text.splitlines()[1].removeprefix("name: ")] == text
 
@@ -203,14 +212,11 @@ def test_an_arm_that_a_schedule_cannot_have_is_named_with_the_reason(chain):
     assert "no source" in reason(only, "direct")
     assert "no hints" in reason(only, "hint_reversed")
     assert "no merit" in reason(only, "merit_matched")
-    made = control_arms(
-        chain, ["hint_reversed"], costs=COSTS, points=lambda stage: ("block0", "block1", "block2")
-    )
-    assert made[0].reason_missing is None
+    assert "no hints" in reason(only, "hint_untrained")
+    assert "no source" in reason(only, "random_teacher")
 
 
-def in_the_middle(chain):
-    """The chain with its hints at the middle of three points, where mirroring changes nothing."""
+def test_hints_in_the_middle_cannot_be_reversed(chain):
     text = dump_schedule(chain).replace("source: block2", "source: block1")
     (made,) = control_arms(
         parse_schedule(text, "middle"),
@@ -218,13 +224,12 @@ def in_the_middle(chain):
         costs=COSTS,
         points=lambda stage: ("block0", "block1", "block2"),
     )
-    return made
+    assert made.schedule is None
+    assert "mirroring changes nothing" in made.reason_missing
 
 
-def test_hints_that_cannot_be_reversed_point_to_untrained_copies(chain):
-    made = in_the_middle(chain)
-    assert made.reason_missing is None
-    stages = {stage.name: stage for stage in expand(made.schedule).stages}
+def test_hint_untrained_points_each_hint_to_an_untrained_copy_of_its_source(chain):
+    stages = {stage.name: stage for stage in stages_of(chain, "hint_untrained")}
     assert list(stages) == [
         "teacher",
         "teacher_untrained",
@@ -240,19 +245,67 @@ def test_hints_that_cannot_be_reversed_point_to_untrained_copies(chain):
     assert (copy.epochs, copy.sources, copy.model) == (0, (), stages["assistant"].model)
     assert (hinted.epochs, hinted.hint_phase.epochs) == (0, 5)
     assert [(hint.stage, hint.source, hint.at) for hint in hinted.hints] == [
-        ("assistant_untrained", "block1", "block3")
+        ("assistant_untrained", "block2", "block3")
     ]
     # What follows the phase is as it was: the soft targets are those of the trained assistant.
     original = expand(chain).stages[-1]
     assert student == replace(original, init="student_hinted", hints=(), hint_phase=None)
 
 
-def test_hints_that_stay_beside_soft_targets_have_no_placebo_and_the_reason_is_told(chain):
+def test_hints_that_stay_have_a_placebo_where_there_are_no_soft_targets_beside_them(chain):
     stays = dump_schedule(chain).replace("epochs: 5", "epochs: 5, then: stay")
     assert "then: stay" in stays
-    made = in_the_middle(parse_schedule(stays))
+    (made,) = arms(parse_schedule(stays), ["hint_untrained"])
     assert made.schedule is None
     assert "the hints of stage 'student' stay beside its soft targets" in made.reason_missing
+    bare = re.sub(r"soft: \{[^}]*0\.6[^}]*\}", "soft: none", stays)
+    bare = re.sub(r" *merit: .*\n", "", bare)
+    bare = re.sub(r"size: \{[^}]*\}|size: 0\.5", "widths: [4, 8, 16]", bare)
+    *_, copy, student = stages_of(parse_schedule(bare), "hint_untrained")
+    assert (copy.name, copy.epochs) == ("assistant_untrained", 0)
+    assert [ref.stage for ref in student.sources] == ["assistant_untrained"]
+    assert (student.hint_phase.then, student.hints[0].stage) == ("stay", "assistant_untrained")
+
+
+def with_teacher(chain, **fields):
+    teacher, *others = expand(chain).stages
+    return as_schedule(replace(expand(chain), stages=(replace(teacher, **fields), *others)))
+
+
+@pytest.mark.parametrize("model", [{}, {"weights": "teacher.safetensors"}])
+def test_random_teacher_is_the_schedule_with_its_first_model_untrained(chain, model):
+    whole = expand(chain)
+    given = {**whole.stages[0].model, **model}
+    chain = with_teacher(chain, model=read_model(given), epochs=0 if model else 20, seed=7)
+    teacher, *others = stages_of(chain, "random_teacher")
+    assert (teacher.name, teacher.epochs, teacher.seed) == ("teacher", 0, 7)
+    assert teacher.model == whole.stages[0].model
+    assert others == list(whole.stages[1:])
+
+
+def test_random_teacher_needs_soft_targets_and_a_model_that_can_be_untrained(chain):
+    def reason(schedule):
+        (arm,) = arms(schedule, ["random_teacher"])
+        assert arm.schedule is None
+        return arm.reason_missing
+
+    assert "untrained already" in reason(with_teacher(chain, epochs=0))
+    factory = read_model({"factory": "my_lab:net"})
+    assert "may come with weights" in reason(with_teacher(chain, model=factory))
+    student = replace(expand(chain).stages[-1], soft=None, merit=None)
+    student = replace(student, sources=(SourceRef("teacher"),))
+    student = replace(student, hints=(replace(student.hints[0], stage="teacher"),))
+    hinted = replace(expand(chain), stages=(expand(chain).stages[0], student))
+    assert "no stage has soft targets" in reason(as_schedule(hinted))
+
+
+def test_random_teacher_reads_no_earlier_state_of_the_first_model(chain):
+    whole = expand(chain)
+    states = (SourceRef("teacher", 3), SourceRef("teacher"))
+    teacher, assistant, student = whole.stages
+    stages = (teacher, replace(assistant, sources=states, hints=(), hint_phase=None), student)
+    _, assistant, _ = stages_of(as_schedule(replace(whole, stages=stages)), "random_teacher")
+    assert assistant.sources == (SourceRef("teacher"),)
 
 
 def test_the_merit_arms_replace_the_rule_by_a_placebo(chain):

@@ -1,0 +1,89 @@
+"""The placebos with untrained models: `hint_untrained` and `random_teacher`.
+
+An untrained model is a stage of 0 epochs: it costs nothing to train, and a pass over it counts.
+"""
+
+from dataclasses import replace
+
+from dmtsearch.schedule import SourceRef, Stage, read_model
+
+from .schedule_view import CannotHaveError, Made, ScheduleView
+
+
+def hint_untrained(view: ScheduleView) -> Made:
+    """S with its hints towards untrained copies of their sources.
+
+    What is left of them is a start by some features, not by those that the source has learned.
+    The soft targets stay those of S's sources: a hint phase becomes a stage of its own, from
+    whose weights the next one goes on, with the same result to the byte.
+    """
+    if not any(stage.hints for stage in view.whole.stages):
+        raise CannotHaveError("the schedule has no hints")
+    stages: list[Stage] = []
+    for stage in view.whole.stages:
+        if not stage.hints:
+            stages.append(stage)
+            continue
+        named = list(dict.fromkeys(hint.stage for hint in stage.hints))
+        copies = {name: _copy(view.by_name[name]) for name in named}
+        stages += [copy for copy in copies.values() if copy not in stages]
+        towards = replace(
+            stage,
+            sources=tuple(SourceRef(copy.name) for copy in copies.values()),
+            hints=tuple(replace(hint, stage=copies[hint.stage].name) for hint in stage.hints),
+        )
+        if stage.soft is None:
+            stages.append(towards)
+        elif stage.hint_phase is None or stage.hint_phase.then == "stay":
+            raise CannotHaveError(
+                f"the hints of stage {stage.name!r} stay beside its soft targets, and a source "
+                "gives both: an untrained one would spoil the soft targets too"
+            )
+        else:
+            phase = replace(towards, name=f"{stage.name}_hinted", epochs=0, soft=None, merit=None)
+            stages += [phase, replace(stage, init=phase.name, hints=(), hint_phase=None)]
+    return stages, False
+
+
+def random_teacher(view: ScheduleView) -> Made:
+    """S with its first model as it is before any training."""
+    first = view.first
+    taught = [stage for stage in view.whole.stages if _reads(stage, first)]
+    if not any(stage.soft for stage in taught):
+        raise CannotHaveError("no stage has soft targets of the first model")
+    if first.epochs == 0 and first.init is None and "weights" not in first.model:
+        raise CannotHaveError(f"the first model ({first.name!r}) is untrained already")
+    untrained = _untrained(first)
+    stages = []
+    for stage in view.whole.stages:
+        # Of a model without epochs there is no earlier state.
+        refs = [SourceRef(r.stage) if r.stage == first.name else r for r in stage.sources]
+        changed = replace(stage, sources=tuple(dict.fromkeys(refs)))
+        stages.append(untrained if stage.name == first.name else changed)
+    return stages, False
+
+
+def _reads(stage: Stage, source: Stage) -> bool:
+    return any(ref.stage == source.name for ref in stage.sources)
+
+
+def _copy(source: Stage) -> Stage:
+    return replace(_untrained(source), name=f"{source.name}_untrained")
+
+
+def _untrained(stage: Stage) -> Stage:
+    """The stage with its model as it is before anything has taught it."""
+    if "factory" in stage.model:
+        raise CannotHaveError(
+            f"the model of stage {stage.name!r} is a factory's, which may come with weights: what "
+            "it is before any training is not known"
+        )
+    return Stage(
+        name=stage.name,
+        path=stage.path,
+        model=read_model({n: value for n, value in stage.model.items() if n != "weights"}),
+        epochs=0,
+        seed=stage.seed,
+        modality=stage.modality,
+        resources=stage.resources,
+    )
