@@ -1,4 +1,4 @@
-"""The test split of a run, opened: what trained models answer on it."""
+"""The test split of a run, opened: what trained stages answer on it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dmtsearch.errors import DamagedError, SourceMissingError
+from dmtsearch.errors import UsageError
 from dmtsearch.files import read_regular, write_atomic
 from dmtsearch.store import Store
 
+from .confirm_kind import ConfirmKind
 from .confirm_plan import ConfirmPaths
 from .messages import Prepared
 from .prepare import PrepareContext
@@ -24,12 +25,16 @@ MOST_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class TestSplit:
-    """Scores of delivered models on the run's test split.
+    """Scores of delivered stages on the run's test split.
 
     Attributes:
         context: The run's data.
-        store: Where the models lie.
-        paths: Predicted classes are kept there, so that a model is run once.
+        store: Where the stages lie.
+        paths: Their answers are kept there, so that each is run once.
+        kind: What answers and scores are.
+
+    Raises:
+        UsageError: The data has none.
     """
 
     __test__ = False  # no test of pytest's
@@ -37,6 +42,14 @@ class TestSplit:
     context: PrepareContext
     store: Store
     paths: ConfirmPaths
+    kind: ConfirmKind
+
+    def __post_init__(self) -> None:
+        if "test" not in self.context.data.split_sizes:
+            raise UsageError(
+                f"{self.paths.run_root}: its data has no test split, on which a verdict rests; "
+                "give `data.test` in the space and search anew"
+            )
 
     @property
     def n(self) -> int:
@@ -47,59 +60,35 @@ class TestSplit:
         """Open it, and say why; whoever opens it writes that down."""
         self.context.data.open_test(reason=reason)
 
-    def accuracy(self, key: str, prepare: Callable[[], Prepared]) -> float:
-        """Share of test samples on which a delivered model is right, in [0, 1].
+    def score(self, arm: str, key: str, prepare: Callable[[], Prepared]) -> float:
+        """The test metric of an arm, in [0, 1].
 
         Args:
-            key: Of the delivered stage.
+            arm: Its name.
+            key: Of its delivered stage.
             prepare: Its schedule, resolved; called where its answers are not kept yet.
 
         Raises:
             SourceMissingError: Its weights are no longer in the store.
         """
-        labels = self.context.data.split("test").y.cpu().numpy()
-        return float((self._predictions(key, prepare) == labels).mean())
+        return self.kind.score(arm, self._answers(key, prepare), self.context)
 
-    def _predictions(self, key: str, prepare: Callable[[], Prepared]) -> npt.NDArray[Any]:
+    def _answers(self, key: str, prepare: Callable[[], Prepared]) -> npt.NDArray[Any]:
         import numpy as np
 
         path = self.paths.predictions / f"{key}.npy"
         try:
             kept = np.load(io.BytesIO(read_regular(path, most=MOST_BYTES)), allow_pickle=False)
-            if kept.shape == (self.n,):
+            if kept.shape[-1:] == (self.n,):
                 return kept  # type: ignore[no-any-return]  # numpy's load gives anything
         except (OSError, ValueError, EOFError):
             pass
-        found = self._predict(prepare())
+        prepared = prepare()
+        stage = next(s for s in prepared.stages if s.request.name == prepared.deliver)
+        found = self.kind.answers(pickle.loads(stage.job), self.context, self.store)
         out = io.BytesIO()
         np.save(out, found)
         with self.paths.writing():
             self.paths.predictions.mkdir(exist_ok=True)
             write_atomic(path, out.getvalue())
         return found
-
-    def _predict(self, prepared: Prepared) -> npt.NDArray[Any]:
-        import numpy as np
-
-        from dmtsearch.training.batch import in_order
-        from dmtsearch.training.evaluate import EVALUATION_BATCH, predict
-        from dmtsearch.training.profile import Profile, pick_device
-        from dmtsearch.training.stage_kind import MODEL_FILE
-        from dmtsearch.training.stage_models import build_trained
-
-        stage = next(s for s in prepared.stages if s.request.name == prepared.deliver)
-        job = pickle.loads(stage.job)
-        (net,) = job.resolved.kind.nets(job)
-        stored = self.store.get(net.key)
-        try:
-            if stored is None:
-                raise SourceMissingError(net.name, net.key, "is no longer in the store")
-            weights = stored.read(MODEL_FILE)
-        except DamagedError as error:
-            raise SourceMissingError(net.name, net.key, "is damaged") from error
-        profile = Profile(device=pick_device(None))
-        model = profile.place(build_trained(net, weights, self.context.objects, job.folder))
-        split = self.context.data.split("test").to(profile.torch_device)
-        batches = in_order(split.x, profile.viewer(net.view), batch=EVALUATION_BATCH)
-        logits = predict(model.eval(), batches, autocast=profile.autocast)
-        return logits.argmax(dim=1).cpu().numpy().astype(np.int32)

@@ -40,6 +40,11 @@ class Paired:
     sd: float
     p: float
 
+    @property
+    def p_two_sided(self) -> float:
+        """Of the difference not being 0."""
+        return min(1.0, 2 * min(self.p, 1 - self.p))
+
     def interval(self, confidence: float) -> tuple[float, float]:
         """The two-sided t interval of the mean difference, (low, high).
 

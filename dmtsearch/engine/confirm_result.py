@@ -1,0 +1,118 @@
+"""What a look of a confirmation found, and which schedule it recommends."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dmtsearch.evidence import LookResult, Verdict
+from dmtsearch.human import amount, command_line
+from dmtsearch.schedule import Schedule, dump_schedule, expand
+
+from .confirm_arms import CHOSEN, is_given
+from .confirm_plan import ConfirmPaths, ConfirmPlan
+
+NEAR = 0.001
+"""Of controls within a tenth of a point the one with fewer stages is recommended."""
+
+Scores = Mapping[str, Sequence[float]]
+"""Test accuracy of each arm, one a replicate."""
+
+
+def look_result(
+    plan: ConfirmPlan,
+    number: int,
+    decision: LookResult,
+    scores: Scores,
+    arms: Mapping[str, Schedule],
+    replicates: Sequence[int],
+    *,
+    test_n: int,
+    power: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The top of `confirm.json`.
+
+    Args:
+        plan: Whose look it is.
+        number: Of the plan, from 1.
+        decision: At this look.
+        scores: Of all arms.
+        arms: What they run.
+        replicates: Their numbers.
+        test_n: Samples of the test split.
+        power: What the plan can find.
+    """
+    confidence = plan.looks.confidence
+    controls = [
+        {
+            "arm": name,
+            "difference": paired.mean,
+            "interval": list(paired.interval(confidence)),
+            "interval_90": list(paired.interval(0.9)),
+            "sd": paired.sd,
+            "n": paired.n,
+            "p": paired.p_two_sided,
+            "verdict": str(verdict),
+            "accuracy": statistics.fmean(scores[name]),
+        }
+        for name, (paired, verdict) in decision.controls.items()
+    ]
+    return {
+        "verdict": str(decision.verdict),
+        "over": decision.stop,
+        "futile": decision.futile,
+        "plan": number,
+        "n": decision.n,
+        "chosen": {
+            "trial": plan.chosen,
+            "accuracy": statistics.fmean(scores[CHOSEN]),
+            "sd": statistics.stdev(scores[CHOSEN]),
+        },
+        "controls": controls,
+        "missing_controls": dict(plan.missing),
+        "looks": list(plan.looks.at),
+        "confidence": confidence,
+        "split": "test",
+        "test_n": test_n,
+        "seeds": {
+            "choose": list(plan.choosing_seeds) if len(plan.candidates) > 1 else [],
+            "test": [plan.test_seed(r) for r in replicates],
+        },
+        "margin": plan.margin,
+        "power": dict(power),
+        "first_model": "given" if is_given(arms[CHOSEN]) else "trained",
+        "cold_cost": plan.cost,
+    }
+
+
+def recommend(decision: LookResult, scores: Scores, arms: Mapping[str, Schedule]) -> str:
+    """The arm to train: the chosen schedule if it beats all, else the best control left."""
+    if decision.verdict is Verdict.BEATS:
+        return CHOSEN
+    left = [arm for arm, (_, found) in decision.controls.items() if found is not Verdict.BEATS]
+    means = {arm: statistics.fmean(scores[arm]) for arm in left}
+    near = [arm for arm in left if means[arm] >= max(means.values()) - NEAR]
+    return min(near, key=lambda arm: (len(expand(arms[arm]).needed()), -means[arm]))
+
+
+def recommended_text(
+    paths: ConfirmPaths, result: Mapping[str, Any], arm: str, accuracy: float, schedule: Schedule
+) -> str:
+    """`recommended.yaml`: a schedule, with a head that says verdict, n, seeds and cost.
+
+    Args:
+        paths: Of the confirmation.
+        result: Of the last look.
+        arm: Which is recommended.
+        accuracy: Of it on test.
+        schedule: What it runs, with the seed to train it by.
+    """
+    chosen = f"trial {result['chosen']['trial']}"
+    what = chosen if arm == CHOSEN else f"the control {arm}"
+    seeds = result["seeds"]["test"]
+    train = command_line("train", paths.run_root, "--out", "DIR")
+    return (
+        f"# {what}; verdict on the chosen schedule ({chosen}): {result['verdict']}\n"
+        f"# test accuracy {100 * accuracy:.2f} % over n = {result['n']} "
+        f"fresh seeds ({seeds[0]} to {seeds[-1]}), {amount(result['cold_cost'])} sample-MACs at "
+        f"most\n# made by dmtsearch confirm; train it: {train}\n{dump_schedule(schedule)}"
+    )

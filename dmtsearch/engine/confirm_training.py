@@ -1,0 +1,136 @@
+"""Whole paths of a confirmation, trained through the engine; those that have ended are known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dmtsearch.errors import DmtSearchError, SearchStoppedError
+from dmtsearch.schedule import Schedule
+
+from .confirm_arms import PathArm
+from .confirm_plan import ConfirmPaths, ConfirmPlan
+from .confirm_trials import val_of
+from .driver_options import DriverOptions
+from .ledger import RunState, read_state
+from .ledger_lines import TrialEnded, TrialProposed
+from .reopening import Reopened
+from .session import Session
+
+
+class InterruptedConfirmError(Exception):
+    """The user stops it; the same command goes on."""
+
+
+@dataclass(frozen=True)
+class TrainedPaths:
+    """Paths that were begun, by arm and seed.
+
+    Attributes:
+        state: What the confirmation's own ledger says.
+    """
+
+    state: RunState
+
+    def find(self, arm: str, seed: int) -> TrialProposed | None:
+        """The path of an arm under a seed; None where it was not begun."""
+        trials = self.state.trials.values()
+        return next((one for one in trials if (one.arm, one.seed) == (arm, seed)), None)
+
+    def end(self, arm: str, seed: int) -> TrialEnded | None:
+        """How it ended; None where it has not."""
+        trial = self.find(arm, seed)
+        return self.state.ends.get(trial.trial) if trial is not None else None
+
+    def is_done(self, arm: str, seed: int) -> bool:
+        """Whether it has a result."""
+        end = self.end(arm, seed)
+        return end is not None and end.status == "done"
+
+    def val(self, arm: str, seed: int) -> float:
+        """Its accuracy on val; 0 where it has none."""
+        trial = self.find(arm, seed)
+        return 0.0 if trial is None else val_of(self.state, trial.trial)
+
+    @property
+    def first_failure(self) -> str:
+        """Why the first of those that failed did."""
+        reasons = [end.reason for end in self.state.ends.values() if end.status == "failed"]
+        return reasons[0] or "no reason is known" if reasons else "no reason is known"
+
+
+@dataclass(frozen=True)
+class PathTrainer:
+    """Trains paths in the folder of a confirmation, which this process holds.
+
+    Attributes:
+        opened: The run, as it goes on here.
+        paths: Of the confirmation.
+        options: Of this driver.
+    """
+
+    opened: Reopened
+    paths: ConfirmPaths
+    options: DriverOptions
+
+    def train(self, arms: Sequence[PathArm]) -> TrainedPaths:
+        """Train paths; those that the folder's ledger has are not run again.
+
+        Raises:
+            InterruptedConfirmError: The user stops it.
+            SearchStoppedError: It cannot go on here.
+        """
+        there = self.paths.ledger.exists()
+        known = TrainedPaths(read_state(self.paths.ledger) if there else RunState())
+        if all(known.end(arm.name, arm.seed) is not None for arm in arms):
+            return known
+        opened = self.opened
+        session = Session(
+            self.paths,
+            opened.info,
+            opened.space,
+            opened.store,
+            self.options,
+            opened.notes,
+            arms=lambda: arms,
+        )
+        reason = session.run(
+            resumed=there, command=self.options.command or "dmtsearch.confirm(...)"
+        )
+        if reason == "interrupted":
+            raise InterruptedConfirmError
+        if reason == "failed":
+            raise SearchStoppedError(f"the confirmation broke off; go on with {self.paths.go_on}")
+        return TrainedPaths(read_state(self.paths.ledger))
+
+    def replicates(
+        self, arms: Mapping[str, Schedule], plan: ConfirmPlan, n: int
+    ) -> tuple[tuple[int, ...], TrainedPaths]:
+        """Train until `n` replicates are complete; one in which an arm fails is replaced.
+
+        Returns:
+            Their numbers, and all paths.
+
+        Raises:
+            DmtSearchError: In too many of them a training failed.
+        """
+        tried = n
+        while True:
+            numbers = range(1, tried + 1)
+            found = self.train(
+                [
+                    PathArm(name, schedule, plan.test_seed(r))
+                    for r in numbers
+                    for name, schedule in arms.items()
+                ]
+            )
+            complete = [
+                r for r in numbers if all(found.is_done(arm, plan.test_seed(r)) for arm in arms)
+            ]
+            if len(complete) >= n:
+                return tuple(complete[:n]), found
+            if tried >= 2 * n:
+                raise DmtSearchError(
+                    f"only {len(complete)} of {tried} replicates are complete: in the others a "
+                    f"training failed ({found.first_failure}); without {n} there is no look. See "
+                    f"{self.paths.trials}"
+                )
+            tried += n - len(complete)

@@ -1,0 +1,96 @@
+"""What a run's search leaves to a confirmation: its finished trials, the best by val first."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dmtsearch.errors import UsageError
+from dmtsearch.human import command_line
+from dmtsearch.schedule import Schedule, Stage, parse_schedule
+
+from .confirm_arms import one_hop_of, replicate
+from .ledger import RunState, read_state
+from .run_paths import RunPaths
+from .run_summary import best_trial, delivered_model
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A run whose search has finished trials.
+
+    Attributes:
+        root: Its folder.
+        state: What its ledger says.
+    """
+
+    root: Path
+    state: RunState
+
+    @classmethod
+    def of(cls, run: RunPaths) -> "Searched":
+        """Read a run.
+
+        Raises:
+            UsageError: No trial has finished.
+        """
+        state = read_state(run.ledger)
+        if not state.of_search("done"):
+            raise UsageError(
+                f"{run.root}: no trial has finished, so there is nothing to confirm; go on with "
+                f"{command_line('resume', run.root)}"
+            )
+        return cls(run.root, state)
+
+    def val(self, trial: int) -> float:
+        """Accuracy on val of a finished trial; 0 of another."""
+        return val_of(self.state, trial)
+
+    def schedule(self, trial: int) -> Schedule:
+        """A trial's schedule, in which every stage takes the replicate's seed."""
+        text = self.state.trials[trial].schedule
+        return replicate(parse_schedule(text, f"trial {trial}"))
+
+    def candidates(self, top: int, trial: int | None) -> tuple[int, ...]:
+        """Numbers of the trials to choose from: of one delivered model, best by val first.
+
+        Args:
+            top: At most so many.
+            trial: This one alone, if given.
+
+        Raises:
+            UsageError: There is no such trial, or there are not so many.
+        """
+        done = {one.trial: one for one in self.state.of_search("done")}
+        if trial is not None:
+            if trial not in done:
+                raise UsageError(
+                    f"--trial {trial}: no finished trial of the search has this number; finished "
+                    f"are {', '.join(map(str, sorted(done)))}"
+                )
+            return (trial,)
+        best = best_trial(self.state)
+        assert best is not None, "a finished trial is the best of something"
+        same = [one for one in done.values() if delivered_model(one) == delivered_model(best)]
+        if top > len(done):
+            raise UsageError(f"--top {top}: the search has {len(done)} finished trials")
+        same.sort(key=lambda one: (-self.val(one.trial), one.trial))
+        chosen = [best, *(one for one in same if one.trial != best.trial)]
+        found: dict[str, int] = {}
+        for one in chosen:
+            found.setdefault(one.key, one.trial)
+        return tuple(found.values())[:top]
+
+    def one_hop(self) -> Stage | None:
+        """The delivered stage of the best trial of one hop, by val."""
+        trials = self.state.of_search("done")
+        for one in sorted(trials, key=lambda t: -self.val(t.trial)):
+            stage = one_hop_of(parse_schedule(one.schedule, f"trial {one.trial}"))
+            if stage is not None:
+                return stage
+        return None
+
+
+def val_of(state: RunState, trial: int) -> float:
+    """Accuracy on val of a trial that is done; 0 of another."""
+    end = state.ends.get(trial)
+    value = end.metrics.get("accuracy") if end is not None and end.status == "done" else None
+    return float(value) if value is not None else 0.0
