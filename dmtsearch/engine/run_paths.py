@@ -56,6 +56,11 @@ class RunPaths:
         return self.root / "curves.csv"
 
     @property
+    def rules(self) -> Path:
+        """Of a search of selectors: a row a finished trial and method, on val."""
+        return self.root / "rules.csv"
+
+    @property
     def summary(self) -> Path:
         """Counts, the best trial, sharing, failures."""
         return self.root / "summary.json"
@@ -96,7 +101,7 @@ class RunPaths:
         return (
             *(self.space, self.run, self.ledger, self.journal, self.trials, self.stages),
             *(self.curves, self.summary, self.best_schedule, self.live, self.driver_log),
-            *(self.recommended, self.lock),
+            *(self.recommended, self.rules, self.lock),
         )
 
     @property

@@ -1,6 +1,7 @@
 """A run in numbers: counts, the best trial, the Pareto set, what sharing saved, failures."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
@@ -8,6 +9,7 @@ from .ledger import RunState
 from .ledger_lines import TrialEnded, TrialProposed
 from .messages import SEARCH
 from .objectives import is_better, pareto_set
+from .selector_scores import compare_selectors, sweeps_of
 
 _STATUSES = ("done", "pruned", "failed")
 
@@ -19,6 +21,7 @@ def summarise(state: RunState) -> dict[str, Any]:
         "trials": count_trials(state),
         "best": _facts_of(state, best) if best is not None else None,
         "best_control": _facts_of(state, control) if (control := best_control(state)) else None,
+        "selectors": _selectors(state, best),
         "pareto": [trial.trial for trial in pareto_trials(state)],
         "objectives": dict(state.objectives),
         "sharing": count_sharing(state),
@@ -153,6 +156,12 @@ def _facts_of(state: RunState, trial: TrialProposed) -> dict[str, Any]:
         "cost_spent": end.cost_spent,
         "values": trial.read_values,
     }
+
+
+def _selectors(state: RunState, best: TrialProposed | None) -> dict[str, Any] | None:
+    """The best selector beside the rules; None in a search of other models."""
+    found = compare_selectors(sweeps_of(state), best.trial) if best is not None else None
+    return asdict(found) if found is not None else None
 
 
 def count_sharing(state: RunState) -> dict[str, int]:

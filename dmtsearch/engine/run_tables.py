@@ -16,6 +16,7 @@ from .ledger_lines import StageEnded, TrialProposed
 from .messages import SEARCH
 from .run_paths import RunPaths
 from .run_summary import best_trial, pareto_trials, recommended_trial, summarise
+from .selector_scores import method_accuracies, sweeps_of
 
 _TRIAL = ("trial", "arm", "status", "seed")
 _SIZES = ("cold_cost", "cost_spent", "params", "macs")
@@ -25,6 +26,8 @@ _STAGE = (
     *("key", "name", "model", "params", "macs", "epochs", "hint_epochs", "seconds"),
     *("requested_by", "hits", "status", "cost", *_METRICS, "latency_ms", "error"),
 )
+RULES = ("trial", "method", "val_accuracy", "one_degraded")
+"""Columns of `rules.csv`."""
 _REST = 19
 """Between two writes, as many times as long as the first of them took."""
 _CURVE = ("key", "name", "phase", "epoch")
@@ -44,6 +47,7 @@ class Tables:
     def __init__(self, paths: RunPaths, holes: Sequence[str]) -> None:
         self._paths, self._holes = paths, tuple(holes)
         self._trials: dict[int, str] = {}
+        self._rules: dict[int, str] = {}
         self._curves: list[str] = []
         self._num_stages = 0
         self._columns: tuple[str, ...] = ()
@@ -58,6 +62,7 @@ class Tables:
             self._put(self._paths.trials, self._trial_rows(state))
             self._put(self._paths.stages, _text([_STAGE, *_stage_rows(state)]))
             self._put(self._paths.curves, self._curve_rows(state))
+            self._put_rules(state)
             write_json(self._paths.summary, summarise(state))
             self._put_schedules(state)
         now = monotonic()
@@ -113,6 +118,19 @@ class Tables:
             self._curves.append(_text([row.get(c) for c in header] for row in rows))
         self._num_stages = len(state.stages)
         return _text([header]) + "".join(self._curves)
+
+    def _put_rules(self, state: RunState) -> None:
+        for number, sweep in sweeps_of(state).items():
+            if number not in self._rules:
+                whole = method_accuracies(sweep)
+                degraded = method_accuracies(sweep, one_degraded=True)
+                self._rules[number] = _text(
+                    (number, method, value, degraded.get(method))
+                    for method, value in whole.items()
+                )
+        if self._rules:
+            rows = (self._rules[number] for number in sorted(self._rules))
+            self._put(self._paths.rules, _text([RULES]) + "".join(rows))
 
     def _put_schedules(self, state: RunState) -> None:
         best = best_trial(state)

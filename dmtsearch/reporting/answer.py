@@ -13,6 +13,7 @@ from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Command, Fact
 from dmtsearch.reporting.measures import measure_of, show
 from dmtsearch.reporting.recommended import Recommended, in_short, size_words
+from dmtsearch.reporting.selector_section import comparison_words
 
 
 def answer(summary: Summary) -> str:
@@ -72,8 +73,10 @@ def _by_val(summary: Summary, found: Recommended) -> list[str]:
             f"{show(summary.main, best.value)} (one seed) with a model of the same size, "
             f"{_cost(best.cold_cost, found.asked.cold_cost)}."
         )
-    else:
+    elif summary.selector is None or summary.selector.comparison is None:
         words.append(_nearest(summary, best))
+    if summary.selector is not None:
+        words += [beside] if (beside := comparison_words(summary.selector)) is not None else []
     if best is not None:
         words += _other_sizes(summary, best)
     if len(summary.record.objectives) > 1:

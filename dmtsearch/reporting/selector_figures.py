@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from dmtsearch.engine.selector_scores import ORACLE
+from dmtsearch.engine.selector_scores import SELECTOR as OWN
 from dmtsearch.human import listed, percent
 from dmtsearch.reporting.canvas import (
     CONTROL,
@@ -23,8 +25,6 @@ from dmtsearch.reporting.canvas import (
     only_horizontal,
 )
 from dmtsearch.reporting.selector_results import (
-    ORACLE,
-    OWN,
     ConditionGroup,
     ConditionScores,
     Score,

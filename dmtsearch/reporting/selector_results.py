@@ -6,6 +6,13 @@ from statistics import fmean
 from typing import Any
 
 from dmtsearch.engine.ledger_lines import StageEnded
+from dmtsearch.engine.selector_scores import (
+    ALONE,
+    ORACLE,
+    SelectorComparison,
+    compare_selectors,
+)
+from dmtsearch.engine.selector_scores import SELECTOR as OWN
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import listed
 from dmtsearch.reporting.run_record import RunRecord, Trial
@@ -113,10 +120,6 @@ def _describe(record: RunRecord, trial: Trial) -> SelectorTrial | None:
     )
 
 
-OWN, ORACLE = "selector", "oracle"
-"""Names of the selector and of the oracle selector among the methods."""
-
-
 @dataclass(frozen=True)
 class Score:
     """A method in one condition, or its mean over several of equal weight; shares in [0, 1].
@@ -203,6 +206,8 @@ class SelectorResults:
         missing: Methods that could not be fitted, with the reason.
         trials: Finished search trials that deliver a selector, best first, at most `NUM_TRIALS`.
         finished: How many of those there are in all.
+        comparison: The best selector beside rules and trials that are best by a rule; None
+            without its sweep.
     """
 
     trial: int
@@ -214,6 +219,7 @@ class SelectorResults:
     missing: Mapping[str, str]
     trials: tuple[SelectorTrial, ...]
     finished: int
+    comparison: SelectorComparison | None
 
     @property
     def sweep(self) -> ConditionGroup | None:
@@ -248,7 +254,13 @@ def gather_selector(record: RunRecord, best: Trial | None) -> SelectorResults | 
         missing=dict(found.get("missing", {})),
         trials=trials,
         finished=finished,
+        comparison=compare_selectors(_sweeps(record), best.asked.trial),
     )
+
+
+def _sweeps(record: RunRecord) -> Mapping[int, Mapping[str, Any]]:
+    found = {one.asked.trial: delivered(record, one) for one in record.search_trials("done")}
+    return {number: end.val_sweep for number, end in found.items() if end and end.val_sweep}
 
 
 def _condition(row: Mapping[str, Any]) -> ConditionScores:
@@ -348,13 +360,11 @@ LABELS = {
     ORACLE: "oracle selector",
 }
 
-_ALONE = "only_"
-
 
 def label(method: str) -> str:
     """A method's name in a table: `iris alone`, `sum rule`; one of a later version as it is."""
-    if method.startswith(_ALONE):
-        return f"{method.removeprefix(_ALONE)} alone"
+    if method.startswith(ALONE):
+        return f"{method.removeprefix(ALONE)} alone"
     return LABELS.get(method, method)
 
 
@@ -362,7 +372,7 @@ def family(method: str, sweep: ConditionGroup) -> str:
     """`selector`, `modality` (one decides all), `selection`, `fusion` or `oracle`."""
     if method in (OWN, ORACLE):
         return method
-    if method.startswith(_ALONE):
+    if method.startswith(ALONE):
         return "modality"
     # Only what selects one modality has a count of decisive samples.
     return "fusion" if sweep.scores[method].decisive_n is None else "selection"

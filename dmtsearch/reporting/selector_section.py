@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from dmtsearch.human import counted, listed, percent
+from dmtsearch.engine.selector_scores import ORACLE, MethodScore
+from dmtsearch.engine.selector_scores import SELECTOR as OWN
+from dmtsearch.human import counted, listed, percent, points
 from dmtsearch.reporting.layout import Block, Items, Section, TableBlock, Text, figures
 from dmtsearch.reporting.selector_figures import draw_accuracy, draw_choices, draw_selection
 from dmtsearch.reporting.selector_results import (
-    ORACLE,
-    OWN,
     Architecture,
     ConditionGroup,
     Score,
@@ -114,6 +114,7 @@ def selector_section(found: SelectorResults | None) -> Section | None:
         )
     else:
         blocks += _answer(found, sweep)
+        blocks += _best_by(found)
         blocks += _tables(found, sweep)
         blocks += figures([draw_accuracy(found)])
         blocks += figures([draw_selection(found)])
@@ -172,6 +173,63 @@ def _answer(found: SelectorResults, sweep: ConditionGroup) -> list[Block]:
         )
     )
     return blocks
+
+
+def comparison_words(found: SelectorResults) -> str | None:
+    """The best selector beside what needs none, on val; None where the ledger has no sweep."""
+    seen = found.comparison
+    if seen is None:
+        return None
+    own = seen.best.accuracy
+
+    def beside(score: MethodScore) -> str:
+        return f"{percent(score.accuracy)} (the selector {points(own - score.accuracy)})"
+
+    words = [
+        f"the best {what}, {label(one.method)}, has {beside(one)}"
+        for what, one in (("rule", seen.rule), ("single modality", seen.modality))
+        if one is not None
+    ]
+    trials = [
+        f"by {label(rule)} trial {one.trial} is best with {beside(one)}"
+        for rule, one in seen.best_by.items()
+    ]
+    return (
+        f"Over val's sweep, on the same outputs {listed(words)}; of all trials {listed(trials)}."
+    )
+
+
+def _best_by(found: SelectorResults) -> list[Block]:
+    seen = found.comparison
+    if seen is None:
+        return []
+    rows = tuple(
+        (
+            what,
+            f"trial {one.trial}",
+            label(one.method),
+            percent(one.accuracy),
+            "-" if one is seen.best else points(seen.best.accuracy - one.accuracy),
+        )
+        for what, one in (
+            ("best selector", seen.best),
+            ("best rule beside it", seen.rule),
+            ("best modality beside it", seen.modality),
+            *((f"best trial by {label(rule)}", one) for rule, one in seen.best_by.items()),
+        )
+        if one is not None
+    )
+    columns = ("what", "classifiers of", "decides", "val accuracy", "selector minus it")
+    return [
+        TableBlock(
+            columns,
+            rows,
+            columns[3:],
+            "Mean accuracy over val's sweep. The best trial by a rule is the finished trial whose "
+            "classifiers that rule decides best between, whatever its selector; its scores are in "
+            "the store, so nothing was trained for it. All: rules.csv of the run.",
+        )
+    ]  # fmt: skip
 
 
 def _tables(found: SelectorResults, sweep: ConditionGroup) -> list[Block]:

@@ -173,6 +173,42 @@ def test_a_stage_that_measures_something_new_adds_a_column_for_all(tmp_path: Pat
     assert rows[2]["val_accuracy"] == ""
 
 
+def sweep(*conditions: tuple[tuple[str, ...], float, float]) -> dict[str, Any]:
+    """What a selector's stage keeps of val: degraded modalities, its accuracy, a rule's."""
+    return {
+        "sweep": [
+            {"degraded": list(degraded), "seen": True, "accuracy": own,
+             "methods": {"only_a": {"accuracy": 0.0}, "sum_rule": {"accuracy": rule},
+                         "oracle": {"accuracy": 1.0}}}
+            for degraded, own, rule in conditions
+        ]
+    }  # fmt: skip
+
+
+def test_a_search_of_selectors_has_a_table_of_rules_and_says_what_is_best_by_them(
+    tmp_path: Path,
+) -> None:
+    one, two = request("selector", "a" * 64), request("selector", "b" * 64)
+    found = [sweep(((), 1.0, 0.5), (("a",), 0.5, 0.25)), sweep(((), 0.5, 1.0), (("a",), 0.5, 0.5))]
+    state = state_of(
+        *(proposed(0, one), proposed(1, two), done(0, 0.75), done(1, 0.5)),
+        *(replace(stage_ended(r, 0), val_sweep=s) for r, s in zip((one, two), found, strict=True)),
+    )
+    paths = RunPaths(tmp_path)
+    Tables(paths, []).write(state)
+    rows = {(row["trial"], row["method"]): row for row in read(paths.rules)}
+    # By hand: the mean of .5 and .25; with one modality degraded .25 alone.
+    assert rows["0", "sum_rule"]["val_accuracy"] == "0.375"
+    assert rows["0", "sum_rule"]["one_degraded"] == "0.25"
+    assert len(rows) == 2 * 4
+    selectors = json.loads(paths.summary.read_text())["selectors"]
+    assert selectors["best"] == {"method": "selector", "trial": 0, "accuracy": 0.75}
+    assert selectors["rule"] == {"method": "sum_rule", "trial": 0, "accuracy": 0.375}
+    assert selectors["modality"]["method"] == "only_a"
+    by_sum = {"method": "sum_rule", "trial": 1, "accuracy": 0.75}
+    assert selectors["best_by"] == {"sum_rule": by_sum}
+
+
 def test_tables_that_grow_are_those_that_are_made_anew(tmp_path: Path) -> None:
     grown = Driver(made(tmp_path / "a"), chain(FORTY), trials=8).run()
     anew = RunPaths(made(tmp_path / "b"))

@@ -14,6 +14,7 @@ from made_selector import (
     try_selector,
 )
 
+from dmtsearch.reporting.answer import answer
 from dmtsearch.reporting.findings import summarize
 from dmtsearch.reporting.run_record import read_run
 from dmtsearch.reporting.selector_results import SelectorResults, best_of, family
@@ -96,6 +97,38 @@ def test_a_ledger_without_differences_has_intervals_of_the_whole_sweep_alone(tmp
     assert sweep.interval == pytest.approx((0.525 - 0.04, 0.525 + 0.04))
     # One condition is a plain share of 200 samples.
     assert clean.interval == wilson(160, 200)
+
+
+def rows_with(own, **rules):
+    """Nothing degraded (every method right on all), and one condition with iris degraded."""
+    every = {"only_iris": 1.0, "max_softmax": 1.0, "sum_rule": 1.0, "oracle": 1.0}
+    return sweep_of(
+        [
+            condition(None, None, (), method(1.0), {n: method(v) for n, v in every.items()}),
+            condition("noise", 1.0, ("iris",), method(own),
+                      {n: method(rules.get(n, 0.5)) for n in every}),
+        ]
+    )  # fmt: skip
+
+
+def test_a_search_of_selectors_is_compared_with_rules_and_with_what_is_best_by_a_rule(tmp_path):
+    run = selector_run(tmp_path / "run")
+    try_selector(run, 0.8, rows_with(0.8, max_softmax=0.6, only_iris=0.3), inputs="topk")
+    try_selector(run, 0.7, rows_with(0.6, max_softmax=0.7, sum_rule=0.9), inputs="moments")
+    summary = summarize(read_run(run.stop()))
+    found = summary.selector.comparison
+    # By hand, halfway between 1 and what is degraded.
+    assert (found.best.trial, found.best.accuracy) == (0, 0.9)
+    assert (found.rule.method, found.rule.accuracy) == ("max_softmax", 0.8)
+    assert (found.modality.method, found.modality.accuracy) == ("only_iris", 0.65)
+    by = {rule: (one.trial, one.accuracy) for rule, one in found.best_by.items()}
+    assert by == {"max_softmax": (1, 0.85), "sum_rule": (1, 0.95)}
+    assert (
+        "on the same outputs the best rule, max-softmax, has 80.00 % (the selector +10.00 points) "
+        "and the best single modality, iris alone, has 65.00 % (the selector +25.00 points); of "
+        "all trials by max-softmax trial 1 is best with 85.00 % (the selector +5.00 points) and "
+        "by sum rule trial 1 is best with 95.00 % (the selector -5.00 points)."
+    ) in answer(summary)
 
 
 def test_methods_have_families_and_the_first_of_equals_is_the_best(tmp_path):
