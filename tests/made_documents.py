@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.schedule.yaml import parse_document
+from dmtsearch.schedule import parse_document
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [

@@ -71,7 +71,7 @@ class Interrupts:
 
 
 @contextmanager
-def interrupts(on_first: Callable[[], None], *, leave: bool) -> Iterator[Interrupts]:
+def catch_interrupts(on_first: Callable[[], None], *, leave: bool) -> Iterator[Interrupts]:
     """Take Ctrl-C and SIGTERM while the search runs; only the main thread can."""
     found = Interrupts(on_first, leave=leave)
     if threading.current_thread() is not threading.main_thread():

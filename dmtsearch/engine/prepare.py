@@ -36,7 +36,7 @@ class PrepareContext:
         objects: The user's own modules by stage.
         folder: Where relative file names in a schedule start from.
         first_model: `search.first_model`: whether the first model's training counts in costs.
-        known: What is remembered from schedule to schedule, filled by `prepare`.
+        known: What is remembered from schedule to schedule, filled by `prepare_schedule`.
     """
 
     data: DataSet
@@ -120,11 +120,11 @@ def open_run(space: Space, anchor: Schedule, folder: str) -> PrepareContext:
 
 
 def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:
-    """Return `prepare` with its context filled in, as a `Searcher` takes it."""
-    return lambda schedule: prepare(schedule, context)
+    """Return `prepare_schedule` with its context filled in, as a `Searcher` takes it."""
+    return lambda schedule: prepare_schedule(schedule, context)
 
 
-def prepare(schedule: Schedule, context: PrepareContext) -> Prepared:
+def prepare_schedule(schedule: Schedule, context: PrepareContext) -> Prepared:
     """Resolve a schedule into stages with their jobs, as a search runs them.
 
     Only stages that the delivered one rests on are requested: where a draw leaves a source

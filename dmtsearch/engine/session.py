@@ -25,7 +25,7 @@ from .environment import (
     refuse_unreachable,
 )
 from .inline import run_inline
-from .interrupts import interrupts
+from .interrupts import catch_interrupts
 from .ledger_lines import RunStarted, now
 from .messages import ArmLike, Prepare, stage_needs
 from .probes import own_versions
@@ -179,7 +179,7 @@ class Session:
                     lambda: searcher.arms_left,
                 )
                 # Ray has set handlers of its own by now; ours come last.
-                with interrupts(self._say_stopping, leave=self._options.leave) as stop:
+                with catch_interrupts(self._say_stopping, leave=self._options.leave) as stop:
                     context = SearchContext(
                         run=self._info.run_id,
                         stage=self._stage_setting(anchor),

@@ -12,6 +12,7 @@ from dmtsearch.evidence.verdict import (
     decide,
     holm,
 )
+from dmtsearch.evidence.words import answer, seeable
 
 __all__ = [
     "MARGIN",
@@ -21,9 +22,11 @@ __all__ = [
     "Paired",
     "Power",
     "Verdict",
+    "answer",
     "compare",
     "decide",
     "holm",
     "look_bound",
     "power",
+    "seeable",
 ]

@@ -5,6 +5,7 @@ from .adapters import check_adapter as check_adapter
 from .adapters import make_adapter as make_adapter
 from .adapters import match_maps as match_maps
 from .answers import PROBE_SEED as PROBE_SEED
+from .answers import count_steps as count_steps
 from .answers import kept_as_it_is as kept_as_it_is
 from .answers import probe_answers as probe_answers
 from .construct import build_model as build_model
@@ -31,6 +32,7 @@ from .presets import PRESETS as PRESETS
 from .probe import count_macs as count_macs
 from .probe import count_params as count_params
 from .probe import tap_shapes as tap_shapes
+from .shape import SizedShape as SizedShape
 from .sizing import resolve_size as resolve_size
 from .spec import canonical_model as canonical_model
 from .spec import describe_model as describe_model

@@ -1,5 +1,8 @@
 """What a schedule is: read, check, expand, describe and write it. Knows no torch."""
 
+from .blocks import FORMS as FORMS
+from .blocks import HINT_LOSSES as HINT_LOSSES
+from .blocks import SOFT_LOSSES as SOFT_LOSSES
 from .blocks import Accuracy as Accuracy
 from .blocks import Adam as Adam
 from .blocks import AdamW as AdamW
@@ -23,6 +26,7 @@ from .blocks import Switch as Switch
 from .compact import as_schedule as as_schedule
 from .describe import describe as describe
 from .dump import dump_schedule as dump_schedule
+from .emit import emit as emit
 from .expand import expand as expand
 from .expand import first_model as first_model
 from .lengthen import with_epochs as with_epochs
@@ -36,9 +40,13 @@ from .model import read_model as read_model
 from .override import override as override
 from .schedule import Expanded as Expanded
 from .schedule import Schedule as Schedule
+from .search import PrunerSpec as PrunerSpec
 from .search import SearchSpec as SearchSpec
 from .stage import DataSpec as DataSpec
 from .stage import Select as Select
 from .stage import SelectorStage as SelectorStage
 from .stage import Stage as Stage
 from .stage import StageInput as StageInput
+from .yaml import parse_document as parse_document
+from .yaml import parse_value as parse_value
+from .yaml import read_document as read_document

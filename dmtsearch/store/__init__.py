@@ -1,7 +1,10 @@
 """What is known already: finished stages by key, checkpoints, leases."""
 
+from dmtsearch.store import manifest as manifest
+from dmtsearch.store import paths as paths
 from dmtsearch.store.collect import GcReport as GcReport
 from dmtsearch.store.collect import Removed as Removed
+from dmtsearch.store.disk import translate_os_errors as translate_os_errors
 from dmtsearch.store.explain import Closest as Closest
 from dmtsearch.store.explain import Difference as Difference
 from dmtsearch.store.explain import differences as differences
@@ -11,12 +14,21 @@ from dmtsearch.store.inventory import ObjectInfo as ObjectInfo
 from dmtsearch.store.inventory import Skipped as Skipped
 from dmtsearch.store.lease import Holder as Holder
 from dmtsearch.store.lease import Lease as Lease
+from dmtsearch.store.lease import read_holder as read_holder
+from dmtsearch.store.local import LocalDisk as LocalDisk
+from dmtsearch.store.manifest import encode as encode
 from dmtsearch.store.manifest import key_of as key_of
+from dmtsearch.store.manifest import new_manifest as new_manifest
 from dmtsearch.store.objects import Damaged as Damaged
 from dmtsearch.store.objects import Newer as Newer
 from dmtsearch.store.objects import StoredObject as StoredObject
 from dmtsearch.store.opening import VARIABLE as VARIABLE
+from dmtsearch.store.opening import cache_folder as cache_folder
 from dmtsearch.store.opening import open_store as open_store
+from dmtsearch.store.process import Process as Process
+from dmtsearch.store.process import is_dead as is_dead
+from dmtsearch.store.process import this_process as this_process
 from dmtsearch.store.progress_slots import StoredProgress as StoredProgress
+from dmtsearch.store.remote import RemoteDisk as RemoteDisk
 from dmtsearch.store.store import Store as Store
 from dmtsearch.store.verify import VerifyReport as VerifyReport

@@ -14,7 +14,7 @@ import dmtsearch
 from dmtsearch.data import load_data
 from dmtsearch.errors import DataError, FileError, ModelError, OutputError, ScheduleError
 from dmtsearch.files import read_bytes, read_regular, read_text, refuse_odd_file, write_all
-from dmtsearch.models.weights import load_weights
+from dmtsearch.models import load_weights
 
 
 def test_a_file_is_read_also_through_a_link(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_of_files_that_belong_together_all_are_written_or_none(disk: SmallDisk) 
 
 
 def test_no_half_bundle_is_left_where_the_disk_is_full(disk: SmallDisk) -> None:
-    from dmtsearch.bundles.bundle import write_bundle
+    from dmtsearch.bundles import write_bundle
 
     out = disk.folder / "out"
     out.mkdir()

@@ -1,4 +1,4 @@
-"""One name, one thing: classes, files of rooms, and an order in which modules can be read."""
+"""One name, one thing: classes, files, doors of rooms, and an order in which modules are read."""
 
 import ast
 from collections import defaultdict
@@ -15,6 +15,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 PAIRS = 5
 """File names in two rooms, at most: where both hold the same idea, each for its room."""
+TESTS = Path(__file__).parents[1]
+DEEP = {
+    "cli.main": "the command line's own door: `app`, and `main` as a process runs it",
+    "engine.stage_task": "what a worker process remembers, which a new process does not",
+    "models.families.plain": "the size of a map after pooling, beside PyTorch's",
+    "models.families.resnet": "one block, computed by hand",
+    "reporting.page": "how a text is kept from being read as Markdown",
+    "schedule.places": "the grammar of a place in a document",
+    "store.remote": "what each file system calls the age of a file",
+    "training.resolve": "resolving with other kinds of stages than ours",
+}
+"""Modules that tests may import though their room does not offer them, and what for."""
 
 
 def test_no_two_classes_have_one_name():
@@ -33,6 +45,73 @@ def test_few_files_of_different_rooms_have_one_name():
             rooms[file.stem].append(str(file.relative_to(PACKAGE)))
     twins = [found for found in rooms.values() if len(found) > 1]
     assert len(twins) <= PAIRS, twins
+
+
+def test_tests_import_from_rooms_and_not_from_their_modules():
+    found = {
+        module: f"{file.relative_to(TESTS)}:{line}"
+        for file in sorted(TESTS.rglob("*.py"))
+        for module, line in deep_imports(file)
+    }
+    assert {module: at for module, at in found.items() if module not in DEEP} == {}
+    assert set(DEEP) == set(found), "what no test imports any more leaves the list"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from dmtsearch.store.lease import Lease",
+        "import dmtsearch.store.lease",
+        "def f():\n    from dmtsearch.store import lease",
+    ],
+)
+def test_a_deep_import_is_found(tmp_path, line):
+    file = tmp_path / "t.py"
+    file.write_text(f"{line}\nfrom dmtsearch.store import Lease, open_store, paths\n")
+    assert [module for module, _ in deep_imports(file)] == ["store.lease"]
+
+
+@pytest.mark.parametrize(
+    "stub", sorted(PACKAGE.rglob("__init__.pyi")), ids=lambda stub: stub.parent.name
+)
+def test_no_name_that_is_loaded_late_is_that_of_a_module(stub):
+    assert set(_offered(stub.parent)).isdisjoint(_modules(stub.parent))
+
+
+def test_a_name_that_a_room_does_not_have_is_refused_by_the_room_s_name():
+    with pytest.raises(
+        ImportError, match=r"cannot import name 'Enginge' from 'dmtsearch\.engine'"
+    ):
+        from dmtsearch.engine import Enginge  # noqa: F401
+
+
+def deep_imports(file: Path) -> Iterator[tuple[str, int]]:
+    """Modules of rooms that a file imports past the rooms' doors, and the lines."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        modules = []
+        if isinstance(node, ast.Import):
+            modules = [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = {one.name for one in node.names}
+            room = PACKAGE / (node.module or "").removeprefix("dmtsearch.")
+            unoffered = names & _modules(room) - set(_offered(room)) if room.is_dir() else set()
+            modules = [node.module or "", *(f"{node.module}.{name}" for name in unoffered)]
+        for module in modules:
+            top, *inside = module.split(".")
+            if top == "dmtsearch" and len(inside) > 1:
+                yield ".".join(inside), node.lineno
+
+
+def _offered(folder: Path) -> list[str]:
+    """Names in the `__init__` of a room, or in its stub."""
+    stub = folder / "__init__.pyi"
+    tree = ast.parse((stub if stub.exists() else stub.with_suffix(".py")).read_text("utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return [one.asname or one.name for node in imports for one in node.names]
+
+
+def _modules(folder: Path) -> set[str]:
+    return {file.stem for file in folder.iterdir() if not file.stem.startswith("__")}
 
 
 def test_no_module_imports_itself_through_others_not_even_for_types():

@@ -5,11 +5,8 @@ from typing import get_args
 import pytest
 
 from dmtsearch import names
-from dmtsearch.engine.objectives import OBJECTIVES
-from dmtsearch.engine.pruning import PRUNERS
-from dmtsearch.engine.samplers import SAMPLERS
-from dmtsearch.models import FAMILIES, PRESETS
-from dmtsearch.models.shape import SizedShape
+from dmtsearch.engine import OBJECTIVES, PRUNERS, SAMPLERS
+from dmtsearch.models import FAMILIES, PRESETS, SizedShape
 from dmtsearch.schedule import FAMILIES as FORMS
 from dmtsearch.schedule import SIZED_FAMILIES
 

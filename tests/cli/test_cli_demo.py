@@ -3,8 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from dmtsearch.cli.demo_command import activation
-from dmtsearch.cli.report_command import show
+from dmtsearch.cli import activation, show
 
 
 def environment(root: Path) -> Path:

@@ -8,10 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dmtsearch.cli.fitted_table import wrap_words
-from dmtsearch.cli.search_view import stage_table
-from dmtsearch.cli.terminal import table
-from dmtsearch.engine.status import LiveState
+from dmtsearch.cli import stage_table, table, wrap_words
+from dmtsearch.engine import LiveState
 
 COLUMNS = ("stage", "learns from", "model", "params", "MACs", "epochs", "cost", "in the store")
 NUMBERS = ("params", "MACs", "epochs", "cost")

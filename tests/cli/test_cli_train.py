@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from safetensors.numpy import load_file
 
-from dmtsearch.cli.train_view import Clock
-from dmtsearch.training.progress import Progress
+from dmtsearch.cli import Clock
+from dmtsearch.training import Progress
 
 FACTORY = """\
 import torch

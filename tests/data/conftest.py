@@ -3,8 +3,6 @@
 import pytest
 import torch
 
-from dmtsearch.data import published
-
 
 @pytest.fixture(autouse=True)
 def _bare_machine(monkeypatch, tmp_path):
@@ -12,7 +10,7 @@ def _bare_machine(monkeypatch, tmp_path):
     torch.set_num_threads(1)
     monkeypatch.delenv("DMTSEARCH_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(published, "PACKAGES_FOLDER", tmp_path / "packages")
+    monkeypatch.setattr("dmtsearch.data.published.PACKAGES_FOLDER", tmp_path / "packages")
 
     def refuse(*args, **kwargs):
         raise OSError("no network")

@@ -5,8 +5,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from dmtsearch.data import crop_flip, default_pad, epoch_order, normalise
-from dmtsearch.data.sample_rng import mix, pick
+from dmtsearch.data import crop_flip, default_pad, epoch_order, mix, normalise, pick
 from dmtsearch.errors import DataError
 from dmtsearch.seeding import derive_seed
 

@@ -9,8 +9,8 @@ import torch
 from made_files import write_cifar, write_cifar10, write_cifar100
 from torchvision.datasets import CIFAR10
 
+from dmtsearch.data import CIFAR10 as PUBLISHED
 from dmtsearch.data import load_data
-from dmtsearch.data.cifar import CIFAR10 as PUBLISHED
 from dmtsearch.errors import DataError
 
 

@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from dmtsearch.data.degradations import DEGRADATIONS, degradation_table, degrade, find_levels
-from dmtsearch.data.moments import Moments
-from dmtsearch.data.sample_rng import sample_rng
+from dmtsearch.data import (
+    DEGRADATIONS,
+    Moments,
+    degradation_table,
+    degrade,
+    find_levels,
+    sample_rng,
+)
 
 FORMS = [(kind, form) for kind, one in DEGRADATIONS.items() for form in one.functions]
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)

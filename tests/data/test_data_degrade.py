@@ -6,9 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from dmtsearch.data import Moments
-from dmtsearch.data.blur import gaussian_blur
-from dmtsearch.data.degradations import DEGRADATIONS, data_form, degrade, fitting_kinds
+from dmtsearch.data import DEGRADATIONS, Moments, data_form, degrade, fitting_kinds, gaussian_blur
 from dmtsearch.errors import DataError
 from dmtsearch.names import Degradation
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from dmtsearch.data import describe_data, load_data
-from dmtsearch.data.eyes import read_eyes
+from dmtsearch.data import describe_data, load_data, read_eyes
 from dmtsearch.errors import DataError
 
 SMALL = {"identities": 4, "images": 10}

@@ -9,8 +9,7 @@ import torch
 from made_files import idx_bytes, write_fashion
 from torchvision.datasets import FashionMNIST
 
-from dmtsearch.data import load_data
-from dmtsearch.data.fashion import read_fashion_files, read_idx
+from dmtsearch.data import load_data, read_fashion_files, read_idx
 from dmtsearch.errors import DataError
 
 REAL = Path("/usr/share/datasets/fashion-mnist")

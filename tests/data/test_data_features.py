@@ -4,8 +4,7 @@ import pytest
 import torch
 from sklearn import datasets
 
-from dmtsearch.data import find_like, sample_features
-from dmtsearch.data.sample_features import column_moments
+from dmtsearch.data import column_moments, find_like, sample_features
 
 
 def drawn(*shape, seed=0):

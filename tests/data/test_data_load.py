@@ -7,8 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from dmtsearch.data import DATASETS, describe_data, load_data
-from dmtsearch.data.pool import Pool, RawData, fingerprint
+from dmtsearch.data import DATASETS, Pool, RawData, describe_data, fingerprint, load_data
 from dmtsearch.errors import DataError
 from dmtsearch.names import DATA_SETS
 

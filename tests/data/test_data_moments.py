@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dmtsearch.data.moments import Moments, given_moments, measure_moments
+from dmtsearch.data import Moments, given_moments, measure_moments
 from dmtsearch.errors import DataError
 
 THREE = Moments(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([1.0, 2.0, 3.0]))

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmtsearch.data.sample_rng import mix, normal, pick, uniform
+from dmtsearch.data import mix, normal, pick, uniform
 
 WORD = 2**64 - 1
 

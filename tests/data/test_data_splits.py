@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from dmtsearch.data import describe_data, describe_splits, load_data
-from dmtsearch.data.splits import plan_splits
+from dmtsearch.data import describe_data, describe_splits, load_data, plan_splits
 from dmtsearch.errors import DataError
 
 

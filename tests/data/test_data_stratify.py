@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dmtsearch.data.stratify import fair_turns, stratified_order
+from dmtsearch.data import fair_turns, stratified_order
 
 
 def worst_distance(classes, num_classes):

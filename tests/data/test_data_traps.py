@@ -5,7 +5,6 @@ import torch
 from torch.utils.data import TensorDataset
 
 from dmtsearch import data
-from dmtsearch.data import data_loading, dataset, splits
 from dmtsearch.errors import DataError
 
 
@@ -57,7 +56,7 @@ def order_by_the_global_generator(labels, num_classes, *, seed):
 
 
 def train_cut_off_first(raw, sizes, *, seed):
-    order = splits.stratified_order(raw.pools["train"].y, len(raw.classes), seed=seed)
+    order = data.stratified_order(raw.pools["train"].y, len(raw.classes), seed=seed)
     ends = torch.tensor([sizes[name] for name in ("train", "val", "test")]).cumsum(0).tolist()
     train, val, test, _ = order.tensor_split(ends)
     return {"train": train, "val": val, "test": test}
@@ -69,31 +68,28 @@ def flip_by_place_in_the_batch(x, *, seed, epoch, index, pad=None):
 
 
 TRAPS = {
-    "test is not sealed": (check_test_is_sealed, dataset.DataSet, "split", unsealed),
+    "test is not sealed": (check_test_is_sealed, "dmtsearch.data.DataSet.split", unsealed),
     "splits by the global generator": (
         check_no_seed_but_split_seed_moves_a_sample,
-        splits,
-        "stratified_order",
+        "dmtsearch.data.splits.stratified_order",
         order_by_the_global_generator,
     ),
     "train is cut off first": (
         check_train_moves_nobody,
-        data_loading,
-        "draw_splits",
+        "dmtsearch.data.data_loading.draw_splits",
         train_cut_off_first,
     ),
     "augmentation by place in the batch": (
         check_augmentation_belongs_to_the_sample,
-        data,
-        "crop_flip",
+        "dmtsearch.data.crop_flip",
         flip_by_place_in_the_batch,
     ),
 }
 
 
-@pytest.mark.parametrize(("check", "owner", "name", "broken"), TRAPS.values(), ids=TRAPS)
-def test_a_trap_is_kept_shut_and_its_check_sees_it_open(check, owner, name, broken, monkeypatch):
+@pytest.mark.parametrize(("check", "target", "broken"), TRAPS.values(), ids=TRAPS)
+def test_a_trap_is_kept_shut_and_its_check_sees_it_open(check, target, broken, monkeypatch):
     check()
-    monkeypatch.setattr(owner, name, broken)
+    monkeypatch.setattr(target, broken)
     with pytest.raises(AssertionError, match=r"."):
         check()

@@ -3,11 +3,9 @@
 from types import SimpleNamespace
 
 import dmtsearch
-from dmtsearch.deploy.cache_miss import why_new
-from dmtsearch.deploy.training import Watch
+from dmtsearch.deploy import Watch, why_new
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.store import Difference
-from dmtsearch.training import keys
 
 
 class Store:
@@ -70,7 +68,7 @@ def notes_of(store, out, epochs=1):
 def test_stages_of_an_earlier_format_stay_and_train_says_once_why_it_does_not_use_them(
     store, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(keys, "STAGE_FORMAT", 1)
+    monkeypatch.setattr("dmtsearch.training.keys.STAGE_FORMAT", 1)
     assert notes_of(store, tmp_path / "before") == ([], [False, False])
     monkeypatch.undo()
     kept = {line.key for line in store.ls()}

@@ -10,23 +10,23 @@ from export_pieces import DIGITS, PLAIN, images, run_file
 from torch import nn
 
 import dmtsearch
-from dmtsearch.bundles import traced_graph
-from dmtsearch.deploy import export_formats
-from dmtsearch.deploy.export_check import compare
+from dmtsearch.deploy import FORMATS, compare
 from dmtsearch.errors import BundleError, ExportError, UsageError
-from dmtsearch.selectors import ensemble
+from dmtsearch.selectors import decide
 
-FORMATS = pytest.mark.parametrize("format", ["pt2", "onnx"])
+each_format = pytest.mark.parametrize("format", ["pt2", "onnx"])
 
 
 # -- a wrong export -------------------------------------------------------------------------------
 
 
-@FORMATS
+@each_format
 def test_an_export_that_leaves_out_the_normalisation_is_refused(
     plain_folder, tmp_path, monkeypatch, format
 ):
-    monkeypatch.setattr(traced_graph, "normalise", lambda x, mean, std: x.float() / 255)
+    monkeypatch.setattr(
+        "dmtsearch.bundles.traced_graph.normalise", lambda x, mean, std: x.float() / 255
+    )
     with pytest.raises(
         ExportError,
         match=r"m\.\w+: not written: the exported file answers otherwise than the bundle",
@@ -38,8 +38,9 @@ def test_an_export_that_leaves_out_the_normalisation_is_refused(
 def test_a_selector_that_selects_missing_modalities_is_refused(
     selector_folder, tmp_path, monkeypatch
 ):
-    real = ensemble.decide
-    monkeypatch.setattr(ensemble, "decide", lambda *args, present, **rest: real(*args, **rest))
+    monkeypatch.setattr(
+        "dmtsearch.selectors.ensemble.decide", lambda *args, present, **rest: decide(*args, **rest)
+    )
     with pytest.raises(
         ExportError, match=r"sample \d of 6 differs by 0\.\d+ in a prob.* \(0\.0001 is"
     ):
@@ -48,9 +49,9 @@ def test_a_selector_that_selects_missing_modalities_is_refused(
 
 
 def test_a_file_of_which_the_disk_lost_a_part_is_refused(plain_folder, tmp_path, monkeypatch):
-    whole = export_formats.FORMATS["pt2"].encode
-    broken = replace(export_formats.FORMATS["pt2"], encode=lambda *given: whole(*given)[:-400])
-    monkeypatch.setitem(export_formats.FORMATS, "pt2", broken)
+    whole = FORMATS["pt2"].encode
+    broken = replace(FORMATS["pt2"], encode=lambda *given: whole(*given)[:-400])
+    monkeypatch.setitem(FORMATS, "pt2", broken)
     with pytest.raises(ExportError, match="the exported file does not load again"):
         dmtsearch.export(plain_folder, out=tmp_path / "m.pt2")
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +68,9 @@ def test_a_wrong_input_shows_also_where_one_class_has_nearly_all(
     bundle = dmtsearch.load_bundle(folder, model=sure)
     assert float(bundle.predict(images(6, 1, 8, 8))[:, 0].min()) > 1 - 1e-6
     assert dmtsearch.export(bundle, out=tmp_path / "right.pt2").parity.largest < 1e-6
-    monkeypatch.setattr(traced_graph, "normalise", lambda x, mean, std: x.float() / 255)
+    monkeypatch.setattr(
+        "dmtsearch.bundles.traced_graph.normalise", lambda x, mean, std: x.float() / 255
+    )
     with pytest.raises(ExportError, match=r"by a factor of \S+ \(1\.05 is allowed\)"):
         dmtsearch.export(bundle, out=tmp_path / "wrong.pt2")
 
@@ -75,7 +78,7 @@ def test_a_wrong_input_shows_also_where_one_class_has_nearly_all(
 # -- files that are there, and disks that are full ------------------------------------------------
 
 
-@FORMATS
+@each_format
 def test_the_same_export_again_is_written_and_another_file_never(
     plain_folder, selector_folder, exported, tmp_path, format
 ):

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import dmtsearch
-from dmtsearch.deploy.training import Watch
+from dmtsearch.deploy import Watch
 from dmtsearch.errors import DmtSearchError, ScheduleError
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.store import open_store

@@ -13,9 +13,9 @@ from torch.utils.data import TensorDataset
 
 import dmtsearch
 from dmtsearch.cli.main import main
-from dmtsearch.deploy.training import Watch
+from dmtsearch.deploy import Watch
 from dmtsearch.errors import BundleError, DmtSearchError
-from dmtsearch.models.answers import count_steps
+from dmtsearch.models import count_steps
 from dmtsearch.schedule import parse_schedule
 
 TEXT = """\
@@ -495,7 +495,7 @@ def test_another_version_of_timm_is_another_key_and_a_note_of_the_bundle(
 def test_another_version_of_torchvision_is_another_key(monkeypatch, tmp_path):
     from dmtsearch.data import load_data
     from dmtsearch.stage_kinds import resolve
-    from dmtsearch.training.jobs import make_jobs
+    from dmtsearch.training import make_jobs
 
     x, y = torch.rand(24, 3, 32, 32), torch.arange(24) % 3
     data = load_data(objects=TensorDataset(x, y), train=12, val=6, test=6)

@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 import dmtsearch
 from dmtsearch.errors import BundleError, DmtSearchError, ScheduleError
 from dmtsearch.schedule import parse_schedule
-from dmtsearch.training.progress import Decision
+from dmtsearch.training import Decision
 
 TEXT = """\
 dmtsearch: 1
@@ -155,7 +155,7 @@ def test_a_factory_with_a_weights_file_teaches_too(store, tmp_path, monkeypatch)
 
 
 def test_a_listener_stops_a_training_and_the_same_call_goes_on(schedule, store, tmp_path):
-    from dmtsearch.deploy.training import Watch
+    from dmtsearch.deploy import Watch
 
     def call(name, watch=None):
         return dmtsearch.train(
@@ -177,7 +177,7 @@ def test_a_listener_stops_a_training_and_the_same_call_goes_on(schedule, store, 
 
 
 def test_two_trainings_into_one_folder_at_once_are_refused(schedule, store, tmp_path):
-    from dmtsearch.deploy.folder import claim_folder
+    from dmtsearch.deploy import claim_folder
 
     with (
         claim_folder(tmp_path / "out", schedule),

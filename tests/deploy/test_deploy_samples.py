@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dmtsearch.bundles.single_model import Bundle
+from dmtsearch.bundles import Bundle
 from dmtsearch.errors import BundleError
-from dmtsearch.training.profile import Profile
+from dmtsearch.training import Profile
 
 
 def bundle(*, storage="uint8", size=None, shape=(1, 2, 2)):

@@ -8,7 +8,7 @@ import pytest
 from fuzzing import mutate
 
 import dmtsearch
-from dmtsearch.bundles.history import read_history
+from dmtsearch.bundles import read_history
 from dmtsearch.errors import BundleError, DmtSearchError
 from dmtsearch.files import sha256_bytes
 

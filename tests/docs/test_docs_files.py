@@ -9,16 +9,20 @@ import pytest
 from doc_pages import in_backticks
 
 from dmtsearch.api import CheckReport
-from dmtsearch.bundles.history import HISTORY_COLUMNS
-from dmtsearch.engine import run_tables
-from dmtsearch.engine.ledger import fold
-from dmtsearch.engine.ledger_lines import RECORDS, RunStarted, StageRequest
-from dmtsearch.engine.run_folder import RunInfo
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.run_tables import Tables
-from dmtsearch.engine.status import BestTrial, LiveState
-from dmtsearch.store.inventory import ObjectInfo
-from dmtsearch.store.manifest import encode, new_manifest
+from dmtsearch.bundles import HISTORY_COLUMNS
+from dmtsearch.engine import (
+    RECORDS,
+    RULES,
+    BestTrial,
+    LiveState,
+    RunInfo,
+    RunPaths,
+    RunStarted,
+    StageRequest,
+    Tables,
+    fold,
+)
+from dmtsearch.store import ObjectInfo, encode, new_manifest
 
 
 def listed(page, file):
@@ -66,7 +70,7 @@ def test_the_tables_of_a_run_have_the_columns_that_are_listed(architecture_page,
     assert found[-1] == "width"
     assert sorted(listed(architecture_page, "trials.csv")) == sorted(found[:-1])
     assert sorted(listed(architecture_page, "stages.csv")) == sorted(columns(run.stages))
-    assert listed(architecture_page, "rules.csv") == list(run_tables.RULES)
+    assert listed(architecture_page, "rules.csv") == list(RULES)
     curves = in_backticks(architecture_page.section("### `curves.csv`"))
     assert [name for name in curves if name not in ("hint", "train")] == columns(run.curves)
 

@@ -10,7 +10,7 @@ from doc_pages import ROOT, in_backticks
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine.objectives import OBJECTIVES
+from dmtsearch.engine import OBJECTIVES
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.names import DATA_SETS, PRESETS
 from dmtsearch.schedule import load_schedule

@@ -6,9 +6,7 @@ from pathlib import Path
 from fuzzing import mutate
 from untrained import SOFT, Driver, FakeArm, chain
 
-from dmtsearch.engine.run_folder import RunInfo, write_run, write_space
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.status import LiveState, RunCounts
+from dmtsearch.engine import LiveState, RunCounts, RunInfo, RunPaths, write_run, write_space
 from dmtsearch.files import write_json
 from dmtsearch.space import Space
 

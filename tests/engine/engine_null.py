@@ -13,22 +13,24 @@ from typing import Any
 import pytest
 import untrained
 
-from dmtsearch.engine.backend import SearchContext
-from dmtsearch.engine.environment import prepare_environment
-from dmtsearch.engine.inline import run_inline
-from dmtsearch.engine.ledger import RunState
-from dmtsearch.engine.ledger_lines import RunStarted
-from dmtsearch.engine.messages import (
+from dmtsearch.engine import (
+    LiveState,
     Needs,
+    Perform,
     Prepared,
     RunnableTrial,
+    RunPaths,
+    RunStarted,
+    RunState,
+    SearchContext,
+    Searcher,
     StageOutcome,
+    StageSetting,
+    StatusWriter,
+    prepare_environment,
+    run_inline,
     runnable_stages,
 )
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.searcher import Searcher
-from dmtsearch.engine.stage_task import Perform, StageSetting
-from dmtsearch.engine.status import LiveState, StatusWriter
 from dmtsearch.space import Space
 from dmtsearch.store import Store, open_store
 
@@ -186,7 +188,7 @@ def run_null(
     if inline:
         run: Any = partial(run_inline, pauses_s=(0.0, 0.0))
     else:
-        from dmtsearch.engine.ray_backend import run_trials
+        from dmtsearch.engine import run_trials
 
         run = partial(run_trials, concurrency=concurrency)
     reason = run(context)

@@ -5,10 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dmtsearch.engine.ledger_lines import StageRequest
-from dmtsearch.engine.messages import EpochCosts, Needs, RunnableStage, StageOutcome
-from dmtsearch.engine.slots import ClusterNode
-from dmtsearch.engine.stage_scheduler import StageScheduler
+from dmtsearch.engine import (
+    ClusterNode,
+    EpochCosts,
+    Needs,
+    RunnableStage,
+    StageOutcome,
+    StageRequest,
+    StageScheduler,
+)
 from dmtsearch.files import sha256_text
 
 

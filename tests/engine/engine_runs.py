@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.engine.ledger import RunState, read_state
-from dmtsearch.engine.reaper import processes_of
-from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine import RunPaths, RunState, processes_of, read_state
 
 SPACE = """
 dmtsearch: 1

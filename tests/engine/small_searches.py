@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dmtsearch
-from dmtsearch.engine.status import LiveState
+from dmtsearch.engine import LiveState
 
 REAL = """
 dmtsearch: 1

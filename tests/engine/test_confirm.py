@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine.status import LiveState
+from dmtsearch.engine import LiveState
 from dmtsearch.errors import DataChangedError, UsageError
 
 pytestmark = pytest.mark.engine  # starts no Ray

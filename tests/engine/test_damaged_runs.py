@@ -11,20 +11,22 @@ import pytest
 from damaged_runs import damage, made_run
 from untrained import FakeArm, prepare
 
-from dmtsearch.cli.search_command import status as command
-from dmtsearch.cli.search_view import stage_table
-from dmtsearch.engine import run_folder
-from dmtsearch.engine.console import ConsoleView, describe, describe_state
-from dmtsearch.engine.run import Run
-from dmtsearch.engine.run_folder import held, read_run
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.searcher import Searcher
-from dmtsearch.engine.status import read_status
+from dmtsearch.cli import stage_table
+from dmtsearch.cli import status as command
+from dmtsearch.engine import (
+    ConsoleView,
+    Run,
+    RunPaths,
+    Searcher,
+    describe,
+    describe_state,
+    held,
+    read_run,
+    read_status,
+)
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.reporting import run_record as reading
-from dmtsearch.reporting.answer import answer
-from dmtsearch.reporting.findings import summarize
-from dmtsearch.reporting.run_record import read_run as read_report
+from dmtsearch.reporting import answer, summarize
+from dmtsearch.reporting import read_run as read_report
 from dmtsearch.space import Space, load_space
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -93,8 +95,8 @@ def spaces_once(monkeypatch: pytest.MonkeyPatch) -> None:
             known[place] = load_space(path)
         return known[place]
 
-    monkeypatch.setattr(run_folder, "load_space", load)
-    monkeypatch.setattr(reading, "load_space", load)
+    monkeypatch.setattr("dmtsearch.engine.run_folder.load_space", load)
+    monkeypatch.setattr("dmtsearch.reporting.run_record.load_space", load)
 
 
 def fuzz(whole: RunPaths, root: Path, name: str, inputs: int) -> int:

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app, main
-from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.reopening import reopen
+from dmtsearch.engine import read_state, reopen
 
 EARLIER = Path(__file__).with_name("earlier")
 NOTE = (

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from dmtsearch.engine import cluster, crashes, reaper
-from dmtsearch.engine.crashes import read_end
-from dmtsearch.engine.faults import failed_outcome, lost_outcome
-from dmtsearch.engine.messages import StageOutcome
+from dmtsearch.engine import (
+    StageOutcome,
+    failed_outcome,
+    lost_outcome,
+    processes_of,
+    read_end,
+    sessions_of,
+    sweep,
+    sweep_ends,
+)
 from dmtsearch.errors import (
     DataChangedError,
     DivergedError,
@@ -22,8 +28,7 @@ from dmtsearch.errors import (
     SourceMissingError,
     StoreError,
 )
-from dmtsearch.store.disk import translate_os_errors
-from dmtsearch.store.process import this_process
+from dmtsearch.store import this_process, translate_os_errors
 
 
 def outcome_of(error: BaseException) -> StageOutcome:
@@ -140,7 +145,7 @@ def test_only_sessions_that_this_driver_has_started_are_its_own(tmp_path: Path) 
         "2026-01-03_00-00-00_1_7",
     ):
         (tmp_path / f"session_{name}").mkdir()
-    found = reaper.sessions_of(77, tmp_path, "session_2026-01-02_00-00-00_0")
+    found = sessions_of(77, tmp_path, "session_2026-01-02_00-00-00_0")
     assert [path.name for path in found] == ["session_2026-01-03_00-00-00_1_77"]
 
 
@@ -153,7 +158,7 @@ def test_a_dead_driver_s_folder_and_session_are_swept_and_a_living_one_s_are_not
         end = tmp_path / f"dmtsearch-end-attempt-{me.machine}-{me.pid}-{started}"
         end.touch()
         os.utime(end, (0, 0))
-    crashes.sweep_ends()
+    sweep_ends()
     assert [path.name[-9:] for path in tmp_path.glob("dmtsearch-end-*")] == [
         f"attempt-{me.machine}-{me.pid}-{me.started}"[-9:]
     ]
@@ -169,11 +174,11 @@ def test_a_dead_driver_s_folder_and_session_are_swept_and_a_living_one_s_are_not
             folder = tmp_path / f"dmtsearch-tune-{me.machine}-{me.pid}-{started}-{name}"
             folder.mkdir()
             (folder / "ray_session").write_text(str(sessions[name]))
-        cluster.sweep()
+        sweep()
         assert [path.name[-5:] for path in tmp_path.glob("dmtsearch-tune-*")] == ["alive"]
         assert agents["dead"].wait(5) == -9
         assert agents["alive"].poll() is None
-        assert list(reaper.processes_of(sessions["alive"])) == [agents["alive"].pid]
+        assert list(processes_of(sessions["alive"])) == [agents["alive"].pid]
     finally:
         for agent in agents.values():
             agent.kill()

@@ -15,8 +15,7 @@ from optuna.trial import TrialState
 from small_disk import small_disk
 
 import dmtsearch
-from dmtsearch.engine.ledger import read_ledger
-from dmtsearch.engine.ledger_lines import StageEnded, TrialEnded
+from dmtsearch.engine import StageEnded, TrialEnded, read_ledger
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

@@ -9,7 +9,7 @@ import pytest
 from engine_runs import SPACE, Search, outcome_of
 
 import dmtsearch
-from dmtsearch.engine.ledger import RunState, read_state
+from dmtsearch.engine import RunState, read_state
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 

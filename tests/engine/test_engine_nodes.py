@@ -10,8 +10,7 @@ import pytest
 import untrained
 from engine_null import ray_settings, run_null
 
-from dmtsearch.engine import probes
-from dmtsearch.engine.messages import Needs
+from dmtsearch.engine import Needs, own_versions
 from dmtsearch.errors import UsageError
 from dmtsearch.store import open_store
 
@@ -27,8 +26,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with ray_settings():
         from ray.cluster_utils import Cluster
 
-        from dmtsearch.engine.cluster import ray_at
-        from dmtsearch.engine.redirect import output_in
+        from dmtsearch.engine import output_in, ray_at
 
         with output_in(log):
             two = Cluster(
@@ -44,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_nodes_that_share_a_folder_and_run_the_same_are_taken(tmp_path: Path) -> None:
-    from dmtsearch.engine.ray_backend import probe_cluster
+    from dmtsearch.engine import probe_cluster
 
     slots = probe_cluster(open_store(str(tmp_path)), {"teacher": Needs()})
     assert [node.cpu for node in slots.nodes] == [1, 1]
@@ -53,7 +51,7 @@ def test_nodes_that_share_a_folder_and_run_the_same_are_taken(tmp_path: Path) ->
 
 
 def test_nodes_that_do_not_share_the_store_are_refused_with_the_remedy() -> None:
-    from dmtsearch.engine.ray_backend import probe_cluster
+    from dmtsearch.engine import probe_cluster
 
     # Each process has a memory of its own: what one writes, no other sees.
     with pytest.raises(
@@ -67,10 +65,10 @@ def test_nodes_that_do_not_share_the_store_are_refused_with_the_remedy() -> None
 def test_nodes_with_other_versions_are_refused_with_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dmtsearch.engine.ray_backend import probe_cluster
+    from dmtsearch.engine import probe_cluster
 
-    real = probes.own_versions()
-    monkeypatch.setattr(probes, "own_versions", lambda: {**real, "torch": "9.9.9"})
+    real = own_versions()
+    monkeypatch.setattr("dmtsearch.engine.probes.own_versions", lambda: {**real, "torch": "9.9.9"})
     with pytest.raises(UsageError) as caught:
         probe_cluster(open_store(str(tmp_path)), {})
     words = f"has torch {real['torch']} (here 9.9.9): install the same versions on every node"
@@ -78,7 +76,7 @@ def test_nodes_with_other_versions_are_refused_with_both(
 
 
 def test_a_stage_larger_than_any_node_is_refused_though_the_cluster_has_as_much() -> None:
-    from dmtsearch.engine.ray_backend import probe_cluster
+    from dmtsearch.engine import probe_cluster
 
     with pytest.raises(UsageError, match="stage 'teacher' asks for 2 CPU; but the largest node"):
         probe_cluster(open_store("memory://apart"), {"teacher": Needs(cpu=2)})

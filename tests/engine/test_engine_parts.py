@@ -17,17 +17,23 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine import cluster
-from dmtsearch.engine.environment import (
+from dmtsearch.engine import (
+    ClusterNode,
+    EpochCosts,
+    Heartbeat,
+    Interrupts,
+    Needs,
+    Slots,
+    catch_interrupts,
     choose_address,
+    output_in,
     prepare_environment,
+    ray_at,
     refuse_unreachable,
+    runnable_stages,
+    stage_needs,
+    watched_ray,
 )
-from dmtsearch.engine.interrupts import Interrupts, interrupts
-from dmtsearch.engine.messages import EpochCosts, Needs, runnable_stages, stage_needs
-from dmtsearch.engine.redirect import output_in
-from dmtsearch.engine.slots import ClusterNode, Slots
-from dmtsearch.engine.watchdog import Heartbeat, watched_ray
 from dmtsearch.errors import UsageError
 
 # Room on the nodes
@@ -281,12 +287,12 @@ def test_a_ray_that_does_not_come_up_is_started_once_more(monkeypatch: pytest.Mo
         tries.append(address)
         raise RuntimeError("Failed to start GCS.\nLast 0 lines of error files:")
 
-    monkeypatch.setattr(cluster, "_connect", fail)
-    monkeypatch.setattr(cluster, "connected", lambda: False)
+    monkeypatch.setattr("dmtsearch.engine.cluster._connect", fail)
+    monkeypatch.setattr("dmtsearch.engine.cluster.connected", lambda: False)
     with pytest.raises(UsageError, match="Ray cannot start on this machine: Failed to start GCS"):
-        cluster.ray_at("local").__enter__()
+        ray_at("local").__enter__()
     with pytest.raises(UsageError, match=r"no Ray cluster can be joined at auto.*--address out"):
-        cluster.ray_at("auto").__enter__()
+        ray_at("auto").__enter__()
     assert tries == ["local", "local", "auto"]
 
 
@@ -296,12 +302,12 @@ def test_a_cluster_of_other_versions_is_refused_with_both(monkeypatch: pytest.Mo
             "Version mismatch:\n  This process: Ray: 2.60.0\n  Cluster: Ray: 2.50.0"
         )
 
-    monkeypatch.setattr(cluster, "_connect", fail)
-    monkeypatch.setattr(cluster, "connected", lambda: False)
+    monkeypatch.setattr("dmtsearch.engine.cluster._connect", fail)
+    monkeypatch.setattr("dmtsearch.engine.cluster.connected", lambda: False)
     with pytest.raises(
         UsageError, match=r"2\.60\.0 .*2\.50\.0; install the same versions on both"
     ):
-        cluster.ray_at("10.0.0.1:6379").__enter__()
+        ray_at("10.0.0.1:6379").__enter__()
 
 
 def watching_ray(heard: Heartbeat, notes: list[str], **more: Any) -> AbstractContextManager[None]:
@@ -358,7 +364,7 @@ def test_ctrl_c_and_sigterm_are_handled_in_the_same_way_and_given_back() -> None
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     notes: list[str] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        with interrupts(lambda: notes.append("stopping"), leave=False) as stop:
+        with catch_interrupts(lambda: notes.append("stopping"), leave=False) as stop:
             os.kill(os.getpid(), number)
             assert stop.asked
     assert notes == ["stopping", "stopping"]

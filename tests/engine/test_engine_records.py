@@ -12,33 +12,42 @@ from typing import Any
 import pytest
 from engine_pieces import Found, Memory, record_of, request_of, stage_of
 
-from dmtsearch.engine import console, eta
-from dmtsearch.engine.console import ConsoleView, describe
-from dmtsearch.engine.ledger_lines import (
+from dmtsearch.engine import (
+    ClusterNode,
+    ConsoleView,
+    EpochCosts,
+    LiveState,
+    Needs,
+    NodeFacts,
     Record,
+    RunCounts,
+    RunInfo,
+    RunPaths,
     RunStarted,
+    Slots,
     StageEnded,
+    StageEvent,
+    StageLedger,
+    StageOutcome,
+    TimeLeft,
     TrialEnded,
     TrialProposed,
-    to_line,
-)
-from dmtsearch.engine.messages import EpochCosts, Needs, StageEvent, StageOutcome
-from dmtsearch.engine.probes import NodeFacts, own_versions, probe_node, refuse_oversized
-from dmtsearch.engine.probes import refuse_differing_nodes as refuse_differing
-from dmtsearch.engine.run_folder import (
-    RunInfo,
+    describe,
     held,
     is_held,
     new_folder_name,
     new_run,
+    own_versions,
+    probe_node,
+    read_live,
     read_run,
+    read_status,
+    refuse_oversized,
+    to_line,
     write_run,
     write_space,
 )
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.slots import ClusterNode, Slots
-from dmtsearch.engine.stage_ledger import StageLedger
-from dmtsearch.engine.status import LiveState, RunCounts, read_live, read_status
+from dmtsearch.engine import refuse_differing_nodes as refuse_differing
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import sha256_text
 from dmtsearch.space import parse_space
@@ -329,7 +338,7 @@ def test_plain_lines_come_now_and_then_and_at_the_end() -> None:
 
 def test_a_long_search_has_lines_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("dmtsearch.engine.console.time.monotonic", lambda: clock[0])
     stream = StringIO()
     view = ConsoleView(stream)
     for second in range(8 * 3600):
@@ -343,8 +352,8 @@ def test_time_left_is_said_once_a_stage_has_ended_and_counts_what_is_to_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(eta.time, "monotonic", lambda: clock[0])
-    time_left = eta.TimeLeft()
+    monkeypatch.setattr("dmtsearch.engine.eta.time.monotonic", lambda: clock[0])
+    time_left = TimeLeft()
     # A teacher of 900 that all share, and a student of 100 for each of ten trials.
     for trial in range(4):
         asked = (request_of("teacher", cost=900), request_of(f"student{trial}"))
@@ -367,8 +376,8 @@ def test_time_left_is_said_once_a_stage_has_ended_and_counts_what_is_to_come(
 def test_the_first_time_left_is_not_many_times_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `demo` is: a shared teacher, and small stages that cost seconds beside their MACs."""
     clock = [0.0]
-    monkeypatch.setattr(eta.time, "monotonic", lambda: clock[0])
-    time_left = eta.TimeLeft()
+    monkeypatch.setattr("dmtsearch.engine.eta.time.monotonic", lambda: clock[0])
+    time_left = TimeLeft()
     total, said = 8, []
     seconds_of = {"teacher": 12.0} | {f"student{trial}": 3.0 for trial in range(total)}
     costs = {name: 5000 if name == "teacher" else 60 for name in seconds_of}

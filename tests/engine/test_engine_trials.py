@@ -21,10 +21,7 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine.ledger import RunState, read_state
-from dmtsearch.engine.messages import Needs
-from dmtsearch.engine.slots import Slots
-from dmtsearch.engine.status import LiveState
+from dmtsearch.engine import LiveState, Needs, RunState, Slots, read_state
 from dmtsearch.errors import SearchStoppedError, UsageError
 
 pytestmark = pytest.mark.engine
@@ -35,8 +32,7 @@ SLOTS = 2
 @pytest.fixture(scope="module", autouse=True)
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Ray of two slots, for all tests of this module."""
-    from dmtsearch.engine.cluster import ray_at
-    from dmtsearch.engine.redirect import output_in
+    from dmtsearch.engine import output_in, ray_at
 
     log = tmp_path_factory.mktemp("ray") / "driver.log"
     with ray_settings(), output_in(log), ray_at("local", num_cpus=SLOTS):
@@ -345,7 +341,7 @@ def test_a_stage_larger_than_the_cluster_is_refused_before_anything_runs(tmp_pat
 
 
 def test_the_cluster_is_what_ray_says_it_is() -> None:
-    from dmtsearch.engine.ray_actor import look_at_nodes
+    from dmtsearch.engine import look_at_nodes
 
     nodes = look_at_nodes()
     assert [node.cpu for node in nodes] == [SLOTS]

@@ -6,13 +6,12 @@ import pytest
 
 import dmtsearch
 from dmtsearch.data import describe_data
-from dmtsearch.engine.equal_cost import check_equal_cost, find_cost
-from dmtsearch.engine.ledger import read_state
+from dmtsearch.engine import check_equal_cost, find_cost, read_state
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, load_schedule, parse_schedule, with_epochs
 from dmtsearch.space import Space, load_space, parse_space
 from dmtsearch.stage_kinds import resolve
-from dmtsearch.training.equal_cost import counted_cost
+from dmtsearch.training import counted_cost
 
 TEXT = """
 dmtsearch: 1

@@ -14,13 +14,17 @@ from small_searches import write_space
 from untrained import FORTY, Driver, FakeArm, chain, story
 
 import dmtsearch
-from dmtsearch.engine import run_tables
-from dmtsearch.engine.ledger import Ledger, read_state
-from dmtsearch.engine.ledger_lines import ArmMissing
-from dmtsearch.engine.redirect import output_in
-from dmtsearch.engine.run_folder import held, new_run
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.status import LiveState, StatusWriter
+from dmtsearch.engine import (
+    ArmMissing,
+    Ledger,
+    LiveState,
+    RunPaths,
+    StatusWriter,
+    held,
+    new_run,
+    output_in,
+    read_state,
+)
 from dmtsearch.errors import OutputError, StoreError
 
 SPACE = chain(FORTY, pruner={"name": "median"})
@@ -86,7 +90,9 @@ def test_a_write_that_fails_anywhere_ends_in_a_sentence_and_later_as_an_unbroken
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(run_tables, "_REST", 0)  # tables follow every trial, whatever the time
+    monkeypatch.setattr(
+        "dmtsearch.engine.run_tables._REST", 0
+    )  # tables follow every trial, whatever the time
     unbroken = drive(made(tmp_path / "unbroken")).run()
     for number, at in enumerate(random.Random(3).sample(range(3, calls), 16)):
         root = made(tmp_path / f"run_{number}")

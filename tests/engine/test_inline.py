@@ -22,10 +22,7 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine.interrupts import interrupts
-from dmtsearch.engine.ledger import Ledger, read_state
-from dmtsearch.engine.messages import StageOutcome
-from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine import Ledger, RunPaths, StageOutcome, catch_interrupts, read_state
 from dmtsearch.errors import SearchStoppedError, SourceMissingError, StoreError, UsageError
 from dmtsearch.schedule import Schedule
 
@@ -313,7 +310,7 @@ def test_a_stage_that_does_not_stop_is_broken_off_after_a_while(
         raise AssertionError("slept through it")
 
     began, space = time.monotonic(), untrained.chain(untrained.FORTY)
-    with interrupts(lambda: None, leave=False) as stop:
+    with catch_interrupts(lambda: None, leave=False) as stop:
         found = run_null(tmp_path, space, trials=2, inline=True, perform=endless, stop=stop)
     assert time.monotonic() - began < 30
     assert found.reason == "interrupted"

@@ -9,7 +9,7 @@ from small_searches import write_space
 from untrained import FORTY, Driver, chain, story
 
 import dmtsearch
-from dmtsearch.engine.own_sampler import check_sampler, try_sampler
+from dmtsearch.engine import check_sampler, try_sampler
 from dmtsearch.errors import DmtSearchError, ModelError, ScheduleError, UsageError
 from dmtsearch.space import load_space, parse_space
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from untrained import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, chain, story
 
-from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine import RunPaths
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.space import Space
 

@@ -10,10 +10,7 @@ from damaged_runs import made_run
 from engine_runs import SPACE
 
 import dmtsearch
-from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.reopening import reopen
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.status import LiveState, Status, read_status
+from dmtsearch.engine import LiveState, RunPaths, Status, read_state, read_status, reopen
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.store import open_store
 

@@ -13,15 +13,19 @@ import torch
 from damaged_runs import made_info
 from PIL import Image
 
-from dmtsearch.engine import stage_task
-from dmtsearch.engine.prepare import open_context, prepare
-from dmtsearch.engine.run_folder import keep_data
-from dmtsearch.engine.stage_task import StageSetting, context_of, train_stage
+from dmtsearch.engine import (
+    StageSetting,
+    context_of,
+    keep_data,
+    open_context,
+    prepare_schedule,
+    stage_task,
+    train_stage,
+)
 from dmtsearch.errors import DataChangedError, DataError
 from dmtsearch.schedule import Schedule, expand, parse_schedule
 from dmtsearch.store import open_store
-from dmtsearch.training.schedule_data import data_facts
-from dmtsearch.training.stage_kind import StageJob
+from dmtsearch.training import StageJob, data_facts
 
 TEXT = """
 dmtsearch: 1
@@ -44,7 +48,7 @@ def load():
 def fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A worker that has read nothing, in a folder of its own."""
     torch.set_num_threads(1)
-    monkeypatch.setattr(stage_task, "_CONTEXTS", {})
+    monkeypatch.setattr("dmtsearch.engine.stage_task._CONTEXTS", {})
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # files here change within a second
     monkeypatch.chdir(tmp_path)
@@ -63,7 +67,7 @@ def schedule(data: str = "factory: 'drawn_for_search:load'") -> Schedule:
 def job_and_setting(made_for: Schedule) -> tuple[StageJob, StageSetting]:
     """As a driver makes them of the data that it sees now."""
     context = open_context(made_for, device="cpu")
-    job = pickle.loads(prepare(made_for, context).stages[0].job)
+    job = pickle.loads(prepare_schedule(made_for, context).stages[0].job)
     return job, StageSetting("run", expand(made_for).data, False, str(Path.cwd()), 20.0)
 
 

@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 from engine_pieces import stage_of
 
-from dmtsearch.engine.interrupts import Interrupts
-from dmtsearch.engine.messages import RunnableTrial, TrialOutcome
-from dmtsearch.engine.ray_backend import SearchDriver
+from dmtsearch.engine import Interrupts, RunnableTrial, SearchDriver, TrialOutcome
 from dmtsearch.errors import OutputError
 
 

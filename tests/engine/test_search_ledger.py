@@ -9,21 +9,25 @@ from pathlib import Path
 import pytest
 from untrained import SOFT, Driver, chain, stage_ended
 
-from dmtsearch.engine.ledger import Ledger, cut_torn_line, fold, read_ledger, read_state
-from dmtsearch.engine.ledger_lines import (
+from dmtsearch.engine import (
     ArmMissing,
+    Ledger,
     Record,
     Redrawn,
+    RunPaths,
     RunStarted,
     SearchEnded,
     StageRequest,
     TrialEnded,
     TrialProposed,
+    clear_leftovers,
+    cut_torn_line,
+    fold,
     from_line,
+    read_ledger,
+    read_state,
     to_line,
 )
-from dmtsearch.engine.recovery import clear_leftovers
-from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.errors import DmtSearchError
 
 REQUEST = StageRequest("student", "ab" * 32, ("teacher",), "plain 2-4", 60, 600, 10, 5, 18000)

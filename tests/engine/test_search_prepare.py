@@ -6,18 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmtsearch.engine.ledger_lines import RunStarted
-from dmtsearch.engine.messages import TrialOutcome
-from dmtsearch.engine.prepare import PrepareContext, open_context, prepare, preparer
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.searcher import Searcher
+from dmtsearch.engine import (
+    PrepareContext,
+    RunPaths,
+    RunStarted,
+    Searcher,
+    TrialOutcome,
+    open_context,
+    prepare_schedule,
+    preparer,
+)
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, load_schedule, parse_schedule
 from dmtsearch.space import parse_space
 from dmtsearch.store import open_store
-from dmtsearch.training.cached_stage import get_or_train
-from dmtsearch.training.progress import go_on
-from dmtsearch.training.stage_kind import StageContext, StageJob, StageResult
+from dmtsearch.training import StageContext, StageJob, StageResult, get_or_train, go_on
 
 TEXT = """
 dmtsearch: 1
@@ -45,7 +48,7 @@ def schedule(soft: str = "soft: {temperature: 2}") -> Schedule:
 
 
 def test_a_request_says_what_a_trial_requests(context: PrepareContext) -> None:
-    made = prepare(
+    made = prepare_schedule(
         schedule("hints: [{source: block1, at: block1}]\n    hint_phase: {epochs: 3}"), context
     )
     teacher, student = made.requests
@@ -61,7 +64,7 @@ def test_a_request_says_what_a_trial_requests(context: PrepareContext) -> None:
 
 
 def test_a_job_can_be_sent_and_is_what_the_request_says(context: PrepareContext) -> None:
-    made = prepare(schedule(), context)
+    made = prepare_schedule(schedule(), context)
     jobs = [pickle.loads(stage.job) for stage in made.stages]
     assert all(isinstance(job, StageJob) for job in jobs)
     assert [job.keys.key for job in jobs] == [request.key for request in made.requests]
@@ -69,18 +72,24 @@ def test_a_job_can_be_sent_and_is_what_the_request_says(context: PrepareContext)
 
 
 def test_equal_early_stages_of_unlike_trials_have_one_key(context: PrepareContext) -> None:
-    one, two = prepare(schedule(), context), prepare(schedule("soft: {temperature: 3}"), context)
+    one, two = (
+        prepare_schedule(schedule(), context),
+        prepare_schedule(schedule("soft: {temperature: 3}"), context),
+    )
     assert one.requests[0].key == two.requests[0].key
     assert one.key != two.key
 
 
 def test_the_seed_is_part_of_every_key(context: PrepareContext) -> None:
-    one, two = prepare(schedule(), context), prepare(schedule().with_seed(1), context)
+    one, two = (
+        prepare_schedule(schedule(), context),
+        prepare_schedule(schedule().with_seed(1), context),
+    )
     assert {r.key for r in one.requests}.isdisjoint(r.key for r in two.requests)
 
 
 def test_a_source_without_effect_is_not_requested(context: PrepareContext) -> None:
-    made = prepare(schedule("soft: none"), context)
+    made = prepare_schedule(schedule("soft: none"), context)
     assert [request.name for request in made.requests] == ["student"]
     assert made.cold_cost == made.requests[0].cost
 
@@ -89,20 +98,20 @@ def test_a_stage_that_goes_on_from_another_needs_it_first(context: PrepareContex
     text = TEXT.replace("SOFT", "soft: {temperature: 2}") + (
         "  more:\n    model: {family: plain, widths: [2, 4], convs: 1}\n    init: student\n"
     )
-    made = prepare(parse_schedule(text, "more.yaml"), context)
+    made = prepare_schedule(parse_schedule(text, "more.yaml"), context)
     assert made.requests[-1].sources == ("student",)
     assert [request.name for request in made.requests] == ["teacher", "student", "more"]
 
 
 def test_what_check_refuses_is_refused(context: PrepareContext) -> None:
     with pytest.raises(ScheduleError, match="block9"):
-        prepare(schedule("hints: [{source: block9, at: block1}]"), context)
+        prepare_schedule(schedule("hints: [{source: block9, at: block1}]"), context)
 
 
 def test_a_users_own_module_is_named_as_such() -> None:
     own = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     context = open_context(schedule(), device="cpu", objects={"teacher": own})
-    made = prepare(schedule(), context)
+    made = prepare_schedule(schedule(), context)
     assert made.requests[0].model == "the user's own module 'teacher'"
     assert made.requests[0].params == 650
 

@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmtsearch.engine.objectives import check_objectives, measure_objectives
-from dmtsearch.engine.prepare import PrepareContext, open_context, prepare
-from dmtsearch.engine.stage_task import StageSetting, train_stage
+from dmtsearch.engine import (
+    PrepareContext,
+    StageSetting,
+    check_objectives,
+    measure_objectives,
+    open_context,
+    prepare_schedule,
+    train_stage,
+)
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, parse_schedule
 from dmtsearch.space import parse_space
@@ -45,7 +51,7 @@ def context() -> PrepareContext:
 def test_a_selector_waits_for_its_classifiers_and_weighs_as_much_as_the_whole(
     context: PrepareContext,
 ) -> None:
-    made = prepare(schedule(), context)
+    made = prepare_schedule(schedule(), context)
     *classifiers, selector = made.requests
     assert [one.name for one in classifiers] == ["iris", "eye"]
     assert selector.sources == ("iris", "eye")
@@ -57,7 +63,7 @@ def test_a_selector_waits_for_its_classifiers_and_weighs_as_much_as_the_whole(
 def test_epochs_of_a_selector_cost_its_draws_and_its_classifiers_run_once(
     context: PrepareContext,
 ) -> None:
-    made = prepare(schedule(), context)
+    made = prepare_schedule(schedule(), context)
     selector = made.requests[-1]
     costs = made.stages[-1].costs
     samples = context.data.split_sizes["selector"]
@@ -70,7 +76,7 @@ def test_epochs_of_a_selector_cost_its_draws_and_its_classifiers_run_once(
 def test_a_trial_of_a_selector_runs_stage_by_stage_and_yields_its_objectives(
     context: PrepareContext, tmp_path: Path
 ) -> None:
-    made = prepare(schedule(), context)
+    made = prepare_schedule(schedule(), context)
     setting = StageSetting("run", schedule_data(), True, str(tmp_path), 20.0)
     store = open_store(str(tmp_path / "store"))
     notes: list[str] = []

@@ -19,22 +19,28 @@ from untrained import (
     stage_ended,
 )
 
-from dmtsearch.engine import run_tables
-from dmtsearch.engine.ledger import RunState, fold
-from dmtsearch.engine.ledger_lines import (
+from dmtsearch.engine import (
     ArmMissing,
     Record,
     Redrawn,
+    RunnableTrial,
+    RunPaths,
     RunStarted,
+    RunState,
     StageRequest,
+    Tables,
     TrialEnded,
+    TrialOutcome,
     TrialProposed,
+    best_trial,
+    check_objectives,
+    dominates,
+    fold,
+    is_better,
+    pareto_set,
+    pareto_trials,
+    summarise,
 )
-from dmtsearch.engine.messages import RunnableTrial, TrialOutcome
-from dmtsearch.engine.objectives import check_objectives, dominates, is_better, pareto_set
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.run_summary import best_trial, pareto_trials, summarise
-from dmtsearch.engine.run_tables import Tables
 from dmtsearch.errors import DmtSearchError, ScheduleError
 from dmtsearch.schedule import load_schedule
 
@@ -225,7 +231,9 @@ def made(folder: Path) -> Path:
 
 def test_tables_stand_after_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Driver(tmp_path, chain(SOFT), trials=4)
-    monkeypatch.setattr(run_tables, "_REST", 0)  # as where trials take longer than a write
+    monkeypatch.setattr(
+        "dmtsearch.engine.run_tables._REST", 0
+    )  # as where trials take longer than a write
     for number in range(1, 5):
         plan = driver.searcher.next()
         assert plan is not None
@@ -238,7 +246,7 @@ def test_tables_take_a_twentieth_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(10_000))
-    monkeypatch.setattr(run_tables, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("dmtsearch.engine.run_tables.monotonic", lambda: next(clock))
     writes: list[int] = []
     write = Tables.write
 
@@ -257,7 +265,7 @@ def test_tables_that_were_put_off_are_written_soon_though_no_trial_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(run_tables, "monotonic", lambda: now)
+    monkeypatch.setattr("dmtsearch.engine.run_tables.monotonic", lambda: now)
     driver = Driver(tmp_path, chain(SOFT), trials=2)
     driver.searcher._tables._not_before = 5.0
     plan = driver.searcher.next()

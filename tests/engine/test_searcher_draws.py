@@ -18,11 +18,14 @@ from untrained import (
     prepare,
 )
 
-from dmtsearch.engine import proposals
-from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.messages import Prepared, RunnableTrial, TrialOutcome
-from dmtsearch.engine.samplers import draw_seed
-from dmtsearch.engine.suggest import exact
+from dmtsearch.engine import (
+    Prepared,
+    RunnableTrial,
+    TrialOutcome,
+    draw_seed,
+    exact,
+    read_state,
+)
 from dmtsearch.errors import DataError, ModelError, ScheduleError
 from dmtsearch.schedule import Schedule, dump_schedule, expand, load_schedule
 from dmtsearch.space import Hole, Space, load_space, parse_space
@@ -251,7 +254,7 @@ def test_a_hundred_duplicates_in_a_row_end_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Two widths that the fake rounds to one key, as an alternative without effect would.
-    monkeypatch.setattr(proposals, "MAX_SHUFFLED", 0)
+    monkeypatch.setattr("dmtsearch.engine.proposals.MAX_SHUFFLED", 0)
     space = chain("soft: {temperature: {float: [1, 8]}}", sampler="random")
 
     def one_key(schedule: Schedule) -> Prepared:
@@ -353,7 +356,7 @@ def test_a_space_whose_anchor_alone_is_out_of_bounds_is_searched(tmp_path: Path)
 def test_a_thousand_refused_draws_in_a_row_end_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proposals, "MAX_REFUSED", 30)
+    monkeypatch.setattr("dmtsearch.engine.proposals.MAX_REFUSED", 30)
     calls = iter(range(10**6))
 
     def some(schedule: Schedule) -> Prepared:
@@ -369,7 +372,7 @@ def test_a_thousand_refused_draws_in_a_row_end_the_search(
 def test_where_no_draw_was_ever_tried_the_search_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proposals, "MAX_REFUSED", 30)
+    monkeypatch.setattr("dmtsearch.engine.proposals.MAX_REFUSED", 30)
     calls = iter(range(10**6))
 
     def anchor_only(schedule: Schedule) -> Prepared:

@@ -8,10 +8,8 @@ import pytest
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from untrained import SOFT, Driver, FakeArm, chain, prepare, record_of, stage_ended
 
-from dmtsearch.engine.messages import Prepared, RunnableTrial, TrialOutcome
-from dmtsearch.engine.pruning import make_pruner, measured_steps
-from dmtsearch.schedule import Schedule
-from dmtsearch.schedule.search import PrunerSpec
+from dmtsearch.engine import Prepared, RunnableTrial, TrialOutcome, make_pruner, measured_steps
+from dmtsearch.schedule import PrunerSpec, Schedule
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
 

@@ -11,12 +11,18 @@ import optuna
 import pytest
 from untrained import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, Job, chain, prepare, story
 
-from dmtsearch.engine.journal import Journal
-from dmtsearch.engine.ledger import Ledger, read_state
-from dmtsearch.engine.messages import Prepared, RunnableTrial, TrialOutcome, runnable_stages
-from dmtsearch.engine.recovery import uncertain_failures
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.status import RunCounts
+from dmtsearch.engine import (
+    Journal,
+    Ledger,
+    Prepared,
+    RunCounts,
+    RunnableTrial,
+    RunPaths,
+    TrialOutcome,
+    read_state,
+    runnable_stages,
+    uncertain_failures,
+)
 from dmtsearch.errors import DmtSearchError, ModelError, ScheduleError, SearchStoppedError
 from dmtsearch.schedule import Schedule
 from dmtsearch.space import Space

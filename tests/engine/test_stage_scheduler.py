@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from engine_pieces import Found, Scheduling, all_done, record_of, scheduling, stage_of
 
-from dmtsearch.engine import stage_scheduler
-from dmtsearch.engine.messages import RunnableStage, RunnableTrial
+from dmtsearch.engine import RunnableStage, RunnableTrial
 from dmtsearch.files import sha256_text
 
 Test = Callable[..., Coroutine[Any, Any, None]]
@@ -108,7 +107,7 @@ async def test_a_small_stage_passes_a_large_one_that_does_not_fit_now() -> None:
 async def test_nothing_passes_a_stage_that_has_waited_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stage_scheduler, "PATIENCE_S", 0.0)
+    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.PATIENCE_S", 0.0)
     here = scheduling(cpus=2)
     await here.request(0, stage_of("running"))
     await here.request(1, stage_of("large", path_cost=1000, cpu=2))
@@ -120,7 +119,7 @@ async def test_nothing_passes_a_stage_that_has_waited_long(
 async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stage_scheduler, "INFEASIBLE_S", 0.1)
+    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.INFEASIBLE_S", 0.1)
     here = scheduling(cpus=2)
     answer = await asyncio.wait_for(here.scheduler.get_stage(0, stage_of("huge", cpu=8)), 5)
     assert answer.status == "failed"
@@ -340,7 +339,7 @@ async def test_a_stage_whose_only_node_has_left_is_no_answer_about_its_schedule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("NODES_EVERY_S", "LOST_NODE_S"):
-        monkeypatch.setattr(stage_scheduler, name, 0.0)
+        monkeypatch.setattr(f"dmtsearch.engine.stage_scheduler.{name}", 0.0)
     here = scheduling(cpus=8)
     here.nodes[:] = [replace(here.nodes[0], name="small", cpu=2.0)]
     answer = await asyncio.wait_for(here.scheduler.get_stage(0, stage_of("huge", cpu=8)), 10)
@@ -379,7 +378,7 @@ async def test_a_pruned_trial_runs_no_epoch_after_the_one_that_decided() -> None
 async def test_a_pruner_that_says_nothing_does_not_hold_a_stage_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stage_scheduler, "APPROVAL_S", 0.1)
+    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.APPROVAL_S", 0.1)
     here = scheduling()
     await here.request(0, stage_of("student"), watched=True)
     assert await here.progress("student", 1) is True

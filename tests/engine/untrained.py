@@ -7,16 +7,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.engine.ledger_lines import RunStarted, StageEnded, StageRequest
-from dmtsearch.engine.messages import (
+from dmtsearch.engine import (
     Needs,
     Prepared,
     RunnableTrial,
+    RunPaths,
+    RunStarted,
+    Searcher,
+    StageEnded,
+    StageRequest,
     TrialOutcome,
     runnable_stages,
 )
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.searcher import Searcher
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.space import Space, parse_space
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dmtsearch.evidence.words import answer, seeable
+from dmtsearch.evidence import answer, seeable
 
 
 def found(verdict: str, *controls: tuple[str, float, str], **more: Any) -> dict[str, Any]:

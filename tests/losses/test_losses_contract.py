@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dmtsearch import losses
-from dmtsearch.schedule.blocks import FORMS, HINT_LOSSES, SOFT_LOSSES
+from dmtsearch.schedule import FORMS, HINT_LOSSES, SOFT_LOSSES
 
 
 def named_soft(name):

@@ -55,25 +55,24 @@ def test_a_model_of_other_people_is_counted_too(tmp_path, monkeypatch):
 
 
 def test_images_larger_than_memory_are_refused(monkeypatch):
-    from dmtsearch.data import load_data, resize
+    from dmtsearch.data import load_data
 
     with pytest.raises(DataError, match=r"data\.size is 100000; at most 16,384 pixels a side"):
         load_data(name="digits", size=100_000)
-    monkeypatch.setattr(resize, "physical_memory", lambda: 10**7)
+    monkeypatch.setattr("dmtsearch.data.resize.physical_memory", lambda: 10**7)
     with pytest.raises(DataError, match=r"1,797 images of 200x200 take 0 GB, and this mach"):
         load_data(name="digits", size=200)
 
 
 def test_check_notes_a_stage_that_this_machine_cannot_train(monkeypatch, tmp_path):
     import dmtsearch
-    from dmtsearch.deploy import checking
 
     file = tmp_path / "a.yaml"
     file.write_text(
         "dmtsearch: 1\ndata: {name: digits}\nstages:\n"
         "  net: {model: {family: plain, widths: [4, 8]}}\n"
     )
-    monkeypatch.setattr(checking, "physical_memory", lambda: 1000)
+    monkeypatch.setattr("dmtsearch.deploy.checking.physical_memory", lambda: 1000)
     notes = dmtsearch.check(file, store=str(tmp_path / "store")).notes
     assert any("stage 'net' has " in note and "this machine has 0 GB" in note for note in notes)
 

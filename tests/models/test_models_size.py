@@ -2,14 +2,13 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from counting import count_calls
 
 from dmtsearch.errors import ModelError
 from dmtsearch.models import build_skeleton, count_params, resolve_size, shape_of
-from dmtsearch.models.families.plain import PlainShape
-from dmtsearch.models.sizing import _nearest
 
 CIFAR = {"in_shape": (3, 32, 32), "num_classes": 10}
 CHAIN = {"start": {"preset": "cnn8"}, "end": {"preset": "cnn16"}}
@@ -53,17 +52,18 @@ def test_nearest_net_by_hand():
 @pytest.mark.parametrize("ratios", [(3, 5, 7), (16, 17, 40), (1, 2, 4)])
 @pytest.mark.parametrize("target", [900, 5_000, 12_345, 77_777])
 def test_no_other_scale_comes_nearer(ratios, target):
-    base = PlainShape(ratios, (2, 2, 2))
-    found = _nearest(base, target, (3, 16, 16), 10)
+    start = {"family": "plain", "widths": list(ratios)}
+    sized = {"family": "plain", "size": {"params": target}}
+    found = resolve_size(sized, in_shape=(3, 16, 16), num_classes=10, start=start)
+    net = shape_of(start)
     misses = set()
     for step in range(1, 20_000):
         scale = step / 500 / ratios[0]
         widths = tuple(max(1, math.floor(scale * ratio + 0.5)) for ratio in ratios)
-        net = PlainShape(widths, (2, 2, 2))
-        misses.add(abs(net.count((3, 16, 16), 10) - target))
+        misses.add(abs(replace(net, widths=widths).count((3, 16, 16), 10) - target))
         if widths[0] > 60:
             break
-    assert abs(found.count((3, 16, 16), 10) - target) <= min(misses)
+    assert abs(shape_of(found).count((3, 16, 16), 10) - target) <= min(misses)
 
 
 def test_ratios_are_the_starts():

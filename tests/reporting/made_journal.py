@@ -13,8 +13,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.reporting.run_record import read_run
+from dmtsearch.engine import RunPaths
+from dmtsearch.reporting import read_run
 from dmtsearch.space import Hole
 
 

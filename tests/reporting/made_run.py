@@ -9,8 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.engine.ledger_lines import (
+from dmtsearch.engine import (
     Record,
+    RunPaths,
     RunStarted,
     SearchEnded,
     StageEnded,
@@ -19,7 +20,6 @@ from dmtsearch.engine.ledger_lines import (
     TrialProposed,
     to_line,
 )
-from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.schedule import (
     Expanded,
     Schedule,

@@ -7,7 +7,7 @@ from typing import Any
 
 from made_run import MadeRun
 
-from dmtsearch.engine.ledger_lines import ArmMissing, Redrawn, TrialProposed
+from dmtsearch.engine import ArmMissing, Redrawn, TrialProposed
 from dmtsearch.schedule import Schedule, parse_schedule
 from dmtsearch.space import parse_space
 

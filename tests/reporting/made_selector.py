@@ -6,7 +6,7 @@ from typing import Any
 
 from made_run import MadeRun
 
-from dmtsearch.engine.ledger_lines import TrialProposed
+from dmtsearch.engine import TrialProposed
 from dmtsearch.space import parse_space
 
 SPACE = """\

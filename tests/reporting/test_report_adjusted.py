@@ -3,8 +3,7 @@
 import pytest
 from made_run import MadeRun
 
-from dmtsearch.reporting.adjusted_effects import gather_adjusted
-from dmtsearch.reporting.run_record import read_run
+from dmtsearch.reporting import gather_adjusted, read_run
 from dmtsearch.space import parse_space
 
 TWO_HOLES = """\

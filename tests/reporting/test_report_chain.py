@@ -7,18 +7,19 @@ from datetime import timedelta
 import pytest
 from made_run import MadeRun
 
-from dmtsearch.reporting.caveats import caveats
-from dmtsearch.reporting.chain_diagram import (
+from dmtsearch.reporting import (
     Box,
     Chain,
     Link,
+    caveats,
     draw_chain,
+    flatten,
     gather_chain,
+    provenance,
+    read_run,
+    summarize,
     weak_sources,
 )
-from dmtsearch.reporting.findings import summarize
-from dmtsearch.reporting.provenance import flatten, provenance
-from dmtsearch.reporting.run_record import read_run
 from dmtsearch.space import parse_space
 
 DENSE = """\

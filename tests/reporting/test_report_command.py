@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.errors import OutputError, UsageError
-from dmtsearch.reporting.report import write_report
+from dmtsearch.reporting import write_report
 
 BLOCKED = """
 import sys

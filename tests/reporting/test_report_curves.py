@@ -2,11 +2,15 @@
 
 from made_search import control, try_weight
 
-from dmtsearch.reporting.best_schedule import best_trial
-from dmtsearch.reporting.findings import summarize
-from dmtsearch.reporting.learning_curves import gather_curves
-from dmtsearch.reporting.pareto import Point, draw_points, front_of
-from dmtsearch.reporting.run_record import read_run
+from dmtsearch.reporting import (
+    Point,
+    best_trial,
+    draw_points,
+    front_of,
+    gather_curves,
+    read_run,
+    summarize,
+)
 
 
 def test_controls_stand_beside_the_delivered_stage_only(tiny):

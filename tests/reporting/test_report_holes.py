@@ -4,8 +4,7 @@ import pytest
 from made_run import MadeRun
 from made_search import try_weight
 
-from dmtsearch.reporting.hole_effects import gather_holes
-from dmtsearch.reporting.run_record import read_run
+from dmtsearch.reporting import gather_holes, read_run
 from dmtsearch.space import parse_space
 
 CONDITIONAL = """\

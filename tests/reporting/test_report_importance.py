@@ -6,9 +6,8 @@ import pytest
 from made_journal import write_journal
 from made_search import made_search, try_weight
 
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.reporting.importance import MIN_TRIALS, gather_importance
-from dmtsearch.reporting.run_record import read_run
+from dmtsearch.engine import RunPaths
+from dmtsearch.reporting import MIN_TRIALS, gather_importance, read_run
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dmtsearch.engine.objectives import OBJECTIVES, measure_objectives
-from dmtsearch.reporting.measures import difference, measure_of, short, show
+from dmtsearch.engine import OBJECTIVES, measure_objectives
+from dmtsearch.reporting import difference, measure_of, short, show
 
 RECORD = {
     "metrics": {"val": {"n": 8, "accuracy": 0.5, "nll": 1.5, "ece": 0.25, "regret": 0.125}},

@@ -8,7 +8,7 @@ from made_run import MadeRun
 from made_search import ONE_HOLE, SPACE, made_search
 
 import dmtsearch
-from dmtsearch.engine.ledger_lines import ArmMissing
+from dmtsearch.engine import ArmMissing
 from dmtsearch.space import parse_space
 
 TITLES = (

@@ -3,12 +3,9 @@
 import pytest
 from made_search import SPACE, made_search, try_weight
 
-from dmtsearch.engine.run_paths import RunPaths
+from dmtsearch.engine import RunPaths
 from dmtsearch.errors import DmtSearchError, UsageError
-from dmtsearch.reporting.caveats import gather_fixed
-from dmtsearch.reporting.failures import gather_failures
-from dmtsearch.reporting.findings import summarize
-from dmtsearch.reporting.run_record import parse_heading, read_run
+from dmtsearch.reporting import gather_failures, gather_fixed, parse_heading, read_run, summarize
 
 
 def test_no_folder_and_no_run_folder_are_refused(tmp_path):

@@ -2,9 +2,7 @@
 
 from made_search import arm_schedule, control, try_weight
 
-from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.run_tables import Tables
+from dmtsearch.engine import RunPaths, Tables, read_state
 from dmtsearch.schedule import load_schedule
 
 

@@ -5,8 +5,7 @@ import shutil
 import pytest
 
 import dmtsearch
-from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.run_tables import Tables
+from dmtsearch.engine import Tables, read_state
 from dmtsearch.errors import UsageError
 
 

@@ -14,11 +14,16 @@ from made_selector import (
     try_selector,
 )
 
-from dmtsearch.reporting.answer import answer
-from dmtsearch.reporting.findings import summarize
-from dmtsearch.reporting.run_record import read_run
-from dmtsearch.reporting.selector_results import SelectorResults, best_of, family
-from dmtsearch.reporting.selector_section import build_words, minus_words
+from dmtsearch.reporting import (
+    SelectorResults,
+    answer,
+    best_of,
+    build_words,
+    family,
+    minus_words,
+    read_run,
+    summarize,
+)
 from dmtsearch.stats import wilson
 
 

@@ -17,7 +17,7 @@ from made_selector import (
 from test_report_pages import VERDICTS, Page
 
 import dmtsearch
-from dmtsearch.reporting.selector_figures import draw_accuracy, draw_selection
+from dmtsearch.reporting import draw_accuracy, draw_selection
 
 HEADING = "The selector beside other methods"
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dmtsearch.reporting.spread import spread
+from dmtsearch.reporting import spread
 
 
 def test_spread_by_hand():

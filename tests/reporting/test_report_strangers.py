@@ -7,7 +7,7 @@ from made_run import MadeRun
 from made_search import ONE_HOLE
 
 import dmtsearch
-from dmtsearch.reporting.canvas import draw
+from dmtsearch.reporting import draw
 from dmtsearch.reporting.page import _alt, _fence
 from dmtsearch.space import parse_space
 

@@ -4,12 +4,8 @@ import pytest
 from made_run import requests
 from made_search import arm_schedule, control, try_weight
 
-from dmtsearch.engine.ledger import read_state
-from dmtsearch.engine.run_paths import RunPaths
-from dmtsearch.engine.run_summary import summarise
-from dmtsearch.reporting.findings import summarize
-from dmtsearch.reporting.pareto import pareto_set
-from dmtsearch.reporting.run_record import read_run
+from dmtsearch.engine import RunPaths, read_state, summarise
+from dmtsearch.reporting import pareto_set, read_run, summarize
 from dmtsearch.schedule import expand
 
 

@@ -6,8 +6,13 @@ import pytest
 from schedule_texts import HEAD, problems_of
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import load_schedule, parse_schedule
-from dmtsearch.schedule.yaml import parse_document, parse_value, read_document
+from dmtsearch.schedule import (
+    load_schedule,
+    parse_document,
+    parse_schedule,
+    parse_value,
+    read_document,
+)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import dump_schedule, expand, parse_schedule
-from dmtsearch.schedule.emit import emit
-from dmtsearch.schedule.yaml import parse_document
+from dmtsearch.schedule import dump_schedule, emit, expand, parse_document, parse_schedule
 
 TRICKY = [
     "no",

@@ -8,9 +8,15 @@ import pytest
 from schedule_texts import text_with
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import describe, dump_schedule, expand, override, parse_schedule
+from dmtsearch.schedule import (
+    describe,
+    dump_schedule,
+    expand,
+    override,
+    parse_document,
+    parse_schedule,
+)
 from dmtsearch.schedule.places import join, split
-from dmtsearch.schedule.yaml import parse_document
 from dmtsearch.space import json_schema
 
 SCHEDULE = """

@@ -9,10 +9,7 @@ from training_pieces import Workbench
 from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.stage_kinds import resolve
-from dmtsearch.training.cached_stage import get_or_train, start_stage
-from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.progress import go_on
-from dmtsearch.training.stage_kind import StageContext, StageWork
+from dmtsearch.training import StageContext, StageWork, get_or_train, go_on, make_jobs, start_stage
 
 MLP = {"family": "mlp", "hidden": [8]}
 CLASSIFIER = {"model": MLP, "epochs": 6, "optimizer": {"name": "adam", "lr": 0.02, "batch": 32}}

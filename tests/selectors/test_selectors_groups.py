@@ -5,10 +5,15 @@ import math
 import pytest
 import torch
 
-from dmtsearch.selectors.decision import select_modality
-from dmtsearch.selectors.degraded_outputs import SweepCondition, SweepOutputs, list_conditions
-from dmtsearch.selectors.fusion_rules import unfitted_rules
-from dmtsearch.selectors.metrics import difference_interval, score_methods
+from dmtsearch.selectors import (
+    SweepCondition,
+    SweepOutputs,
+    difference_interval,
+    list_conditions,
+    score_methods,
+    select_modality,
+    unfitted_rules,
+)
 
 
 def test_the_interval_of_a_difference_is_paired_over_samples():

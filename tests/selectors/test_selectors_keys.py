@@ -10,13 +10,10 @@ from select_pieces import (
 )
 from training_pieces import NoCheckpoints, with_field
 
-from dmtsearch.data.degradations import DEGRADATIONS
+from dmtsearch.data import DEGRADATIONS
 from dmtsearch.schedule import Accuracy, Degrade, Optimizer, Select, Stage, Switch
-from dmtsearch.selectors.degraded_outputs import logits_of, sweep_outputs
-from dmtsearch.selectors.selector_stage import SelectorKind
-from dmtsearch.training.batch import NO_VIEW
-from dmtsearch.training.progress import go_on
-from dmtsearch.training.stage_kind import KeyParts
+from dmtsearch.selectors import SelectorKind, logits_of, sweep_outputs
+from dmtsearch.training import NO_VIEW, KeyParts, go_on
 
 # -- keys -----------------------------------------------------------------------------------------
 

@@ -12,10 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from dmtsearch.schedule import Select
-from dmtsearch.selectors import fusion_rules
-from dmtsearch.selectors.decision import decide, targets_of
-from dmtsearch.selectors.features import moments_of, selector_features, selector_inputs
-from dmtsearch.selectors.metrics import mean_interval
+from dmtsearch.selectors import (
+    decide,
+    fusion_rules,
+    mean_interval,
+    moments_of,
+    selector_features,
+    selector_inputs,
+    targets_of,
+)
 
 
 def drawn(n=40, modalities=3, classes=5, seed=0, scale=3.0):
@@ -242,7 +247,7 @@ def test_stacking_never_answers_a_class_that_it_has_not_met():
 
 
 def test_stacking_that_would_take_too_long_is_missing_with_its_reason(monkeypatch):
-    monkeypatch.setattr(fusion_rules, "STACKING_CELLS", 100)
+    monkeypatch.setattr("dmtsearch.selectors.fusion_rules.STACKING_CELLS", 100)
     logits, labels = drawn(60, 2, 4), torch.arange(60) % 4
     found = fusion_rules.fit_rules(logits, labels, ["a", "b"])
     assert found.missing == {

@@ -5,11 +5,17 @@ import torch
 from select_pieces import run_of
 from training_pieces import NoCheckpoints
 
+from dmtsearch.data import degrade
 from dmtsearch.schedule import Degrade
-from dmtsearch.selectors import degraded_outputs
-from dmtsearch.selectors.degraded_outputs import DRAWS, SEVERITIES, draw_outputs
-from dmtsearch.selectors.metrics import average, count_oracle, count_sweep
-from dmtsearch.training.progress import go_on
+from dmtsearch.selectors import (
+    DRAWS,
+    SEVERITIES,
+    average,
+    count_oracle,
+    count_sweep,
+    draw_outputs,
+)
+from dmtsearch.training import go_on
 
 # -- draws ----------------------------------------------------------------------------------------
 
@@ -50,13 +56,12 @@ def test_a_draw_depends_on_seed_and_sample_and_not_on_its_neighbours(kept):
 def test_severities_fill_their_range_and_kinds_come_equally_often(kept, monkeypatch):
     bench, _ = kept
     seen = []
-    real = degraded_outputs.degrade
 
     def watch(x, *, kind, severity, split, **more):
         seen.append((kind, severity, split))
-        return real(x, kind=kind, severity=severity, split=split, **more)
+        return degrade(x, kind=kind, severity=severity, split=split, **more)
 
-    monkeypatch.setattr(degraded_outputs, "degrade", watch)
+    monkeypatch.setattr("dmtsearch.selectors.degraded_outputs.degrade", watch)
     run = run_of(bench)
     seen.clear()
     ways = (Degrade("noise", (0.2, 0.4)), Degrade("missing", (0.9, 1.0)))
@@ -81,13 +86,12 @@ def test_severities_fill_their_range_and_kinds_come_equally_often(kept, monkeypa
 def test_nothing_is_scored_on_the_selector_split_nor_learned_from_val(kept, monkeypatch):
     bench, _ = kept
     seen = []
-    real = degraded_outputs.degrade
 
     def watch(x, *, split, index, **more):
         seen.append((split, set(index.tolist())))
-        return real(x, split=split, index=index, **more)
+        return degrade(x, split=split, index=index, **more)
 
-    monkeypatch.setattr(degraded_outputs, "degrade", watch)
+    monkeypatch.setattr("dmtsearch.selectors.degraded_outputs.degrade", watch)
     run = run_of(bench)
     splits = {name: set(bench.data.split(name).index.tolist()) for name in ("val", "selector")}
     assert {name for name, _ in seen} == {"val", "selector"}
@@ -100,13 +104,12 @@ def test_nothing_is_scored_on_the_selector_split_nor_learned_from_val(kept, monk
 
 def test_a_search_reads_no_kind_that_was_not_trained_on(kept, monkeypatch):
     kinds = set()
-    real = degraded_outputs.degrade
 
     def watch(x, *, kind, **more):
         kinds.add(kind)
-        return real(x, kind=kind, **more)
+        return degrade(x, kind=kind, **more)
 
-    monkeypatch.setattr(degraded_outputs, "degrade", watch)
+    monkeypatch.setattr("dmtsearch.selectors.degraded_outputs.degrade", watch)
     run = run_of(kept[0])
     run.compare()
     assert kinds == {"noise"}

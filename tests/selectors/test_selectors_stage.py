@@ -12,14 +12,12 @@ from select_pieces import (
 )
 from training_pieces import Checkpoints, NoCheckpoints, Watcher, same
 
-from dmtsearch.data import load_data
-from dmtsearch.data.degradations import DEGRADATIONS
+from dmtsearch.data import DEGRADATIONS, load_data
 from dmtsearch.errors import DataError, ScheduleError
-from dmtsearch.selectors.degraded_outputs import falls_on
+from dmtsearch.selectors import falls_on
 from dmtsearch.space import json_schema
 from dmtsearch.store import open_store
-from dmtsearch.training.progress import Decision, go_on
-from dmtsearch.training.stage_kind import Stopped
+from dmtsearch.training import Decision, Stopped, go_on
 
 # -- what it is -----------------------------------------------------------------------------------
 

@@ -9,9 +9,7 @@ from select_pieces import select_schedule
 
 import dmtsearch
 from dmtsearch.stage_kinds import STAGE_KINDS, bundle_class
-from dmtsearch.training import resolve
-from dmtsearch.training.stage_kind import StageCosts
-from dmtsearch.training.training_kind import TrainingKind
+from dmtsearch.training import StageCosts, TrainingKind, resolve
 
 PACKAGE = Path(dmtsearch.__file__).parent
 ASKS = re.compile(r"select is (not )?None|isinstance\([^)]*Select|stage\.kind [!=]= ")

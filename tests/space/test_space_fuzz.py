@@ -4,8 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dmtsearch.errors import ScheduleError
-from dmtsearch.schedule import dump_schedule, expand, parse_schedule
-from dmtsearch.schedule.emit import emit
+from dmtsearch.schedule import dump_schedule, emit, expand, parse_schedule
 from dmtsearch.space import parse_space
 
 QUIET = [HealthCheck.too_slow]

@@ -1,6 +1,7 @@
 """What several tests of the store look at or leave in it."""
 
 import json
+from dataclasses import asdict
 
 from dmtsearch.store import paths
 
@@ -23,3 +24,8 @@ def answer(process, timeout_s=60):
     out, err = process.communicate(timeout=timeout_s)
     assert process.returncode == 0, err
     return json.loads(out.splitlines()[-1])
+
+
+def lease_bytes(holder):
+    """A lease's file, as a store writes it."""
+    return json.dumps(asdict(holder)).encode()

@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+from store_pieces import lease_bytes
+
 from dmtsearch.errors import StoreError
-from dmtsearch.store import open_store, paths
-from dmtsearch.store.lease import Holder, _encode
-from dmtsearch.store.process import Process, this_process
+from dmtsearch.store import Holder, Process, open_store, paths, this_process
 
 
 def key_for(text):
@@ -64,7 +64,7 @@ def lease_race(url, inside, me, rounds):
         Path(inside).unlink(missing_ok=True)
         if held % 3 == 0:
             dead = Holder(dead_process(), "dead", time.time(), 60.0)
-            store._disk.replace(paths.lease(key), _encode(dead))
+            store._disk.replace(paths.lease(key), lease_bytes(dead))
         lease.release()
     say([held, both])
 

@@ -6,13 +6,12 @@ import time
 from dataclasses import replace
 
 import pytest
-from store_pieces import OLD, all_paths, orphan
+from store_pieces import OLD, all_paths, lease_bytes, orphan
 from store_worker import dead_process, key_for
 
 from dmtsearch.errors import UsageError
+from dmtsearch.store import Holder, paths
 from dmtsearch.store import manifest as manifests
-from dmtsearch.store import paths
-from dmtsearch.store.lease import Holder, _encode
 
 A, B, C = (key_for(letter) for letter in "abc")
 
@@ -118,7 +117,7 @@ def test_gc_removes_wreckage_only_after_its_grace(store):
     broken = store.commit(C, {"w": b"12"}, {})
     store.quarantine(broken)
     dead = Holder(dead_process(), "dead", time.time(), 60.0)
-    store._disk.replace(paths.lease(C), _encode(dead))
+    store._disk.replace(paths.lease(C), lease_bytes(dead))
 
     assert summary(store.gc()) == sorted([("attempt", A), ("lease", C)])
     assert old not in all_paths(store)

@@ -5,19 +5,27 @@ import time
 from dataclasses import replace
 
 import pytest
+from store_pieces import lease_bytes
 from store_worker import dead_process, key_for
 
 from dmtsearch.errors import StoreError, UsageError
-from dmtsearch.store import Lease, StoredObject, paths
-from dmtsearch.store.lease import Holder, _encode, read_holder
-from dmtsearch.store.process import Process, is_dead, this_process
+from dmtsearch.store import (
+    Holder,
+    Lease,
+    Process,
+    StoredObject,
+    is_dead,
+    paths,
+    read_holder,
+    this_process,
+)
 
 KEY = key_for("leased")
 
 
 def write_lease(store, **changes):
     holder = Holder(this_process(), "other", time.time(), 60.0)
-    store._disk.replace(paths.lease(KEY), _encode(replace(holder, **changes)))
+    store._disk.replace(paths.lease(KEY), lease_bytes(replace(holder, **changes)))
 
 
 def stranger(**changes):
@@ -137,7 +145,7 @@ def test_two_that_take_over_without_a_lock_agree_on_the_last(store, monkeypatch)
 
     def write_lease_after(store):
         holder = Holder(stranger(), "quicker", time.time(), 60.0)
-        write(store._disk, paths.lease(KEY), _encode(holder))
+        write(store._disk, paths.lease(KEY), lease_bytes(holder))
 
     monkeypatch.setattr(disk, "replace", both)
     assert store.lease(KEY) is None

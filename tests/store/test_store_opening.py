@@ -13,8 +13,7 @@ from store_pieces import answer
 from store_worker import key_for
 
 from dmtsearch.errors import StoreError
-from dmtsearch.store import VARIABLE, open_store
-from dmtsearch.store.opening import cache_folder
+from dmtsearch.store import VARIABLE, cache_folder, open_store
 
 KEY = key_for("object")
 

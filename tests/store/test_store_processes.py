@@ -105,7 +105,7 @@ def test_after_any_kill_every_object_is_whole(local, start):
 
 
 def test_a_dead_process_is_told_from_a_living_one_of_the_same_number():
-    from dmtsearch.store.process import is_dead, this_process
+    from dmtsearch.store import is_dead, this_process
 
     assert not is_dead(this_process())
     assert is_dead(dead_process())

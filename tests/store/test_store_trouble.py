@@ -12,11 +12,8 @@ from store_pieces import answer
 from store_worker import key_for
 
 from dmtsearch.errors import StoreError
-from dmtsearch.store import open_store, paths
-from dmtsearch.store.disk import translate_os_errors
-from dmtsearch.store.local import LocalDisk
-from dmtsearch.store.remote import RemoteDisk, _modified
-from dmtsearch.store.store import Store
+from dmtsearch.store import LocalDisk, RemoteDisk, Store, open_store, paths, translate_os_errors
+from dmtsearch.store.remote import _modified
 
 KEY = key_for("object")
 

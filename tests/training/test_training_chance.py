@@ -17,7 +17,7 @@ from training_pieces import (
 )
 
 from dmtsearch.models import make_adapter
-from dmtsearch.training.progress import go_on
+from dmtsearch.training import go_on
 
 ARMS = {
     "labels": {"source": None, "soft": None},

@@ -16,8 +16,7 @@ from training_pieces import (
 
 from dmtsearch.data import load_data
 from dmtsearch.errors import DivergedError
-from dmtsearch.training.progress import go_on
-from dmtsearch.training.stage_run import StageRun
+from dmtsearch.training import StageRun, go_on
 
 
 def exploding(lr, epochs=3, **more):
@@ -43,7 +42,7 @@ def test_the_first_bad_step_and_in_it_the_first_bad_term_are_named(bench):
     seen = {}
 
     def phase_only(phase, *args, **kwargs):
-        from dmtsearch.training.loop import read_terms
+        from dmtsearch.training import read_terms
 
         with pytest.raises(
             DivergedError, match="its soft loss was -inf in epoch 8 of the train p"

@@ -10,8 +10,7 @@ from dmtsearch.data import describe_data
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import Schedule, dump_schedule, parse_schedule
 from dmtsearch.stage_kinds import resolve
-from dmtsearch.training.equal_cost import at_equal_cost, counted_cost, largest_epochs
-from dmtsearch.training.stage_kind import Plan
+from dmtsearch.training import Plan, at_equal_cost, counted_cost, largest_epochs
 
 N = 200
 TEXT = """

@@ -15,7 +15,7 @@ from training_pieces import (
     with_field,
 )
 
-from dmtsearch.models import FAMILIES, canonical_model, spec
+from dmtsearch.models import FAMILIES, canonical_model, shape_of
 from dmtsearch.schedule import (
     AdamW,
     Adapter,
@@ -30,10 +30,7 @@ from dmtsearch.schedule import (
     Stage,
     Switch,
 )
-from dmtsearch.training.batch import View
-from dmtsearch.training.keys import stage_keys
-from dmtsearch.training.profile import Profile
-from dmtsearch.training.stage_kind import KeyParts, ResolvedHint
+from dmtsearch.training import KeyParts, Profile, ResolvedHint, View, stage_keys
 
 # -- a later version adds a field --------------------------------------------------------------
 
@@ -113,9 +110,11 @@ def test_a_new_field_with_a_neutral_default_changes_no_key(base, kind):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_s_new_field_with_a_neutral_default_changes_no_key(monkeypatch, family):
-    model, shape_of = {"family": family, **FAMILIES[family].EXAMPLE}, spec.shape_of
+    model = {"family": family, **FAMILIES[family].EXAMPLE}
     before, new = canonical_model(model), {}
-    monkeypatch.setattr(spec, "shape_of", lambda given: with_field(shape_of(given), **new))
+    monkeypatch.setattr(
+        "dmtsearch.models.spec.shape_of", lambda given: with_field(shape_of(given), **new)
+    )
     assert canonical_model(model) == before
     new["new"] = 1
     assert canonical_model(model) == {**before, "new": 1}

@@ -26,8 +26,7 @@ from dmtsearch.schedule import (
     Stage,
     Switch,
 )
-from dmtsearch.training.keys import key_of, stage_keys
-from dmtsearch.training.stage_kind import KeyParts
+from dmtsearch.training import KeyParts, key_of, stage_keys
 
 # -- what changes a result changes the key ---------------------------------------------------
 

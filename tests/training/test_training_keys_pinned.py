@@ -7,7 +7,7 @@ import torch
 from dmtsearch.data import load_data
 from dmtsearch.schedule import expand, load_schedule
 from dmtsearch.stage_kinds import resolve
-from dmtsearch.training.jobs import make_jobs
+from dmtsearch.training import make_jobs
 
 DIGITS_CHAIN = Path(__file__).parents[2] / "search_spaces" / "digits_chain.yaml"
 KEYS = {

@@ -18,9 +18,7 @@ from training_pieces import (
     state_of,
 )
 
-from dmtsearch.training.phases import NUMBERS, TENSORS, epochs_done, state_bytes
-from dmtsearch.training.progress import Decision, go_on
-from dmtsearch.training.stage_kind import Stopped
+from dmtsearch.training import NUMBERS, TENSORS, Decision, Stopped, epochs_done, go_on, state_bytes
 
 # -- stop and go on --------------------------------------------------------------------------
 
@@ -207,7 +205,7 @@ def test_a_step_reads_no_value_back_from_the_device(bench, student):
     seen = []
 
     def phase_only(phase, *args, **kwargs):
-        from dmtsearch.training.loop import train_epoch
+        from dmtsearch.training import train_epoch
 
         seen.append(train_epoch(phase, 0))
         return None, None, None

@@ -7,7 +7,7 @@ from training_pieces import BIG, HINT, NORMED, SMALL, pair, schedule, stage_run
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.losses import dist_loss, dkd_loss, hard_loss, merit_weights, standardise
 from dmtsearch.schedule import Dist, as_schedule, describe, expand
-from dmtsearch.training.batch import Batch
+from dmtsearch.training import Batch
 
 SOFT = {
     "dkd": lambda z, s, y: dkd_loss(z, s, y, temperature=2.0, alpha=1.0, beta=3.0),

@@ -10,16 +10,17 @@ from torch import nn
 from training_pieces import BIG, HINT, NORMED, SMALL, pair, schedule
 
 from dmtsearch.schedule import Adam, AdamW, Sgd
-from dmtsearch.training.evaluate import (
+from dmtsearch.training import (
     Metrics,
+    Profile,
+    build_optimizer,
+    build_scheduler,
     calibration_gap,
     device_name,
     measure,
     measure_latency,
     predict,
 )
-from dmtsearch.training.profile import Profile
-from dmtsearch.training.rates import build_optimizer, build_scheduler
 
 # -- scores ----------------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ def test_the_scale_of_a_hinted_tap_is_reported(bench):
     [told] = results["student"].record["tap_mean_squares"]
     train = bench.data.split("train")
     job = bench.jobs(pair({"hints": [HINT]}))["student"]
-    from dmtsearch.training.stage_models import build_trained
+    from dmtsearch.training import build_trained
 
     teacher_bytes = bench.model_bytes(results["teacher"])
     teacher = build_trained(job.sources[0], teacher_bytes, {}, ".").eval()

@@ -9,9 +9,7 @@ import pytest
 from training_pieces import HINT, NORMED, SMALL, Watcher, pair, schedule
 
 from dmtsearch.errors import SourceMissingError, StoreError
-from dmtsearch.training import cached_stage, training_kind
-from dmtsearch.training.stage_run import StageRun
-from dmtsearch.training.stage_store import once
+from dmtsearch.training import StageRun, once, stage_record
 
 
 def counted(monkeypatch, name, pause_s=0.0):
@@ -250,13 +248,13 @@ def test_a_stage_that_was_committed_between_look_and_lease_is_taken():
 def test_the_winner_s_result_is_returned_where_two_finish(bench, monkeypatch):
     # Leases only avoid waste: a second commit of a key gets the first one's record.
     made = schedule({"m": {"model": SMALL}})
-    real = training_kind.stage_record
     monkeypatch.setattr(bench.store, "lease", lambda key: Shelf())
     job = bench.jobs(made)["m"]
     first = bench.obtain(job)
     looks = iter([None, None])
-    monkeypatch.setattr(cached_stage, "_finished", lambda *args: next(looks))
+    monkeypatch.setattr("dmtsearch.training.cached_stage._finished", lambda *args: next(looks))
     monkeypatch.setattr(
-        training_kind, "stage_record", lambda *args, **kw: {**real(*args, **kw), "name": "late"}
+        "dmtsearch.training.training_kind.stage_record",
+        lambda *args, **kw: {**stage_record(*args, **kw), "name": "late"},
     )
     assert bench.obtain(job).record == first.record

@@ -9,9 +9,7 @@ from safetensors.torch import save_file
 from training_pieces import SMALL, schedule
 
 from dmtsearch.errors import NodeMismatchError
-from dmtsearch.training.keys import ModelIdentities
-from dmtsearch.training.stage_kind import StageJob
-from dmtsearch.training.stage_models import build_stage_model, build_trained
+from dmtsearch.training import ModelIdentities, StageJob, build_stage_model, build_trained
 
 NETS = """
 import torch

@@ -14,14 +14,18 @@ from training_pieces import (
 
 from dmtsearch.data import Split
 from dmtsearch.models import build_model
-from dmtsearch.training import source_outputs
-from dmtsearch.training.batch import Augmentation, Batch, View, Viewer, batches_in_order
-from dmtsearch.training.progress import go_on
-from dmtsearch.training.source_outputs import (
+from dmtsearch.training import (
+    Augmentation,
+    Batch,
     FrozenStage,
     KeptOutputs,
     LiveOutputs,
+    Outputs,
+    View,
+    Viewer,
+    batches_in_order,
     freeze,
+    go_on,
     keep_outputs,
 )
 
@@ -86,7 +90,7 @@ def test_a_bank_in_the_order_of_the_batches_would_be_told_from_ours(bench, monke
     monkeypatch.setattr(
         KeptOutputs,
         "__call__",
-        lambda self, batch: source_outputs.Outputs(self.logits[: len(batch.labels)], {}),
+        lambda self, batch: Outputs(self.logits[: len(batch.labels)], {}),
     )
     bad, _ = stage_run(bench, made)
     bad.run_training(NoCheckpoints(), go_on)

@@ -7,7 +7,7 @@ from training_pieces import HINT, Workbench, digits, pair
 
 from dmtsearch.errors import DmtSearchError, NodeMismatchError
 from dmtsearch.store import open_store
-from dmtsearch.training.stage_models import build_stage_model
+from dmtsearch.training import build_stage_model
 
 LOSSES = """
 import torch

@@ -16,7 +16,7 @@ from training_pieces import (
 )
 
 from dmtsearch.errors import UsageError
-from dmtsearch.training.profile import Profile, choose_profile, computing, pick_device
+from dmtsearch.training import Profile, choose_profile, computing, pick_device
 
 
 def test_computing_sets_threads_and_determinism_and_puts_them_back():

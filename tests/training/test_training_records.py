@@ -10,7 +10,7 @@ from fuzzing import mutate
 from training_pieces import HINT, SMALL, pair, schedule
 
 from dmtsearch.files import canonical_json, sha256_text
-from dmtsearch.training.stored_records import check_hints, check_stage
+from dmtsearch.training import check_hints, check_stage
 
 
 def rewrite(store, key, change):

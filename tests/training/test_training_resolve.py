@@ -95,7 +95,7 @@ def test_a_size_between_two_models_of_which_one_is_wrong_is_told_once(bench):
 
 def test_weights_of_another_shape_without_a_new_head_are_refused(bench, tmp_path):
     job = bench.jobs(schedule({"m": {"model": SMALL}}))["m"]
-    from dmtsearch.training.stage_models import build_stage_model
+    from dmtsearch.training import build_stage_model
 
     state = build_stage_model(job, objects={}, state=None).state_dict()
     fits = {name: value.clone() for name, value in state.items()}

@@ -16,10 +16,13 @@ from training_pieces import (
 )
 
 from dmtsearch.schedule import Accuracy, Plateau, Switch
-from dmtsearch.training.progress import go_on
-from dmtsearch.training.stage_kind import epochs_with_targets
-from dmtsearch.training.stage_run import StageRun
-from dmtsearch.training.switch import epochs_without_gain, should_switch
+from dmtsearch.training import (
+    StageRun,
+    epochs_with_targets,
+    epochs_without_gain,
+    go_on,
+    should_switch,
+)
 
 # -- keep ------------------------------------------------------------------------------------
 

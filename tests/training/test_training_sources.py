@@ -18,8 +18,7 @@ from training_pieces import (
     state_of,
 )
 
-from dmtsearch.training import source_outputs
-from dmtsearch.training.progress import go_on
+from dmtsearch.training import go_on, keep_outputs
 
 NORMED_TEACHER = {"model": {**NORMED, "dropout": 0.5}}
 HINTED = {"hints": [HINT], "hint_phase": {"epochs": 2}}
@@ -147,7 +146,7 @@ def test_two_stages_in_one_process_give_what_each_gives_alone(bench, tmp_path):
 
 def test_kept_maps_are_freed_after_the_hint_phase(bench, monkeypatch):
     alive = []
-    make = source_outputs.keep_outputs
+    make = keep_outputs
 
     def remembered(*args, **kwargs):
         kept = make(*args, **kwargs)

@@ -17,9 +17,7 @@ from training_pieces import (
 )
 
 from dmtsearch.errors import UsageError
-from dmtsearch.training.phases import state_bytes
-from dmtsearch.training.progress import go_on
-from dmtsearch.training.stage_run import StageRun
+from dmtsearch.training import StageRun, go_on, state_bytes
 
 # -- init ------------------------------------------------------------------------------------
 

@@ -11,13 +11,17 @@ from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import open_store
-from dmtsearch.training.cached_stage import get_or_train
-from dmtsearch.training.jobs import make_jobs
-from dmtsearch.training.progress import Decision, go_on
-from dmtsearch.training.source_outputs import FrozenStage, freeze
-from dmtsearch.training.stage_kind import StageContext
-from dmtsearch.training.stage_models import build_stage_model
-from dmtsearch.training.stage_run import StageRun
+from dmtsearch.training import (
+    Decision,
+    FrozenStage,
+    StageContext,
+    StageRun,
+    build_stage_model,
+    freeze,
+    get_or_train,
+    go_on,
+    make_jobs,
+)
 
 SMALL = {"family": "plain", "widths": [3, 5], "convs": 1, "norm": False}
 BIG = {"family": "plain", "widths": [4, 6], "convs": 1, "norm": False}

@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from training_pieces import DROPPING, HINT, Workbench, digits, pair
 
 from dmtsearch.store import open_store
-from dmtsearch.training.progress import Decision
+from dmtsearch.training import Decision
 
 STAGE = {
     "model": DROPPING,
