@@ -157,19 +157,47 @@ def _other_sizes(summary: Summary, best: BestSchedule) -> list[str]:
 
 
 def _confirmed(summary: Summary, found: Found) -> list[str]:
-    words = [summary.confirmation.sentence]
+    words = []
+    best = summary.recommended
+    if best is not None and best.is_confirmed:
+        words.append(_in_plain_words(best, found))
+    numbers = summary.confirmation.sentence
+    words.append(numbers if not words else numbers.removeprefix("Yes: ").removeprefix("No: "))
     chosen = next(t.asked for t in summary.record.trials if t.asked.trial == found.chosen.trial)
     short = in_short(chosen.schedule)
     what = f"The chosen schedule is trial {found.chosen.trial}" + (f" ({short})" if short else "")
     words.append(f"{what}: {percent(found.chosen.accuracy)} on test.")
-    best = summary.recommended
-    if best is not None and best.is_confirmed:
-        score = "" if not best.is_control else f", {percent(best.value)} on test"
-        words.append(f"Train {best.name}{score}: {size_words(best)}.")
+    if best is not None and best.is_confirmed and best.is_control:
+        words.append(f"Train {best.name}, {percent(best.value)} on test: {size_words(best)}.")
     words += _unspent(summary)
     if not found.over:
         words.append(f"The plan goes on: {confirm_command(summary)}")
     return words
+
+
+_INSTEAD = {
+    "scratch_long": "train the small model on the labels alone, for longer",
+    "direct_long": "train the small model from the first one directly, for longer",
+    "best_direct": "train the small model from the first one directly, with better soft targets",
+}
+_BUT = {
+    Verdict.LOSES: "was worse",
+    Verdict.TIES: "was no better",
+    Verdict.UNDECIDED: "was not shown to be better",
+}
+
+
+def _in_plain_words(best: Recommended, found: Found) -> str:
+    """What to do, for a reader who stops here."""
+    if not best.is_control:
+        what = in_short(best.schedule) or best.name
+        least = min(found.controls, key=lambda one: one.difference)
+        return (
+            f"Yes: {what}; {points(least.difference)} over the best control at the same training "
+            f"cost, with {size_words(best)}."
+        )
+    instead = _INSTEAD.get(best.name, f"train the control arm {best.name}")
+    return f"No: {instead}; the best schedule of the search {_BUT.get(found.verdict, 'is not')}."
 
 
 def _unspent(summary: Summary) -> list[str]:

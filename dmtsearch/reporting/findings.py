@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.reporting.adjusted_effects import Adjusted, gather_adjusted
@@ -20,6 +19,7 @@ from dmtsearch.reporting.recommended import Recommended, gather_recommended
 from dmtsearch.reporting.run_record import RunRecord, Trial
 from dmtsearch.reporting.selector_results import SelectorResults, gather_selector
 from dmtsearch.reporting.sharing import Sharing, gather_sharing
+from dmtsearch.reporting.timeline import Bar, gather_bars, read_time
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Summary:
     front: Front | None
     curves: tuple[StageCurves, ...]
     sharing: Sharing
+    bars: tuple[Bar, ...]
     failures: Failures
     effort: Effort
     test_openings: int
@@ -117,6 +118,7 @@ def summarize(record: RunRecord) -> Summary:
         front=gather_front(record),
         curves=gather_curves(record, best),
         sharing=gather_sharing(record),
+        bars=gather_bars(record),
         failures=gather_failures(record),
         effort=_effort(record),
         test_openings=len(confirmation.openings),
@@ -135,7 +137,7 @@ def _effort(record: RunRecord) -> Effort:
     times = [line.started for line in record.starts]
     times += [line.ended for line in record.stage_lines]
     times += [trial.ended.ended for trial in record.trials if trial.ended is not None]
-    moments = [moment for text in times if (moment := _moment(text)) is not None]
+    moments = [moment for text in times if (moment := read_time(text)) is not None]
     elapsed = (max(moments) - min(moments)).total_seconds() if len(moments) > 1 else None
     return Effort(
         stage_seconds=sum(line.seconds for line in ran),
@@ -143,11 +145,3 @@ def _effort(record: RunRecord) -> Effort:
         cost=sum(line.cost for line in ran),
         drivers=len(record.starts),
     )
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None

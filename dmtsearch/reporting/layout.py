@@ -50,6 +50,8 @@ class TableBlock:
         numbers: Heads of the columns that are right-aligned.
         caption: What it shows, and n; empty where the text before says it.
         folded: A few words under which the page folds it away; None to show it.
+        keys: What each cell is sorted by, where a reader may sort and filter; () where not.
+        anchors: Where on the page the first cell of a row leads; "" for nowhere.
     """
 
     kind: ClassVar[str] = "table"
@@ -58,6 +60,8 @@ class TableBlock:
     numbers: tuple[str, ...] = ()
     caption: str = ""
     folded: str | None = None
+    keys: tuple[tuple[float | str, ...], ...] = ()
+    anchors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,41 @@ class Code:
     folded: str | None = None
 
 
-Block = Text | Items | TableBlock | Figures | Code
+@dataclass(frozen=True)
+class Named:
+    """A file of several: `name` is its anchor."""
+
+    name: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files to open one by one; a Markdown page leaves them out."""
+
+    kind: ClassVar[str] = "files"
+    folded: str
+    files: tuple[Named, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows of a table beside each other, with what differs; a script lets others be chosen.
+
+    Attributes:
+        names: Of the two that are shown without a script.
+        rows: What, and the value of each.
+        changes: Their files line by line, as `diff` writes it.
+    """
+
+    kind: ClassVar[str] = "comparison"
+    names: tuple[str, str]
+    rows: tuple[tuple[str, str, str], ...]
+    changes: str
+
+
+Block = Text | Items | TableBlock | Figures | Code | Files | Comparison
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from dmtsearch.human import counted, printable, printable_line
+from dmtsearch.reporting.all_trials import trials_section
 from dmtsearch.reporting.answer import commands, facts, sentences
 from dmtsearch.reporting.answer_figure import draw_answer
 from dmtsearch.reporting.caveats import caveats_section
@@ -48,15 +49,16 @@ def _sections(summary: Summary) -> tuple[Section | None, ...]:
     record = summary.record
     return (
         recommended_section(summary.recommended, summary.chain),
-        confirmation_section(summary),
         policies_section(summary),
+        confirmation_section(summary),
         selector_section(summary.selector),
+        weight_section(record, summary.points, summary.front),
         arms_section(record, summary.arms, summary.steps),
+        curves_section(summary.curves, summary.best),
         holes_section(record, summary.holes),
         importance_section(summary.importance),
-        weight_section(record, summary.points, summary.front),
-        curves_section(summary.curves, summary.best),
-        sharing_section(summary.sharing, summary.effort.stage_seconds),
+        trials_section(record, summary.recommended),
+        sharing_section(summary.sharing, summary.effort.stage_seconds, summary.bars),
         failures_section(summary.failures, len(record.trials)),
         caveats_section(summary),
         provenance_section(summary),
@@ -82,10 +84,10 @@ def _state(summary: Summary) -> str:
 
 
 def render_page(document: Document) -> str:
-    """One self-contained HTML page: no script, nothing loaded from elsewhere."""
-    style = Markup(_read("report.css"))
+    """One self-contained HTML page: nothing is loaded from elsewhere."""
+    style, script = Markup(_read("report.css")), Markup(_read("report.js"))
     page = _environment(escape=True).get_template("report.html")
-    return printable(page.render(doc=document, style=style))
+    return printable(page.render(doc=document, style=style, script=script))
 
 
 def render_markdown(document: Document) -> str:

@@ -157,7 +157,7 @@ def recommended_section(found: Recommended | None, chain: Chain | None) -> Secti
         blocks += figures([draw_chain(chain)])
     blocks.append(Text(f"To run it again from nothing takes {found.cost}."))
     blocks += _values(found)
-    blocks.append(Code(found.schedule, "yaml", folded="The schedule as a file"))
+    blocks.append(Code(found.schedule, "yaml"))
     return Section("schedule", title, tuple(blocks))
 
 

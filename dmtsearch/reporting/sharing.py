@@ -1,6 +1,7 @@
 """What sharing saved: stages, epochs and cost, requested and run."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from dmtsearch.reporting.canvas import (
 )
 from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.run_record import RunRecord
+from dmtsearch.reporting.timeline import Bar, draw_timeline
 
 
 @dataclass(frozen=True)
@@ -104,16 +106,17 @@ def _saved(asked: int, run: int, shared: int, store: int) -> Saved:
     return Saved(asked, run, shared, store, left_out)
 
 
-def sharing_section(found: Sharing, stage_seconds: float) -> Section:
-    """Requested and run: stages, epochs, cost.
+def sharing_section(found: Sharing, stage_seconds: float, bars: Sequence[Bar]) -> Section:
+    """When stages ran; requested and run: stages, epochs, cost.
 
     Args:
         found: The counts.
+        bars: Of the timeline.
         stage_seconds: Wall-clock of all stages that were run, added up.
     """
     if not found.stages.asked:
         text = Text("No trial has requested a stage yet.")
-        return Section("sharing", "What sharing saved", (text,))
+        return Section("sharing", "What ran when, and what sharing saved", (text,))
     share = 100 * found.cost.share(found.cost.run)
     blocks: list[Block] = [
         Text(
@@ -122,6 +125,7 @@ def sharing_section(found: Sharing, stage_seconds: float) -> Section:
             f"{duration(stage_seconds)} of stages. That is {share:.0f} % of the cost "
             "requested: a property of this space and of what its trials shared."
         ),
+        *figures([draw_timeline(bars)]),
         *figures([draw_sharing(found)]),
         TableBlock(
             ("", "requested", "run", "shared", "in the store", "left out"),
@@ -134,7 +138,7 @@ def sharing_section(found: Sharing, stage_seconds: float) -> Section:
             "Search trials and control arms together; epochs include hint epochs.",
         ),
     ]
-    return Section("sharing", "What sharing saved", tuple(blocks))
+    return Section("sharing", "What ran when, and what sharing saved", tuple(blocks))
 
 
 def _row(name: str, saved: Saved) -> tuple[str, ...]:

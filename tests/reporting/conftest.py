@@ -8,6 +8,8 @@ from kept import check_unchanged, contents
 from made_run import MadeRun
 from made_search import ONE_HOLE, made_search
 
+import dmtsearch
+from dmtsearch.reporting import Report
 from dmtsearch.space import parse_space
 
 
@@ -21,6 +23,12 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     made = contents(root)
     yield root
     check_unchanged([(root, made)])
+
+
+@pytest.fixture(scope="session")
+def full_report(full_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Of `full_run`; to be read only."""
+    return dmtsearch.report(full_run, out=tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture

@@ -98,7 +98,10 @@ def test_a_win_is_the_answer_with_its_smallest_difference_interval_and_n(confirm
     written = dmtsearch.report(root, out=tmp_path / "report")
     said = answer(written.summary)
     # By hand: .904 - .882 = .022, the smaller of the two differences.
-    assert said.startswith("Yes: the chosen schedule is better than every control: +2.20 points")
+    assert said.startswith(
+        "Yes: teacher to student; +2.20 points over the best control at the same training cost"
+    )
+    assert "the chosen schedule is better than every control: +2.20 points" in said
     assert "beside direct_long" in said
     assert "n = 5" in said
     assert "trial 2" in said
@@ -111,7 +114,8 @@ def test_a_win_is_the_answer_with_its_smallest_difference_interval_and_n(confirm
         "The test split was opened 1 time,",
         "40 % at 1 points",
         "There is no control best_direct: it is direct_long.",
-        "Hints: against “no hints at student”, no effect seen at this n: +0.10 points",
+        "Where hints are placed: no effect seen at this n; the chosen schedule instead of "
+        "“no hints at student”: +0.10 points (95 % -0.40 to +0.60, n = 5",
     ):
         assert words in page, words
         assert words in written.markdown.read_text(encoding="utf-8"), words
@@ -120,7 +124,10 @@ def test_a_win_is_the_answer_with_its_smallest_difference_interval_and_n(confirm
 def test_a_loss_names_the_control_to_train(confirmed, tmp_path):
     root = confirmed(chosen=(0.80, 0.81, 0.79, 0.82, 0.80), recommended="direct_long")
     said = answer(dmtsearch.report(root, out=tmp_path / "report").summary)
-    assert said.startswith("No: direct_long and scratch_long are better than the chosen schedule")
+    assert said.startswith(
+        "No: train the small model from the first one directly, for longer; the best schedule of "
+        "the search was worse. direct_long and scratch_long are better than the chosen schedule"
+    )
     assert "Train direct_long, 88.20 % on test" in said
 
 

@@ -13,14 +13,15 @@ from dmtsearch.space import parse_space
 
 TITLES = (
     "The schedule to train",
-    "The confirmation",
     "Policies: what each choice does",
+    "The confirmation",
+    "Accuracy against size and cost",
     "Search beside control arms",
+    "Learning curves of the best schedule",
     "Trials by the value of each hole",
     "Which holes mattered",
-    "Accuracy against size and cost",
-    "Learning curves of the best schedule",
-    "What sharing saved",
+    "All trials",
+    "What ran when, and what sharing saved",
     "Failures and what was not tried",
     "Caveats",
     "Provenance",
@@ -30,7 +31,7 @@ VERDICTS = re.compile(
     r"loses|ties|undecided)\b",
     re.IGNORECASE,
 )
-VOID = {"meta", "path", "use", "rect", "link", "br"}
+VOID = {"meta", "input", "path", "use", "rect", "link", "br"}
 
 
 class Page(HTMLParser):
@@ -64,13 +65,13 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data + " "
 
 
 @pytest.fixture(scope="module")
-def written(full_run, tmp_path_factory):
-    return dmtsearch.report(full_run, out=tmp_path_factory.mktemp("report"))
+def written(full_report):
+    return full_report
 
 
 def test_the_sections_stand_in_order(written):
@@ -83,9 +84,13 @@ def test_the_sections_stand_in_order(written):
 
 
 def test_the_page_is_whole_and_needs_nothing_else(written):
-    page = Page(written.page.read_text(encoding="utf-8"))
+    text = written.page.read_text(encoding="utf-8")
+    page = Page(text)
     assert page.open == []
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
+    script = text[text.index("<script>") :]
+    assert not re.search(r"https?:|fetch|XMLHttp|WebSocket|import|eval|innerHTML", script)
+    assert "default-src 'none'" in text
     assert "link" not in page.tags
     assert "img" not in page.tags
     assert all(link.startswith("#") for link in page.links)
@@ -277,6 +282,14 @@ def test_controls_alone_are_named_and_nothing_is_to_be_confirmed(rendered):
     assert "the control arm direct_long is best" in text
     assert "No trial of the search has finished." in text
     assert written.next_command is None
+
+
+def test_a_figure_of_many_trials_says_how_many_it_shows(rendered):
+    written = rendered("200 trials")
+    text = written.page.read_text(encoding="utf-8")
+    assert f"The best 150 of {written.summary.finished}." in text
+    assert text.count("data-key") > 200
+    assert len(text) < 1_500_000
 
 
 def test_three_objectives_have_their_pareto_set(rendered):

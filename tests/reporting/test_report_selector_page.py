@@ -37,7 +37,7 @@ def text_of(written):
 def test_the_section_comes_after_the_best_schedule_on_page_and_in_markdown(written):
     page = written.page.read_text(encoding="utf-8")
     assert re.findall(r"<h2>(.*?)</h2>", page)[2:5] == [
-        "Policies: what each choice does", HEADING, "Search beside control arms",
+        "The confirmation", HEADING, "Accuracy against size and cost",
     ]  # fmt: skip
     assert f"## {HEADING}" in written.markdown.read_text(encoding="utf-8")
 
