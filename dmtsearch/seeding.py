@@ -17,7 +17,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-Use = Literal["init", "adapter", "order", "augment", "dropout", "drop", "degrade", "shuffle"]
+Use = Literal[
+    "init", "adapter", "order", "augment", "dropout", "drop", "degrade", "shuffle", "folds"
+]
 
 
 def derive_seed(seed: int, use: Use, epoch: int = 0, index: int = 0) -> int:

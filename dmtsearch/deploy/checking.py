@@ -186,7 +186,7 @@ def _stage(
     if key is not None and store is not None:
         found = store.get(key)
         shared = found is not None and not found.failed
-    names = [_input_name(one) for one in stage.reads if one.use != "init"]
+    names = [_input_name(one) for one in stage.reads if one.use in ("source", "outputs")]
     return StageCheck(
         name=resolved.name,
         source=None if not names else names[0] if len(names) == 1 else names,

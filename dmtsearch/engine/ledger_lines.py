@@ -202,6 +202,7 @@ class StageEnded:
         error: Why it failed.
         ended: UTC, ISO 8601.
         val_sweep: Of a selector: it and every baseline over val's sweep, condition by condition.
+        merit: With merit: `n`, `mean`, `commonest` and `differs` of the weights a_i.
     """
 
     event: ClassVar[str] = "stage"
@@ -222,6 +223,7 @@ class StageEnded:
     error: str | None
     ended: str
     val_sweep: Sweep = field(default_factory=dict)
+    merit: Metrics = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -148,9 +148,7 @@ def prepare_schedule(schedule: Schedule, context: PrepareContext) -> Prepared:
         folder=context.folder,
         identities=_identities(context),
     )
-    needed = {stage.name for stage in expand(schedule).needed()}
-    jobs = [job for job in made if job.name in needed]
-    stages = runnable_stages([_request(job, plan) for job in jobs], jobs)
+    stages = runnable_stages([_request(job, plan) for job in made], made)
     return Prepared(
         stages=stages,
         deliver=plan.deliver,
@@ -227,7 +225,6 @@ def arms_of(
 
     plan = resolve(anchor)
     num_train = plan.num_train or 1
-    needed = {stage.name for stage in expand(anchor).needed()}
     first = plan.stages[0]
 
     def points(name: str) -> tuple[str, ...]:
@@ -240,7 +237,7 @@ def arms_of(
         return tuple(list_points(skeleton))
 
     free = uncounted(plan, first_model)
-    path = sum(s.cost() for s in plan.stages if s.name in needed and s.name != free)
+    path = sum(stage.cost() for stage in plan.stages if stage.name != free)
     costs = Costs(
         first=first.macs,
         delivered=plan.stage(plan.deliver).macs,

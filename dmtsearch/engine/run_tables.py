@@ -24,7 +24,8 @@ _METRICS = {"n": "n", "val_accuracy": "accuracy", "val_nll": "nll", "val_ece": "
 _END = ("epochs", "stage", "reason")
 _STAGE = (
     *("key", "name", "model", "params", "macs", "epochs", "hint_epochs", "seconds"),
-    *("requested_by", "hits", "status", "cost", *_METRICS, "latency_ms", "error"),
+    *("requested_by", "hits", "status", "cost", *_METRICS, "latency_ms"),
+    *("merit_mean", "merit_differs", "error"),
 )
 RULES = ("trial", "method", "val_accuracy", "one_degraded")
 """Columns of `rules.csv`."""
@@ -211,6 +212,8 @@ def _stage_rows(state: RunState) -> Iterable[Sequence[Any]]:
             "hits": max(0, asked.get(key, 0) - 1),
             **{column: stage.metrics.get(name) for column, name in _METRICS.items()},
             "latency_ms": stage.latency.get("median_ms"),
+            "merit_mean": stage.merit.get("mean"),
+            "merit_differs": stage.merit.get("differs"),
         }
         yield [row[column] for column in _STAGE]
 

@@ -130,6 +130,7 @@ class StageLedger:
             error=None,
             ended=now(),
             val_sweep=record.get("val_sweep") or {},
+            merit=record.get("merit") or {},
         )
 
     def _broken_off(

@@ -13,6 +13,7 @@ from .blocks import Delta as Delta
 from .blocks import Dist as Dist
 from .blocks import Dkd as Dkd
 from .blocks import Hard as Hard
+from .blocks import HeldOut as HeldOut
 from .blocks import Hint as Hint
 from .blocks import HintPhase as HintPhase
 from .blocks import Merit as Merit
@@ -29,6 +30,7 @@ from .dump import dump_schedule as dump_schedule
 from .emit import emit as emit
 from .expand import expand as expand
 from .expand import first_model as first_model
+from .folds import with_fold_copies as with_fold_copies
 from .lengthen import with_epochs as with_epochs
 from .load import load_schedule as load_schedule
 from .load import parse_schedule as parse_schedule

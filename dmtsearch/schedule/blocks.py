@@ -24,6 +24,7 @@ from .values import (
     Real,
     Text,
     Truth,
+    Whole,
     named_or_own,
     refuse,
 )
@@ -45,6 +46,16 @@ class SourceRef:
     """Name of an earlier stage."""
     epoch: Count | None = None
     """After how many of that stage's own epochs, from 1; as it ends unless given (RCO)."""
+
+
+@block
+class HeldOut:
+    """A part of the training split, which a copy of a stage is not trained on."""
+
+    number: Whole
+    """Which, from 0."""
+    of: Count
+    """How many there are."""
 
 
 def _two_betas(value: tuple[float, float]) -> tuple[float, float]:
@@ -186,6 +197,11 @@ MeritRule = Literal["delta", "hard", "soft"]
 _RULE = "delta: a plus or minus `increment`; hard: a or 0; soft: source's softened p of the label."
 _PLACEBO = "For control arms: the mean of a_i for every sample, or a_i shuffled over the samples."
 Placebo = Annotated[Literal["none", "mean", "shuffle"], Bounds(description=_PLACEBO)]
+_FROM = (
+    "Outputs that say whether the source is right: its own, or on each sample those of the one "
+    "of five copies that was not trained on it."
+)
+Correctness = Annotated[Literal["train", "folds"], Bounds(alias="from", description=_FROM)]
 
 
 @block
@@ -194,6 +210,7 @@ class Merit:
 
     rule: Annotated[MeritRule, Bounds(description=_RULE)]
     placebo: Placebo = "none"
+    correctness: Correctness = "train"
 
 
 @block
@@ -203,9 +220,11 @@ class Delta:
     USUAL: ClassVar[Merit]
     IN_KEYS: ClassVar = ("increment",)
     rule: Annotated[MeritRule, Bounds(description=_RULE), WithJsonSchema({"enum": ["delta"]})]
-    increment: Annotated[NotNegative, Bounds(le=0.5)] = 0.1  # Morikawa and Kameyama, CSPA 2023
-    """delta: added to a where the source is right on the sample, subtracted where not."""
+    increment: Annotated[Real, Bounds(ge=-0.5, le=0.5)] = 0.1  # Morikawa and Kameyama, CSPA 2023
+    """delta: added to a where the source is right on the sample, subtracted where not; below 0
+    the source weighs more where it is wrong."""
     placebo: Placebo = "none"
+    correctness: Correctness = "train"
 
 
 Delta.USUAL = Merit("hard")

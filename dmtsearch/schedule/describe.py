@@ -43,10 +43,7 @@ def _stage(stage: Stage) -> str:
     merit = stage.merit
     if merit is not None:
         moved = {
-            "delta": f"raised by {merit.increment:g} where the source is right and lowered by as "
-            "much where it is wrong"
-            if isinstance(merit, Delta)
-            else "",
+            "delta": _moved(merit.increment) if isinstance(merit, Delta) else "",
             "hard": "kept where the source is right and 0 where it is wrong",
             "soft": "the source's softened probability of the true class",
         }[merit.rule]
@@ -55,9 +52,21 @@ def _stage(stage: Stage) -> str:
             "mean": " (placebo: its mean for all samples)",
             "shuffle": " (placebo: dealt out to other samples)",
         }[merit.placebo]
-        sentences.append(f"The weight of the soft targets is {moved}{placebo}.")
+        judged = ""
+        if merit.correctness == "folds":
+            judged = f"; on each sample a copy of {stage.sources[0].stage} that was not trained "
+            judged += "on it stands for the source"
+        sentences.append(f"The weight of the soft targets is {moved}{placebo}{judged}.")
     sentences += _ending(stage)
     return " ".join(sentences)
+
+
+def _moved(increment: float) -> str:
+    ways = ("raised", "lowered") if increment >= 0 else ("lowered", "raised")
+    return (
+        f"{ways[0]} by {abs(increment):g} where the source is right and {ways[1]} by as much "
+        "where it is wrong"
+    )
 
 
 def _model(stage: Stage) -> str:

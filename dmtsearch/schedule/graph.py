@@ -317,10 +317,28 @@ def check_unrolled(
         if isinstance(select, list) and len(select) < 2 <= len(written or ()):
             rule = "`repeat: 0` leaves fewer than two stages to select from"
             report.add(stage.at("select"), rule)
+    every = list(stages.values())
+    for index, stage in enumerate(every):
+        _check_folds(stage, every[:index], stages, report)
     if any(stage.get("repeat") == 0 for stage in declared.values()):
         _check_result(document, stages, report)
     if not any(stage.broken & {"model", "source"} for stage in declared.values()):
         _check_sizes(stages, report)
+
+
+def _check_folds(
+    stage: PlainStage, before: Sequence[PlainStage], stages: Stages, report: ProblemReport
+) -> None:
+    """Copies that leave out a fold are trained; a source without epochs is not."""
+    if stage.get("merit", "from") != "folds" or stage.broken & {"merit", "source"}:
+        return
+    names = source_names(stage, before)
+    if names and stages[names[0]].get("epochs", default=Stage.epochs) == 0:
+        rule = (
+            f"source {names[0]!r} has 0 epochs, and folds need copies of it that are trained "
+            "without a part of the training split; give it epochs, or write `from: train`"
+        )
+        report.add(stage.at("merit", "from"), rule, "folds")
 
 
 def _check_result(document: Mapping[str, Any], stages: Stages, report: ProblemReport) -> None:

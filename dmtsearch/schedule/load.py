@@ -225,7 +225,7 @@ def _nulls(document: dict[str, Any]) -> list[Path]:
     return found
 
 
-_OF_STAGES = ("name", "path", "sources", "stages")
+_OF_STAGES = ("name", "path", "copy_of", "fold", "judges", "sources", "stages")
 """Names of a stage's fields that only Python uses; so is `stage` of a hint."""
 
 

@@ -27,6 +27,7 @@ from .blocks import (
     AnySwitch,
     Degrade,
     Hard,
+    HeldOut,
     Hint,
     HintPhase,
     Resources,
@@ -89,6 +90,12 @@ class _What:
     """Its name; of a copy, NAME_1, NAME_2, ..."""
     path: SkipJsonSchema[str] = field(default="", compare=False)
     """Document path of the stage as declared: `stages.assistant`."""
+    copy_of: SkipJsonSchema[str] = ""
+    """The stage that it is a copy of, for `merit.from: folds` (see folds.py)."""
+    fold: SkipJsonSchema[HeldOut | None] = None
+    """Of such a copy: the samples that it is not trained on."""
+    judges: SkipJsonSchema[tuple[str, ...]] = ()
+    """The copies, one for each fold, whose outputs say where this stage's source is right."""
     model: AnyModel
     """What is trained."""
 
@@ -188,8 +195,9 @@ class StageInput:
 
     Attributes:
         stage: Name of the earlier one.
-        use: `source`: it is learned from (a teacher); `init`: training goes on from its weights;
-            `outputs`: its outputs are what is read, so that it is delivered with the stage.
+        use: `source`: it is learned from (a teacher); `judge`: it says where a source is right;
+            `init`: training goes on from its weights; `outputs`: its outputs are what is read, so
+            that it is delivered with the stage.
         epoch: Of a source that is read as it was after that many epochs (from 1).
     """
 
@@ -217,6 +225,7 @@ class Stage(_Where, _Distorted, _End, _Losses, _HowLong, _FromWhom, _What):
         """What it reads of earlier stages, in order."""
         return (
             *(StageInput(source.stage, "source", source.epoch) for source in self.sources),
+            *(StageInput(name, "judge", self.sources[0].epoch) for name in self.judges),
             *([StageInput(self.init, "init")] if self.init is not None else []),
         )
 

@@ -59,6 +59,9 @@ def random_teacher(view: ScheduleView) -> Made:
         # Of a model without epochs there is no earlier state.
         refs = [SourceRef(r.stage) if r.stage == first.name else r for r in stage.sources]
         changed = replace(stage, sources=tuple(dict.fromkeys(refs)))
+        if stage.merit is not None and refs[0].stage == first.name:
+            # A model that nothing has taught has seen no sample: it needs no copies.
+            changed = replace(changed, merit=replace(stage.merit, correctness="train"))
         stages.append(untrained if stage.name == first.name else changed)
     return stages, False
 

@@ -6,14 +6,17 @@ phases. Outputs that would not fit (`KEEP_BYTES`) and those of augmented samples
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from dmtsearch.data import Split
 from dmtsearch.losses import tap_mean_square
-from dmtsearch.training.batch import Batch
+from dmtsearch.training.batch import Batch, batches_in_order
+from dmtsearch.training.evaluate import EVALUATION_BATCH
 from dmtsearch.training.profile import Profile
 from dmtsearch.training.source_outputs import (
     KEEP_BYTES,
+    FoldOutputs,
     FrozenStage,
     KeptOutputs,
     LiveOutputs,
@@ -33,6 +36,8 @@ class Bank:
         sources: Its sources, in order.
         train, val: The splits, on the device.
         profile: Number formats and device.
+        judges: Copies of the first source, one for each fold of the training split.
+        folds: Of each training sample, the judge that was not trained on it, [N].
     """
 
     def __init__(
@@ -42,7 +47,10 @@ class Bank:
         train: Split,
         val: Split,
         profile: Profile,
+        judges: Sequence[FrozenStage] = (),
+        folds: Tensor | None = None,
     ) -> None:
+        self._judges, self._folds = tuple(judges), folds
         self._resolved, self._sources, self._profile = resolved, tuple(sources), profile
         self._train, self._val = train, val
         self._kept: dict[int, KeptOutputs] = {}
@@ -71,6 +79,26 @@ class Bank:
             self._on_train(source, logits=self._softened, maps=maps and bool(self._shapes(source)))
             for source in range(len(self._sources))
         ]
+
+    def for_merit(self, source: SourceOutputs) -> SourceOutputs:
+        """Logits on the training split that say where the first source is right.
+
+        Args:
+            source: Its outputs, which say it where there are no judges.
+        """
+        if self._folds is None:
+            return source
+        live = FoldOutputs(
+            [
+                LiveOutputs(judge, logits=True, paths=[], autocast=self._profile.autocast)
+                for judge in self._judges
+            ],
+            self._folds.to(self._train.y.device),
+        )
+        if self._augmented:
+            return live
+        batches = batches_in_order(self._train, batch=EVALUATION_BATCH)
+        return KeptOutputs(torch.cat([live.logits(batch) for batch in batches]), {})
 
     def tap_mean_squares(self, batch: Batch) -> list[dict[str, float | str]]:
         """Mean square of each tapped map over `batch`, with its source's name and path."""

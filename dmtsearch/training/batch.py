@@ -89,6 +89,7 @@ class Batch:
         self.positions = positions
         self.labels = labels[positions]
         self._stored = stored
+        self._every_label = labels
         self._index = index
         self._augmentation = augmentation
         self._seen: dict[View, tuple[Tensor, int]] = {}
@@ -106,6 +107,15 @@ class Batch:
             self._seen[view] = seen, seen._version
         return seen
 
+    def part(self, which: Tensor) -> "Batch":
+        """Some of its samples, each in the same view.
+
+        Args:
+            which: Their places in this batch, [n].
+        """
+        positions = self.positions[which]
+        return Batch(self._stored, self._every_label, self._index, positions, self._augmentation)
+
     def _drawn(self, modality: str) -> Tensor:
         if modality not in self._raw:
             x = self._stored[modality][self.positions]
@@ -120,10 +130,12 @@ class Batch:
         return self._raw[modality]
 
 
-def batches_in_order(split: Split, *, batch: int) -> Iterator[Batch]:
-    """Every sample of a split once, in order, undistorted."""
+def batches_in_order(
+    split: Split, *, batch: int, augmentation: Augmentation | None = None
+) -> Iterator[Batch]:
+    """Every sample of a split once, in order; undistorted unless `augmentation` is given."""
     for positions in torch.split(torch.arange(len(split), device=split.y.device), batch):
-        yield Batch(split.x, split.y, split.index, positions)
+        yield Batch(split.x, split.y, split.index, positions, augmentation)
 
 
 def in_order(stored: Mapping[str, Tensor], viewer: Viewer, *, batch: int) -> Iterator[Tensor]:

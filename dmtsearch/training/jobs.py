@@ -133,9 +133,9 @@ def view_of(resolved: ResolvedStage, data: DataSet) -> View:
 def _snapshots(keys: StageKeys, name: str, plan: Plan) -> tuple[Snapshot, ...]:
     wanted: set[int] = set()
     for resolved in plan.stages:
-        for ref in resolved.stage.sources:
-            if ref.stage == name and ref.epoch is not None:
-                wanted.add(ref.epoch)
+        for one in resolved.stage.reads:
+            if one.stage == name and one.epoch is not None:
+                wanted.add(one.epoch)
     return tuple(_snapshot(keys, epoch) for epoch in sorted(wanted))
 
 

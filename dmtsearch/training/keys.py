@@ -41,15 +41,18 @@ from dmtsearch.training.stage_kind import (
 from dmtsearch.training.stage_models import OBJECT
 
 ELSEWHERE = (
-    *("name", "path", "resources"),  # in no key
+    *("name", "path", "copy_of", "resources"),  # in no key
     *("model", "init", "seed", "modality", "compile", "amp"),  # as what they come to
-    *("sources", "soft", "hints", "hint_phase"),  # with names replaced by keys
+    *("sources", "judges", "soft", "hints", "hint_phase"),  # with names replaced by keys
     *("repeat", "order"),  # written out
     *(one.name for one in fields(Select)),  # with names replaced by keys
 )
 """Fields of a stage that are not in its pre-image as they are written."""
 AFTER_HINTS = ("epochs", "keep", "hard", "merit", "switch")
 """Further fields that a hint phase does not read."""
+
+PLACEBO_VIEWS = 2
+"""Version of what a placebo of merit reads under augmentation: 1 was the images undistorted."""
 
 
 def key_of(preimage: Mapping[str, Any]) -> str:
@@ -103,13 +106,16 @@ def _starts_from_weights(resolved: ResolvedStage, model: Mapping[str, Any]) -> b
 def _soft_targets(stage: Stage, source_keys: list[str]) -> dict[str, Any]:
     if stage.soft is None:
         return {}
-    sources = source_keys
+    sources, judges = source_keys[: len(stage.sources)], source_keys[len(stage.sources) :]
     if stage.merit is None and stage.soft.drop == 0 and len(sources) == 2:
         # No draw is dealt by position, nobody's correctness counts, and a + b is b + a to the
         # last bit; of three summands the order counts.
         sources = sorted(sources)
     found = {**_soft(stage.soft, stage.epochs, len(sources)), **code_of_loss(stage.soft.loss)}
-    return {"soft": {**found, "sources": sources}}
+    more: dict[str, Any] = {"judges": judges} if judges else {}
+    if stage.merit is not None and stage.merit.placebo != "none" and stage.augment != "none":
+        more["placebo_views"] = PLACEBO_VIEWS
+    return {"soft": {**found, "sources": sources}, **more}
 
 
 def _soft(soft: Soft, epochs: int, num_sources: int) -> dict[str, Any]:

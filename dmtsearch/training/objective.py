@@ -26,7 +26,7 @@ from dmtsearch.losses import (
 from dmtsearch.models import Taps, channels_first, match_maps
 from dmtsearch.schedule import AnyMerit, Hard, Soft
 from dmtsearch.seeding import derive_seed
-from dmtsearch.training.batch import Batch, Viewer, batches_in_order
+from dmtsearch.training.batch import Augmentation, Batch, Viewer, batches_in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH
 from dmtsearch.training.loop import LossParts
 from dmtsearch.training.own_losses import soft_loss_of
@@ -116,13 +116,16 @@ class SoftTargets:
         soft: Temperature, weight, combination, drop, standardisation.
         epochs: The first so many epochs have soft targets (`until`); the rest are labels only.
         merit: The rule that moves the weight per sample, or None.
-        placebo_weights: a_i by position in the training split, where a placebo replaces the rule.
+        judge: Whose outputs say where the first source is right; None where its own do.
+        placebo: Gives, for an epoch from 0, a_i by position in the training split, where a
+            placebo replaces the rule.
     """
 
     soft: Soft
     epochs: int
     merit: AnyMerit | None = None
-    placebo_weights: Tensor | None = None
+    judge: SourceOutputs | None = None
+    placebo: Callable[[int], Tensor] | None = None
 
 
 class TrainObjective:
@@ -163,7 +166,7 @@ class TrainObjective:
         if softened:
             assert self._targets is not None
             soft = self._soft(self._targets.soft, logits, batch.labels, outputs, epoch, step)
-            weight = self._soft_weight(self._targets, batch, outputs)
+            weight = self._soft_weight(self._targets, batch, outputs, epoch)
             hard_weight = 1.0 - weight if self._hard.weight is None else self._hard.weight
             loss = hard_weight * hard + weight * soft
             parts.append(soft.mean().detach())
@@ -200,15 +203,15 @@ class TrainObjective:
         return combine_soft(losses, combine=soft.combine, keep=keep)
 
     def _soft_weight(
-        self, targets: SoftTargets, batch: Batch, outputs: Sequence[Outputs]
+        self, targets: SoftTargets, batch: Batch, outputs: Sequence[Outputs], epoch: int
     ) -> Tensor | float:
         """a of each sample, [B], or one number where merit moves nothing."""
-        if targets.placebo_weights is not None:
-            return targets.placebo_weights[batch.positions]
+        if targets.placebo is not None:
+            return targets.placebo(epoch)[batch.positions]
         if targets.merit is None:
             return targets.soft.weight
         # With several sources, the first one's correctness counts.
-        logits = outputs[0].logits
+        logits = (outputs[0] if targets.judge is None else targets.judge(batch)).logits
         assert logits is not None
         return merit_of(targets.soft, targets.merit, logits, batch.labels)
 
@@ -232,11 +235,29 @@ def merit_of(soft: Soft, merit: AnyMerit, source_logits: Tensor, labels: Tensor)
     )
 
 
-def merit_over(split: Split, outputs: SourceOutputs, soft: Soft, merit: AnyMerit) -> Tensor:
-    """a_i of every sample of a split, undistorted, by position in it, shape [N]."""
+def merit_over(
+    split: Split,
+    outputs: SourceOutputs,
+    soft: Soft,
+    merit: AnyMerit,
+    augmentation: Augmentation | None = None,
+) -> Tensor:
+    """a_i of every sample of a split, in one view of each, by position in it, shape [N]."""
     parts = []
-    for batch in batches_in_order(split, batch=EVALUATION_BATCH):
+    for batch in batches_in_order(split, batch=EVALUATION_BATCH, augmentation=augmentation):
         logits = outputs(batch).logits
         assert logits is not None
         parts.append(merit_of(soft, merit, logits, batch.labels))
     return torch.cat(parts)
+
+
+def spread_of_weights(weights: Tensor) -> dict[str, float]:
+    """How far a_i ([N]) are from one weight: `n`, `mean`, `commonest` (to .01), `differs`."""
+    counts = weights.double().mul(100).round().long().bincount()
+    most = int(counts.argmax())
+    return {
+        "n": len(weights),
+        "mean": float(weights.double().mean()),
+        "commonest": most / 100,
+        "differs": 1 - int(counts[most]) / len(weights),
+    }

@@ -76,7 +76,9 @@ def stage_record(
     sample = run.viewer(run.val.x[job.view.modality][:1])
     hints = hinted.record if hinted else {"epochs": 0, "seconds": 0.0, "tap_mean_squares": []}
     earlier = hinted.history if hinted else ()
+    merit = run.merit_weights()
     return {
+        **({} if merit is None else {"merit": merit}),
         "name": job.name,
         "model": dict(resolved.model),
         "in_shape": list(resolved.in_shape),

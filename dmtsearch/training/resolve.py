@@ -23,7 +23,7 @@ from dmtsearch.models import (
     is_foreign,
     resolve_size,
 )
-from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand
+from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand, with_fold_copies
 from dmtsearch.training.fitting import (
     Owner,
     ambiguous_hint,
@@ -33,6 +33,7 @@ from dmtsearch.training.fitting import (
     lone_sample_problem,
     resolve_hint,
 )
+from dmtsearch.training.folds import num_without
 from dmtsearch.training.own_losses import try_soft_loss
 from dmtsearch.training.screen import is_quick, new_head_problem, screen
 from dmtsearch.training.stage_kind import (
@@ -109,15 +110,15 @@ class _Resolver:
     ) -> None:
         self.schedule, self.facts, self.objects, self.folder = schedule, facts, objects, folder
         self.samples, self.kinds = samples, kinds
-        self.expanded: Expanded = expand(schedule)
+        self.expanded: Expanded = with_fold_copies(expand(schedule))
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.models: dict[str, dict[str, Any]] = {}
         self.skeletons: dict[str, nn.Module] = {}
         self.known: dict[str, Any] = {}
         self.in_shapes: dict[str, tuple[int, ...]] = {}
-        for name in sorted(set(objects) - {stage.name for stage in self.expanded.stages}):
-            names = [stage.name for stage in self.expanded.stages]
+        names = [stage.name for stage in self.expanded.stages if not stage.copy_of]
+        for name in sorted(set(objects) - set(names)):
             self.problems.append(f"models: no stage called {name!r}{nearest(name, names)}")
 
     def run(self) -> list[ResolvedStage]:
@@ -157,7 +158,14 @@ class _Resolver:
             self.in_shapes[stage.name] = shape
 
     def _epoch(self, stage: Stage) -> tuple[int | None, str]:
-        return self.kinds[stage.kind].epoch_rows(self.samples[stage.learns_from])
+        rows, words = self.kinds[stage.kind].epoch_rows(self._num_samples(stage))
+        return rows, words if stage.fold is None else f"{words} less a fold (`merit.from: folds`)"
+
+    def _num_samples(self, stage: Stage) -> int | None:
+        number = self.samples[stage.learns_from]
+        if number is None or stage.fold is None:
+            return number
+        return num_without(stage.fold, number)
 
     def _classes_of(self, name: str) -> int:
         return self._classes(self.expanded.stage(name))
@@ -171,6 +179,10 @@ class _Resolver:
         return "at" in (stage.model.get("size") or {})
 
     def _find_model(self, stage: Stage) -> None:
+        if stage.copy_of:
+            if stage.copy_of in self.models:
+                self.models[stage.name] = self.models[stage.copy_of]
+            return
         if stage.name in self.objects:
             self.models[stage.name] = {OBJECT: stage.name}
             return
@@ -221,6 +233,11 @@ class _Resolver:
             return self.skeletons[name]
         if name not in self.models:
             return None
+        if stage.copy_of:
+            if self._skeleton(self.expanded.stage(stage.copy_of)) is None:
+                return None
+            self.skeletons[name] = self.skeletons[stage.copy_of]
+            return self.skeletons[name]
         shape, classes = self.in_shapes[name], self._classes(stage)
         text = self._own_model(stage)
         if text in self.known:
@@ -313,10 +330,14 @@ class _Resolver:
             params=count_params(skeleton),
             macs=macs,
             hint_macs=self._macs(stage.name, at) if at else 0,
-            source_macs=tuple(self._source_macs(stage, name, found) for name in read),
+            source_macs=tuple(
+                self._source_macs(stage, one.stage, found)
+                for one in stage.reads
+                if one.use in ("source", "outputs")
+            ),
             hints=found,
             kind=self.kinds[stage.kind],
-            num_samples=self.samples[stage.learns_from],
+            num_samples=self._num_samples(stage),
         )
 
     def _try_loss(self, stage: Stage) -> bool:

@@ -98,6 +98,34 @@ class LiveOutputs:
         return Outputs(logits=None if logits is None else logits.float(), maps=maps)
 
 
+class FoldOutputs:
+    """Runs on each sample the copy that was not trained on it; logits alone.
+
+    Args:
+        copies: By fold.
+        folds: Of each sample of the training split, by position, [N].
+    """
+
+    def __init__(self, copies: Sequence[SourceOutputs], folds: Tensor) -> None:
+        self._copies, self._folds = tuple(copies), folds
+
+    def __call__(self, batch: Batch) -> Outputs:
+        return Outputs(self.logits(batch), maps={})
+
+    def logits(self, batch: Batch) -> Tensor:
+        """[B, classes]."""
+        folds, found = self._folds[batch.positions], None
+        for number, copy in enumerate(self._copies):
+            which = (folds == number).nonzero().squeeze(1)
+            if len(which):
+                part = copy(batch.part(which)).logits
+                assert part is not None, "a copy is asked for its logits"
+                found = _room_for(found, part, len(folds))
+                found[which] = part
+        assert found is not None, "a batch has samples"
+        return found
+
+
 class KeptOutputs:
     """Looks outputs up by sample position; they were computed in one pass, in a fixed order.
 

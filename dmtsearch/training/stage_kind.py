@@ -6,7 +6,7 @@ it). `dmtsearch.stage_kinds` joins them in one table; nobody else asks of what k
 
 Cold cost is the compute of a stage as if nothing were shared, in sample-MACs:
 
-    N_train x (3 M epochs + 3 M_hint hint_epochs + sum over sources of M_source passes)
+    N_train x (3 M epochs + 3 M_hint hint_epochs + sum over sources of M_source passes + merit)
 
 A training step counts as three forward passes (forward, and backward at twice its cost).
 Both formulas: docs/schedule.md, "Cold cost".
@@ -139,9 +139,27 @@ class ResolvedStage:
         if stage.augment == "none":
             return 1
         hints_alone = stage.hint_phase.epochs if stage.hint_phase else 0
-        with_soft = epochs_with_targets(stage.epochs, stage.soft.until) if stage.soft else 0
-        beside = stage.epochs if hints_stay(stage) else with_soft
+        beside = stage.epochs if hints_stay(stage) else _epochs_with_soft(stage)
         return hints_alone + beside
+
+    def merit_macs(self) -> int:
+        """What `merit` itself reads, for each sample of the training split: all passes.
+
+        A copy of the first source (`from: folds`) runs where a source does, each sample through
+        one copy. A placebo under augmentation looks at all views of an epoch before its first
+        step.
+        """
+        stage = self.stage
+        if stage.merit is None:
+            return 0
+        live = stage.augment != "none"
+        if not stage.judges and not (live and stage.merit.placebo != "none"):
+            return 0
+        return self.source_macs[0] * (_epochs_with_soft(stage) if live else 1)
+
+
+def _epochs_with_soft(stage: Stage) -> int:
+    return epochs_with_targets(stage.epochs, stage.soft.until) if stage.soft else 0
 
 
 def hints_stay(stage: Stage) -> bool:
@@ -255,7 +273,8 @@ class StageJob:
         seed: The stage's own seed, else the schedule's.
         view: How its model reads its input; `NO_VIEW` where it reads no sample.
         profile: Device and number formats.
-        sources: The stages that it learns from or whose outputs it reads, in order.
+        sources: The stages that it learns from or whose outputs it reads, in order; then its
+            `judges`.
         init: The stage from whose weights it goes on, or None.
         snapshots: States of this stage that others learn from.
         folder: Folder that relative file names in the schedule start from.
@@ -387,7 +406,8 @@ class KeyParts:
         view: How the model reads its input.
         data: Fingerprints of the data and of the splits that it learns from and is measured on.
         profile: Numeric profile.
-        source_keys: Of the stages that it learns from or whose outputs it reads, in order.
+        source_keys: Of the stages that it learns from or whose outputs it reads, in order; then
+            of its `judges`.
         init_key: Of the stage whose weights it starts from, or None.
     """
 

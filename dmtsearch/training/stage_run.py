@@ -5,10 +5,11 @@ Knows no store and no Ray: checkpoints go through a `Workspace`, progress throug
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dmtsearch.data import Split, epoch_order
 from dmtsearch.losses import place_merit
@@ -17,6 +18,7 @@ from dmtsearch.seeding import derive_seed
 from dmtsearch.training.bank import Bank
 from dmtsearch.training.batch import Augmentation, Batch, View, batches_in_order, in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
+from dmtsearch.training.folds import fold_of_samples, positions_without
 from dmtsearch.training.loop import Phase
 from dmtsearch.training.objective import (
     HintObjective,
@@ -24,6 +26,7 @@ from dmtsearch.training.objective import (
     SoftTargets,
     TrainObjective,
     merit_over,
+    spread_of_weights,
 )
 from dmtsearch.training.own_losses import hint_loss_of
 from dmtsearch.training.phases import (
@@ -64,8 +67,9 @@ class StageRun:
         seed: The stage's own seed, else the schedule's.
         model: The stage's model as it starts: fresh, from `init`, or from `weights`.
         view: How it reads its input.
-        train, val: The splits, on `device`.
+        train, val: The splits, on `device`; a copy leaves out its fold of `train`.
         sources: In the order of the stage's `sources`.
+        judges: In the order of the stage's `judges`.
         profile: Number formats and device.
         save_every_s: Seconds between checkpoints, at least; 0 writes one after every epoch.
     """
@@ -80,12 +84,14 @@ class StageRun:
         train: Split,
         val: Split,
         sources: Sequence[FrozenStage],
+        judges: Sequence[FrozenStage] = (),
         profile: Profile,
         save_every_s: float = SAVE_EVERY_S,
     ) -> None:
         self.resolved, self.stage, self.seed = resolved, resolved.stage, seed
         self.profile, self.device = profile, profile.torch_device
-        self.train, self.val = train, val
+        self.val = val
+        self.train, folds = self._samples(train)
         self.viewer = profile.viewer(view)
         self.model = profile.place(model)
         self.pairs = self._hint_pairs()
@@ -95,7 +101,9 @@ class StageRun:
         self._save_every_s = save_every_s
         self.hinted: HintOutcome | None = None
         """Its hint phase, once its weights are here."""
-        self.bank = Bank(resolved, sources, train, val, profile)
+        self.bank = Bank(resolved, sources, self.train, val, profile, judges, folds)
+        self._weights_of: Callable[[int], Tensor]
+        """a_i by merit's rule in an epoch from 0, [N], once it trains."""
 
     @property
     def earlier(self) -> tuple[Row, ...]:
@@ -108,6 +116,15 @@ class StageRun:
         return self.hinted is not None and self.hinted.reused
 
     # -- what a stage is made of ------------------------------------------------------------
+
+    def _samples(self, train: Split) -> tuple[Split, Tensor | None]:
+        """The samples that it trains on, and of each the judge that was not trained on it."""
+        stage = self.stage
+        folds = fold_of_samples(len(train), len(stage.judges)) if stage.judges else None
+        if stage.fold is None:
+            return train, folds
+        kept = positions_without(stage.fold, len(train))
+        return train.take(kept.to(self.device)), None if folds is None else folds[kept]
 
     def _hint_pairs(self) -> tuple[HintPair, ...]:
         position = {ref.stage: number for number, ref in enumerate(self.stage.sources)}
@@ -228,19 +245,39 @@ class StageRun:
         soft, merit = self.stage.soft, self.stage.merit
         if soft is None:
             return None
-        placebo = None
-        if merit is not None and merit.placebo != "none":
-            placebo = place_merit(
-                merit_over(self.train, outputs[0], soft, merit),
-                placebo=merit.placebo,
-                seed=derive_seed(self.seed, "shuffle"),
-            )
+        epochs = epochs_with_targets(self.stage.epochs, soft.until)
+        if merit is None:
+            return SoftTargets(soft, epochs)
+        judge = self.bank.for_merit(outputs[0])
+
+        @lru_cache(maxsize=1)
+        def weights(augmentation: Augmentation | None) -> Tensor:
+            return merit_over(self.train, judge, soft, merit, augmentation)
+
+        def placebo(epoch: int) -> Tensor:
+            seed = derive_seed(self.seed, "shuffle")
+            return place_merit(self._weights_of(epoch), placebo=merit.placebo, seed=seed)
+
+        self._weights_of = lambda epoch: weights(self._augmentation(CLOCKS["train"](epoch)))
         return SoftTargets(
-            soft=soft,
-            epochs=epochs_with_targets(self.stage.epochs, soft.until),
-            merit=merit,
-            placebo_weights=placebo,
+            soft,
+            epochs,
+            merit,
+            judge=judge if self.stage.judges else None,
+            placebo=None if merit.placebo == "none" else placebo,
         )
+
+    def merit_weights(self) -> dict[str, float] | None:
+        """How far merit is from a constant weight, by the views of the first epoch.
+
+        Returns:
+            `n` samples; the `mean` of a_i; the `commonest` a_i, to two digits, and the share of
+            samples where it `differs` from that. Of a placebo, those of what it stands for. None
+            without merit.
+        """
+        if self.stage.merit is None:
+            return None
+        return spread_of_weights(self._weights_of(0))
 
     def _val_values(self) -> dict[str, float]:
         metrics = self.measure(self.val)
@@ -272,11 +309,12 @@ class StageRun:
         batch, n = self.stage.optimizer.batch, len(self.train)
         return n // batch if self.stage.optimizer.drop_last else -(-n // batch)
 
+    def _augmentation(self, clock: int) -> Augmentation | None:
+        return None if self.stage.augment == "none" else Augmentation(self.seed, clock)
+
     def _batches(self, clock: int) -> Iterator[Batch]:
         order = epoch_order(len(self.train), seed=self.seed, epoch=clock).to(self.device)
-        augmentation = None
-        if self.stage.augment != "none":
-            augmentation = Augmentation(seed=self.seed, epoch=clock)
+        augmentation = self._augmentation(clock)
         size = self.stage.optimizer.batch
         for step in range(self._steps()):
             positions = order[step * size : (step + 1) * size]

@@ -78,6 +78,7 @@ class _StoredStage(StageFigures):
     run: str | None = None
     select: Object | None = None
     val_sweep: Sweep | None = None
+    merit: dict[str, Number] | None = None
 
 
 class _StoredHints(StageFigures):

@@ -83,7 +83,7 @@ class TrainingKind(StageKind):
         return StageCosts(
             epoch=3 * resolved.macs * num_samples,
             hint_epoch=3 * resolved.hint_macs * num_samples,
-            sources=sum(resolved.source_macs) * passes * num_samples,
+            sources=(sum(resolved.source_macs) * passes + resolved.merit_macs()) * num_samples,
             repeated=passes > 1,
         )
 
@@ -100,6 +100,7 @@ class TrainingKind(StageKind):
     ) -> RunningStage | Stopped:
         """The stage with its hint phase done, if it has one: a stored object of its own."""
         job, context = work.job, work.context
+        num_sources = len(job.resolved.stage.sources)
         run = StageRun(
             job.resolved,
             seed=job.seed,
@@ -107,7 +108,8 @@ class TrainingKind(StageKind):
             view=job.view,
             train=context.train,
             val=context.val,
-            sources=sources,
+            sources=sources[:num_sources],
+            judges=sources[num_sources:],
             profile=job.profile,
             save_every_s=context.save_every_s,
         )

@@ -198,7 +198,7 @@ def test_the_reference_has_a_table_for_every_block_and_a_row_for_every_field(
         ("stage", "augment", ("`none` or `crop_flip`", "`data.augment`")),
         ("model", "norm", ("`true` or `false`", "`true` (plain); `false` (mlp)")),
         ("optimizer", "weight_decay", ("number >= 0", "`0.01` (adamw); `0` (adam, sgd)")),
-        ("merit", "increment", ("number in [0, 0.5]", "`0.1`")),
+        ("merit", "increment", ("number in [-0.5, 0.5]", "`0.1`")),
         ("pruner", "min_fraction", ("number in (0, 1)", "`0.25`")),
         ("file", "seed", ("whole number", "`0`")),
     ],

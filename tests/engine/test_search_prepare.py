@@ -63,6 +63,23 @@ def test_a_request_says_what_a_trial_requests(context: PrepareContext) -> None:
     assert teacher.cost == 128 * 3 * teacher.macs
 
 
+def test_copies_for_folds_are_requested_before_the_stage_that_needs_them_and_paid_for(
+    context: PrepareContext,
+) -> None:
+    plain = prepare_schedule(schedule("merit: {rule: hard}"), context)
+    made = prepare_schedule(schedule("merit: {rule: hard, from: folds}"), context)
+    copies = [f"teacher.fold{number}" for number in range(1, 6)]
+    assert [request.name for request in made.requests] == ["teacher", *copies, "student"]
+    assert made.requests[-1].sources == ("teacher", *copies)
+    assert made.cold_cost == sum(request.cost for request in made.requests)
+    teacher = plain.requests[0]
+    # Five times four fifths of its training, and one pass in which each sample meets one copy.
+    # 128 samples in fifths: 102 or 103 are left of them, 4 x 128 in all.
+    trained = sum(request.cost for request in made.requests if request.name in copies)
+    assert trained == 4 * teacher.cost
+    assert made.cold_cost - plain.cold_cost == trained + 128 * teacher.macs
+
+
 def test_a_job_can_be_sent_and_is_what_the_request_says(context: PrepareContext) -> None:
     made = prepare_schedule(schedule(), context)
     jobs = [pickle.loads(stage.job) for stage in made.stages]

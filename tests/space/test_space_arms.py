@@ -8,6 +8,7 @@ import pytest
 
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import (
+    Delta,
     Dkd,
     SourceRef,
     as_schedule,
@@ -281,6 +282,21 @@ def test_random_teacher_is_the_schedule_with_its_first_model_untrained(chain, mo
     assert (teacher.name, teacher.epochs, teacher.seed) == ("teacher", 0, 7)
     assert teacher.model == whole.stages[0].model
     assert others == list(whole.stages[1:])
+
+
+def test_an_untrained_first_model_needs_no_copies_that_have_not_seen_a_sample(chain):
+    merit = {"rule": "delta", "increment": -0.2, "from": "folds"}
+    folds = as_schedule(
+        replace(
+            expand(chain),
+            stages=tuple(
+                replace(stage, merit=Delta(**merit)) if stage.sources else stage
+                for stage in expand(chain).stages
+            ),
+        )
+    )
+    _, assistant, student = stages_of(folds, "random_teacher")
+    assert (assistant.merit.correctness, student.merit.correctness) == ("train", "folds")
 
 
 def test_random_teacher_needs_soft_targets_and_a_model_that_can_be_untrained(chain):

@@ -94,10 +94,10 @@ def test_until_leaves_labels_alone_with_weight_1(bench):
     arm.check()
 
 
-def weights_of_samples(rule, logits, y):
+def weights_of_samples(rule, logits, y, increment=0.3):
     right = logits.argmax(dim=1) == y
     if rule == "delta":
-        return torch.where(right, 0.5 + 0.3, 0.5 - 0.3)
+        return torch.where(right, 0.5 + increment, 0.5 - increment)
     if rule == "hard":
         return torch.where(right, 0.5, 0.0)
     return torch.softmax(logits / 4, dim=1)[torch.arange(len(y)), y]
@@ -107,6 +107,7 @@ def weights_of_samples(rule, logits, y):
     "merit",
     [
         {"rule": "delta", "increment": 0.3},
+        {"rule": "delta", "increment": -0.3},
         {"rule": "hard"},
         {"rule": "soft"},
         {"rule": "delta", "increment": 0.3, "placebo": "mean"},
@@ -117,7 +118,8 @@ def weights_of_samples(rule, logits, y):
 def test_merit_moves_the_weights_of_each_sample(bench, merit):
     arm = hand.Arm(bench, {"merit": merit})
     every = torch.arange(len(arm.train.y))
-    weights = weights_of_samples(merit["rule"], arm.logits(every), arm.train.y)
+    increment = merit.get("increment", 0)
+    weights = weights_of_samples(merit["rule"], arm.logits(every), arm.train.y, increment)
     assert len(weights.unique()) > 1, "a source that is always right shows nothing"
     if merit.get("placebo") == "mean":
         weights = weights.mean().expand(len(weights))
@@ -130,6 +132,31 @@ def test_merit_moves_the_weights_of_each_sample(bench, merit):
         return ((1 - a) * hand.cross_entropy(z, y) + a * hand.kl(z, arm.logits(at), 4)).mean()
 
     hand.fit([arm.model], arm.train, loss)
+    arm.check()
+
+
+@pytest.mark.parametrize("placebo", ["mean", "shuffle"])
+def test_placebos_take_the_weights_of_the_distorted_samples_that_merit_reads(bench, placebo):
+    merit = {"rule": "delta", "increment": 0.3, "placebo": placebo}
+    arm = hand.Arm(bench, {"augment": "crop_flip", "merit": merit}, epochs=12)
+    train = arm.train
+    shuffle = torch.randperm(len(train.y), generator=hand.generator("shuffle"))
+    views, weights = [], []
+    for epoch in range(2):
+        distorted = crop_flip(train.stored, seed=0, epoch=epoch, index=train.index)
+        views.append(train.scaled(distorted))
+        a = weights_of_samples("delta", hand.outputs(arm.teachers[0], views[epoch]), train.y)
+        weights.append(a[shuffle] if placebo == "shuffle" else a.mean().expand(len(a)))
+    clean = weights_of_samples("delta", arm.logits(torch.arange(len(train.y))), train.y)
+    assert abs(clean.mean() - weights[0].mean()) > 0.02, "views as good as clean show nothing"
+
+    def loss(at, epoch, _):
+        x, a = views[epoch][at], weights[epoch][at]
+        z, y = arm.model(x), train.y[at]
+        soft = hand.kl(z, hand.outputs(arm.teachers[0], x), 4)
+        return ((1 - a) * hand.cross_entropy(z, y) + a * soft).mean()
+
+    hand.fit([arm.model], train, loss)
     arm.check()
 
 

@@ -60,7 +60,7 @@ OTHER = {
     Dkd: {"alpha": 2.0, "beta": 2.0},
     Dist: {"beta": 2.0, "gamma": 2.0},
     Hard: {"weight": 0.9, "smoothing": 0.1},
-    Delta: {"increment": 0.3, "placebo": "mean"},
+    Delta: {"increment": 0.3, "correctness": "folds", "placebo": "mean"},
     Hint: {"weight": 0.5, "scale": "unit", "loss": "attention"},
     Adapter: {"kernel": 1, "norm": False, "relu": False},
     HintPhase: {"epochs": 5, "keep": "last", "then": "stay"},
@@ -79,13 +79,13 @@ COMMON = {Sgd: Optimizer, Dkd: Soft, Dist: Soft, Plateau: Switch, Accuracy: Swit
 ELSEWHERE = {
     # Found in the key by what they come to: tested below, each by its own test.
     Stage: {"model", "sources", "optimizer", "soft", "hard", "merit", "hints", "hint_phase",
-            "switch", "modality", "compile", "amp", "seed"},
+            "switch", "modality", "compile", "amp", "seed", "fold", "judges"},
     Hint: {"stage", "source", "at", "adapter"},
     Adam: {"name"},
     Soft: {"loss"},
     Delta: {"rule"},
 }  # fmt: skip
-NEVER = {Stage: {"name", "path", "resources", "repeat", "order"}}
+NEVER = {Stage: {"name", "path", "copy_of", "resources", "repeat", "order"}}
 
 
 def test_the_table_of_fields_is_whole():

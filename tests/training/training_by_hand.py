@@ -170,9 +170,10 @@ def build(spec):
 class Arm:
     """One student trained twice: by `get_or_train` (its result), and by hand (its model)."""
 
-    def __init__(self, bench, student, *, sources=1, model=SMALL):
+    def __init__(self, bench, student, *, sources=1, model=SMALL, epochs=1):
         stages = {
-            f"teacher{number}": {"model": BIG, "epochs": 1 + number} for number in range(sources)
+            f"teacher{number}": {"model": BIG, "epochs": epochs + number}
+            for number in range(sources)
         }
         stages["student"] = {"model": model, **student}
         if sources:
