@@ -158,7 +158,8 @@ def train(
     """Train one schedule, without a search, into a model bundle.
 
     Args:
-        schedule: A file, or a loaded schedule; of a run's folder what the run recommends.
+        schedule: A file, or a loaded schedule; of a run's folder what the run recommends, to be
+            refitted to other data only where its samples have the same shape.
         out: Folder of the bundle: new, empty, or one that holds this same schedule.
         seed: In place of the schedule's own.
         set: Values in place of the schedule's, by document path: `{"stages.student.epochs": 5}`.
@@ -179,8 +180,14 @@ def train(
     changes = dict(set or {})
     if seed is not None:
         changes["seed"] = seed
+    found = loaded
     if changes:
         loaded = override(loaded, changes)
+    of_run = not isinstance(schedule, Schedule) and Path(schedule).is_dir()
+    if of_run and (data is not None or loaded.data != found.data):
+        from dmtsearch.deploy.refit import refuse_other_shape
+
+        refuse_other_shape(Path(str(schedule)), found, loaded, data)
     opened = store if isinstance(store, Store) else open_store(store)
     return train_schedule(
         loaded, Path(out), opened, models=models, data=data, device=device, watch=watch
@@ -365,6 +372,7 @@ def confirm(
     trial: int | None = None,
     vary: Sequence[str] | None = None,
     explain: bool = True,
+    students: int | None = None,
     address: str | None = None,
     concurrency: int | None = None,
     store: str | Path | None = None,
@@ -381,9 +389,10 @@ def confirm(
         looks: Replicates at each look, from 5; 5, 8, 12, 16 if None.
         more: Look further than the plan that has ended, at half its level.
         trial: Test this trial; none is chosen then.
-        vary: Which dimensions are explained (`middle_models`, `sizes`, `hints`, `merit`,
-            `switch`, `until`); all if None.
+        vary: Which dimensions are explained, of `dmtsearch.engine.confirm_variants.DIMENSIONS`;
+            all if None.
         explain: Whether one-factor variants of the chosen schedule are trained.
+        students: Of each arm for one first model (teacher): the test is over means of teachers.
         address, concurrency, backend, view: As for `search`.
         store: As for `resume`.
 
@@ -394,6 +403,7 @@ def confirm(
     from dmtsearch.engine.confirm import confirm as run_confirm
     from dmtsearch.engine.driver_options import DriverOptions
 
-    request = ConfirmRequest(top, tuple(looks) if looks else None, more, trial, vary, explain)
+    at = tuple(looks) if looks else None
+    request = ConfirmRequest(top, at, more, trial, vary, explain, students)
     options = DriverOptions(None, None, address, concurrency, backend, view)
     return run_confirm(run, request, options, store=str(store) if store is not None else None)

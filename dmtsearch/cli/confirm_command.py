@@ -44,6 +44,12 @@ def confirm(
     no_explain: Annotated[
         bool, typer.Option("--no-explain", help="Train no variants of the chosen schedule.")
     ] = False,
+    students: Annotated[
+        int | None,
+        typer.Option(
+            help="Students of each arm for one first model, where that is dear; 1 unless given."
+        ),
+    ] = None,
     address: Address = None,
     concurrency: Concurrency = None,
     store: Annotated[
@@ -62,7 +68,7 @@ def confirm(
     from dmtsearch.engine.confirm import ConfirmRequest
     from dmtsearch.engine.confirm import confirm as run_confirm
 
-    request = ConfirmRequest(top, _numbers(looks), more, trial, vary, not no_explain)
+    request = ConfirmRequest(top, _numbers(looks), more, trial, vary, not no_explain, students)
     options = options_of(None, None, address, concurrency, backend)
     done = run_confirm(run, request, options, store=store)
     if json and not done.stopped:
@@ -116,4 +122,5 @@ def _show(found: Mapping[str, Any]) -> None:
     heads = ("arm", "test accuracy", "chosen minus it, points", share, "p", "verdict")
     say()
     console().print(table(heads, rows, numbers=heads[1:5]))
-    say(f"n = {found['n']} fresh seeds, {found['test_n']:,} test samples")
+    seeds = "fresh seeds" if found["students"] == 1 else "fresh first models"
+    say(f"n = {found['n']} {seeds}, {found['test_n']:,} test samples")

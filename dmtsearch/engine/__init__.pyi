@@ -1,6 +1,11 @@
 from .backend import SearchContext as SearchContext
 from .cluster import ray_at as ray_at
 from .cluster import sweep as sweep
+from .confirm_arms import replicate as replicate
+from .confirm_variants import DIMENSIONS as DIMENSIONS
+from .confirm_variants import ChosenPath as ChosenPath
+from .confirm_variants import Variant as Variant
+from .confirm_variants import variants_of as variants_of
 from .console import ConsoleView as ConsoleView
 from .console import describe as describe
 from .console import describe_state as describe_state
@@ -57,6 +62,8 @@ from .own_sampler import check_sampler as check_sampler
 from .own_sampler import try_sampler as try_sampler
 from .prepare import PrepareContext as PrepareContext
 from .prepare import open_context as open_context
+from .prepare import open_run as open_run
+from .prepare import points_of as points_of
 from .prepare import prepare_schedule as prepare_schedule
 from .prepare import preparer as preparer
 from .probes import NodeFacts as NodeFacts
@@ -95,6 +102,7 @@ from .run_tables import RULES as RULES
 from .run_tables import Tables as Tables
 from .samplers import SAMPLERS as SAMPLERS
 from .samplers import draw_seed as draw_seed
+from .searched_variants import neighbours as neighbours
 from .searcher import Searcher as Searcher
 from .slots import ClusterNode as ClusterNode
 from .slots import Slots as Slots

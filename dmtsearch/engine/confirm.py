@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from dmtsearch.evidence import LookResult, Looks, compare, decide, power
 from dmtsearch.evidence.looks import FIRST_LOOKS, check_looks
 from dmtsearch.evidence.words import answer, seeable
 from dmtsearch.files import write_atomic, write_json
-from dmtsearch.human import amount, points
+from dmtsearch.human import amount, counted, points
 from dmtsearch.schedule import Schedule, parse_schedule
 
-from .confirm_arms import CHOSEN, AtCost, PathArm
+from .confirm_arms import CHOSEN, AtCost, PathArm, is_given, sharing_first
 from .confirm_explain import arm_of, effects
 from .confirm_kind import confirm_kind
 from .confirm_plan import (
+    MOST_STUDENTS,
     Confirmation,
     ConfirmPaths,
     ConfirmPlan,
@@ -29,15 +31,21 @@ from .confirm_plan import (
 )
 from .confirm_result import look_result, recommend, recommended_text
 from .confirm_table import ConfirmTable
-from .confirm_training import InterruptedConfirmError, PathTrainer, TrainedPaths
+from .confirm_training import (
+    InterruptedConfirmError,
+    PathTrainer,
+    TrainedPaths,
+    is_complete,
+    path_arms,
+)
 from .confirm_trials import Searched
-from .confirm_variants import DIMENSIONS
+from .confirm_variants import DIMENSIONS, ChosenPath
 from .console import ConsoleView
 from .driver_options import DriverOptions
 from .ledger_lines import now
 from .messages import Prepare
 from .opening import TestSplit
-from .prepare import PrepareContext, open_run, preparer
+from .prepare import PrepareContext, open_run, points_of, preparer
 from .reopening import Reopened, reopen
 from .run import Run
 from .run_folder import held, keep_data, write_space
@@ -81,6 +89,8 @@ class ConfirmRequest:
         trial: Test this trial; nothing is chosen then.
         vary: Which dimensions of the chosen schedule are explained; all if None.
         explain: Whether one-factor variants are trained at all.
+        students: Of each arm for one first model (teacher): the test is over means of teachers.
+            1 if None, or as the plan that was begun.
 
     Raises:
         UsageError: A value cannot be.
@@ -92,12 +102,15 @@ class ConfirmRequest:
     trial: int | None = None
     vary: Sequence[str] | None = None
     explain: bool = True
+    students: int | None = None
 
     def __post_init__(self) -> None:
         if self.top < 1:
             raise UsageError(f"--top must be at least 1, got {self.top}")
         if self.looks is not None:
             check_looks(self.looks)
+        if self.students is not None and not 1 <= self.students <= MOST_STUDENTS:
+            raise UsageError(f"--students must be 1 to {MOST_STUDENTS}, got {self.students}")
         unknown = [name for name in self.vary or () if name not in DIMENSIONS]
         if unknown:
             raise UsageError(f"--vary {unknown[0]}: there are {', '.join(DIMENSIONS)}")
@@ -142,7 +155,10 @@ def confirm(
             concurrency=options.concurrency or opened.info.concurrency,
         )
         work = _Confirming(replace(opened, info=info), paths, options)
-        done = work.run(request)
+        try:
+            done = work.run(request)
+        finally:
+            work.close()
     return Confirmed(Run(root), work.confirmation.result, stopped=not done)
 
 
@@ -165,8 +181,10 @@ class _Confirming:
 
         self._opened, self._paths = opened, paths
         self._view = options.view or ConsoleView()
-        self._searched = Searched.of(opened.paths)
         anchor = opened.space.anchor().with_seed(opened.info.seed)
+        self._given = is_given(anchor, opened.space.search.first_model)
+        first_seed = opened.info.seed if self._given else None
+        self._searched = Searched.of(opened.paths, first_seed=first_seed)
         self._kind = confirm_kind(anchor)
         self._context: PrepareContext = open_run(opened.space, anchor, opened.info.folder)
         root, facts = opened.paths.root, data_facts(self._context.data)
@@ -177,6 +195,10 @@ class _Confirming:
         self.confirmation: Confirmation = read_confirmation(paths)
         self._table = ConfirmTable(paths)
         self._made: dict[tuple[int, int], dict[str, Schedule]] = {}
+
+    def close(self) -> None:
+        """End what it has started."""
+        self._trainer.close()
 
     def run(self, request: ConfirmRequest) -> bool:
         """Do all that is left of the plan; whether it came to its end."""
@@ -196,7 +218,9 @@ class _Confirming:
         found, looks = self.confirmation, request.looks
         candidates = self._searched.candidates(request.top, request.trial)
         last = found.plan if found.plans else None
-        if last is not None and last.candidates == candidates:
+        goes_on = last is not None and last.candidates == candidates
+        if last is not None and goes_on:
+            self._refuse_other_students(request, last)
             if not found.is_over:
                 if looks is not None and looks != last.looks.at:
                     raise UsageError(
@@ -218,13 +242,31 @@ class _Confirming:
                 looks=Looks.of_plan(looks or FIRST_LOOKS, number),
                 candidates=candidates,
                 first_seed=first_seed(self._opened.info.seed, number),
+                students=self._students(request),
             )
         self.confirmation = replace(found, plans=(*found.plans, plan))
         self._write()
+        each = f", {plan.students} students for each first model" if plan.students > 1 else ""
         self._view.tell(
-            f"plan {number}: looks at {_listed(plan.looks.at)} replicates, two-sided p under "
-            f"{2 * plan.looks.bound:.4f} at each"
+            f"plan {number}: looks at {_listed(plan.looks.at)} replicates{each}, two-sided p "
+            f"under {2 * plan.looks.bound:.4f} at each"
         )
+
+    def _students(self, request: ConfirmRequest) -> int:
+        students = request.students or 1
+        if students > 1 and self._given:
+            raise UsageError(
+                "--students: the first model is given, so every replicate is a student of this "
+                "one already; leave --students out, and give more looks with --looks"
+            )
+        return students
+
+    def _refuse_other_students(self, request: ConfirmRequest, plan: ConfirmPlan) -> None:
+        if request.students is not None and request.students != plan.students:
+            raise UsageError(
+                f"the plan that was begun has {counted(plan.students, 'student')} for each first "
+                f"model: go on with it without --students ({self._paths.go_on})"
+            )
 
     def _cost(self, chosen: Schedule) -> int:
         """What each arm may cost: the space's own bound, else as much as the chosen trial."""
@@ -252,7 +294,7 @@ class _Confirming:
                 f"{_listed(plan.choosing_seeds)}, which are not used again"
             )
             arms = [
-                PathArm(f"choose_{number}", self._searched.schedule(number), seed)
+                PathArm(f"choose_{number}", self._to_choose(number), seed)
                 for seed in plan.choosing_seeds
                 for number in plan.candidates
             ]
@@ -295,6 +337,13 @@ class _Confirming:
             self._made[key] = {CHOSEN: chosen, **{name: made[name] for name in plan.controls}}
         return plan, plan.cost, self._made[key]
 
+    def _to_choose(self, number: int) -> Schedule:
+        """Replicates that choose may share a first model: what is tested is trained anew."""
+        schedule = self._searched.schedule(number)
+        if self._given:
+            return schedule
+        return sharing_first(schedule, self.confirmation.plan.choosing_seeds[0])
+
     def _note_choosing(self, trained: TrainedPaths, plan: ConfirmPlan) -> None:
         for number in plan.candidates:
             for place, seed in enumerate(plan.choosing_seeds, 1):
@@ -323,13 +372,13 @@ class _Confirming:
                 len(self.confirmation.plans),
                 decision,
                 scores,
-                arms,
                 replicates,
+                given=self._given,
                 test_n=self._test.n,
                 power=power_found,
             )
             self._keep(result)
-            self._view.tell(f"{n} replicates: {answer(result)}")
+            self._view.tell(f"{n} replicates: {result['answer']}")
             if decision.stop:
                 break
         name = recommend(decision, scores, arms)
@@ -409,22 +458,25 @@ class _Confirming:
 
     def _explain(self, n: int, dimensions: Sequence[str]) -> None:
         plan, cost, every = self._arms()
-        variants = self._kind.variants(
-            every[CHOSEN], self._at_cost(cost), self._prepare, dimensions
-        )
+        variants = self._kind.variants(self._chosen_path(plan, cost, every[CHOSEN]), dimensions)
         if not variants:
             self._view.tell(
                 "nothing to explain: the chosen schedule uses none of these dimensions"
             )
             return
-        self._view.tell(f"explaining: {len(variants)} variants of the chosen schedule, n = {n}")
+        paths = len(variants) * n * plan.students
+        self._view.tell(
+            f"explaining: {counted(len(variants), 'variant')} of the chosen schedule, n = {n}: "
+            f"{counted(paths, 'path')} of at most {amount(cost)} sample-MACs (--vary takes fewer)"
+        )
         seeds = self.confirmation.result["seeds"]["test"]
-        replicates = [seed - plan.test_seed(0) for seed in seeds]
+        replicates = [plan.replicate_of(seed) for seed in seeds]
         trained = self._trainer.train(
             [
-                PathArm(arm_of(one), one.schedule, plan.test_seed(r))
+                arm
                 for r in replicates
                 for one in variants
+                for arm in path_arms(plan, r, arm_of(one), one.schedule)
             ]
         )
         differences = {
@@ -432,7 +484,7 @@ class _Confirming:
                 self._tested("test", r, CHOSEN, trained)
                 - self._tested("explain", r, name, trained)
                 for r in replicates
-                if trained.is_done(name, plan.test_seed(r))
+                if is_complete(trained, plan, r, name)
             ]
             for name in map(arm_of, variants)
         }
@@ -440,11 +492,28 @@ class _Confirming:
             write_json(self._paths.policy, effects(variants, differences))
         self._write()
 
+    def _chosen_path(self, plan: ConfirmPlan, cost: int, chosen: Schedule) -> ChosenPath:
+        assert plan.chosen is not None
+        at_cost = self._at_cost(cost)
+        return ChosenPath(
+            schedule=chosen,
+            space=self._opened.space,
+            values=self._searched.state.trials[plan.chosen].values,
+            at_cost=lambda schedule: at_cost(self._searched.as_path(schedule)),
+            prepare=self._prepare,
+            points=partial(points_of, self._context.resolve(chosen), self._context.objects),
+        )
+
     # -- score and write ------------------------------------------------------------------------
 
     def _tested(self, phase: str, place: int, arm: str, trained: TrainedPaths) -> float:
-        """The test metric of an arm of a replicate."""
-        seed = self.confirmation.plan.test_seed(place)
+        """The test metric of an arm of a replicate: the mean over its students."""
+        return statistics.fmean(
+            self._score(phase, place, arm, seed, trained)
+            for seed in self.confirmation.plan.seeds_of(place)
+        )
+
+    def _score(self, phase: str, place: int, arm: str, seed: int, trained: TrainedPaths) -> float:
         trial = trained.find(arm, seed)
         assert trial is not None, "it is done"
         found = self._test.score(

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 from dmtsearch.errors import ScheduleError, UsageError
 from dmtsearch.schedule import (
+    Expanded,
     Schedule,
     Stage,
     as_schedule,
     expand,
+    first_model,
 )
 from dmtsearch.space import CannotHaveError, Costs, ScheduleView
 
@@ -34,18 +36,41 @@ class PathArm:
     reason_missing: str | None = None
 
 
-def replicate(schedule: Schedule) -> Schedule:
-    """A schedule in which every stage takes the replicate's seed: whole paths are repeated."""
+def replicate(schedule: Schedule, *, first_seed: int | None = None) -> Schedule:
+    """A schedule in which every stage takes the replicate's seed: whole paths are repeated.
+
+    Args:
+        schedule: Any.
+        first_seed: Of its first model, which replicates then share; as the others if None.
+    """
     whole = expand(schedule)
-    return as_schedule(replace(whole, stages=tuple(replace(s, seed=None) for s in whole.stages)))
+    first = first_model(whole) if first_seed is not None else None
+    stages = [
+        replace(stage, seed=first_seed if stage.name == first else None) for stage in whole.stages
+    ]
+    # A stage's seed that is the schedule's own is none; replicates have seeds of their own.
+    seed = whole.seed if first_seed is None else first_seed + 1
+    return as_schedule(replace(whole, seed=seed, stages=tuple(stages)))
 
 
-def is_given(schedule: Schedule) -> bool:
-    """Whether the first model is not trained here: replicates then share it."""
-    try:
-        return _view(schedule).first.epochs == 0
-    except CannotHaveError:
-        return False
+def sharing_first(schedule: Schedule, seed: int) -> Schedule:
+    """A schedule whose first model has a seed of its own; as it is where it has no source."""
+    whole = expand(schedule)
+    first = first_model(whole)
+    stages = [replace(s, seed=seed) if s.name == first else s for s in whole.stages]
+    return schedule if first is None else as_schedule(replace(whole, stages=tuple(stages)))
+
+
+def is_given(schedule: Schedule, declared: str) -> bool:
+    """Whether the first model is there already: not trained, or so by `search.first_model`.
+
+    Args:
+        schedule: Any of the run's.
+        declared: `search.first_model`.
+    """
+    whole = expand(schedule)
+    first = first_model(whole)
+    return first is not None and (declared == "given" or whole.stage(first).epochs == 0)
 
 
 AtCost = Callable[[Schedule], Schedule]
@@ -67,7 +92,7 @@ def controls_of(
         at_cost: Gives each the same cost.
         prepare: Resolves a schedule.
     """
-    view = _view(chosen)
+    view = view_of(expand(chosen))
     makers: Mapping[str, Callable[[], Sequence[Stage]]] = {
         "scratch_long": lambda: [view.bare()],
         "direct_long": lambda: [view.first, view.taught(view.first)],
@@ -114,5 +139,8 @@ def one_hop_of(schedule: Schedule) -> Stage | None:
     return last if plain else None
 
 
-def _view(schedule: Schedule) -> ScheduleView:
-    return ScheduleView(expand(schedule), Costs(0, 0, 0, 0), lambda name: ())
+def view_of(
+    whole: Expanded, points: Callable[[str], Sequence[str]] = lambda stage: ()
+) -> ScheduleView:
+    """A schedule as the makers of arms look at it; `points` lists a model's hint points."""
+    return ScheduleView(whole, Costs(0, 0, 0, 0), points)

@@ -11,7 +11,7 @@ from dmtsearch.schedule import Schedule, expand
 
 from .confirm_arms import AtCost, controls_of
 from .confirm_trials import Searched
-from .confirm_variants import Variant, variants_of
+from .confirm_variants import ChosenPath, Variant, variants_of
 from .messages import Prepare
 from .prepare import PrepareContext
 
@@ -36,9 +36,7 @@ class ConfirmKind(ABC):
         """
 
     @abstractmethod
-    def variants(
-        self, chosen: Schedule, at_cost: AtCost, prepare: Prepare, dimensions: Sequence[str]
-    ) -> tuple[Variant, ...]:
+    def variants(self, path: ChosenPath, dimensions: Sequence[str]) -> tuple[Variant, ...]:
         """One-factor variants of a chosen schedule, at the cost of the others."""
 
     @abstractmethod
@@ -69,11 +67,9 @@ class ConfirmNetworks(ConfirmKind):
         """From labels alone, from the first model directly, and the best of one hop."""
         return controls_of(chosen, searched.one_hop(), at_cost, prepare)
 
-    def variants(
-        self, chosen: Schedule, at_cost: AtCost, prepare: Prepare, dimensions: Sequence[str]
-    ) -> tuple[Variant, ...]:
+    def variants(self, path: ChosenPath, dimensions: Sequence[str]) -> tuple[Variant, ...]:
         """Of the transfer: middle models, hints, merit, switches."""
-        return variants_of(chosen, at_cost, prepare, dimensions)
+        return variants_of(path, dimensions)
 
     def answers(self, job: StageJob, context: PrepareContext, store: Store) -> npt.NDArray[Any]:
         """The predicted class of each test sample, shape [N]."""

@@ -16,7 +16,8 @@ from .run_paths import RunPaths
 
 CHOOSING_SEEDS = 3
 _SEEDS_OF_A_PLAN = 10_000
-_FIRST_TEST_SEED = 1_000
+_SEEDS_OF_STUDENTS = 1_000
+MOST_STUDENTS = 8
 MOST_BYTES = 1 << 26
 
 
@@ -77,6 +78,7 @@ class ConfirmPlan:
         controls: Names of the controls that could be made; None while choosing.
         missing: Why a control could not be made, by name.
         first_seed: Of its replicates; those of plan 2 begin 10,000 after those of plan 1.
+        students: Of each arm in a replicate, which share its first model (teacher).
     """
 
     looks: Looks
@@ -87,6 +89,7 @@ class ConfirmPlan:
     controls: tuple[str, ...] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     first_seed: int = 0
+    students: int = 1
 
     @property
     def choosing_seeds(self) -> tuple[int, ...]:
@@ -94,8 +97,17 @@ class ConfirmPlan:
         return tuple(self.first_seed + 1 + n for n in range(CHOOSING_SEEDS))
 
     def test_seed(self, replicate: int) -> int:
-        """Of replicate number `replicate`, from 1."""
-        return self.first_seed + _FIRST_TEST_SEED + replicate
+        """Of replicate number `replicate`, from 1; of several students that of the first."""
+        return self.first_seed + _SEEDS_OF_STUDENTS + replicate
+
+    def seeds_of(self, replicate: int) -> tuple[int, ...]:
+        """Of a replicate's students: their first model has the seed of the first of them."""
+        first = self.test_seed(replicate)
+        return tuple(first + _SEEDS_OF_STUDENTS * n for n in range(self.students))
+
+    def replicate_of(self, seed: int) -> int:
+        """The replicate with this `test_seed`."""
+        return seed - self.test_seed(0)
 
 
 def first_seed(run_seed: int, plan: int) -> int:

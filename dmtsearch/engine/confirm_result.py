@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dmtsearch.evidence import LookResult, Verdict
+from dmtsearch.evidence.words import answer
 from dmtsearch.human import amount, command_line
 from dmtsearch.schedule import Schedule, dump_schedule, expand
 
-from .confirm_arms import CHOSEN, is_given
+from .confirm_arms import CHOSEN
 from .confirm_plan import ConfirmPaths, ConfirmPlan
 
 NEAR = 0.001
@@ -23,9 +24,9 @@ def look_result(
     number: int,
     decision: LookResult,
     scores: Scores,
-    arms: Mapping[str, Schedule],
     replicates: Sequence[int],
     *,
+    given: bool,
     test_n: int,
     power: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -36,8 +37,8 @@ def look_result(
         number: Of the plan, from 1.
         decision: At this look.
         scores: Of all arms.
-        arms: What they run.
         replicates: Their numbers.
+        given: Whether they share a first model that is there already.
         test_n: Samples of the test split.
         power: What the plan can find.
     """
@@ -56,7 +57,7 @@ def look_result(
         }
         for name, (paired, verdict) in decision.controls.items()
     ]
-    return {
+    found = {
         "verdict": str(decision.verdict),
         "over": decision.stop,
         "futile": decision.futile,
@@ -79,9 +80,11 @@ def look_result(
         },
         "margin": plan.margin,
         "power": dict(power),
-        "first_model": "given" if is_given(arms[CHOSEN]) else "trained",
+        "first_model": "given" if given else "trained",
+        "students": plan.students,
         "cold_cost": plan.cost,
     }
+    return {**found, "answer": answer(found)}
 
 
 def recommend(decision: LookResult, scores: Scores, arms: Mapping[str, Schedule]) -> str:

@@ -1,17 +1,20 @@
 """Whole paths of a confirmation, trained through the engine; those that have ended are known."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 from dmtsearch.errors import DmtSearchError, SearchStoppedError
 from dmtsearch.schedule import Schedule
 
-from .confirm_arms import PathArm
+from .confirm_arms import PathArm, sharing_first
 from .confirm_plan import ConfirmPaths, ConfirmPlan
 from .confirm_trials import val_of
 from .driver_options import DriverOptions
+from .environment import INLINE
 from .ledger import RunState, read_state
 from .ledger_lines import TrialEnded, TrialProposed
+from .redirect import output_in
 from .reopening import Reopened
 from .session import Session
 
@@ -65,11 +68,13 @@ class PathTrainer:
         opened: The run, as it goes on here.
         paths: Of the confirmation.
         options: Of this driver.
+        ray: Ray, once the first training has started it, until this is closed.
     """
 
     opened: Reopened
     paths: ConfirmPaths
     options: DriverOptions
+    ray: ExitStack = field(default_factory=ExitStack)
 
     def train(self, arms: Sequence[PathArm]) -> TrainedPaths:
         """Train paths; those that the folder's ledger has are not run again.
@@ -91,6 +96,7 @@ class PathTrainer:
             self.options,
             opened.notes,
             arms=lambda: arms,
+            ray=self.ray,
         )
         reason = session.run(
             resumed=there, command=self.options.command or "dmtsearch.confirm(...)"
@@ -100,6 +106,12 @@ class PathTrainer:
         if reason == "failed":
             raise SearchStoppedError(f"the confirmation broke off; go on with {self.paths.go_on}")
         return TrainedPaths(read_state(self.paths.ledger))
+
+    def close(self) -> None:
+        """End the Ray that was started; what its processes print then goes to the log."""
+        if self.opened.info.backend != INLINE:
+            with output_in(self.paths.driver_log):
+                self.ray.close()
 
     def replicates(
         self, arms: Mapping[str, Schedule], plan: ConfirmPlan, n: int
@@ -117,13 +129,14 @@ class PathTrainer:
             numbers = range(1, tried + 1)
             found = self.train(
                 [
-                    PathArm(name, schedule, plan.test_seed(r))
+                    arm
                     for r in numbers
-                    for name, schedule in arms.items()
+                    for name in arms
+                    for arm in path_arms(plan, r, name, arms[name])
                 ]
             )
             complete = [
-                r for r in numbers if all(found.is_done(arm, plan.test_seed(r)) for arm in arms)
+                r for r in numbers if all(is_complete(found, plan, r, arm) for arm in arms)
             ]
             if len(complete) >= n:
                 return tuple(complete[:n]), found
@@ -134,3 +147,15 @@ class PathTrainer:
                     f"{self.paths.trials}"
                 )
             tried += n - len(complete)
+
+
+def path_arms(plan: ConfirmPlan, replicate: int, name: str, schedule: Schedule) -> list[PathArm]:
+    """The paths of an arm in a replicate: one, or as many as the plan has students."""
+    seeds = plan.seeds_of(replicate)
+    whole = schedule if len(seeds) == 1 else sharing_first(schedule, seeds[0])
+    return [PathArm(name, whole, seed) for seed in seeds]
+
+
+def is_complete(found: TrainedPaths, plan: ConfirmPlan, replicate: int, arm: str) -> bool:
+    """Whether all paths of an arm in a replicate have a result."""
+    return all(found.is_done(arm, seed) for seed in plan.seeds_of(replicate))

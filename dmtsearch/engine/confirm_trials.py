@@ -20,13 +20,15 @@ class Searched:
     Attributes:
         root: Its folder.
         state: What its ledger says.
+        first_seed: Of a first model that is given, which all replicates share; else None.
     """
 
     root: Path
     state: RunState
+    first_seed: int | None = None
 
     @classmethod
-    def of(cls, run: RunPaths) -> "Searched":
+    def of(cls, run: RunPaths, *, first_seed: int | None) -> "Searched":
         """Read a run.
 
         Raises:
@@ -38,7 +40,7 @@ class Searched:
                 f"{run.root}: no trial has finished, so there is nothing to confirm; go on with "
                 f"{command_line('resume', run.root)}"
             )
-        return cls(run.root, state)
+        return cls(run.root, state, first_seed)
 
     def val(self, trial: int) -> float:
         """Accuracy on val of a finished trial; 0 of another."""
@@ -46,8 +48,11 @@ class Searched:
 
     def schedule(self, trial: int) -> Schedule:
         """A trial's schedule, in which every stage takes the replicate's seed."""
-        text = self.state.trials[trial].schedule
-        return replicate(parse_schedule(text, f"trial {trial}"))
+        return self.as_path(parse_schedule(self.state.trials[trial].schedule, f"trial {trial}"))
+
+    def as_path(self, schedule: Schedule) -> Schedule:
+        """A schedule of the space as replicates run it."""
+        return replicate(schedule, first_seed=self.first_seed)
 
     def candidates(self, top: int, trial: int | None) -> tuple[int, ...]:
         """Numbers of the trials to choose from: of one delivered model, best by val first.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,22 +220,11 @@ def arms_of(
     Raises:
         ScheduleError: The anchor itself cannot run, or an arm's name is unknown.
     """
-    from dmtsearch.models import build_skeleton, list_points
     from dmtsearch.training.equal_cost import uncounted
-    from dmtsearch.training.stage_models import OBJECT
 
     plan = resolve(anchor)
     num_train = plan.num_train or 1
     first = plan.stages[0]
-
-    def points(name: str) -> tuple[str, ...]:
-        resolved = plan.stage(name)
-        if OBJECT in resolved.model:
-            return tuple(list_points((objects or {})[name]))
-        skeleton = build_skeleton(
-            resolved.model, in_shape=resolved.in_shape, num_classes=resolved.num_classes
-        )
-        return tuple(list_points(skeleton))
 
     free = uncounted(plan, first_model)
     path = sum(stage.cost() for stage in plan.stages if stage.name != free)
@@ -244,4 +234,20 @@ def arms_of(
         path=path // num_train,
         first_path=0 if first.name == free else first.cost(1),
     )
-    return control_arms(anchor, names, costs=costs, points=points, at_cost=at_cost)
+    return control_arms(
+        anchor, names, costs=costs, points=partial(points_of, plan, objects), at_cost=at_cost
+    )
+
+
+def points_of(plan: Plan, objects: Mapping[str, nn.Module] | None, stage: str) -> tuple[str, ...]:
+    """Names of the hint points that a stage's model lists, shallow to deep."""
+    from dmtsearch.models import build_skeleton, list_points
+    from dmtsearch.training.stage_models import OBJECT
+
+    resolved = plan.stage(stage)
+    if OBJECT in resolved.model:
+        return tuple(list_points((objects or {})[stage]))
+    skeleton = build_skeleton(
+        resolved.model, in_shape=resolved.in_shape, num_classes=resolved.num_classes
+    )
+    return tuple(list_points(skeleton))

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TextIO
 
@@ -59,6 +59,7 @@ class Session:
         options: Of this driver.
         notes: What is said at the start.
         arms: What runs beside the trials; the space's own control arms if None.
+        ray: Ends a Ray that is started here, for several sessions to use; else this one does.
     """
 
     def __init__(
@@ -70,7 +71,9 @@ class Session:
         options: DriverOptions,
         notes: Sequence[str] = (),
         arms: ArmsOf | None = None,
+        ray: ExitStack | None = None,
     ) -> None:
+        self._ray = ray
         self._paths, self._info, self._space = paths, info, space
         self._store, self._options, self._arms = store, options, arms
         self._view = options.view or ConsoleView()
@@ -217,7 +220,8 @@ class Session:
             return
         expanded = expand(anchor)
         wants = {stage.name: stage_needs(stage.resources) for stage in expanded.needed()}
-        with ray_at(address):
+        with ExitStack() as own:
+            (self._ray or own).enter_context(ray_at(address))
             from .ray_backend import choose_concurrency, probe_cluster, run_trials
 
             slots = probe_cluster(self._store, wants)

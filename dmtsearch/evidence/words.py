@@ -21,10 +21,10 @@ def answer(found: Mapping[str, Any]) -> str:
     share = f"{100 * found['confidence']:.1f} % over all looks"
     numbers = (
         f"{points(nearest['difference'])} beside {nearest['arm']} at equal cost "
-        f"({share} {_bare(low)} to {_bare(high)}, n = {found['n']})"
+        f"({share} {_bare(low)} to {_bare(high)}, {_replicates(found)})"
     )
     margin = points(found["margin"]).lstrip("+")
-    teacher = ", for this first model" if found["first_model"] == "given" else ""
+    teacher = ", for this teacher" if found["first_model"] == "given" else ""
     if verdict is Verdict.BEATS:
         return f"Yes: the chosen schedule is better than every control{teacher}: {numbers}."
     if verdict is Verdict.LOSES:
@@ -37,6 +37,14 @@ def answer(found: Mapping[str, Any]) -> str:
     if found.get("futile"):
         return f"No: a gain of {margin} is out of reach{teacher}: {numbers}."
     return f"Undecided{teacher}: {numbers}. More replicates would decide: give --more."
+
+
+def _replicates(found: Mapping[str, Any]) -> str:
+    """Their number; of several students of each first model, what was averaged."""
+    students = found.get("students", 1)
+    if students == 1:
+        return f"n = {found['n']}"
+    return f"n = {found['n']} teachers, means of {students} students each"
 
 
 def _bare(difference: float) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import fmean
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -186,7 +187,7 @@ def gather_confirmation(run: RunPaths, trials: Sequence[TrialProposed]) -> Confi
         raw=kept.result,
         plans=kept.plans,
         openings=kept.openings,
-        scores=_scores(paths, found) if found is not None else {},
+        scores=_scores(paths, found, kept.plan) if found is not None else {},
         effects=effects if found is not None else (),
         paths=_paths(paths) if found is not None else {},
         schedule=schedule,
@@ -235,22 +236,31 @@ def _effects(paths: ConfirmPaths) -> tuple[tuple[Effect, ...], str | None]:
         )
 
 
-def _scores(paths: ConfirmPaths, found: Found) -> Mapping[str, Mapping[int, float]]:
-    """Test accuracy by arm and seed, of the replicates of the last look alone."""
+def _scores(
+    paths: ConfirmPaths, found: Found, plan: ConfirmPlan
+) -> Mapping[str, Mapping[int, float]]:
+    """Test accuracy by arm and replicate's seed, of the last look alone; over students a mean."""
     try:
         text = read_regular(paths.table, most=MOST_BYTES).decode()
         rows = list(csv.DictReader(io.StringIO(text)))
     except (OSError, ValueError, csv.Error):
         return {}
-    scores: dict[str, dict[int, float]] = {}
+    replicates = {
+        seed: first
+        for first in found.seeds.test
+        for seed in plan.seeds_of(plan.replicate_of(first))
+    }
+    scores: dict[str, dict[int, list[float]]] = {}
     for row in rows:
         try:
-            seed, accuracy = int(row["seed"]), float(row["accuracy"])
+            first, accuracy = replicates[int(row["seed"])], float(row["accuracy"])
         except (KeyError, TypeError, ValueError):
             continue
-        if row.get("phase") == "test" and seed in found.seeds.test and 0 <= accuracy <= 1:
-            scores.setdefault(str(row.get("arm")), {})[seed] = accuracy
-    return scores
+        if row.get("phase") == "test" and 0 <= accuracy <= 1:
+            scores.setdefault(str(row.get("arm")), {}).setdefault(first, []).append(accuracy)
+    return {
+        arm: {first: fmean(values) for first, values in of.items()} for arm, of in scores.items()
+    }
 
 
 def _paths(paths: ConfirmPaths) -> Mapping[str, TestedPath]:

@@ -33,7 +33,9 @@ DIMENSIONS = {
 _OF_VARIANT = {
     "middle_models": "middle",
     "sizes": "middle",
+    "sources": "middle",
     "hints": "hints",
+    "hint_points": "hints",
     "merit": "merit",
     "inputs": "selector",
     "target": "selector",

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine import LiveState
+from dmtsearch.engine import LiveState, RunPaths, read_state
 from dmtsearch.errors import DataChangedError, UsageError
+from dmtsearch.reporting import gather_confirmation
 
 pytestmark = pytest.mark.engine  # starts no Ray
 
@@ -78,7 +80,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def confirmed(searched: Path) -> tuple[Path, Any, list[str]]:
     run = copied(searched, "confirmed")
     view = Quiet()
-    return run, dmtsearch.confirm(run, top=2, looks=[5], view=view), view.lines
+    done = dmtsearch.confirm(run, top=2, looks=[5], vary=["hints"], view=view)
+    return run, done, view.lines
 
 
 def copied(run: Path, name: str) -> Path:
@@ -91,6 +94,22 @@ def rows_of(run: Path, phase: str) -> dict[str, list[dict[str, str]]]:
         for row in csv.DictReader(file):
             if row["phase"] == phase:
                 found.setdefault(row["arm"], []).append(row)
+    return found
+
+
+def trials_of(run: Path) -> list[dict[str, Any]]:
+    """The confirmation's own trials, from its ledger."""
+    lines = (run / "confirm" / "ledger.jsonl").read_text().splitlines()
+    return [line for line in map(json.loads, lines) if line["event"] == "trial"]
+
+
+def teachers_of(run: Path, wanted: Callable[[str], bool]) -> dict[str, set[int]]:
+    """Keys of the first models of arms, and the seeds of the paths that each serves."""
+    found: dict[str, set[int]] = {}
+    for trial in trials_of(run):
+        for stage in trial["stages"]:
+            if stage["name"] == "teacher" and wanted(trial["arm"]):
+                found.setdefault(stage["key"], set()).add(trial["seed"])
     return found
 
 
@@ -122,15 +141,13 @@ def test_arms_of_a_replicate_are_paired_and_no_first_model_serves_two(
         tuple(str(seed) for seed in found["seeds"]["test"])
     }
     assert not set(found["seeds"]["test"]) & set(found["seeds"]["choose"])
-    ledger = (run / "confirm" / "ledger.jsonl").read_text().splitlines()
-    trials = [json.loads(line) for line in ledger if json.loads(line)["event"] == "trial"]
-    teachers: dict[str, set[int]] = {}
-    for trial in trials:
-        for stage in trial["stages"]:
-            if stage["name"] == "teacher":
-                teachers.setdefault(stage["key"], set()).add(trial["seed"])
-    assert teachers
-    assert {len(seeds) for seeds in teachers.values()} == {1}
+    tested = teachers_of(run, lambda arm: not arm.startswith("choose"))
+    assert len(tested) == 5
+    assert {len(seeds) for seeds in tested.values()} == {1}
+    # Those that only choose share one, which is never tested.
+    choosing = teachers_of(run, lambda arm: arm.startswith("choose"))
+    assert [len(seeds) for seeds in choosing.values()] == [3]
+    assert not set(choosing) & set(tested)
 
 
 def test_every_arm_costs_at_most_the_chosen_schedule_and_one_epoch_more_would_not(
@@ -143,9 +160,7 @@ def test_every_arm_costs_at_most_the_chosen_schedule_and_one_epoch_more_would_no
         assert len(costs) == 1
         assert costs.pop() <= found["cold_cost"]
     # From labels an epoch costs 3 MACs a sample: the bound is missed by less than one.
-    ledger = (run / "confirm" / "ledger.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in ledger]
-    scratch = next(r for r in records if r.get("arm") == "scratch_long")
+    scratch = next(trial for trial in trials_of(run) if trial["arm"] == "scratch_long")
     epoch = 3 * 200 * scratch["macs"]
     assert found["cold_cost"] - epoch < scratch["cold_cost"] <= found["cold_cost"]
 
@@ -220,7 +235,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
         for name in ("confirm.json", "confirm.csv", "recommended.yaml", "policy.json")
     }
     ledger = (run / "confirm" / "ledger.jsonl").read_bytes()
-    again = dmtsearch.confirm(run, top=2, view=Quiet())
+    again = dmtsearch.confirm(run, top=2, vary=["hints"], view=Quiet())
     assert again.found == done.found
     assert {name: (run / name).read_bytes() for name in before} == before
     assert (run / "confirm" / "ledger.jsonl").read_bytes() == ledger
@@ -234,10 +249,12 @@ def test_after_an_interruption_the_same_command_goes_on_to_the_same_end(
     run = copied(searched, "interrupted")
     store = str(run.parent / "another")
     # In another store, since that of all these tests has every path by now.
-    stopped = dmtsearch.confirm(run, top=2, looks=[5], store=store, view=Quiet(at=4))
+    stopped = dmtsearch.confirm(
+        run, top=2, looks=[5], vary=["hints"], store=store, view=Quiet(at=4)
+    )
     assert stopped.stopped
     assert stopped.verdict is None
-    again = dmtsearch.confirm(run, top=2, looks=[5], store=store, view=Quiet())
+    again = dmtsearch.confirm(run, top=2, looks=[5], vary=["hints"], store=store, view=Quiet())
     assert not again.stopped
     assert again.found == done.found
     assert (run / "confirm.csv").read_text() == (run.parent / "confirmed/confirm.csv").read_text()
@@ -270,8 +287,9 @@ def test_another_trial_is_another_plan_with_seeds_of_its_own(searched: Path) -> 
         ({"trial": 99}, "no finished trial of the search has this number"),
         ({"top": 9}, "the search has 4 finished trials"),
         ({"top": 0}, "--top must be at least 1"),
+        ({"students": 0}, "--students must be 1 to 8, got 0"),
         ({"looks": [3]}, "the first at least 5"),
-        ({"vary": ["colour"]}, "there are middle_models, sizes, hints"),
+        ({"vary": ["colour"]}, "there are middle_models, sizes, sources, hints"),
         ({"backend": "inline", "concurrency": 2}, "cannot be given with the backend"),
     ],
 )
@@ -313,12 +331,12 @@ def test_the_command_shows_the_table_and_the_answer(
     confirmed: tuple[Path, Any, list[str]],
 ) -> None:
     run, done, _ = confirmed
-    shown = CliRunner().invoke(app, ["confirm", str(run), "--top", "2"])
+    shown = CliRunner().invoke(app, ["confirm", str(run), "--top", "2", "--vary", "hints"])
     assert shown.exit_code == 0, shown.output
     flat = " ".join(shown.output.split())
     assert " ".join(done.answer.split()) in flat
     assert f"dmtsearch train {run}" in flat
-    found = CliRunner().invoke(app, ["confirm", str(run), "--top", "2", "--json"])
+    found = CliRunner().invoke(app, ["confirm", str(run), "--top", "2", "--no-explain", "--json"])
     assert json.loads(found.output[found.output.index("{") :])["verdict"] == done.verdict
 
 
@@ -335,6 +353,44 @@ def test_the_training_of_a_given_first_model_counts_in_no_arm(
     arms = rows_of(run, "test")
     assert {row["cold_cost"] for row in arms["chosen"]} == {costs[done.found["chosen"]["trial"]]}
     assert all(int(row["cold_cost"]) <= 9_000_000 for rows in arms.values() for row in rows)
+
+    # One first model serves all replicates, which are students of it, and all words say so.
+    (seeds,) = teachers_of(run, lambda arm: True).values()
+    assert seeds >= set(done.found["seeds"]["test"])
+    assert done.found["first_model"] == "given"
+    assert "for this teacher" in json.loads((run / "confirm.json").read_text())["answer"]
+    with pytest.raises(UsageError, match="the first model is given"):
+        dmtsearch.confirm(copied(run, "given2"), trial=0, students=2, view=Quiet())
+
+
+def test_students_share_their_teacher_and_the_test_is_over_teachers(searched: Path) -> None:
+    run = copied(searched, "students")
+    done = dmtsearch.confirm(run, top=1, looks=[5], students=2, explain=False, view=Quiet())
+    found = json.loads((run / "confirm.json").read_text())
+    assert (found["students"], found["plans"][0]["students"], found["n"]) == (2, 2, 5)
+    assert "n = 5 teachers, means of 2 students each" in done.answer
+    teachers = teachers_of(run, lambda arm: True)
+    assert [len(seeds) for seeds in teachers.values()] == [2] * 5
+    rows = rows_of(run, "test")
+    means = {
+        arm: np.array(
+            [float(r["accuracy"]) for r in sorted(ten, key=lambda r: int(r["replicate"]))]
+        )
+        .reshape(5, 2)
+        .mean(axis=1)
+        for arm, ten in rows.items()
+    }
+    for control in found["controls"]:
+        expected = stats.ttest_rel(means["chosen"], means[control["arm"]])
+        assert control["p"] == pytest.approx(expected.pvalue)
+        assert control["n"] == 5
+    # A report reads the same means.
+    kept = gather_confirmation(
+        RunPaths(run), tuple(read_state(run / "ledger.jsonl").trials.values())
+    )
+    assert list(kept.scores["chosen"].values()) == pytest.approx(list(means["chosen"]))
+    with pytest.raises(UsageError, match=r"has 2 students .* go on with it without --students"):
+        dmtsearch.confirm(run, top=1, students=3, view=Quiet())
 
 
 def test_data_that_has_changed_since_the_search_is_refused(searched: Path) -> None:

@@ -37,9 +37,15 @@ WORSE = ("direct_long", -0.012, "LOSES")
         ),
         (
             found("BEATS", GAIN, first_model="given"),
-            "Yes: the chosen schedule is better than every control, for this first model: +1.90 "
+            "Yes: the chosen schedule is better than every control, for this teacher: +1.90 "
             "points beside scratch_long at equal cost (98.3 % over all looks +0.90 to +2.90, n = "
             "8).",
+        ),
+        (
+            found("BEATS", GAIN, students=3),
+            "Yes: the chosen schedule is better than every control: +1.90 points beside "
+            "scratch_long at equal cost (98.3 % over all looks +0.90 to +2.90, n = 8 teachers, "
+            "means of 3 students each).",
         ),
         (
             # The numbers are of the control that is better, though another lies lower.
