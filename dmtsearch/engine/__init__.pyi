@@ -17,6 +17,9 @@ from .environment import prepare_environment as prepare_environment
 from .environment import refuse_unreachable as refuse_unreachable
 from .equal_cost import check_equal_cost as check_equal_cost
 from .equal_cost import find_cost as find_cost
+from .equal_size import front_arms as front_arms
+from .equal_size import front_trials as front_trials
+from .equal_size import searches_sizes as searches_sizes
 from .eta import TimeLeft as TimeLeft
 from .faults import failed_outcome as failed_outcome
 from .faults import lost_outcome as lost_outcome
@@ -42,6 +45,7 @@ from .ledger_lines import TrialEnded as TrialEnded
 from .ledger_lines import TrialProposed as TrialProposed
 from .ledger_lines import from_line as from_line
 from .ledger_lines import to_line as to_line
+from .messages import ArmLike as ArmLike
 from .messages import EpochCosts as EpochCosts
 from .messages import Needs as Needs
 from .messages import Prepared as Prepared
@@ -95,7 +99,9 @@ from .run_folder import read_run as read_run
 from .run_folder import write_run as write_run
 from .run_folder import write_space as write_space
 from .run_paths import RunPaths as RunPaths
+from .run_summary import best_control as best_control
 from .run_summary import best_trial as best_trial
+from .run_summary import delivered_model as delivered_model
 from .run_summary import pareto_trials as pareto_trials
 from .run_summary import summarise as summarise
 from .run_tables import RULES as RULES

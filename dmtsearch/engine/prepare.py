@@ -16,6 +16,7 @@ from dmtsearch.errors import UsageError
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.space import Arm, Costs, Space, control_arms
 
+from .equal_size import with_own_size
 from .ledger_lines import StageRequest
 from .messages import Prepared, runnable_stages
 
@@ -210,7 +211,8 @@ def arms_of(
     """Return the control arms that a search runs beside its trials.
 
     Args:
-        anchor: The middle of each range, the first of each choice.
+        anchor: The middle of each range, the first of each choice; where sizes are searched, a
+            trial on the front.
         names: `search.controls`.
         resolve: Resolves a schedule on the run's data (`PrepareContext.resolve`).
         objects: The user's own modules by stage.
@@ -223,6 +225,7 @@ def arms_of(
     from dmtsearch.training.equal_cost import uncounted
 
     plan = resolve(anchor)
+    anchor = with_own_size(anchor, plan)
     num_train = plan.num_train or 1
     first = plan.stages[0]
 

@@ -70,9 +70,13 @@ class SearchDriver(TrialRules):
         return None
 
     @property
-    def has_lost_trials(self) -> bool:
-        """Whether trials that Tune lost wait for another go, after it has ended."""
-        return bool(self._again) and not self._stopping()
+    def has_more(self) -> bool:
+        """Whether Tune, after it has ended, is to begin again.
+
+        For trials that it lost, or for control arms that wait for the end of the last trial.
+        """
+        late = self.reason is None and self._searcher.front_is_known
+        return (bool(self._again) or late) and not self._stopping()
 
     def goes_on(self, number: int, history: list[Mapping[str, Any]]) -> bool:
         """Whether a trial goes on after these epochs of its delivered stage."""
@@ -266,7 +270,7 @@ def run_trials(context: SearchContext, *, concurrency: int, warm: int = 0) -> st
         ):
             _tune(driver, concurrency, f"{folder}/0")
             rounds = 0
-            while driver.has_lost_trials:  # Tune takes nothing more once it has had the end
+            while driver.has_more:  # Tune takes nothing more once it has had the end
                 rounds += 1
                 _tune(driver, concurrency, f"{folder}/{rounds}")
         driver.drained()

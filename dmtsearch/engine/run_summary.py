@@ -59,8 +59,14 @@ def best_trial(state: RunState) -> TrialProposed | None:
 
 
 def best_control(state: RunState) -> TrialProposed | None:
-    """The best finished control arm, by the same rule."""
-    return _best(state, state.of_controls("done"))
+    """The best finished control arm, by the same rule, of those that deliver its model.
+
+    Of any model where no trial of the search has finished.
+    """
+    best, arms = best_trial(state), state.of_controls("done")
+    if best is not None:
+        arms = tuple(arm for arm in arms if delivered_model(arm) == delivered_model(best))
+    return _best(state, arms)
 
 
 def recommended_trial(state: RunState) -> TrialProposed | None:

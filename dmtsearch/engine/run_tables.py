@@ -15,11 +15,11 @@ from .ledger import RunState
 from .ledger_lines import StageEnded, TrialProposed
 from .messages import SEARCH
 from .run_paths import RunPaths
-from .run_summary import best_trial, pareto_trials, recommended_trial, summarise
+from .run_summary import best_trial, delivered_model, pareto_trials, recommended_trial, summarise
 from .selector_scores import method_accuracies, sweeps_of
 
 _TRIAL = ("trial", "arm", "status", "seed")
-_SIZES = ("cold_cost", "cost_spent", "params", "macs")
+_SIZES = ("cold_cost", "cost_spent", "params", "macs", "model")
 _METRICS = {"n": "n", "val_accuracy": "accuracy", "val_nll": "nll", "val_ece": "ece"}
 _END = ("epochs", "stage", "reason")
 _STAGE = (
@@ -188,6 +188,7 @@ def _trial_row(state: RunState, trial: TrialProposed) -> dict[str, Any]:
         "cost_spent": end.cost_spent,
         "params": trial.params,
         "macs": trial.macs,
+        "model": delivered_model(trial)[0],
         **{column: end.metrics.get(name) for column, name in _METRICS.items()},
         **end.objectives,
         "epochs": end.epochs,

@@ -44,7 +44,7 @@ class Searcher:
         seed: Of the proposals and of the trials' schedules.
         prepare: Resolves a schedule (`dmtsearch.engine.prepare`).
         arms: Control arms, one for each seed; they are interleaved with the first trials.
-
+        front_arms: Those that wait until all search trials have ended, from the state of then.
         at_cost: Gives a filled schedule the epochs of equal cost, or refuses it; None without
             equal cost.
 
@@ -62,6 +62,7 @@ class Searcher:
         seed: int,
         prepare: Prepare,
         arms: Sequence[ArmLike] = (),
+        front_arms: Callable[[RunState], Sequence[ArmLike]] | None = None,
         at_cost: Callable[[Schedule], Schedule] | None = None,
     ) -> None:
         spec: SearchSpec = space.search
@@ -82,6 +83,7 @@ class Searcher:
         self._unfinished = deque(state.unfinished)
         begun = {(trial.arm, trial.seed) for trial in state.of_controls()}
         self._arms = deque(arm for arm in arms if (arm.name, arm.seed) not in begun)
+        self._front_arms = front_arms
         self._num_controls = len(state.of_controls())
         self._tables = Tables(paths, [hole.name for hole in space.holes])
         if state.ends:
@@ -90,8 +92,18 @@ class Searcher:
     @property
     def over(self) -> str | None:
         """Why no more trials are proposed (see `SearchEnded`); None while there may be more."""
-        done = not (self._unfinished or self._arms)
+        done = not (self._unfinished or self._arms or self._front_arms)
         return self._search_over() if done else None
+
+    @property
+    def front_is_known(self) -> bool:
+        """Whether control arms that wait for the last search trial may begin."""
+        return (
+            self._front_arms is not None
+            and not self._unfinished
+            and self._search_over() is not None
+            and all(trial.trial in self.state.ends for trial in self.state.of_search())
+        )
 
     @property
     def arms_left(self) -> int:
@@ -110,6 +122,8 @@ class Searcher:
     def next(self) -> RunnableTrial | None:
         """Return the trial to run next; None where the search is over, and `over` says why.
 
+        None too, without an `over`, while the last search trials run for whose end arms wait.
+
         What an earlier driver left unfinished comes first, with the same parameters; then control
         arms and search trials in turn, so that the controls are there to compare with early.
 
@@ -126,6 +140,10 @@ class Searcher:
                 trial = self._next_arm()
                 if trial is not None:
                     return trial
+                continue
+            if self._front_arms is not None and self.front_is_known:
+                self._arms.extend(self._front_arms(self.state))
+                self._front_arms = None
                 continue
             if self._search_over() is not None:
                 return None

@@ -109,6 +109,7 @@ class Session:
     def _open_searcher(self, anchor: Schedule, resumed: bool) -> Searcher:
         from ..training.schedule_data import data_facts
         from .equal_cost import equaliser, find_cost
+        from .equal_size import front_arms, searches_sizes
         from .own_sampler import keep_sampler, try_sampler
         from .prepare import arms_of, open_run, preparer
         from .run_folder import keep_data, keep_equal_cost
@@ -134,18 +135,22 @@ class Session:
         spec = self._space.search
         at_cost = equaliser(spec, context.resolve)
         prepare: Prepare = preparer(context)
-        arms: Sequence[ArmLike] = (
-            self._arms()
-            if self._arms
-            else arms_of(
-                anchor,
-                spec.controls,
-                context.resolve,
-                objects=context.objects,
-                at_cost=at_cost,
-                first_model=spec.first_model,
-            )
+        controls = partial(
+            arms_of,
+            names=spec.controls,
+            resolve=context.resolve,
+            objects=context.objects,
+            at_cost=at_cost,
+            first_model=spec.first_model,
         )
+        arms: Sequence[ArmLike] = ()
+        later = None
+        if self._arms:
+            arms = self._arms()
+        elif searches_sizes(self._space):
+            later = partial(front_arms, space=self._space, make=controls)
+        else:
+            arms = controls(anchor)
         return Searcher(
             self._space,
             self._paths,
@@ -153,6 +158,7 @@ class Session:
             seed=self._info.seed,
             prepare=prepare,
             arms=arms,
+            front_arms=later,
             at_cost=at_cost,
         )
 

@@ -18,7 +18,7 @@ from .ledger_lines import RunStarted, StageEnded, TrialEnded, TrialProposed, Tri
 from .messages import SEARCH
 from .run_folder import is_held, read_run
 from .run_paths import RunPaths
-from .run_summary import summarise
+from .run_summary import delivered_model, summarise
 
 WRITE_EVERY_S = 1.0
 
@@ -54,7 +54,8 @@ class LiveState:
         waiting: Names of stages that wait for room.
         stages: Number by how they ended: run, store, stopped, failed.
         requested, distinct: Stages that trials requested so far; of these, different ones.
-        best, best_control: By the first objective; None before the first.
+        best, best_control: By the first objective, the control of those that deliver the model of
+            the best trial; None before the first.
         seconds: Since this driver started.
         left_s: Seconds left, or None before that can be said.
         pid: The driver's process.
@@ -132,7 +133,8 @@ class RunCounts:
         self._keys: set[str] = set()
         self.stages: dict[str, int] = {}
         self.best: BestTrial | None = None
-        self.best_control: BestTrial | None = None
+        self._controls: dict[Any, BestTrial] = {}
+        self._models: dict[int, Any] = {}
         self.time = TimeLeft()
         self._objectives: list[tuple[str, str]] = []
 
@@ -159,6 +161,7 @@ class RunCounts:
             self.requested += len(record.stages)
             self._keys.update(stage.key for stage in record.stages)
             self._arms[record.trial] = record.arm
+            self._models[record.trial] = delivered_model(record)
             self.time.proposed(record)
 
     def _end(self, record: TrialEnded) -> None:
@@ -176,7 +179,18 @@ class RunCounts:
         if arm == SEARCH:
             self.best = _better(self.best, found, direction)
         else:
-            self.best_control = _better(self.best_control, found, direction)
+            model = self._models[record.trial]
+            self._controls[model] = _better(self._controls.get(model), found, direction)
+
+    @property
+    def best_control(self) -> BestTrial | None:
+        """The best control arm that delivers the model of the best trial, if there is one."""
+        if self.best is not None:
+            return self._controls.get(self._models[self.best.trial])
+        found: BestTrial | None = None
+        for arm in self._controls.values():
+            found = _better(found, arm, self._objectives[0][1])
+        return found
 
     @property
     def distinct(self) -> int:

@@ -139,11 +139,11 @@ def _cost(cost: int, other: int) -> str:
 
 
 def _other_sizes(summary: Summary, best: BestSchedule) -> list[str]:
-    same = {arm.name for arm in same_size(summary)}
+    same = same_size(summary)
     others = [
         f"{arm.name} ({amount(arm.params[0])})"
         for arm in summary.arms
-        if arm.name not in {"search", *same} and arm.spread is not None
+        if arm.name != "search" and arm not in same and arm.spread is not None
     ]
     if not others:
         return []

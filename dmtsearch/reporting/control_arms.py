@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dmtsearch.engine.run_summary import delivered_model
 from dmtsearch.human import amount
 from dmtsearch.reporting.best_so_far import Step, draw_best_so_far
 from dmtsearch.reporting.canvas import (
@@ -35,19 +37,21 @@ MEANING = {
 
 @dataclass(frozen=True)
 class ArmRun:
-    """One finished run of an arm: the trial's number, its seed, its main objective."""
+    """One finished run of an arm: the trial's number, its seed, its main objective, its model."""
 
     trial: int
     seed: int
     value: float
+    model: str
 
 
 @dataclass(frozen=True)
 class ArmRuns:
-    """All runs of the search, or of one control arm.
+    """All runs of the search, or of one control arm with one delivered model.
 
     Attributes:
         name: `search`, or the control arm's.
+        label: The same, with its size where controls deliver several models.
         meaning: In words.
         runs: Those that finished and have the main objective, in order of proposal.
         asked: Runs that were proposed.
@@ -59,6 +63,7 @@ class ArmRuns:
     """
 
     name: str
+    label: str
     meaning: str
     runs: tuple[ArmRun, ...]
     asked: int
@@ -70,18 +75,28 @@ class ArmRuns:
 
 
 def gather_arms(record: RunRecord) -> tuple[ArmRuns, ...]:
-    """The search first, then every control arm that was run, in the order of their table."""
-    groups: dict[str, list[Trial]] = {}
+    """The search first, then every control arm that was run, in the order of their table.
+
+    An arm with several delivered models is as many arms, the largest first.
+    """
+    groups: dict[tuple[str, Any], list[Trial]] = {}
     for trial in record.trials:
-        groups.setdefault(trial.asked.arm, []).append(trial)
-    known = [name for name in MEANING if name in groups]
-    names = [*known, *(name for name in groups if name not in known)]
-    return tuple(_arm(name, groups[name], record) for name in names)
+        model = None if trial.asked.arm == "search" else delivered_model(trial.asked)
+        groups.setdefault((trial.asked.arm, model), []).append(trial)
+    known = [name for name in MEANING if any(name == arm for arm, _ in groups)]
+    names = list(dict.fromkeys((*known, *(arm for arm, _ in groups))))
+    several = len({model for arm, model in groups if arm != "search"}) > 1
+    ordered = sorted(groups, key=lambda group: (names.index(group[0]), _smaller(group[1])))
+    return tuple(_arm(arm, groups[arm, model], record, several) for arm, model in ordered)
 
 
-def _arm(name: str, trials: Sequence[Trial], record: RunRecord) -> ArmRuns:
+def _smaller(model: tuple[str, int, int] | None) -> tuple[int, int]:
+    return (0, 0) if model is None else (-model[1], -model[2])
+
+
+def _arm(name: str, trials: Sequence[Trial], record: RunRecord, several: bool) -> ArmRuns:
     runs = tuple(
-        ArmRun(trial.asked.trial, trial.asked.seed, value)
+        ArmRun(trial.asked.trial, trial.asked.seed, value, delivered_model(trial.asked)[0])
         for trial in trials
         if (value := trial.value(record.main)) is not None
     )
@@ -96,6 +111,7 @@ def _arm(name: str, trials: Sequence[Trial], record: RunRecord) -> ArmRuns:
     costs = [trial.asked.cold_cost for trial in shown]
     return ArmRuns(
         name=name,
+        label=f"{name}, {amount(params[0])}" if several and name != "search" else name,
         meaning=MEANING.get(name, "a control arm"),
         runs=runs,
         asked=len(trials),
@@ -124,7 +140,7 @@ def arms_section(
     blocks += figures([draw_arms(record.main, arms, best)])
     if arms:
         blocks.append(_table(record, arms))
-        meanings = tuple((arm.name, arm.meaning) for arm in arms)
+        meanings = tuple(dict.fromkeys((arm.name, arm.meaning) for arm in arms))
         blocks.append(TableBlock(("arm", "what it is"), meanings, folded="What the arms are"))
     names = [arm.name for arm in arms if arm.name != "search"]
     if not names and record.missing:
@@ -172,7 +188,7 @@ def _table_row(arm: ArmRuns, main: str, others: tuple[str, ...]) -> tuple[str, .
                   show(main, found.low), show(main, found.high)]  # fmt: skip
     more = [show(name, arm.others[name].mean) if name in arm.others else "-" for name in others]
     return (
-        arm.name,
+        arm.label,
         count,
         *values,
         *more,
@@ -244,7 +260,7 @@ def draw_arms(
 
 
 def _label(arm: ArmRuns) -> str:
-    return f"{arm.name} (n = {len(arm.runs)})"
+    return f"{arm.label} (n = {len(arm.runs)})"
 
 
 def _draw_row(axes: Axes, arm: ArmRuns, row: int, main: str, best: int | None) -> None:
@@ -285,5 +301,5 @@ def _alt(main: str, arms: Sequence[ArmRuns]) -> str:
         if arm.spread is not None:
             low, high = show(main, arm.spread.low), show(main, arm.spread.high)
             between = low if low == high else f"{low} to {high}"
-            parts.append(f"{arm.name} {between} (n = {arm.spread.n})")
+            parts.append(f"{arm.label} {between} (n = {arm.spread.n})")
     return f"Dot plot of {measure_of(main).label} by arm: {'; '.join(parts)}."

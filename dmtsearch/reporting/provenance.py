@@ -65,7 +65,7 @@ def _versions(line: RunStarted) -> str:
 
 def _seeds(summary: Summary) -> str:
     return "; ".join(
-        f"{arm.name} {', '.join(map(str, arm.seeds))}" for arm in summary.arms
+        f"{arm.label} {', '.join(map(str, arm.seeds))}" for arm in summary.arms
     ) or "none"  # fmt: skip
 
 

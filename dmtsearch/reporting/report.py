@@ -109,8 +109,8 @@ def csv_tables(summary: Summary) -> dict[str, str]:
     main = summary.main
     return {
         "arms.csv": _text(
-            ("arm", "trial", "seed", main),
-            ((a.name, r.trial, r.seed, r.value) for a in summary.arms for r in a.runs),
+            ("arm", "trial", "seed", main, "model"),
+            ((a.name, r.trial, r.seed, r.value, r.model) for a in summary.arms for r in a.runs),
         ),
         "progress.csv": _text(
             ("finished", "trial", main, "best"),

@@ -4,8 +4,11 @@ import json
 import random
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -19,8 +22,10 @@ from dmtsearch.engine import (
     RunnableTrial,
     RunPaths,
     TrialOutcome,
+    front_arms,
     read_state,
     runnable_stages,
+    searches_sizes,
     uncertain_failures,
 )
 from dmtsearch.errors import DmtSearchError, ModelError, ScheduleError, SearchStoppedError
@@ -31,8 +36,15 @@ from dmtsearch.store import open_store
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
 
-def arms_of(space: Space) -> list[FakeArm]:
-    return [FakeArm("scratch", space.anchor(), seed) for seed in (0, 1)]
+def arms_of(schedule: Schedule) -> list[FakeArm]:
+    return [FakeArm("scratch", schedule, seed) for seed in (0, 1)]
+
+
+def waiting_arms(space: Space, make: Callable[[Schedule], list[FakeArm]]) -> dict[str, Any]:
+    """The control arms of a `Driver`: of the anchor, or of the front where sizes are searched."""
+    if searches_sizes(space):
+        return {"front_arms": partial(front_arms, space=space, make=make)}
+    return {"arms": make(space.anchor())}
 
 
 def study_states(paths: RunPaths) -> Counter[str]:
@@ -97,6 +109,15 @@ SEARCHES = [
         id="two objectives",
     ),
     pytest.param(
+        chain(
+            SOFT,
+            widths="[2, {int: [3, 9]}]",
+            objectives={"val_accuracy": "max", "params": "min"},
+        ),
+        12,
+        id="controls of each model on the front",
+    ),
+    pytest.param(
         chain(SOFT, widths="[2, {int: [3, 5]}]", constraints=BOUND, pruner={"name": "median"}),
         12,
         id="redrawn for a bound, median",
@@ -108,16 +129,17 @@ SEARCHES = [
 def test_a_kill_between_any_two_writes_changes_nothing(
     space: Space, trials: int, sizes: list[tuple[int, int]], tmp_path: Path
 ) -> None:
-    arms = arms_of(space)
-    whole = Driver(made(tmp_path / "whole"), space, trials=trials, arms=arms).run()
+    arms = waiting_arms(space, arms_of)
+    whole = Driver(made(tmp_path / "whole"), space, trials=trials, **arms).run()
     expected, states = story(whole), study_states(whole.paths)
+    assert any(trial.arm == "scratch" for trial in whole.searcher.state.trials.values())
     assert states["RUNNING"] == 0
     writes = sizes[:-1]  # tried with every one of them; a few of each search are tried each time
     chosen = random.Random(space.where + str(trials)).sample(writes, 12)
     for number, (ledger, journal) in enumerate(chosen):
         root = tmp_path / f"cut_{number}"
         cut(whole.paths, root, ledger, journal, torn=number % 2 == 1)
-        resumed = Driver(root, space, trials=trials, arms=arms).run()
+        resumed = Driver(root, space, trials=trials, **arms).run()
         assert story(resumed) == expected
         assert study_states(resumed.paths) == states
         shutil.rmtree(root)

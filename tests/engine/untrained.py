@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dmtsearch.engine import (
+    ArmLike,
     Needs,
     Prepared,
     RunnableTrial,
     RunPaths,
     RunStarted,
+    RunState,
     Searcher,
     StageEnded,
     StageRequest,
@@ -155,6 +157,7 @@ class Driver:
         trials: int = 6,
         seed: int = 0,
         arms: Sequence[FakeArm] = (),
+        front_arms: Callable[[RunState], Sequence[ArmLike]] | None = None,
         die: Callable[[str], bool] = lambda point: False,
         outcome: Callable[[RunnableTrial], TrialOutcome | None] = lambda plan: None,
         preparing: Callable[[Schedule], Prepared] = prepare,
@@ -162,7 +165,13 @@ class Driver:
         self.paths = RunPaths(root)
         resumed = self.paths.ledger.exists()
         self.searcher = Searcher(
-            space, self.paths, trials=trials, seed=seed, prepare=preparing, arms=arms
+            space,
+            self.paths,
+            trials=trials,
+            seed=seed,
+            prepare=preparing,
+            arms=arms,
+            front_arms=front_arms,
         )
         self.die, self.outcome = die, outcome
         self.plans: list[RunnableTrial] = []

@@ -1,9 +1,14 @@
 """`recommended.yaml` of a search that is not confirmed: the best by val, of one size."""
 
+import csv
+
+import pytest
 from made_search import arm_schedule, control, try_weight
 
+import dmtsearch
 from dmtsearch.engine import RunPaths, Tables, read_state
-from dmtsearch.schedule import load_schedule
+from dmtsearch.reporting import answer
+from dmtsearch.schedule import load_schedule, parse_schedule
 
 
 def write_tables(run):
@@ -52,3 +57,38 @@ def test_what_confirm_wrote_is_left_as_it_is(tiny):
     written.write_text("# a verdict\n# made by dmtsearch confirm; train it\nname: x\n")
     write_tables(run)
     assert written.read_text().endswith("name: x\n")
+
+
+LARGER = """
+dmtsearch: 1
+name: direct_long
+data: {name: fashion_mnist, train: 6000, val: 10000}
+stages:
+  teacher: {model: {family: plain, widths: [16, 32]}}
+  least: {source: teacher, model: {family: plain, widths: [4, 8]}}
+  student:
+    source: [teacher, least]
+    model: {family: plain, size: {at: 0.5, between: [teacher, least]}}
+"""
+
+
+def test_arms_of_several_delivered_models_are_never_averaged_or_compared(tiny):
+    run = tiny()
+    try_weight(run, 0.3, 0.90)
+    own = control(run, "direct_long", 0, 0.85)
+    run.finish(other := run.propose("direct_long", parse_schedule(LARGER), {}, 0), 0.99)
+    page = dmtsearch.report(run.stop(), out=run.root / "report")
+    arms = [arm for arm in page.summary.arms if arm.name == "direct_long"]
+    assert [(arm.params, arm.spread.mean) for arm in arms] == [
+        ((other.params, other.params), pytest.approx(0.99)),
+        ((own.params, own.params), pytest.approx(0.85)),
+    ]
+    assert other.params > own.params
+    assert len({arm.label for arm in arms}) == 2
+    words = answer(page.summary)
+    assert "control arms of other sizes are not compared with it: direct_long (" in words
+    assert "85.00 %" in words
+    assert "99.00 %" not in words
+    with (page.folder / "arms.csv").open(newline="") as file:
+        models = {row["trial"]: row["model"] for row in csv.DictReader(file)}
+    assert models[str(own.trial)] != models[str(other.trial)]
