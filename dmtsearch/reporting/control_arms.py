@@ -23,7 +23,7 @@ from dmtsearch.reporting.canvas import (
     scaled,
 )
 from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
-from dmtsearch.reporting.measures import difference, measure_of, short, show
+from dmtsearch.reporting.measures import difference, measure_of, show
 from dmtsearch.reporting.run_record import RunRecord, Trial
 from dmtsearch.reporting.spread import Spread, spread
 from dmtsearch.space import RECIPES
@@ -123,15 +123,12 @@ def _arm(name: str, trials: Sequence[Trial], record: RunRecord, several: bool) -
     )
 
 
-NUM_BEST = 5
-
-
 def arms_section(
     record: RunRecord,
     arms: Sequence[ArmRuns],
     steps: Sequence[Step],
 ) -> Section:
-    """A row an arm, the dots behind it, the best trials, and the search over time."""
+    """A row an arm, the dots behind it, and the search over time."""
     ranked = record.ranked()
     best = ranked[0][0].asked.trial if ranked else None
     blocks: list[Block] = []
@@ -155,7 +152,6 @@ def arms_section(
     for reason in dict.fromkeys(arm.reason for arm in record.missing):
         left_out = ", ".join(arm.arm for arm in record.missing if arm.reason == reason)
         blocks.append(Text(f"Not possible here, since {reason}: {left_out}."))
-    blocks += _best_trials(record.main, ranked)
     blocks += figures([draw_best_so_far(steps, record.main, best)])
     return Section("arms", "Search beside control arms", tuple(blocks))
 
@@ -201,31 +197,6 @@ def _table_row(arm: ArmRuns, main: str, others: tuple[str, ...]) -> tuple[str, .
 def _between(ends: tuple[int, int]) -> str:
     low, high = amount(ends[0]), amount(ends[1])
     return low if low == high else f"{low} to {high}"
-
-
-def _best_trials(main: str, ranked: Sequence[tuple[Trial, float]]) -> list[Block]:
-    rows = tuple(
-        (
-            str(trial.asked.trial),
-            show(main, value),
-            f"{trial.asked.params:,}",
-            amount(trial.asked.cold_cost),
-            ", ".join(f"{name} {short(value)}" for name, value in trial.asked.read_values.items()),
-        )
-        for trial, value in ranked[:NUM_BEST]
-    )
-    if len(rows) < 2:
-        return []
-    label = measure_of(main).label
-    return [
-        TableBlock(
-            ("trial", label, "parameters", "cold cost", "holes"),
-            rows,
-            ("trial", label, "parameters", "cold cost"),
-            "One seed each.",
-            folded=f"The best {len(rows)} trials",
-        )
-    ]
 
 
 def draw_arms(

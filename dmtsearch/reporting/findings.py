@@ -13,7 +13,7 @@ from dmtsearch.reporting.control_arms import ArmRuns, gather_arms
 from dmtsearch.reporting.failures import Failures, gather_failures
 from dmtsearch.reporting.hole_effects import HoleEffect, gather_holes
 from dmtsearch.reporting.importance import Importance, gather_importance
-from dmtsearch.reporting.learning_curves import StageCurves, gather_curves
+from dmtsearch.reporting.learning_curves import PathCurve, StageCurves, gather_curves, gather_paths
 from dmtsearch.reporting.pareto import Front, Point, gather_front, gather_points
 from dmtsearch.reporting.recommended import Recommended, gather_recommended
 from dmtsearch.reporting.run_record import RunRecord, Trial
@@ -79,6 +79,7 @@ class Summary:
     points: tuple[Point, ...]
     front: Front | None
     curves: tuple[StageCurves, ...]
+    paths: tuple[PathCurve, ...]
     sharing: Sharing
     bars: tuple[Bar, ...]
     failures: Failures
@@ -117,6 +118,7 @@ def summarize(record: RunRecord) -> Summary:
         points=gather_points(record),
         front=gather_front(record),
         curves=gather_curves(record, best),
+        paths=gather_paths(record, best),
         sharing=gather_sharing(record),
         bars=gather_bars(record),
         failures=gather_failures(record),

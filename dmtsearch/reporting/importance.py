@@ -1,22 +1,24 @@
-"""Which holes mattered, by Optuna's two measures, from the study's journal."""
+"""Which holes mattered, beside what the same measure says of values that were shuffled."""
 
+import math
+import random
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.files import read_regular
-from dmtsearch.human import counted
+from dmtsearch.human import counted, listed
 from dmtsearch.reporting.canvas import INK, MUTED, OTHER, SEARCH, Drawing, draw, only_vertical
 from dmtsearch.reporting.layout import Block, Section, Text, figures
 from dmtsearch.reporting.measures import measure_of
 from dmtsearch.reporting.run_record import RunRecord
 
 if TYPE_CHECKING:
-    from optuna.study import Study
     from optuna.trial import FrozenTrial
 from matplotlib.figure import Figure
 
@@ -26,28 +28,32 @@ MIN_TRIALS = 20
 MOST_BYTES = 1 << 30
 """Of the study's journal."""
 
-PARTS = 5
-"""Importances are computed again with each of so many parts of the trials left out."""
+MOST_BARS = 40
+"""Of the figure."""
+
+SHUFFLES = 40
+"""Importances are computed again with the objective's values shuffled among the trials."""
 
 
 @dataclass(frozen=True)
 class HoleImportance:
-    """How much one hole mattered; shares of all holes, which add up to 1 for each measure.
+    """How much one hole mattered, by PED-ANOVA.
 
     Attributes:
         name: Of the hole.
-        ped: By PED-ANOVA: how far its values in the best trials differ from those in all.
-        ped_range: Smallest and largest when each fifth of the trials is left out in turn.
-        fanova: By fANOVA: its share of the objective's variance; None for a hole that is not
-            in every trial, or where scikit-learn is missing.
-        fanova_range: Of it, as `ped_range`.
+        share: How far its values in the best trials differ from those in all; of all holes it
+            adds up to 1.
+        by_chance: Mean and 95 % quantile of the same with shuffled values, in the same unit.
     """
 
     name: str
-    ped: float
-    ped_range: tuple[float, float]
-    fanova: float | None
-    fanova_range: tuple[float, float] | None
+    share: float
+    by_chance: tuple[float, float]
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether shuffled values give as much in under 5 %."""
+        return self.share > self.by_chance[1]
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,9 @@ class Importance:
     Attributes:
         objective: What the holes matter to: the main objective, or where that is not the study's
             the study's first.
-        holes: Most important by PED-ANOVA first; empty where there are none.
+        holes: Most important first; empty where there are none.
         n: Trials of the study that were used.
-        quantile: Share of the trials that PED-ANOVA calls the best.
+        quantile: Share of the trials that are called the best.
         missing: Why there are none; None where there are.
     """
 
@@ -76,8 +82,7 @@ def gather_importance(record: RunRecord) -> Importance:
     References:
         Watanabe et al., "PED-ANOVA", IJCAI 2023 (https://arxiv.org/abs/2304.10255); its authors
         ask for at least five best trials, so the share of the best is 10 %, or more for fewer
-        than 50 trials. Hutter et al., "An Efficient Approach for Assessing Hyperparameter
-        Importance", ICML 2014 (fANOVA).
+        than 50 trials.
     """
     names = list(record.objectives)
     objective = record.main if record.main in names else names[0]
@@ -156,71 +161,50 @@ def _read_trials(journal: Path, objective: int) -> "list[FrozenTrial]":
 
 
 def _compute(trials: "Sequence[FrozenTrial]", objective: str, direction: str) -> Importance:
-    from optuna.importance import PedAnovaImportanceEvaluator
-
     quantile = max(0.1, 5 / len(trials))
-    ped, ped_ranges = _with_ranges(
-        trials,
-        direction,
-        lambda study: _shares(
-            PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(study)
-        ),
-    )
-    fanova, fanova_ranges = _with_ranges(trials, direction, _fanova)
-    names = sorted(ped, key=lambda name: (-ped[name], name))
+    found = _evaluate(trials, direction, quantile)
+    total = sum(found.values())
+    shuffle = random.Random(0)
+    shuffled: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(SHUFFLES):
+        values = [trial.value for trial in trials]
+        shuffle.shuffle(values)
+        again = _evaluate(_with_values(trials, values), direction, quantile)
+        for name, others in shuffled.items():
+            others.append(again.get(name, 0.0) / total if total else 0.0)
     holes = tuple(
         HoleImportance(
-            name, ped[name], ped_ranges[name], fanova.get(name), fanova_ranges.get(name)
+            name,
+            found[name] / total if total else 1 / len(found),
+            (fmean(others), _quantile(others)) if total else (1 / len(found), 1.0),
         )
-        for name in names
+        for name, others in shuffled.items()
     )
-    return Importance(objective, holes, len(trials), quantile, None)
+    ordered = sorted(holes, key=lambda hole: (-hole.share, hole.name))
+    return Importance(objective, tuple(ordered), len(trials), quantile, None)
 
 
-def _fanova(study: "Study") -> dict[str, float]:
-    """fANOVA of the holes that every trial has; {} where there is none."""
-    from optuna.importance import FanovaImportanceEvaluator
-
-    try:
-        return _shares(FanovaImportanceEvaluator(seed=0).evaluate(study))
-    except ImportError:
-        return {}
+def _quantile(values: Sequence[float]) -> float:
+    """The 95 % quantile."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
-def _shares(found: Mapping[str, float]) -> dict[str, float]:
-    total = sum(found.values())
-    return {name: value / total if total else 1 / len(found) for name, value in found.items()}
+def _with_values(
+    trials: "Sequence[FrozenTrial]", values: Sequence[float | None]
+) -> "list[FrozenTrial]":
+    from optuna.trial import create_trial
 
-
-def _with_ranges(
-    trials: "Sequence[FrozenTrial]",
-    direction: str,
-    evaluate: "Callable[[Study], dict[str, float]]",
-) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """The measure on all trials, and its range with each part of them left out in turn."""
-    whole = _on_study(trials, direction, evaluate)
-    parts = [
-        _on_study(
-            [trial for index, trial in enumerate(trials) if index % PARTS != part],
-            direction,
-            evaluate,
-        )
-        for part in range(PARTS)
+    return [
+        create_trial(params=trial.params, distributions=trial.distributions, value=value)
+        for trial, value in zip(trials, values, strict=True)
     ]
-    ranges = {}
-    for name in whole:
-        # A hole may be missing once the few trials that have it are left out: no share then.
-        values = [part.get(name, 0.0) for part in parts]
-        ranges[name] = (min(values), max(values))
-    return whole, ranges
 
 
-def _on_study(
-    trials: "Sequence[FrozenTrial]",
-    direction: str,
-    evaluate: "Callable[[Study], dict[str, float]]",
+def _evaluate(
+    trials: "Sequence[FrozenTrial]", direction: str, quantile: float
 ) -> dict[str, float]:
     from optuna import logging
+    from optuna.importance import PedAnovaImportanceEvaluator
     from optuna.study import create_study
 
     before = logging.get_verbosity()
@@ -231,61 +215,64 @@ def _on_study(
         with warnings.catch_warnings():
             # Optuna warns where all trials are equally good; the equal shares then say so.
             warnings.simplefilter("ignore", UserWarning)
-            return evaluate(study)
+            return PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(study)
     finally:
         logging.set_verbosity(before)
 
 
 def importance_section(found: Importance) -> Section:
-    """Optuna's importances, or why there are none."""
+    """The importances beside those by chance, or why there are none."""
     blocks: list[Block] = []
     if found.missing is not None:
         blocks.append(Text(f"There is no importance here: {found.missing}."))
     elif not found.holes:
         blocks.append(Text("There is no importance here: the study's trials have no parameters."))
     else:
+        seen = [hole.name for hole in found.holes if hole.is_seen]
+        words = (
+            f"More than shuffled values give in 95 %: {listed(seen)}."
+            if seen
+            else "No hole is above what shuffled values give in 95 %."
+        )
         blocks.append(
-            Text(f"Which holes mattered for {measure_of(found.objective).label}, by Optuna.")
+            Text(f"Which holes mattered for {measure_of(found.objective).label}. {words}")
         )
     blocks += figures([draw_importance(found)])
     return Section("importance", "Which holes mattered", tuple(blocks))
 
 
 def draw_importance(importance: Importance) -> Drawing | None:
-    """Two bars a hole where both measures know it; None where there is no importance."""
-    holes = importance.holes
+    """A bar a hole with its value by chance; None where there is no importance."""
+    holes = importance.holes[:MOST_BARS]
     if not holes:
         return None
-    both = any(hole.fanova is not None for hole in holes)
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        height = 0.32 if both else 0.6
-        for row, hole in enumerate(holes):
-            has_both = hole.fanova is not None
-            bars = [(hole.ped, hole.ped_range, SEARCH, -height / 2 if has_both else 0.0)]
-            if hole.fanova is not None and hole.fanova_range is not None:
-                bars.append((hole.fanova, hole.fanova_range, OTHER, height / 2))
-            for value, (low, high), colour, offset in bars:
-                at = row + offset
-                axes.barh(at, 100 * value, height=height * 0.86, color=colour, zorder=2)
-                axes.plot([100 * low, 100 * high], [at, at], color=INK, linewidth=1, zorder=3)
-        axes.set_yticks(range(len(holes)), [hole.name for hole in holes])
+        places = range(len(holes))
+        colours = [SEARCH if hole.is_seen else OTHER for hole in holes]
+        axes.barh(places, [100 * h.share for h in holes], height=0.6, color=colours, zorder=2)
+        for place, hole in enumerate(holes):
+            mean, high = (100 * value for value in hole.by_chance)
+            axes.plot([mean, high], [place, place], color=INK, linewidth=1, zorder=3,
+                      label="shuffled: mean to 95 %" if not place else "")  # fmt: skip
+            axes.scatter([mean], [place], s=12, color=INK, linewidth=0, zorder=3)
+        axes.set_yticks(places, [hole.name for hole in holes])
         for text in axes.get_yticklabels():
             text.set_color(INK)
         axes.set_ylim(len(holes) - 0.4, -0.6)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of importance (%)")
         only_vertical(axes)
-        if both:
-            axes.barh([0], [0], color=SEARCH, label="PED-ANOVA")
-            axes.barh([0], [0], color=OTHER, label="fANOVA (holes of every trial)")
-            axes.legend(
-                ncols=2, loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1.2,
-                labelcolor=MUTED,
-            )  # fmt: skip
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.01, 1.0), handlelength=1.2, labelcolor=MUTED
+        )
 
-    shown = ", ".join(f"{hole.name} {100 * hole.ped:.0f} %" for hole in holes[:5])
+    shown = ", ".join(
+        f"{hole.name} {100 * hole.share:.0f} % (shuffled {100 * hole.by_chance[0]:.0f} %)"
+        for hole in holes[:5]
+    )
+    more = len(importance.holes) - len(holes)
     return draw(
         "importance",
         paint,
@@ -293,11 +280,10 @@ def draw_importance(importance: Importance) -> Drawing | None:
         alt=f"Bars of importance by PED-ANOVA, the largest first: {shown}.",
         caption=(
             f"n = {importance.n} finished draws of the study (a schedule drawn again counts "
-            "again). Dark lines: the range when each "
-            "fifth of the trials is left out in turn. PED-ANOVA "
-            f"asks which holes set the best {100 * importance.quantile:.0f} % of them apart; "
-            "fANOVA which holes explain the variance of all. The shares of each "
-            "measure add up to 100 %. Both describe this search, whose sampler did not try all "
-            "values equally often."
+            f"again). Bars: by PED-ANOVA, which asks what sets the best "
+            f"{100 * importance.quantile:.0f} % apart; all add up to 100 %. Lines: the same with "
+            f"the values shuffled among the trials, {SHUFFLES} times, mean to 95 %; grey bars are "
+            "not above that; one hole in twenty is by chance. The sampler did not try all values "
+            "equally often." + (f" {more} further holes are left out." if more else "")
         ),
     )

@@ -1,4 +1,4 @@
-"""Learning curves: the stages of the best schedule, and its controls' delivered stages."""
+"""Learning curves: the best schedule's stages, and all of it beside its controls by cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,13 @@ from dmtsearch.reporting.canvas import (
     CONTROL,
     MUTED,
     OTHER,
+    PHONE,
     SEARCH,
     SOFT_SEARCH,
     Drawing,
     draw,
     is_narrow,
+    label_amounts,
     only_horizontal,
 )
 from dmtsearch.reporting.layout import Block, Section, Text, figures
@@ -113,32 +115,152 @@ def _curve(ended: StageEnded, label: str, trial: Trial) -> Curve | None:
     )
 
 
-def curves_section(stages: Sequence[StageCurves], best: BestSchedule | None) -> Section:
-    """A panel a stage of the best schedule, controls in the delivered one's."""
+@dataclass(frozen=True)
+class Leg:
+    """One stage of a path, epoch by epoch.
+
+    Attributes:
+        stage: Its name.
+        delivered: Whether its model is the result.
+        costs: Sample-MACs that the path has spent after each epoch, from its first stage on.
+        values: Val accuracy then.
+    """
+
+    stage: str
+    delivered: bool
+    costs: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PathCurve:
+    """A whole path from nothing, with all of its epochs.
+
+    Attributes:
+        label: `best trial`, or the control arm's name.
+        arm: `search`, or the control arm's name.
+        legs: A stage each, in order; stages without a history are passed over.
+    """
+
+    label: str
+    arm: str
+    legs: tuple[Leg, ...]
+
+
+def gather_paths(record: RunRecord, best: Trial | None) -> tuple[PathCurve, ...]:
+    """The best trial and the first finished run of each control arm."""
+    if best is None:
+        return ()
+    runs = {"search": best}
+    for trial in record.trials:
+        if not trial.is_search and trial.status == "done":
+            runs.setdefault(trial.asked.arm, trial)
+    found = []
+    for arm, trial in runs.items():
+        label = f"trial {trial.asked.trial}" if trial is best else arm
+        legs = _legs(record, trial)
+        if legs:
+            found.append(PathCurve(label, arm, legs))
+    return tuple(found)
+
+
+def _legs(record: RunRecord, trial: Trial) -> tuple[Leg, ...]:
+    spent, legs = 0.0, []
+    for request in trial.asked.stages:
+        ended = record.stages.get(request.key)
+        asked = request.epochs + request.hint_epochs
+        step = request.cost / asked if asked else 0.0
+        curve = _curve(ended, "", trial) if ended is not None else None
+        if ended is not None and curve is not None:
+            costs = tuple(spent + step * (ended.hint_epochs + epoch) for epoch in curve.epochs)
+            delivered = request.name == trial.asked.deliver
+            legs.append(Leg(request.name, delivered, costs, curve.values))
+        spent += request.cost
+    return tuple(legs)
+
+
+def curves_section(
+    stages: Sequence[StageCurves], paths: Sequence[PathCurve], best: BestSchedule | None
+) -> Section:
+    """All epochs of all arms by cost, and a panel a stage of the best schedule."""
     blocks: list[Block] = []
     if best is None:
         blocks.append(Text("No trial has finished, so there is no best schedule to follow."))
     elif not stages:
         blocks.append(Text("The ledger holds no history of the best schedule's stages."))
-    early = [draw_curves(stage) for stage in stages if not stage.delivered]
-    last = [draw_curves(stage) for stage in stages if stage.delivered]
-    blocks += [*figures(early), *figures(last)]
-    return Section("curves", "Learning curves of the best schedule", tuple(blocks))
+    blocks += figures([draw_paths(paths)])
+    blocks += figures([draw_curves(stage) for stage in stages])
+    return Section("curves", "Learning curves", tuple(blocks))
 
 
-_NAMED = {"direct": (CONTROL, "-"), "scratch": (CONTROL, (0, (1.5, 1.5)))}
+_DASHES = ("-", (0, (4, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 
 
-def draw_curves(stage: StageCurves) -> Drawing:
-    """Val accuracy by epoch of one stage; with its controls where it is the delivered one."""
-    best, controls = stage.curves[0], stage.curves[1:]
+def draw_paths(paths: Sequence[PathCurve]) -> Drawing | None:
+    """Every epoch of every path over what the path had cost by then; None where there is none."""
+    if not paths:
+        return None
+    controls = [path.arm for path in paths if path.arm != "search"]
+    delivered = [leg for path in paths for leg in path.legs if leg.delivered]
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for curve in controls:
-            _control(axes, curve)
+        for path in paths:
+            is_best = path.arm == "search"
+            number = 0 if is_best else controls.index(path.arm)
+            colour = SEARCH if is_best else CONTROL if number < len(_DASHES) else OTHER
+            style = "-" if is_best else _DASHES[number % len(_DASHES)]
+            label = path.label
+            for leg in path.legs:
+                values = [100 * value for value in leg.values]
+                axes.plot(
+                    leg.costs, values, color=colour, linestyle=style,
+                    linewidth=(1.8 if is_best else 1.1) if leg.delivered else 0.8,
+                    alpha=0.9 if leg.delivered else 0.4, zorder=4 if is_best else 3,
+                    label=label if leg.delivered else "", marker="o" if len(values) == 1 else None,
+                    markersize=3,
+                )  # fmt: skip
+        later = [100 * v for leg in delivered for v in leg.values[len(leg.values) // 4 :]]
+        highest = max(100 * v for path in paths for leg in path.legs for v in leg.values)
+        if later:
+            margin = 0.08 * (highest - min(later)) or 1.0
+            axes.set_ylim(min(later) - 2 * margin, highest + margin)
+        axes.set_xlim(left=0)
+        label_amounts(axes.xaxis)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if is_narrow(figure) else 7))
+        axes.set_xlabel("cost of the path so far (sample-MACs)")
+        axes.set_ylabel("val accuracy (%)")
+        only_horizontal(axes)
+        _legend(axes, 2 if is_narrow(figure) else 4)
+
+    rows = -(-len(paths) // 2)
+    ends = "; ".join(
+        f"{path.label} ends at {100 * path.legs[-1].values[-1]:.2f} %" for path in paths
+    )
+    return draw(
+        "curves-by-cost",
+        paint,
+        size=(560, 236 + 12 * (len(paths) // 5)),
+        phone_height=226 + 13 * rows,
+        title="All epochs of all arms, by what they cost",
+        alt=f"Val accuracy over the cost of the path so far. {ends}.",
+        caption=(
+            "One run each, from its first stage on, in one unit: the compute of the whole path "
+            "until then. Strong lines are delivered stages, faint ones those before. An epoch of "
+            "a stage counts the stage's cost over its epochs, hint epochs included; the first "
+            "epochs may lie below the frame."
+        ),
+    )
+
+
+def draw_curves(stage: StageCurves) -> Drawing:
+    """Val accuracy of the best schedule by epoch of one stage."""
+    best = stage.curves[0]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
         axes.plot(
-            best.epochs, _percent(best), color=SEARCH, linewidth=1.8, zorder=4, label="best trial",
+            best.epochs, _percent(best), color=SEARCH, linewidth=1.8, zorder=4,
             marker="o" if len(best.epochs) == 1 else None, markersize=4,
         )  # fmt: skip
         if best.hint_epochs:
@@ -147,35 +269,26 @@ def draw_curves(stage: StageCurves) -> Drawing:
                 "hints", (-best.hint_epochs / 2, 0.04), xycoords=("data", "axes fraction"),
                 ha="center", color=MUTED, fontsize=8,
             )  # fmt: skip
-        _limits(axes, stage)
+        _limits(axes, best)
         axes.set_xlabel("epoch")
         axes.set_ylabel("val accuracy (%)")
         only_horizontal(axes)
-        if controls:
-            _legend(axes, 2 if is_narrow(figure) else 4)
 
     n = f"; n = {stage.n:,} val samples a point" if stage.n is not None else ""
     hints = (
         f" The {counted(best.hint_epochs, 'hint epoch')} before are shaded." if best.hint_epochs
         else ""
     )  # fmt: skip
-    beside = (
-        f" Beside it {counted(len(controls), 'control run')}, a line each; one that leaves the "
-        "frame trained longer."
-        if controls
-        else ""
-    )
     return draw(
         f"curve-{stage.stage}",
         paint,
-        size=(560, 220) if controls else (272, 172),
-        title=f"{stage.stage}{', delivered' if stage.delivered else ''}",
+        size=(PHONE, 172),
+        title=f"{stage.stage}{', delivered' if stage.delivered else ''}, best trial",
         alt=(
             f"Val accuracy of {stage.stage} over {counted(len(best.epochs), 'epoch')}, from "
-            f"{100 * best.values[0]:.2f} to {100 * best.values[-1]:.2f} %, beside "
-            f"{counted(len(controls), 'control run')}."
+            f"{100 * best.values[0]:.2f} to {100 * best.values[-1]:.2f} %."
         ),
-        caption=f"{stage.model}; one seed{n}.{hints}{beside}",
+        caption=f"{stage.model}; one seed{n}.{hints}",
     )
 
 
@@ -183,33 +296,20 @@ def _percent(curve: Curve) -> list[float]:
     return [100 * value for value in curve.values]
 
 
-def _control(axes: Axes, curve: Curve) -> None:
-    colour, style = _NAMED.get(curve.arm, (OTHER, "-"))
-    label = curve.arm if curve.arm in _NAMED else "other controls"
-    shown = axes.get_legend_handles_labels()[1]
-    axes.plot(
-        curve.epochs, _percent(curve), color=colour, linestyle=style, linewidth=1, alpha=0.85,
-        zorder=3 if curve.arm in _NAMED else 2, label="_" + label if label in shown else label,
-    )  # fmt: skip
-
-
-def _limits(axes: Axes, stage: StageCurves) -> None:
-    """Long controls are cut at twice the best's epochs; the first epochs may leave the frame."""
-    best = stage.curves[0]
-    right = max(best.epochs)
-    longest = max(max(curve.epochs) for curve in stage.curves)
-    axes.set_xlim(-best.hint_epochs or 0.5, min(longest, 2 * right) + 0.3)
-    ticks = MaxNLocator(nbins=8, integer=True).tick_values(0, axes.get_xlim()[1])
-    axes.set_xticks([tick for tick in ticks if 0 <= tick <= axes.get_xlim()[1]])
-    values = [value for curve in stage.curves for value in _percent(curve)]
-    later = [v for curve in stage.curves for v in _percent(curve)[len(curve.values) // 4 :]]
-    low, high = min(later), max(values)
+def _limits(axes: Axes, curve: Curve) -> None:
+    """All epochs; the first ones may lie below the frame."""
+    right = max(curve.epochs)
+    axes.set_xlim(-curve.hint_epochs or 0.5, right + 0.3)
+    ticks = MaxNLocator(nbins=8, integer=True).tick_values(0, right)
+    axes.set_xticks([tick for tick in ticks if 0 <= tick <= right])
+    values = _percent(curve)
+    low, high = min(values[len(values) // 4 :]), max(values)
     margin = 0.08 * (high - low) or 1.0
     axes.set_ylim(low - 2 * margin, high + margin)
 
 
 def _legend(axes: Axes, columns: int) -> None:
     axes.legend(
-        ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.6,
+        ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.8,
         columnspacing=1.2, handletextpad=0.5,
     )  # fmt: skip

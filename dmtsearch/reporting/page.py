@@ -15,6 +15,7 @@ from dmtsearch.reporting.confirmation_section import confirmation_section
 from dmtsearch.reporting.control_arms import arms_section
 from dmtsearch.reporting.failures import failures_section
 from dmtsearch.reporting.findings import Summary
+from dmtsearch.reporting.glossary import glossary_section
 from dmtsearch.reporting.hole_effects import holes_section
 from dmtsearch.reporting.importance import importance_section
 from dmtsearch.reporting.layout import Document, Section
@@ -30,31 +31,33 @@ from dmtsearch.reporting.sharing import sharing_section
 def compose(summary: Summary) -> Document:
     """Return the whole report, with its drawings."""
     first, *details = sentences(summary)
+    tiles, sections = facts(summary), _sections(summary)
+    said = (first, *details, *(f"{tile.label} {tile.note}" for tile in tiles))
     return Document(
         name=summary.record.name,
         question=summary.record.question,
         answer=first,
         details=" ".join(details),
-        facts=facts(summary),
+        facts=tiles,
         figure=draw_answer(summary),
         commands=commands(summary),
         state=_state(summary),
         splits=_splits(summary),
-        sections=tuple(section for section in _sections(summary) if section is not None),
+        sections=(*sections, glossary_section(sections, said)),
     )
 
 
-def _sections(summary: Summary) -> tuple[Section | None, ...]:
-    """The parts of a report, in order; None for one that this run does not have."""
+def _sections(summary: Summary) -> tuple[Section, ...]:
+    """The parts of a report, in order, but for the glossary."""
     record = summary.record
-    return (
+    found = (
         recommended_section(summary.recommended, summary.chain),
         policies_section(summary),
         confirmation_section(summary),
         selector_section(summary.selector),
         weight_section(record, summary.points, summary.front),
         arms_section(record, summary.arms, summary.steps),
-        curves_section(summary.curves, summary.best),
+        curves_section(summary.curves, summary.paths, summary.best),
         holes_section(record, summary.holes),
         importance_section(summary.importance),
         trials_section(record, summary.recommended),
@@ -63,6 +66,7 @@ def _sections(summary: Summary) -> tuple[Section | None, ...]:
         caveats_section(summary),
         provenance_section(summary),
     )
+    return tuple(section for section in found if section is not None)
 
 
 def _splits(summary: Summary) -> str:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from dmtsearch.human import counted
+from dmtsearch.human import counted, listed
 from dmtsearch.reporting.canvas import (
     CONTROL,
     INK,
+    PHONE,
     SEARCH,
     Drawing,
     draw,
-    is_narrow,
     label_amounts,
     spread_log,
 )
@@ -28,8 +28,9 @@ class Point:
     Attributes:
         trial, arm: Which run.
         accuracy: Of the delivered stage on val, in [0, 1].
-        params: Of the delivered model.
+        params, macs: Of the delivered model.
         cold_cost: Of the whole path, in sample-MACs.
+        latency_ms: Of one sample, as measured where it was trained; None where it is not known.
     """
 
     trial: int
@@ -37,6 +38,8 @@ class Point:
     accuracy: float
     params: int
     cold_cost: int
+    macs: int = 0
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,24 @@ class Front:
 def gather_points(record: RunRecord) -> tuple[Point, ...]:
     """Every finished run that has an accuracy, search and control arms alike."""
     return tuple(
-        Point(t.asked.trial, t.asked.arm, accuracy, t.asked.params, t.asked.cold_cost)
+        Point(
+            t.asked.trial,
+            t.asked.arm,
+            accuracy,
+            t.asked.params,
+            t.asked.cold_cost,
+            t.asked.macs,
+            _latency(record, t),
+        )
         for t in record.trials
         if (accuracy := t.value("val_accuracy")) is not None
     )
+
+
+def _latency(record: RunRecord, trial: Trial) -> float | None:
+    ended = record.stages.get(trial.asked.key)
+    found = ended.latency.get("median_ms") if ended is not None else None
+    return float(found) if isinstance(found, int | float) else None
 
 
 def gather_front(record: RunRecord) -> Front | None:
@@ -122,7 +139,7 @@ def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def weight_section(record: RunRecord, points: Sequence[Point], front: Front | None) -> Section:
-    """Accuracy against parameters and against cold cost, with the Pareto set."""
+    """Accuracy against parameters, MACs, latency and cold cost, controls among them."""
     blocks: list[Block] = []
     if not points:
         blocks.append(Text("Nothing has finished yet."))
@@ -130,12 +147,11 @@ def weight_section(record: RunRecord, points: Sequence[Point], front: Front | No
         blocks.append(
             Text(
                 f"All {counted(len(points), 'finished run')} deliver a model of "
-                f"{points[0].params:,} parameters, so accuracy against parameters has nothing to "
-                "show."
+                f"{points[0].params:,} parameters, so there is nothing to show against size and "
+                "latency."
             )
         )
-    blocks += figures([draw_points(points, "params")])
-    blocks += figures([draw_points(points, "cold_cost")])
+    blocks += figures([draw_points(points, against) for against in AGAINST])
     blocks += _front_table(record, front)
     return Section("weight", "Accuracy against size and cost", tuple(blocks))
 
@@ -162,7 +178,13 @@ def _front_table(record: RunRecord, front: Front | None) -> list[Block]:
     ]
 
 
-_LABELS = {"params": "parameters of the delivered model", "cold_cost": "cold cost (sample-MACs)"}
+AGAINST = {
+    "params": ("parameters", "parameters of the delivered model"),
+    "macs": ("MACs", "MACs of the delivered model"),
+    "latency_ms": ("latency", "ms a sample"),
+    "cold_cost": ("training cost", "cold cost (sample-MACs)"),
+}
+"""What a run weighs: in short, and on an axis."""
 
 
 def draw_points(points: Sequence[Point], against: str) -> Drawing | None:
@@ -170,11 +192,15 @@ def draw_points(points: Sequence[Point], against: str) -> Drawing | None:
 
     Args:
         points: The finished runs.
-        against: `params` or `cold_cost`.
+        against: Of `AGAINST`. Latency differs from run to run of one model, so it is drawn only
+            where there are several models.
     """
-    if len({weight(point, against) for point in points}) < 2:
+    points = [point for point in points if weight(point, against) > 0]
+    if len({point.macs if against == "latency_ms" else weight(point, against)
+            for point in points}) < 2:  # fmt: skip
         return None
     front = front_of(points, against)
+    short, label = AGAINST[against]
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -196,11 +222,10 @@ def draw_points(points: Sequence[Point], against: str) -> Drawing | None:
         )  # fmt: skip
         spread_log(axes, "x", [weight(point, against) for point in points])
         label_amounts(axes.xaxis)
-        axes.set_xlabel(_LABELS[against])
+        axes.set_xlabel(label)
         axes.set_ylabel("val accuracy (%)")
         axes.legend(
-            ncols=2 if is_narrow(figure) else 3, loc="lower left",
-            bbox_to_anchor=(-0.02, 1.0), handlelength=1.2,
+            ncols=2, loc="lower left", bbox_to_anchor=(-0.04, 1.0), handlelength=1.2,
             columnspacing=1.2, handletextpad=0.5,
         )  # fmt: skip
 
@@ -208,15 +233,15 @@ def draw_points(points: Sequence[Point], against: str) -> Drawing | None:
     return draw(
         f"accuracy-{against.replace('_', '-')}",
         paint,
-        size=(560, 240),
-        title=f"Against {'parameters' if against == 'params' else 'cold cost'}",
+        size=(PHONE, 214),
+        title=f"Against {short}",
         alt=(
-            f"Scatter of val accuracy against {_LABELS[against]} for {len(points)} finished runs. "
+            f"Scatter of val accuracy against {label} for {len(points)} finished runs. "
             f"The Pareto set is {numbers}."
         ),
         caption=(
-            f"n = {len(points)} finished runs, one seed each. The line joins the runs that no "
-            f"other matches in both: {numbers}."
+            f"n = {len(points)} finished runs, one seed each. The line joins those that no other "
+            f"matches in both: {listed([_name(point) for point in front], most=6)}."
         ),
     )
 
@@ -225,15 +250,15 @@ def _name(point: Point) -> str:
     return f"trial {point.trial}" + ("" if point.arm == "search" else f" ({point.arm})")
 
 
-def weight(point: Point, against: str) -> int:
-    """What a run weighs: its `params` or its `cold_cost`."""
-    return point.params if against == "params" else point.cold_cost
+def weight(point: Point, against: str) -> float:
+    """What a run weighs, by one of `AGAINST`; 0 where it is not known."""
+    return float(getattr(point, against) or 0)
 
 
 def front_of(points: Sequence[Point], against: str) -> list[Point]:
     """The Pareto set of accuracy and one weight, the lightest first; controls take part."""
     values = {
-        point.trial: {"accuracy": point.accuracy, against: float(weight(point, against))}
+        point.trial: {"accuracy": point.accuracy, against: weight(point, against)}
         for point in points
     }
     kept = set(pareto_set(values, {"accuracy": "max", against: "min"}))

@@ -118,15 +118,15 @@ def csv_tables(summary: Summary) -> dict[str, str]:
         ),
         "holes.csv": _text(("hole", "value", "trial", main), _holes(summary)),
         "importance.csv": _text(
-            ("hole", "ped_anova", "ped_from", "ped_to", "fanova", "fanova_from", "fanova_to"),
-            (
-                (h.name, h.ped, *h.ped_range, h.fanova, *(h.fanova_range or (None, None)))
-                for h in summary.importance.holes
-            ),
+            ("hole", "ped_anova", "shuffled_mean", "shuffled_95"),
+            ((h.name, h.share, *h.by_chance) for h in summary.importance.holes),
         ),
         "points.csv": _text(
-            ("trial", "arm", "val_accuracy", "params", "cold_cost"),
-            ((p.trial, p.arm, p.accuracy, p.params, p.cold_cost) for p in summary.points),
+            ("trial", "arm", "val_accuracy", "params", "cold_cost", "macs", "latency_ms"),
+            (
+                (p.trial, p.arm, p.accuracy, p.params, p.cold_cost, p.macs, p.latency_ms)
+                for p in summary.points
+            ),
         ),
         "pareto.csv": _pareto(summary),
         "curves.csv": _text(

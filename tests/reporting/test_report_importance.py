@@ -15,31 +15,28 @@ def full_importance(full_run):
     return gather_importance(read_run(full_run))
 
 
-def test_shares_add_up_and_have_a_range(full_importance):
+def test_shares_add_up_and_are_beside_those_of_shuffled_values(full_importance):
     found = full_importance
     assert (found.missing, found.n, found.objective) == (None, 32, "val_accuracy")
-    assert sum(hole.ped for hole in found.holes) == pytest.approx(1)
+    assert sum(hole.share for hole in found.holes) == pytest.approx(1)
     assert found.quantile == pytest.approx(5 / 32)
-    assert [hole.ped for hole in found.holes] == sorted(
-        (hole.ped for hole in found.holes), reverse=True
-    )
+    shares = [hole.share for hole in found.holes]
+    assert shares == sorted(shares, reverse=True)
     for hole in found.holes:
-        low, high = hole.ped_range
-        assert 0 <= low <= high <= 1
+        assert 0 < hole.by_chance[0] <= hole.by_chance[1]
 
 
-def test_fanova_knows_only_the_holes_of_every_trial(full_importance):
-    found = full_importance
-    by_fanova = {hole.name for hole in found.holes if hole.fanova is not None}
-    assert by_fanova == {"assistant.repeat", "student.hints", "student.soft.temperature"}
-    assert sum(hole.fanova or 0 for hole in found.holes) == pytest.approx(1)
-
-
-def test_the_hole_that_was_made_to_matter_leads_by_fanova(full_importance):
-    # Hints of the student raise the made-up accuracy by .006, where its noise is .0022.
-    found = full_importance
-    shares = {hole.name: hole.fanova for hole in found.holes if hole.fanova is not None}
-    assert max(shares, key=shares.get) == "student.hints"
+@pytest.mark.parametrize("matters", [True, False])
+def test_a_hole_is_seen_where_it_matters_and_not_where_values_are_noise(tiny, matters):
+    run = tiny()
+    for number in range(40):
+        weight = (0.3, 0.6, 0.9)[number % 3]
+        value = 0.8 + (weight / 10 if matters else 0) + (number * 7919 % 101) / 1e4
+        try_weight(run, weight, value)
+    root = run.stop()
+    write_journal(root)
+    (hole,) = gather_importance(read_run(root)).holes
+    assert hole.is_seen is matters
 
 
 def test_under_twenty_finished_trials_it_says_why_not(tiny):

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from made_run import MadeRun
@@ -17,7 +18,7 @@ TITLES = (
     "The confirmation",
     "Accuracy against size and cost",
     "Search beside control arms",
-    "Learning curves of the best schedule",
+    "Learning curves",
     "Trials by the value of each hole",
     "Which holes mattered",
     "All trials",
@@ -25,12 +26,15 @@ TITLES = (
     "Failures and what was not tried",
     "Caveats",
     "Provenance",
+    "Glossary",
 )
 VERDICTS = re.compile(
     r"\b(win(s|ner|ning)?|won|beat(s|en|ing)?|outperform\w*|superior|significant\w*|better than|"
     r"loses|ties|undecided)\b",
     re.IGNORECASE,
 )
+# Words that a page uses as anybody does, or explains where it uses them.
+NOT_OF_THE_FIELD = {"run", "point", "key", "hard", "bundle", "ledger"}
 VOID = {"meta", "input", "path", "use", "rect", "link", "br"}
 
 
@@ -186,6 +190,23 @@ def test_a_report_of_the_same_run_is_the_same_bytes(written, full_run, tmp_path)
     assert len(names) > 30
     for name in names:
         assert (again.folder / name).read_bytes() == (written.folder / name).read_bytes(), name
+
+
+def test_every_word_of_the_words_page_that_a_report_uses_is_explained_in_it(written):
+    text = Page(written.page.read_text(encoding="utf-8")).text
+    body, glossary = text[: text.rindex("Glossary")], text[text.rindex("Glossary") :]
+    page = (Path(__file__).parents[2] / "docs" / "words.md").read_text()
+    words = re.findall(r"^\| ([\w ,-]+?) \|", page, re.M)[1:]
+    used = [
+        word
+        for entry in words
+        for word in entry.split(", ")
+        if re.search(rf"\b{word}s?\b", body) and word not in NOT_OF_THE_FIELD
+    ]
+    assert len(used) > 15
+    assert [word for word in used if not re.search(rf"\b{word} ", glossary)] == []
+    for arm in ("scratch_long", "direct_long", "fitnet"):
+        assert f"{arm} " in glossary
 
 
 def test_tables_hold_unrounded_values(written):
