@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dmtsearch.api import load_bundle as load_bundle
     from dmtsearch.api import load_schedule as load_schedule
     from dmtsearch.api import load_space as load_space
+    from dmtsearch.api import plan as plan
     from dmtsearch.api import report as report
     from dmtsearch.api import resume as resume
     from dmtsearch.api import search as search
@@ -33,6 +34,7 @@ _HOMES = {
     "load_bundle": "dmtsearch.api",
     "load_schedule": "dmtsearch.api",
     "load_space": "dmtsearch.api",
+    "plan": "dmtsearch.api",
     "report": "dmtsearch.api",
     "resume": "dmtsearch.api",
     "search": "dmtsearch.api",
@@ -57,6 +59,7 @@ __all__ = [
     "load_bundle",
     "load_schedule",
     "load_space",
+    "plan",
     "report",
     "resume",
     "search",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.training import Training, Watch
     from dmtsearch.engine.confirm import Confirmed
     from dmtsearch.engine.equal_cost import EqualCost
+    from dmtsearch.engine.price import SearchPlan
     from dmtsearch.engine.run import Run
     from dmtsearch.engine.status import SearchView
     from dmtsearch.reporting import Report
@@ -58,6 +59,8 @@ class CheckReport:
     holes: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     equal_cost: EqualCost | None = None
+    plan: SearchPlan | None = None
+    hours: float | None = None
 
     def __repr__(self) -> str:
         if not self.ok:
@@ -87,7 +90,9 @@ class CheckReport:
             "deliver": found.deliver if found else None,
             "data": found.data if found else None,
             "cold_cost": found.cost if found else None,
+            "hours": self.hours,
             "equal_cost": self.equal_cost.as_dict() if self.equal_cost else None,
+            "plan": self.plan.as_dict() if self.plan else None,
             "notes": list(self.notes),
         }
 
@@ -97,6 +102,7 @@ def check(
     *,
     store: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
+    time: bool = True,
 ) -> CheckReport:
     """Check a schedule or a search space: everything wrong at once. Trains nothing.
 
@@ -104,9 +110,9 @@ def check(
         file: A file, or what was loaded from one.
         store: Folder or URL of the store whose finished stages are looked up.
         set: Other values, by document path: `{"stages.student.epochs": 5}`.
+        time: Whether a few steps are timed (at most 5 s), so that hours are known.
     """
     from dmtsearch.deploy.checking import check_schedule
-    from dmtsearch.engine.equal_cost import check_equal_cost
     from dmtsearch.engine.own_sampler import check_sampler
 
     try:
@@ -119,22 +125,84 @@ def check(
         found = check_schedule(schedule, open_store(store, read_only=True))
         if isinstance(loaded, Space):
             check_sampler(loaded)
+            return _check_space(loaded, found, time)
+        return CheckReport(True, (), found, (), found.notes, hours=_hours(schedule, found, time))
     except ScheduleError as error:
         return CheckReport(False, error.problems, None, (), ())
-    holes: tuple[dict[str, Any], ...] = ()
-    notes = found.notes
+
+
+def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
+    from dmtsearch.engine.equal_cost import check_equal_cost, find_cost
+    from dmtsearch.engine.prepare import context_of
+    from dmtsearch.engine.price import hours_of, plan_search, slots_here
+
+    equal = space.search.equal_cost is not False and found.cost is not None
+    if equal:
+        space = space.with_equal_cost(find_cost(space, found.resolve))
+    plan: SearchPlan | None = None
+    if found.opened is not None and space.holes:
+        context = context_of(space, found.opened)
+        plan = plan_search(space, context, slots=(slots_here(),), timed=time)
+    times = plan.times if plan is not None else None
     equal_cost: EqualCost | None = None
-    if isinstance(loaded, Space):
-        holes = tuple(hole.as_dict() for hole in loaded.holes)
-        notes = (*notes, *loaded.notes)
-        equal = loaded.search.equal_cost is not False and found.cost is not None
-        if equal:
-            try:
-                equal_cost = check_equal_cost(loaded, found.resolve)
-            except ScheduleError as error:
-                return CheckReport(False, error.problems, None, (), ())
-            notes = (*notes, *equal_cost.notes)
-    return CheckReport(True, (), found, holes, notes, equal_cost)
+    notes = (*found.notes, *space.notes)
+    if equal:
+        equal_cost = check_equal_cost(space, found.resolve, lambda path: hours_of(path, times))
+        notes = (*notes, *equal_cost.notes)
+    holes = tuple(hole.as_dict() for hole in space.holes)
+    hours = hours_of(found.resolve(space.anchor()), times) if times is not None else None
+    return CheckReport(True, (), found, holes, notes, equal_cost, plan, hours)
+
+
+def _hours(schedule: Schedule, found: ScheduleCheck, time: bool) -> float | None:
+    """Of one training of a schedule, where its data is here and steps may be timed."""
+    from dmtsearch.engine.price import hours_of
+    from dmtsearch.training.jobs import make_jobs
+    from dmtsearch.training.profile import pick_device
+    from dmtsearch.training.stage_times import time_stages
+
+    if found.opened is None or not time:
+        return None
+    plan = found.resolve(schedule)
+    jobs = make_jobs(plan, found.opened, device=pick_device())
+    return hours_of(plan, time_stages(jobs, found.opened))
+
+
+def plan(
+    space: str | Path | Space,
+    *,
+    trials: int | None = None,
+    slots: Sequence[int] = (1, 8, 64),
+    seed: int = 0,
+    set: Mapping[str, Any] | None = None,
+    time: bool = True,
+) -> SearchPlan:
+    """Simulate a search by the scheduler's own rules: what runs, what is shared, how long.
+
+    Args:
+        space: A file, or a loaded space.
+        trials: Search trials; the space's own number if None.
+        slots: Numbers of stages that run at once.
+        seed: Of the search.
+        set: Other values in the space, by document path.
+        time: Whether a few steps are timed (at most 5 s), so that hours are known.
+
+    Raises:
+        DmtSearchError: It could not be searched.
+    """
+    from dmtsearch.engine.prepare import open_run
+    from dmtsearch.engine.price import plan_search
+
+    loaded = space if isinstance(space, Space) else load_space(space)
+    if set:
+        loaded = override_space(loaded, set)
+    if not loaded.holes:
+        raise UsageError(
+            f"{loaded.where}: there is nothing to search in a schedule without holes; see what "
+            f"it costs: {command_line('check', loaded.where)}"
+        )
+    context = open_run(loaded, loaded.anchor(), str(Path.cwd()))
+    return plan_search(loaded, context, trials=trials, slots=slots, seed=seed, timed=time)
 
 
 def _load(file: str | Path | Schedule | Space) -> Schedule | Space:

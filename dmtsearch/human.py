@@ -64,6 +64,11 @@ def rough_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def hours_text(hours: float | None) -> str:
+    """An estimated time given in hours, as `rough_duration`; `?` where it is not known."""
+    return "?" if hours is None else rough_duration(3600 * hours)
+
+
 def seconds_of(span: str | float | None) -> float | None:
     """Read a duration, `90s`, `30m`, `2h`, `1d`, `1h30m` or seconds; None for None.
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from dmtsearch import api
-from dmtsearch.cli.common_options import Json, Settings, read_settings
+from dmtsearch.cli.common_options import Json, NoTime, Settings, read_settings
+from dmtsearch.cli.plan_command import print_price
 from dmtsearch.cli.terminal import console, print_json, refuse, say, say_command, table
 from dmtsearch.errors import ScheduleError
-from dmtsearch.human import amount
+from dmtsearch.human import amount, hours_text
 
 
 def check(
@@ -22,12 +23,15 @@ def check(
     store: Annotated[
         str | None, typer.Option(help="Store whose finished stages are looked up.")
     ] = None,
+    no_time: NoTime = False,
 ) -> None:
     """Say everything about FILE before a second of training. Trains nothing.
 
+    A few steps are timed, for at most 5 seconds, to say how many hours it takes here.
+
     Example: `dmtsearch check search_spaces/fashion_mnist_chain.yaml`
     """
-    report = api.check(file, store=store, set=read_settings(set))
+    report = api.check(file, store=store, set=read_settings(set), time=not no_time)
     if json:
         print_json(report.as_dict())
     elif report.ok:
@@ -45,7 +49,7 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
     say(f"{file}: ok")
     say(f"data      {found.data}")
     say(f"delivers  {found.deliver}")
-    say(f"cost      {amount(found.cost)} sample-MACs for the whole path")
+    say(f"cost      {_cost(found.cost, report.hours)} for the whole path")
     say()
     out.print(
         table(
@@ -71,6 +75,9 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
         )
     if report.equal_cost is not None:
         _print_equal_cost(report.equal_cost)
+    if report.plan is not None:
+        say()
+        print_price(report.plan)
     for note in report.notes:
         say(f"note      {note}")
     say()
@@ -89,13 +96,12 @@ def _print_equal_cost(equal: Any) -> None:
     for arm in equal.arms:
         name = "the anchor" if arm.arm == "search" else arm.arm
         rows.append(
-            (name, _epochs(arm), amount(arm.cost))
+            (name, _epochs(arm), amount(arm.cost), hours_text(arm.hours))
             if arm.missing is None
-            else (name, "does not run", "")
+            else (name, "does not run", "", "")
         )
-    console().print(
-        table(("arm", "epochs of the delivered stage", "cost"), rows, numbers=("cost",))
-    )
+    columns = ("arm", "epochs of the delivered stage", "cost", "time here")
+    console().print(table(columns, rows, numbers=("cost", "time here")))
     for arm in equal.arms:
         if arm.missing is not None:
             say(f"no {arm.arm}: {arm.missing}")
@@ -118,6 +124,12 @@ def _row(stage: Any) -> tuple[str, ...]:
         amount(stage.cost),
         kept,
     )
+
+
+def _cost(cost: int | None, hours: float | None) -> str:
+    """Sample-MACs, with the time that they take here where it is known."""
+    time = "" if hours is None else f", {hours_text(hours)} here,"
+    return f"{amount(cost)} sample-MACs{time}"
 
 
 def _epochs(stage: Any) -> str:

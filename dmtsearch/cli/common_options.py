@@ -18,6 +18,9 @@ Settings = Annotated[
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print facts for another program.")]
+NoTime = Annotated[
+    bool, typer.Option("--no-time", help="Time no steps: costs without hours, the same anywhere.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")]
 StageStore = Annotated[
     str | None,

@@ -15,6 +15,7 @@ from dmtsearch.cli import (
     demo_command,
     evaluate_command,
     export_command,
+    plan_command,
     report_command,
     schema_command,
     search_command,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo_command.demo)
 app.command("check")(check_command.check)
+app.command("plan")(plan_command.plan)
 app.command("search")(search_command.search)
 app.command("resume")(search_command.resume)
 app.command("status")(search_command.status)

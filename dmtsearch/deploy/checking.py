@@ -67,6 +67,7 @@ class ScheduleCheck:
         cost: Of the whole path; None where it is not known yet.
         notes: What is allowed but should be known.
         resolve: Resolves other schedules on the same data.
+        opened: The data, where it was read.
     """
 
     stages: tuple[StageCheck, ...]
@@ -75,6 +76,7 @@ class ScheduleCheck:
     cost: int | None
     notes: tuple[str, ...]
     resolve: Callable[[Schedule], Plan] = field(repr=False, compare=False)
+    opened: DataSet | None = field(default=None, repr=False, compare=False)
 
 
 def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
@@ -120,7 +122,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     if not facts.present:
         notes.append(f"the data is not on this machine: {facts.advice}")
     elif opened is not None or (facts.num_train or 0) <= EAGER_SAMPLES:
-        plan, keys, more = _with_data(schedule, plan, opened)
+        opened, keys, more = _with_data(schedule, plan, opened)
         notes += more
     return ScheduleCheck(
         stages=tuple(_stage(plan, stage, keys, store) for stage in plan.stages),
@@ -129,21 +131,22 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
         cost=_total(plan),
         notes=(*plan.warnings, *notes),
         resolve=on_data,
+        opened=opened,
     )
 
 
 def _with_data(
     schedule: Schedule, plan: Plan, opened: DataSet | None
-) -> tuple[Plan, dict[str, str], tuple[str, ...]]:
+) -> tuple[DataSet | None, dict[str, str], tuple[str, ...]]:
     """Read the data, for problems that only its samples show, and for the stages' keys."""
     try:
         data = opened if opened is not None else open_schedule_data(schedule)
     except DataMissingError as error:
-        return plan, {}, (str(error),)
+        return None, {}, (str(error),)
     except DmtSearchError as error:
         raise _data_problem(schedule, error) from error
     jobs = make_jobs(plan, data, device=pick_device())
-    return plan, {job.name: job.keys.key for job in jobs}, data.notes
+    return data, {job.name: job.keys.key for job in jobs}, data.notes
 
 
 def _unread(expanded: Expanded, facts: DataFacts) -> list[str]:

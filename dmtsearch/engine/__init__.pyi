@@ -70,6 +70,10 @@ from .prepare import open_run as open_run
 from .prepare import points_of as points_of
 from .prepare import prepare_schedule as prepare_schedule
 from .prepare import preparer as preparer
+from .price import Price as Price
+from .price import SearchPlan as SearchPlan
+from .price import plan_search as plan_search
+from .price import slots_here as slots_here
 from .probes import NodeFacts as NodeFacts
 from .probes import own_versions as own_versions
 from .probes import probe_node as probe_node
@@ -110,6 +114,8 @@ from .samplers import SAMPLERS as SAMPLERS
 from .samplers import draw_seed as draw_seed
 from .searched_variants import neighbours as neighbours
 from .searcher import Searcher as Searcher
+from .simulation import run_by_clock as run_by_clock
+from .simulation import simulate_search as simulate_search
 from .slots import ClusterNode as ClusterNode
 from .slots import Slots as Slots
 from .stage_ledger import StageLedger as StageLedger

@@ -91,6 +91,7 @@ class ArmCost:
         epochs, hint_epochs: Of its delivered stage.
         written: The epochs of the anchor's delivered stage as they were written.
         cost: Cold cost of its path in sample-MACs, as `search.first_model` counts it.
+        hours: Of its path on this machine, one stage after the other; None where it was not timed.
         missing: Why it does not run, else None.
     """
 
@@ -99,6 +100,7 @@ class ArmCost:
     hint_epochs: int | None = None
     written: int = 0
     cost: int | None = None
+    hours: float | None = None
     missing: str | None = None
 
     @property
@@ -114,7 +116,7 @@ class ArmCost:
 
     def as_dict(self) -> dict[str, Any]:
         """As `dmtsearch check --json` prints it."""
-        names = ("arm", "epochs", "hint_epochs", "cost", "missing")
+        names = ("arm", "epochs", "hint_epochs", "cost", "hours", "missing")
         return {name: getattr(self, name) for name in names}
 
 
@@ -140,8 +142,15 @@ class EqualCost:
         return {"cost": self.cost, "arms": [arm.as_dict() for arm in self.arms]}
 
 
-def check_equal_cost(space: Space, resolve: Resolve) -> EqualCost:
+def check_equal_cost(
+    space: Space, resolve: Resolve, hours: Callable[["Plan"], float | None] = lambda plan: None
+) -> EqualCost:
     """What the anchor and each control arm of a space become at equal cost.
+
+    Args:
+        space: Asks for it.
+        resolve: As above.
+        hours: What a path takes on this machine, where that is known.
 
     Raises:
         ScheduleError: Neither the anchor nor a draw can run.
@@ -157,7 +166,7 @@ def check_equal_cost(space: Space, resolve: Resolve) -> EqualCost:
     def add(name: str, schedule: Schedule | None, missing: str | None) -> None:
         try:
             if schedule is not None:
-                found.append(_arm_cost(name, schedule, written, spec, resolve))
+                found.append(_arm_cost(name, schedule, written, spec, resolve, hours))
                 return
         except REFUSALS as error:
             missing = first_problem(error)
@@ -174,11 +183,17 @@ def check_equal_cost(space: Space, resolve: Resolve) -> EqualCost:
 
 
 def _arm_cost(
-    name: str, schedule: Schedule, written: int, spec: SearchSpec, resolve: Resolve
+    name: str,
+    schedule: Schedule,
+    written: int,
+    spec: SearchSpec,
+    resolve: Resolve,
+    hours: Callable[["Plan"], float | None],
 ) -> ArmCost:
     from dmtsearch.training.equal_cost import counted_cost
 
     plan = resolve(schedule)
     last = plan.stage(plan.deliver).stage
     hints = last.hint_phase.epochs if last.hint_phase else 0
-    return ArmCost(name, last.epochs, hints, written, counted_cost(plan, first=spec.first_model))
+    cost = counted_cost(plan, first=spec.first_model)
+    return ArmCost(name, last.epochs, hints, written, cost, hours(plan))

@@ -1,7 +1,6 @@
 """A stage that was requested and has not ended: who waits, how far it is, is it still wanted."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,13 @@ from .messages import RunnableStage, StageAnswer
 Rows = tuple[Mapping[str, Any], ...]
 
 
-async def happens(event: asyncio.Event, wait_s: float) -> bool:
-    """Wait for an event at most so long; whether it came.
+def now_s() -> float:
+    """Seconds by the running event loop's clock: a simulated loop has a time of its own."""
+    return asyncio.get_running_loop().time()
+
+
+async def happens(event: asyncio.Event, wait_s: float | None) -> bool:
+    """Wait for an event at most so long, for ever if None; whether it came.
 
     `asyncio.wait_for` swallows a cancellation that meets the event, before Python 3.12.
     """
@@ -35,7 +39,7 @@ class PendingStage:
         answer: What all waiters get.
         attempt: Id of the running start; another one is to stop.
         queued, running: At most one of them.
-        since: Start of the wait or of the run, monotonic seconds.
+        since: Start of the wait or of the run, in seconds by the event loop's clock.
         held: Whether it is at the end of an epoch, and waits for the answer whether to train on.
         faults: Of its starts that failed without being an answer: the cause of each, or "".
     """
@@ -47,7 +51,7 @@ class PendingStage:
         self.answer: asyncio.Future[StageAnswer] = asyncio.get_running_loop().create_future()
         self.attempt = ""
         self.queued = self.running = self.held = False
-        self.since = time.monotonic()
+        self.since = now_s()
         self.faults: list[str] = []
         self.history: Rows = ()
         self.phase: tuple[str, int, int] = ("", 0, 0)
@@ -86,14 +90,14 @@ class PendingStage:
         if trial in self.waiters:
             self.waiters.remove(trial)
             if not self.waiters:
-                self._lost_since, self._at_once = time.monotonic(), at_once
+                self._lost_since, self._at_once = now_s(), at_once
         self._step()
 
     def unwanted(self, grace_s: float) -> bool:
         """Whether nobody waits, and nobody who was lost may still come again."""
         if self.waiters or self._lost_since is None:
             return False
-        return self._at_once or time.monotonic() - self._lost_since > grace_s
+        return self._at_once or now_s() - self._lost_since > grace_s
 
     def start(self, attempt: str) -> None:
         """Its task starts, under an id of its own."""
@@ -126,21 +130,21 @@ class PendingStage:
 
     async def approved(self, rows: int, wait_s: float) -> None:
         """Wait until every watching trial has let `rows` pass, or has left."""
-        until = time.monotonic() + wait_s
+        until = now_s() + wait_s
         while any(seen < rows for seen in self.watchers.values()):
             if not await self._step_before(until):
                 return
 
     async def longer_than(self, seen: int, wait_s: float) -> Rows:
         """The history once it has more than `seen` rows; nothing if it ends or time is up."""
-        until = time.monotonic() + wait_s
+        until = now_s() + wait_s
         while len(self.history) <= seen:
             if self.answer.done() or not await self._step_before(until):
                 return ()
         return self.history
 
     async def _step_before(self, until: float) -> bool:
-        left = until - time.monotonic()
+        left = until - now_s()
         return left > 0 and await happens(self._moved, left)
 
     def _step(self) -> None:

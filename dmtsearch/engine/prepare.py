@@ -16,9 +16,12 @@ from dmtsearch.errors import UsageError
 from dmtsearch.schedule import Schedule, expand
 from dmtsearch.space import Arm, Costs, Space, control_arms
 
-from .equal_size import with_own_size
+from .equal_cost import equaliser
+from .equal_size import front_arms, searches_sizes, with_own_size
 from .ledger_lines import StageRequest
-from .messages import Prepared, runnable_stages
+from .messages import ArmLike, Prepared, runnable_stages
+from .run_paths import RunPaths
+from .searcher import Searcher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,13 +115,24 @@ def open_run(space: Space, anchor: Schedule, folder: str) -> PrepareContext:
     """
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    asks_for_gpu = any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
     return open_context(
         anchor,
-        device="cuda" if asks_for_gpu else None,
+        device="cuda" if _asks_for_gpu(anchor) else None,
         folder=Path(folder),
         first_model=space.search.first_model,
     )
+
+
+def context_of(space: Space, data: DataSet) -> PrepareContext:
+    """The same for data that is open already, from the current folder."""
+    from dmtsearch.training.profile import pick_device
+
+    device = "cuda" if _asks_for_gpu(space.anchor()) else pick_device()
+    return PrepareContext(data, device, {}, Path.cwd(), space.search.first_model)
+
+
+def _asks_for_gpu(anchor: Schedule) -> bool:
+    return any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
 
 
 def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:
@@ -254,3 +268,50 @@ def points_of(plan: Plan, objects: Mapping[str, nn.Module] | None, stage: str) -
         resolved.model, in_shape=resolved.in_shape, num_classes=resolved.num_classes
     )
     return tuple(list_points(skeleton))
+
+
+def open_searcher(
+    space: Space,
+    context: PrepareContext,
+    paths: RunPaths,
+    *,
+    trials: int,
+    seed: int,
+    arms: Sequence[ArmLike] | None = None,
+) -> Searcher:
+    """The searcher of a run, with its control arms and its equal cost.
+
+    Args:
+        space: Its equal cost is a number by now, where it has one.
+        context: Of the run.
+        paths: Of the run folder, which exists.
+        trials, seed: Of the search.
+        arms: What runs beside the trials; the space's own control arms if None.
+
+    Raises:
+        ScheduleError, DmtSearchError: As `Searcher`.
+    """
+    spec, at_cost = space.search, equaliser(space.search, context.resolve)
+    controls = partial(
+        arms_of,
+        names=spec.controls,
+        resolve=context.resolve,
+        objects=context.objects,
+        at_cost=at_cost,
+        first_model=spec.first_model,
+    )
+    later = None
+    if arms is None and searches_sizes(space):
+        later = partial(front_arms, space=space, make=controls)
+    elif arms is None:
+        arms = controls(space.anchor().with_seed(seed))
+    return Searcher(
+        space,
+        paths,
+        trials=trials,
+        seed=seed,
+        prepare=preparer(context),
+        arms=arms or (),
+        front_arms=later,
+        at_cost=at_cost,
+    )

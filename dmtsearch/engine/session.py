@@ -27,7 +27,7 @@ from .environment import (
 from .inline import run_inline
 from .interrupts import catch_interrupts
 from .ledger_lines import RunStarted, now
-from .messages import ArmLike, Prepare, stage_needs
+from .messages import ArmLike, stage_needs
 from .probes import own_versions
 from .recovery import uncertain_failures
 from .redirect import log_in, output_in
@@ -108,10 +108,9 @@ class Session:
 
     def _open_searcher(self, anchor: Schedule, resumed: bool) -> Searcher:
         from ..training.schedule_data import data_facts
-        from .equal_cost import equaliser, find_cost
-        from .equal_size import front_arms, searches_sizes
+        from .equal_cost import find_cost
         from .own_sampler import keep_sampler, try_sampler
-        from .prepare import arms_of, open_run, preparer
+        from .prepare import open_run, open_searcher
         from .run_folder import keep_data, keep_equal_cost
 
         goes_on = resumed and has_begun(self._paths)
@@ -132,34 +131,13 @@ class Session:
             cost = find_cost(self._space, context.resolve)
             self._space = self._space.with_equal_cost(cost)
             keep_equal_cost(self._paths, cost)
-        spec = self._space.search
-        at_cost = equaliser(spec, context.resolve)
-        prepare: Prepare = preparer(context)
-        controls = partial(
-            arms_of,
-            names=spec.controls,
-            resolve=context.resolve,
-            objects=context.objects,
-            at_cost=at_cost,
-            first_model=spec.first_model,
-        )
-        arms: Sequence[ArmLike] = ()
-        later = None
-        if self._arms:
-            arms = self._arms()
-        elif searches_sizes(self._space):
-            later = partial(front_arms, space=self._space, make=controls)
-        else:
-            arms = controls(anchor)
-        return Searcher(
+        return open_searcher(
             self._space,
+            context,
             self._paths,
             trials=self._info.trials,
             seed=self._info.seed,
-            prepare=prepare,
-            arms=arms,
-            front_arms=later,
-            at_cost=at_cost,
+            arms=self._arms() if self._arms else None,
         )
 
     def _search(

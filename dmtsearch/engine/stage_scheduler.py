@@ -5,7 +5,6 @@ Knows no Ray; `ray_actor.py` runs it as an actor.
 
 import asyncio
 import os
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from ..store import Store
 from ..training.stored_records import check_stage
 from .faults import PAUSES_S, after_failure, store_outcome
 from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
-from .pending_stage import PendingStage, happens
+from .pending_stage import PendingStage, happens, now_s
 from .slots import ClusterNode, Slots
 
 GRACE_S = 10.0
@@ -34,6 +33,8 @@ LOST_NODE_S = 30.0
 PATIENCE_S = 60.0
 """Once the first in the queue has waited so long, nothing overtakes it."""
 NODES_EVERY_S = 5.0
+IDLE_S = 1.0
+"""The loop looks at the queue at least so often, also where nothing was reported to it."""
 
 Launch = Callable[[RunnableStage, str], Awaitable[StageOutcome]]
 """Starts a stage's task: the stage, and the id of this start."""
@@ -72,6 +73,7 @@ class StageScheduler:
         grace_s: A stage whose waiters were lost runs on for so long.
         barrier_s: The first coordinators wait for one another at most so long.
         pauses_s: Before the second start of a stage that met a fault, and before the third.
+        idle_s: Between two looks at the queue, at most; None to look only when something changes.
     """
 
     def __init__(
@@ -84,7 +86,9 @@ class StageScheduler:
         grace_s: float = GRACE_S,
         barrier_s: float = BARRIER_S,
         pauses_s: Sequence[float] = PAUSES_S,
+        idle_s: float | None = IDLE_S,
     ) -> None:
+        self._idle_s = idle_s
         self._store, self._launch, self._look = store, launch, look
         self._grace_s, self._barrier_s, self._pauses_s = grace_s, barrier_s, pauses_s
         self.life = uuid.uuid4().hex
@@ -100,7 +104,7 @@ class StageScheduler:
         self._notes: list[str] = []
         self._num_events = 0
         self._draining = False
-        self._looked = time.monotonic()
+        self._looked = now_s()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._spawn(self._start_stages())
@@ -114,9 +118,9 @@ class StageScheduler:
         """
         self._callers.add(pid)
         if self._barrier_ends is None:
-            self._barrier_ends = time.monotonic() + self._barrier_s
+            self._barrier_ends = now_s() + self._barrier_s
         self._open_barrier()
-        left = self._barrier_ends - time.monotonic()
+        left = self._barrier_ends - now_s()
         if left > 0:
             await happens(self._together, left)
         return self.life
@@ -346,16 +350,16 @@ class StageScheduler:
             self._end(stage, found)
 
     def _queue(self, stage: PendingStage) -> None:
-        stage.queued, stage.since = True, time.monotonic()
+        stage.queued, stage.since = True, now_s()
         self._changed.set()
 
     async def _start_stages(self) -> None:
         """The loop: whenever something has changed, start what fits now."""
         while True:
-            await happens(self._changed, 1.0)
+            await happens(self._changed, self._idle_s)
             self._changed.clear()
-            if time.monotonic() - self._looked > NODES_EVERY_S:
-                self._looked = time.monotonic()
+            if now_s() - self._looked > NODES_EVERY_S:
+                self._looked = now_s()
                 with suppress(Exception):  # the next look may succeed; the last one still holds
                     self.slots.refresh(await asyncio.to_thread(self._look))
             self._start_what_fits()
@@ -367,7 +371,7 @@ class StageScheduler:
                 stage.end(StageAnswer("interrupted"))
         waiting = [stage for stage in self._pending.values() if stage.queued]
         for stage in sorted(waiting, key=PendingStage.rank):
-            waited = time.monotonic() - stage.since
+            waited = now_s() - stage.since
             if not self.slots.could_hold(stage.runnable.needs):
                 self._refuse_oversized(stage, waited)
             elif self.slots.take(stage.key, stage.runnable.needs):

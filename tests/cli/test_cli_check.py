@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dmtsearch.engine import slots_here
+
 SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", SPACES, ids=lambda file: file.stem)
 def test_every_shipped_file_passes_without_its_data(run, file, monkeypatch, tmp_path):
     monkeypatch.setenv("DMTSEARCH_DATA", str(tmp_path / "no data here"))
-    ran = run("check", file, "--json")
+    ran = run("check", "--no-time", file, "--json")
     found = json.loads(ran.out)
     assert (ran.code, found["ok"], found["problems"]) == (0, True, [])
     assert found["stages"]
@@ -27,7 +29,7 @@ def test_every_shipped_file_opens_with_its_question_and_budget(file):
 
 
 def test_a_schedule_is_told_stage_by_stage(run, small):
-    found = json.loads(run("check", small, "--json").out)
+    found = json.loads(run("check", "--no-time", small, "--json").out)
     teacher, student = found["stages"]
     # By hand, 1x8x8 input: conv 9*1*8+8, norm 16, conv 9*8*16+16, norm 32, head 16*2*2*10+10.
     assert teacher["params"] == 80 + 16 + 1168 + 32 + 650
@@ -47,16 +49,16 @@ def test_a_schedule_is_told_stage_by_stage(run, small):
 
 
 def test_the_store_is_asked_what_it_has(run, small, tmp_path):
-    before = json.loads(run("check", small, "--json").out)
+    before = json.loads(run("check", "--no-time", small, "--json").out)
     assert [stage["shared"] for stage in before["stages"]] == [False, False]
     assert not (tmp_path / "store").exists()
     assert run("train", small, "--out", tmp_path / "out").code == 0
-    after = json.loads(run("check", small, "--json").out)
+    after = json.loads(run("check", "--no-time", small, "--json").out)
     assert [stage["shared"] for stage in after["stages"]] == [True, True]
 
 
 def test_it_prints_a_table_and_the_next_command(run, small):
-    ran = run("check", small)
+    ran = run("check", "--no-time", small)
     assert ran.code == 0
     assert "teacher.block1 [8, 4, 4] to student.block1 [4, 4, 4]" in ran.out
     assert f"Next: dmtsearch train {small} --out out/small" in ran.out
@@ -68,13 +70,13 @@ def test_the_data_line_names_the_classes_and_says_what_is_not_on_this_machine(
     monkeypatch.setenv("DMTSEARCH_DATA", str(tmp_path / "no data here"))
     text = small.read_text()
     small.write_text(text.replace("name: digits, train: 256, val: 128", "name: cifar10"))
-    shown = run("check", small).out
+    shown = run("check", "--no-time", small).out
     assert "data      cifar10: 3x32x32, 10 classes; test 10,000, val " in shown
     assert "; not on this machine\n" in shown
     small.write_text(
         text.replace("epochs: 1,", "epochs: {choice: [1, 2]},").replace("digits", "cifar10")
     )
-    shown = run("check", small).out
+    shown = run("check", "--no-time", small).out
     assert "; not on this machine\n" in shown
     for name in ("cat", "dog"):
         for number in range(10):
@@ -84,7 +86,10 @@ def test_the_data_line_names_the_classes_and_says_what_is_not_on_this_machine(
             "name: digits, train: 256, val: 128", "name: image_folder, args: {root: pets}"
         )
     )
-    assert "image_folder: 3x8x8, 2 classes (cat, dog); test 3, val 3" in run("check", small).out
+    assert (
+        "image_folder: 3x8x8, 2 classes (cat, dog); test 3, val 3"
+        in run("check", "--no-time", small).out
+    )
 
 
 def paint(path, red):
@@ -128,7 +133,7 @@ def test_all_problems_come_at_once_with_line_and_nearest_name(run, small):
     small.write_text(
         text.replace("hint_phase", "hint_phas").replace("epochs: 1, opt", "epoch: 1, opt")
     )
-    ran = run("check", small)
+    ran = run("check", "--no-time", small)
     assert ran.code == 1
     assert "no stage called 'techer'; did you mean 'teacher'?  (" in ran.err
     assert f"did you mean 'hint_phase'?  ({small}:12)" in ran.err
@@ -138,7 +143,7 @@ def test_all_problems_come_at_once_with_line_and_nearest_name(run, small):
 
 def test_json_tells_the_same_problems(run, small):
     small.write_text(small.read_text().replace("at: block1", "at: blok1"))
-    ran = run("check", small, "--json")
+    ran = run("check", "--no-time", small, "--json")
     found = json.loads(ran.out)
     assert (ran.code, found["ok"], found["stages"]) == (1, False, [])
     assert "no point 'blok1'; did you mean 'block1'?" in found["problems"][0]
@@ -189,14 +194,14 @@ def test_a_problem_that_only_models_or_data_show_is_told_before_training(
     run, small, change, expected
 ):
     small.write_text(small.read_text().replace(*change))
-    ran = run("check", small)
+    ran = run("check", "--no-time", small)
     assert ran.code == 1
     assert expected in ran.err
     assert "Traceback" not in ran.err
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(run):
-    assert run("check", "nowhere.yaml").code == 2
+    assert run("check", "--no-time", "nowhere.yaml").code == 2
 
 
 def test_schema_tells_what_severity_stands_for(run):
@@ -208,9 +213,9 @@ def test_schema_tells_what_severity_stands_for(run):
 
 
 def test_other_values_are_checked_as_train_and_search_would_take_them(run, small):
-    ran = run("check", small, "--set", "stages.student.epochs=7", "--json")
+    ran = run("check", "--no-time", small, "--set", "stages.student.epochs=7", "--json")
     assert [stage["epochs"] for stage in json.loads(ran.out)["stages"]] == [1, 7]
-    wrong = run("check", small, "--set", "stages.student.epoch=7")
+    wrong = run("check", "--no-time", small, "--set", "stages.student.epoch=7")
     assert (wrong.code, wrong.out) == (1, "")
     assert "stages.student.epoch: no field 'epoch' here; did you mean 'epochs'?" in wrong.err
 
@@ -218,7 +223,7 @@ def test_other_values_are_checked_as_train_and_search_would_take_them(run, small
 def test_other_values_of_a_space_may_be_holes_and_are_named_in_the_next_command(run):
     file = next(file for file in SPACES if file.stem == "demo")
     setting = "stages.student.epochs={int: [3, 5]}"
-    ran = run("check", file, "--set", setting)
+    ran = run("check", "--no-time", file, "--set", setting)
     assert "student.epochs" in ran.out
     assert f"--set '{setting}'" in ran.out.splitlines()[-1]
 
@@ -240,7 +245,7 @@ stages:
 def test_a_space_at_equal_cost_says_what_each_arm_becomes(run, tmp_path):
     file = tmp_path / "equal.yaml"
     file.write_text(AT_EQUAL_COST.replace("COST", "true"))
-    found = json.loads(run("check", file, "--json").out)
+    found = json.loads(run("check", "--no-time", file, "--json").out)
     assert found["equal_cost"]["cost"] == found["cold_cost"]
     arms = {arm["arm"]: arm for arm in found["equal_cost"]["arms"]}
     assert list(arms) == ["search", "scratch_long", "direct_long", "merit_matched"]
@@ -254,10 +259,57 @@ def test_a_space_at_equal_cost_says_what_each_arm_becomes(run, tmp_path):
 def test_it_warns_of_arms_at_equal_cost_with_very_many_epochs(run, tmp_path):
     file = tmp_path / "equal.yaml"
     file.write_text(AT_EQUAL_COST.replace("COST", "1e9"))
-    ran = run("check", file)
+    ran = run("check", "--no-time", file)
     assert ran.code == 0
     assert re.search(r"equal cost +1\.0* G sample-MACs for every trial and control arm", ran.out)
     assert "no merit_matched: the schedule has no merit" in ran.out
     assert re.search(
         r"the control arm scratch_long trains for [\d,]+ epochs, more than 20", ran.out
     )
+
+
+def test_a_space_is_priced_with_its_confirmation_and_a_schedule_with_its_training(
+    run, small, tmp_path
+):
+    file = tmp_path / "equal.yaml"
+    file.write_text(AT_EQUAL_COST.replace("COST", "true"))
+    shown = run("check", "--no-time", file).out
+    assert "schedules 2 in this space" in shown
+    assert "so that the search ends before it has as many trials as it may have" in shown
+    assert re.search(r"search: 2 trials, 2 control arms +\d+ +[\d.]+ M", shown)
+    assert re.search(r"confirm, to its last look: \d+ paths", shown)
+    found = json.loads(run("check", "--no-time", file, "--json").out)
+    assert found["plan"]["slots"] == [{"slots": slots_here(), "hours": None}]
+    assert found["hours"] is None
+    timed = json.loads(run("check", small, "--json").out)
+    assert (timed["plan"], 0 < timed["hours"] < 1) == (None, True)
+    assert not list((tmp_path / "store").rglob("*.safetensors"))
+
+
+def test_plan_prints_what_a_search_runs_by_slots(run, tmp_path):
+    file = tmp_path / "equal.yaml"
+    file.write_text(AT_EQUAL_COST.replace("COST", "true"))
+    ran = run("plan", "--no-time", file, "--slots", "1,4", "--trials", "1")
+    assert ran.code == 0
+    assert re.search(r"stages +5 asked for, [34] run", ran.out)
+    rows = [line.split()[6:8] for line in ran.out.splitlines() if line.startswith("search:")]
+    assert [slots for slots, _ in rows] == ["1", "4"]
+    assert ran.out.splitlines()[-1].endswith("--trials 1")
+    found = json.loads(run("plan", "--no-time", file, "--json").out)
+    assert [one["slots"] for one in found["slots"]] == [1, 8, 64]
+    assert found["stages_run"] < found["stages_requested"]
+
+
+@pytest.mark.parametrize("slots", ["0", "1,,8", "many", "-1"])
+def test_slots_are_numbers(run, tmp_path, slots):
+    file = tmp_path / "equal.yaml"
+    file.write_text(AT_EQUAL_COST.replace("COST", "true"))
+    ran = run("plan", file, f"--slots={slots}")
+    assert ran.code == 1
+    assert f"--slots {slots}: give numbers of at least 1, like 1,8,64" in ran.err
+
+
+def test_a_schedule_without_holes_has_no_plan(run, small):
+    ran = run("plan", small)
+    assert ran.code == 1
+    assert "there is nothing to search in a schedule without holes" in ran.err

@@ -25,7 +25,7 @@ def test_the_next_command_of_check_can_be_copied_whatever_the_file_is_called(run
     file = Path(name)
     file.parent.mkdir(exist_ok=True)
     file.write_text(small.read_text())
-    program, command, given, *_ = words = next_words(run("check", file).out)
+    program, command, given, *_ = words = next_words(run("check", "--no-time", file).out)
     assert (program, command, given) == ("dmtsearch", "train", name)
     assert words[words.index("--out") + 1] == f"out/{file.stem}"
 

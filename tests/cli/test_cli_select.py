@@ -25,14 +25,16 @@ def file(tmp_path):
 
 
 def test_a_selector_is_checked_trained_and_evaluated(run, file, tmp_path):
-    checked = json.loads(run("check", file, "--json").out)
+    checked = json.loads(run("check", "--no-time", file, "--json").out)
     last = checked["stages"][-1]
     assert (last["name"], last["source"], last["shared"]) == ("selector", ["iris", "eye"], False)
     assert last["samples"] == 11  # a fifth of what test and val leave of 80
     ran = run("train", file, "--out", "out")
     assert (ran.code, ran.err) == (0, "")
     assert "selector" in ran.out
-    assert [s["shared"] for s in json.loads(run("check", file, "--json").out)["stages"]] == [
+    assert [
+        s["shared"] for s in json.loads(run("check", "--no-time", file, "--json").out)["stages"]
+    ] == [
         *(True, True, True),
     ]
     head, *rows = (tmp_path / "out" / "history.csv").read_text().splitlines()
@@ -52,7 +54,7 @@ def test_a_selector_is_checked_trained_and_evaluated(run, file, tmp_path):
 
 def test_a_k_beyond_the_classes_is_refused_in_one_sentence(run, file):
     file.write_text(TEXT.replace("k: 3", "k: 9"))
-    ran = run("check", file)
+    ran = run("check", "--no-time", file)
     assert ran.code == 1
     assert "stages.selector.k: topk with k 9, and the data has 4 classes; write k: 4" in ran.err
     assert "(eyes.yaml:8)" in ran.err.replace(str(file.parent) + "/", "")

@@ -36,7 +36,7 @@ def write(tmp_path):
 
 def problems(run):
     """What check and train refuse with: the same, without a traceback; nothing is trained."""
-    checked, trained = run("check", "s.yaml"), run("train", "s.yaml", "--out", "out")
+    checked, trained = run("check", "--no-time", "s.yaml"), run("train", "s.yaml", "--out", "out")
     assert (checked.code, trained.code) == (1, 1)
     assert "Traceback" not in checked.err + trained.err
     lines = [line[4:] for line in checked.err.splitlines() if line.startswith("  - ")]
@@ -52,7 +52,7 @@ def spoilt(lines, row, cell, value):
 
 def test_what_the_others_are_spoilt_from_trains_and_is_evaluated(run, write):
     write()
-    assert run("check", "s.yaml").code == 0
+    assert run("check", "--no-time", "s.yaml").code == 0
     ran = run("train", "s.yaml", "--out", "out")
     assert (ran.code, ran.err) == (0, "")
     assert json.loads(run("evaluate", "out", "--json").out)["n"] == 9  # .15 of 60
@@ -140,14 +140,14 @@ def test_all_that_is_wrong_with_a_selector_is_told_at_once(run, write):
 
 def test_a_modality_that_nobody_reads_is_noted(run, write):
     write(TEXT.replace("b: b.csv}", "b: b.csv, c: b.csv}"))
-    ran = run("check", "s.yaml")
+    ran = run("check", "--no-time", "s.yaml")
     assert ran.code == 0
     assert (
         "note      no stage reads 'c' of the data, so that no selector can select it; to have it "
         "chosen, give it a classifier (`modality: NAME`) and name that in `select`"
     ) in ran.out
     write()
-    assert "note" not in run("check", "s.yaml").out
+    assert "note" not in run("check", "--no-time", "s.yaml").out
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def train(schedule, tmp_path, **more):
     ],
 )
 def test_a_factory_s_net_that_cannot_serve_is_refused_by_name_at_check(name, message):
-    found = dmtsearch.check(made(factory(name)))
+    found = dmtsearch.check(made(factory(name)), time=False)
     [problem] = found.problems
     assert problem.startswith("stages.teacher.model: ")
     assert problem.endswith("(s.yaml:6)")
@@ -99,7 +99,7 @@ def settings():
 def test_what_a_factory_sets_for_the_process_is_set_back(tmp_path):
     before = settings()
     schedule = made(factory("moves_settings"))
-    assert not dmtsearch.check(schedule).problems
+    assert not dmtsearch.check(schedule, time=False).problems
     train(schedule, tmp_path)
     assert settings() == before
 
@@ -141,7 +141,7 @@ def test_a_module_that_no_hint_can_use_is_refused_at_check(point, field, message
         f"{{model: {teacher}}}", f"{{source: teacher, model: {student}, hints: [{hint}]}}"
     )
     with pytest.raises(ScheduleError, match=rf"hints\[0\]\.{field}: .*{message}"):
-        raise ScheduleError("s.yaml", dmtsearch.check(schedule).problems)
+        raise ScheduleError("s.yaml", dmtsearch.check(schedule, time=False).problems)
 
 
 def test_a_student_that_does_not_obey_eval_is_refused_too(tmp_path):
@@ -236,7 +236,7 @@ def with_weights(tmp_path, change):
     state = {name: value.clone() for name, value in nets.Tiny().state_dict().items()}
     save_file(change(state), file)
     teacher = factory("tiny", f", weights: {file}", ", epochs: 0")
-    return dmtsearch.check(made(teacher)).problems
+    return dmtsearch.check(made(teacher), time=False).problems
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "backbone.body."])
@@ -250,7 +250,7 @@ def test_weights_under_a_prefix_are_refused_with_the_line_that_takes_it_off(
     assert line.endswith('"')  # a copied line is the whole command
     exec(line.split('python -c "')[1].split('"')[0], {})
     renamed = factory("tiny", f", weights: {tmp_path}/w.renamed.safetensors", ", epochs: 0")
-    assert dmtsearch.check(made(renamed)).ok
+    assert dmtsearch.check(made(renamed), time=False).ok
 
 
 def test_weights_without_the_model_s_own_prefix_are_told_to_get_it(tmp_path):
@@ -273,12 +273,14 @@ def test_a_torch_save_file_is_refused_with_the_line_that_converts_it(tmp_path, u
     file = tmp_path / "teacher.pth.tar"
     torch.save({"epoch": 3, "optimizer": {}, under: nets.Tiny().state_dict()}, file)
     [problem] = dmtsearch.check(
-        made(factory("tiny", f", weights: {file}", ", epochs: 0"))
+        made(factory("tiny", f", weights: {file}", ", epochs: 0")), time=False
     ).problems
     assert "a file of torch.save, which can run code when it is read" in problem
     exec(problem.split('python -c "')[1].split('"')[0], {})
     converted = tmp_path / "teacher.safetensors"
-    assert dmtsearch.check(made(factory("tiny", f", weights: {converted}", ", epochs: 0"))).ok
+    assert dmtsearch.check(
+        made(factory("tiny", f", weights: {converted}", ", epochs: 0")), time=False
+    ).ok
 
 
 def test_nan_in_a_weights_file_is_named_by_stage_and_tensor(tmp_path):
@@ -311,7 +313,9 @@ def test_a_new_head_without_epochs_may_give_hints_but_no_soft_targets(tmp_path, 
     save_file(nets.Tiny(classes=10).state_dict(), file)
     teacher = factory("tiny", f", weights: {file}, head: new", ", epochs: 0")
     hinted = STUDENT.replace("}}", "}, soft: none, hints: [{source: conv, at: block1}]}")
-    problems = dmtsearch.check(made(teacher, STUDENT if reading == "soft" else hinted)).problems
+    problems = dmtsearch.check(
+        made(teacher, STUDENT if reading == "soft" else hinted), time=False
+    ).problems
     if reading == "hints":
         assert not problems
         return
@@ -325,7 +329,7 @@ def test_a_new_head_without_epochs_may_give_hints_but_no_soft_targets(tmp_path, 
 
 @pytest.mark.parametrize(("net", "noted"), [("softmaxed", True), ("tiny", False)])
 def test_a_model_that_ends_in_a_softmax_is_noted(net, noted):
-    found = dmtsearch.check(made(factory(net)))
+    found = dmtsearch.check(made(factory(net)), time=False)
     assert found.ok
     assert any("its outputs are probabilities" in note for note in found.notes) == noted
 
@@ -335,7 +339,7 @@ def test_a_hint_from_a_stage_that_is_a_source_twice_is_refused(point):
     text = """{source: [{stage: teacher, epoch: 1}, {stage: teacher, epoch: 2}],
             model: {family: plain, widths: [2, 3]}, hints: [{source: POINT, at: block1}]}"""
     teacher = "{model: {family: plain, widths: [3, 4]}, epochs: 3}"
-    [problem] = dmtsearch.check(made(teacher, text.replace("POINT", point))).problems
+    [problem] = dmtsearch.check(made(teacher, text.replace("POINT", point)), time=False).problems
     assert problem.startswith(
         "stages.student.hints[0].source: stage 'teacher' is a source more than once (epoch 1, "
         "epoch 2), and a hint cannot say which is meant"
@@ -356,7 +360,7 @@ def test_maps_held_channels_last_give_the_hints_of_the_same_maps_channels_first(
     weights = {}
     for last in (True, False):
         schedule = holding(last, "held", "{norm: false, relu: false}")
-        [hint] = dmtsearch.check(schedule).schedule.stages[1].hints
+        [hint] = dmtsearch.check(schedule, time=False).schedule.stages[1].hints
         assert hint["source_shape"] == [8, 8, 8]
         told = "source and student held as [H, W, C]" in hint["adapter"]
         assert told == last
@@ -370,7 +374,7 @@ def test_maps_held_channels_last_give_the_hints_of_the_same_maps_channels_first(
     [("held", "{}", True), ("held", "{relu: false}", False), ("act", "{}", False)],
 )
 def test_a_relu_adapter_onto_a_tap_with_negative_values_is_noted(point, adapter, noted):
-    found = dmtsearch.check(holding(False, point, adapter))
+    found = dmtsearch.check(holding(False, point, adapter), time=False)
     [note] = [note for note in found.notes if "ends in a ReLU" in note] or [None]
     assert (note is not None) == noted
     if note:

@@ -15,9 +15,11 @@ from dmtsearch.engine import (
     RULES,
     BestTrial,
     LiveState,
+    Price,
     RunInfo,
     RunPaths,
     RunStarted,
+    SearchPlan,
     StageRequest,
     Tables,
     fold,
@@ -107,4 +109,6 @@ def test_commands_print_the_keys_that_are_listed(architecture_page):
         for row in architecture_page.rows("## What commands print as JSON")
     }
     assert printed["check"] == list(CheckReport(True, (), None, (), ()).as_dict())
+    plan = SearchPlan(None, 0, 0, {}, None, 0, 0, 0, 0, 0, 0, {}, {}, False, False)
+    assert set(printed["plan"]) >= {*plan.as_dict(), *Price(0, None).as_dict()}
     assert printed["store ls"] == names_of(ObjectInfo)

@@ -54,7 +54,7 @@ def check(request, tmp_path, monkeypatch):
             f"  teacher: {{model: {{{request.param}: {name}}}}}\n"
             "  student: {source: teacher, model: {family: mlp, hidden: [4]}}\n"
         )
-        return dmtsearch.check(file, store=str(tmp_path / "store"))
+        return dmtsearch.check(file, store=str(tmp_path / "store"), time=False)
 
     return check_net
 

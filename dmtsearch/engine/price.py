@@ -1,0 +1,270 @@
+"""What a schedule or a search costs before it runs: sample-MACs, and hours on this machine."""
+
+import os
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..evidence.looks import FIRST_LOOKS
+from ..schedule import expand, parse_schedule
+from ..space import Space
+from .bounds import REFUSALS
+from .confirm_arms import controls_of, one_hop_of, replicate
+from .confirm_plan import CHOOSING_SEEDS
+from .confirm_variants import DIMENSIONS, ChosenPath, variants_of
+from .equal_cost import equaliser
+from .equal_size import searches_sizes
+from .messages import SEARCH, Prepared
+from .prepare import PrepareContext, points_of, preparer
+from .simulation import Seconds, SimulatedSearch, run_by_clock, simulate_search
+
+if TYPE_CHECKING:
+    from ..training.stage_kind import Plan, StageJob
+    from ..training.stage_times import StageTimes
+
+SLOTS = (1, 8, 64)
+CANDIDATES = 3
+"""Trials among which `confirm` chooses."""
+START_S = 12.0
+"""A search on this machine starts Ray and its processes, and writes its last tables."""
+HOUR_S = 3600.0
+_MACS_A_SECOND = 1e9
+"""Where nothing is timed, so that long stages take longer than short ones."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What something costs.
+
+    Attributes:
+        cost: Sample-MACs, shared stages once.
+        hours: On this machine, or on so many slots; None where nothing was timed.
+        paths: Schedules that are trained.
+    """
+
+    cost: int
+    hours: float | None
+    paths: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"paths": self.paths, "cost": self.cost, "hours": self.hours}
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A search as it would run, and what it costs.
+
+    Attributes:
+        schedules: Different fills of the space; None where a hole is continuous.
+        trials, controls: That run; a space of few schedules has fewer trials than were wanted.
+        missing: Control arms that do not run, with the reason.
+        over: Why there are no more trials: `trials`, `used_up`, `duplicates`.
+        stages_requested, stages_run, epochs_requested, epochs_run, cost_requested, cost_run: By
+            all trials and control arms, and what is left of it where each stage runs once.
+        by_slots: Hours by how many stages run at once; None where nothing was timed.
+        confirm: What `confirm` costs by how far it goes; empty of a selector's space.
+        stand_ins: Whether proposals or control arms depend on results, for which stand-ins were
+            drawn.
+        prunes: Whether a pruner may stop trials, which is not simulated.
+        times: What was timed here.
+    """
+
+    schedules: int | None
+    trials: int
+    controls: int
+    missing: Mapping[str, str]
+    over: str | None
+    stages_requested: int
+    stages_run: int
+    epochs_requested: int
+    epochs_run: int
+    cost_requested: int
+    cost_run: int
+    by_slots: Mapping[int, float | None]
+    confirm: Mapping[str, Price]
+    stand_ins: bool
+    prunes: bool
+    times: "StageTimes | None" = field(default=None, repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `dmtsearch plan --json` prints it."""
+        names = (
+            "schedules", "trials", "controls", "over", "stages_requested", "stages_run",
+            "epochs_requested", "epochs_run", "cost_requested", "cost_run", "stand_ins", "prunes",
+        )  # fmt: skip
+        return {
+            **{name: getattr(self, name) for name in names},
+            "missing": dict(self.missing),
+            "slots": [{"slots": n, "hours": hours} for n, hours in self.by_slots.items()],
+            "confirm": {name: price.as_dict() for name, price in self.confirm.items()},
+        }
+
+
+def slots_here() -> int:
+    """Stages of one CPU that run at once on this machine."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS
+        return max(1, os.cpu_count() or 1)
+
+
+def plan_search(
+    space: Space,
+    context: PrepareContext,
+    *,
+    trials: int | None = None,
+    slots: Sequence[int] = SLOTS,
+    seed: int = 0,
+    timed: bool = True,
+) -> SearchPlan:
+    """Simulate a search and price it; trains nothing.
+
+    Args:
+        space: What is searched.
+        context: Its data.
+        trials: Search trials; the space's own number if None.
+        slots: Numbers of stages that run at once.
+        seed: Of the search.
+        timed: Whether a few steps are timed, for hours.
+
+    Raises:
+        ScheduleError: Nothing of the space can be tried.
+    """
+    found = simulate_search(space, context, trials=trials, seed=seed)
+    times = time_jobs(found.jobs.values(), context) if timed else None
+    hours: dict[int, float | None] = {}
+    for number in slots:
+        took_s, ran = run_by_clock(found, number, _seconds(times))
+        hours[number] = (took_s + START_S) / HOUR_S if times is not None else None
+    asked = found.requested
+    once = {stage.key: stage for stage in asked}
+    spec = found.space.search
+    return SearchPlan(
+        schedules=space.size(),
+        trials=found.num_searched,
+        controls=len(found.trials) - found.num_searched,
+        missing=found.missing,
+        over=found.over,
+        stages_requested=len(asked),
+        stages_run=len(ran),
+        epochs_requested=sum(one.request.epochs + one.request.hint_epochs for one in asked),
+        epochs_run=sum(once[key].request.epochs + hints for key, hints in ran.items()),
+        cost_requested=sum(one.request.cost for one in asked),
+        cost_run=sum(
+            once[key].costs.of(once[key].request, once[key].request.epochs, hints)
+            for key, hints in ran.items()
+        ),
+        by_slots=hours,
+        confirm=_price_confirmation(found, context, times),
+        stand_ins=spec.sampler not in ("random", "grid") or searches_sizes(space),
+        prunes=spec.pruner is not None,
+        times=times,
+    )
+
+
+def _seconds(times: "StageTimes | None") -> Seconds:
+    """By what was timed; without it, by cost."""
+    if times is not None:
+        return lambda job, hinted: times.seconds(job.resolved, hints_are_there=hinted)
+
+    def by_cost(job: "StageJob", hinted: bool) -> float:
+        hints = job.resolved.stage.hint_phase
+        less = job.resolved.costs().hint_epoch * hints.epochs if hints and hinted else 0
+        return (job.resolved.cost() - less) / _MACS_A_SECOND
+
+    return by_cost
+
+
+def time_jobs(jobs: Iterable["StageJob"], context: PrepareContext) -> "StageTimes | None":
+    """Time a few steps of stages; None where their device is not here."""
+    import torch
+
+    from ..training.stage_times import time_stages
+
+    if context.device.startswith("cuda") and not torch.cuda.is_available():
+        return None
+    return time_stages(jobs, context.data, objects=context.objects)
+
+
+def hours_of(plan: "Plan", times: "StageTimes | None") -> float | None:
+    """One training of a schedule: its stages one after the other, nothing being there."""
+    if times is None:
+        return None
+    return sum(times.seconds(stage) for stage in plan.stages) / HOUR_S
+
+
+# -- the confirmation ----------------------------------------------------------------------------
+
+
+def _price_confirmation(
+    found: SimulatedSearch, context: PrepareContext, times: "StageTimes | None"
+) -> dict[str, Price]:
+    """To its first look, to its last look, and with all that explains: each with what is before.
+
+    The dearest trial stands in for the chosen one, and the first trials for the candidates.
+    """
+    searched = [one for one in found.proposed if one.arm == SEARCH]
+    schedules = [replicate(parse_schedule(t.schedule, f"trial {t.trial}")) for t in searched]
+    if not schedules or any(expand(one).with_selector for one in schedules):
+        return {}
+    prepare = preparer(context)
+    prepared = [prepare(one) for one in schedules]
+    dearest = max(range(len(schedules)), key=lambda n: prepared[n].cold_cost)
+    cost = max(one.cold_cost for one in prepared)
+    spec = found.space.search
+    spec = spec.model_copy(update={"equal_cost": spec.equal_cost or cost})
+    at_cost = equaliser(spec, context.resolve)
+    assert at_cost is not None, "a confirmation is at equal cost"
+    one_hop = next((stage for one in schedules if (stage := one_hop_of(one)) is not None), None)
+    try:
+        chosen = at_cost(schedules[dearest])
+        controls, _ = controls_of(chosen, one_hop, at_cost, prepare)
+        path = ChosenPath(
+            schedule=chosen,
+            space=found.space,
+            values=searched[dearest].values,
+            at_cost=lambda schedule: at_cost(replicate(schedule)),
+            prepare=prepare,
+            points=partial(points_of, context.resolve(chosen), context.objects),
+        )
+        variants = variants_of(path, DIMENSIONS)
+    except REFUSALS:
+        return {}
+    tested = [prepare(one) for one in (chosen, *controls.values())]
+    explained = [prepare(one.schedule) for one in variants]
+    totals = _Totals(_seconds(times) if times is not None else None)
+    choosing = totals.of(prepared[:CANDIDATES], CHOOSING_SEEDS)
+    one, more = totals.of(tested, 1), totals.of([*tested, *explained], 1)
+    first, last = FIRST_LOOKS[0], FIRST_LOOKS[-1]
+    return {
+        "first_look": _sum(choosing, one, first),
+        "last_look": _sum(choosing, one, last),
+        "explained": _sum(choosing, more, last),
+    }
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """Adds up schedules that are trained on one seed, each stage once."""
+
+    seconds: Seconds | None
+
+    def of(self, schedules: Sequence[Prepared], seeds: int) -> Price:
+        stages = {stage.key: stage for one in schedules for stage in one.stages}
+        cost = seeds * sum(stage.request.cost for stage in stages.values())
+        hours = None
+        if self.seconds is not None:
+            took_s = sum(self.seconds(pickle.loads(one.job), False) for one in stages.values())
+            hours = seeds * took_s / HOUR_S / slots_here()
+        return Price(cost, hours, seeds * len(schedules))
+
+
+def _sum(choosing: Price, replicate: Price, count: int) -> Price:
+    hours = None
+    if choosing.hours is not None and replicate.hours is not None:
+        hours = START_S / HOUR_S + choosing.hours + count * replicate.hours
+    return Price(
+        choosing.cost + count * replicate.cost, hours, choosing.paths + count * replicate.paths
+    )
