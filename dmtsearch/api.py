@@ -467,8 +467,8 @@ def confirm(
     Raises:
         DmtSearchError: The run has nothing to confirm, or cannot go on here.
     """
-    from dmtsearch.engine.confirm import ConfirmRequest
     from dmtsearch.engine.confirm import confirm as run_confirm
+    from dmtsearch.engine.confirm_request import ConfirmRequest
     from dmtsearch.engine.driver_options import DriverOptions
 
     at = tuple(looks) if looks else None

@@ -65,8 +65,8 @@ def confirm(
 
     Example: `dmtsearch confirm runs/first --looks 5,8 --no-explain`
     """
-    from dmtsearch.engine.confirm import ConfirmRequest
     from dmtsearch.engine.confirm import confirm as run_confirm
+    from dmtsearch.engine.confirm_request import ConfirmRequest
 
     request = ConfirmRequest(top, _numbers(looks), more, trial, vary, not no_explain, students)
     options = options_of(None, None, address, concurrency, backend)

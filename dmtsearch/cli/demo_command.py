@@ -24,8 +24,8 @@ def demo(
 
     Example: `dmtsearch demo`
     """
-    from dmtsearch.engine.confirm import ConfirmRequest
     from dmtsearch.engine.confirm import confirm as run_confirm
+    from dmtsearch.engine.confirm_request import ConfirmRequest
     from dmtsearch.engine.run import search as run_search
 
     folder = out if out is not None else _new_folder(Path("runs"))

@@ -152,8 +152,15 @@ def status(
     for failure in found.summary.get("failures", []):
         trials = "trial" if failure["count"] == 1 else "trials"
         say(f"failed    {failure['count']} {trials}: {failure['reason']}")
+    if found.confirming is not None:
+        say(f"confirm   {describe(found.confirming)}")
+    elif found.is_confirm_open:
+        say("confirm   begun, and not at its end")
+    if found.summary.get("answer"):
+        say(f"confirm   {found.summary['answer']}")
     if not found.alive:
-        say_command("Next: ", *_next(run, found.state))
+        goes_on = found.is_confirm_open and found.state not in UNFINISHED
+        say_command("Next: ", *(("confirm", run) if goes_on else _next(run, found.state)))
 
 
 def finish(run: Any, *, advise: bool = True) -> None:
@@ -221,7 +228,11 @@ def describe_end(reason: str | None) -> str:
     return ENDS.get(reason or "", "The search has ended.")
 
 
+UNFINISHED = ("interrupted", "killed", "failed", "time")
+"""Why a search ended that can go on."""
+
+
 def _next(run: Path, state: str) -> tuple[object, ...]:
-    if state in ("interrupted", "killed", "failed", "time"):
+    if state in UNFINISHED:
         return ("resume", run)
     return ("report", run)

@@ -9,27 +9,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dmtsearch.errors import UsageError
-from dmtsearch.evidence import LookResult, Looks, compare, decide, power
-from dmtsearch.evidence.looks import FIRST_LOOKS, check_looks
+from dmtsearch.errors import DmtSearchError, UsageError
+from dmtsearch.evidence import LookResult, decide
 from dmtsearch.evidence.words import answer, seeable
 from dmtsearch.files import write_atomic, write_json
-from dmtsearch.human import amount, counted, points
+from dmtsearch.human import amount, command_line, counted, points
 from dmtsearch.schedule import Schedule, parse_schedule
 
 from .confirm_arms import CHOSEN, AtCost, PathArm, is_given, sharing_first
 from .confirm_explain import arm_of, effects
 from .confirm_kind import confirm_kind
 from .confirm_plan import (
-    MOST_STUDENTS,
     Confirmation,
     ConfirmPaths,
     ConfirmPlan,
-    first_seed,
     read_confirmation,
     write_confirmation,
 )
-from .confirm_result import look_result, recommend, recommended_text
+from .confirm_request import ConfirmRequest, next_plan
+from .confirm_result import look_result, power_of, recommend, recommended_text
 from .confirm_table import ConfirmTable
 from .confirm_training import (
     InterruptedConfirmError,
@@ -49,8 +47,7 @@ from .prepare import PrepareContext, open_run, points_of, preparer
 from .reopening import Reopened, reopen
 from .run import Run
 from .run_folder import held, keep_data, write_space
-
-_MORE_LOOKS = 4
+from .run_tables import write_summary
 
 
 @dataclass(frozen=True)
@@ -76,44 +73,6 @@ class Confirmed:
     def answer(self) -> str | None:
         """The answer in a sentence."""
         return answer(self.found) if self.found else None
-
-
-@dataclass(frozen=True)
-class ConfirmRequest:
-    """What is to be confirmed, and how.
-
-    Attributes:
-        top: Trials among which one is chosen, by val.
-        looks: Replicates at each look; 5, 8, 12, 16 if None, or as the plan that was begun.
-        more: Look further where the last plan has ended; at half its level.
-        trial: Test this trial; nothing is chosen then.
-        vary: Which dimensions of the chosen schedule are explained; all if None.
-        explain: Whether one-factor variants are trained at all.
-        students: Of each arm for one first model (teacher): the test is over means of teachers.
-            1 if None, or as the plan that was begun.
-
-    Raises:
-        UsageError: A value cannot be.
-    """
-
-    top: int = 3
-    looks: tuple[int, ...] | None = None
-    more: bool = False
-    trial: int | None = None
-    vary: Sequence[str] | None = None
-    explain: bool = True
-    students: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.top < 1:
-            raise UsageError(f"--top must be at least 1, got {self.top}")
-        if self.looks is not None:
-            check_looks(self.looks)
-        if self.students is not None and not 1 <= self.students <= MOST_STUDENTS:
-            raise UsageError(f"--students must be 1 to {MOST_STUDENTS}, got {self.students}")
-        unknown = [name for name in self.vary or () if name not in DIMENSIONS]
-        if unknown:
-            raise UsageError(f"--vary {unknown[0]}: there are {', '.join(DIMENSIONS)}")
 
 
 def confirm(
@@ -215,58 +174,29 @@ class _Confirming:
     # -- the plan -------------------------------------------------------------------------------
 
     def _make_plan(self, request: ConfirmRequest) -> None:
-        found, looks = self.confirmation, request.looks
+        found = self.confirmation
         candidates = self._searched.candidates(request.top, request.trial)
-        last = found.plan if found.plans else None
-        goes_on = last is not None and last.candidates == candidates
-        if last is not None and goes_on:
-            self._refuse_other_students(request, last)
-            if not found.is_over:
-                if looks is not None and looks != last.looks.at:
-                    raise UsageError(
-                        f"the plan that was begun looks at {_listed(last.looks.at)}: go on with "
-                        f"it without --looks ({self._paths.go_on})"
-                    )
-                return
-            if not request.more:
-                return
-            ended = last.looks.at[-1]
-            at = tuple(n for n in looks or () if n > ended) or tuple(
-                ended + 4 * (k + 1) for k in range(_MORE_LOOKS)
-            )
-            number = len(found.plans) + 1
-            plan = replace(last, looks=Looks.of_plan(at, number))
-        else:
-            number = len(found.plans) + 1
-            plan = ConfirmPlan(
-                looks=Looks.of_plan(looks or FIRST_LOOKS, number),
-                candidates=candidates,
-                first_seed=first_seed(self._opened.info.seed, number),
-                students=self._students(request),
-            )
+        plan = next_plan(
+            found,
+            request,
+            candidates,
+            run_seed=self._opened.info.seed,
+            is_given=self._given,
+            go_on=self._paths.go_on,
+        )
+        if plan is None:
+            if request.more and not found.is_over:
+                self._view.tell("the plan has not ended: going on with it before there are more")
+            return
+        if len(candidates) == 1:
+            self._with_controls(*candidates)  # refused before the first training
         self.confirmation = replace(found, plans=(*found.plans, plan))
         self._write()
         each = f", {plan.students} students for each first model" if plan.students > 1 else ""
         self._view.tell(
-            f"plan {number}: looks at {_listed(plan.looks.at)} replicates{each}, two-sided p "
-            f"under {2 * plan.looks.bound:.4f} at each"
+            f"plan {len(self.confirmation.plans)}: looks at {_listed(plan.looks.at)} "
+            f"replicates{each}, two-sided p under {2 * plan.looks.bound:.4f} at each"
         )
-
-    def _students(self, request: ConfirmRequest) -> int:
-        students = request.students or 1
-        if students > 1 and self._given:
-            raise UsageError(
-                "--students: the first model is given, so every replicate is a student of this "
-                "one already; leave --students out, and give more looks with --looks"
-            )
-        return students
-
-    def _refuse_other_students(self, request: ConfirmRequest, plan: ConfirmPlan) -> None:
-        if request.students is not None and request.students != plan.students:
-            raise UsageError(
-                f"the plan that was begun has {counted(plan.students, 'student')} for each first "
-                f"model: go on with it without --students ({self._paths.go_on})"
-            )
 
     def _cost(self, chosen: Schedule) -> int:
         """What each arm may cost: the space's own bound, else as much as the chosen trial."""
@@ -293,35 +223,53 @@ class _Confirming:
                 f"choosing among trials {_listed(plan.candidates)} by val on seeds "
                 f"{_listed(plan.choosing_seeds)}, which are not used again"
             )
-            arms = [
+            paths = [
                 PathArm(f"choose_{number}", self._to_choose(number), seed)
                 for seed in plan.choosing_seeds
                 for number in plan.candidates
             ]
-            trained = self._trainer.train(arms)
+            trained = self._trainer.train(paths)
             means = {
                 number: statistics.fmean(
                     trained.val(f"choose_{number}", seed) for seed in plan.choosing_seeds
                 )
                 for number in plan.candidates
             }
+            if not any(means.values()):
+                raise DmtSearchError(
+                    f"no path could be trained to choose by: {trained.first_failure}. Look at "
+                    f"{self._paths.trials}"
+                )
             chosen = max(plan.candidates, key=lambda number: means[number])
             self._note_choosing(trained, plan)
-        cost = self._cost(self._searched.schedule(chosen))
-        at_cost = self._at_cost(cost)
-        schedule = at_cost(self._searched.schedule(chosen))
-        controls, missing = self._kind.controls(schedule, self._searched, at_cost, self._prepare)
-        self._made[chosen, cost] = {CHOSEN: schedule, **controls}
-        if not controls:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-            raise UsageError(f"trial {chosen} has no control to be compared with: {reasons}")
-        plan = replace(plan, chosen=chosen, cost=cost, controls=tuple(controls), missing=missing)
+        cost, arms, missing = self._with_controls(chosen)
+        self._made[chosen, cost] = arms
+        controls = tuple(name for name in arms if name != CHOSEN)
+        plan = replace(plan, chosen=chosen, cost=cost, controls=controls, missing=missing)
         self.confirmation = self.confirmation.with_plan(plan)
         self._write()
         self._view.tell(
             f"chosen: trial {chosen}; controls: {', '.join(controls)}, each for at most "
             f"{amount(cost)} sample-MACs"
         )
+
+    def _with_controls(self, trial: int) -> tuple[int, dict[str, Schedule], dict[str, str]]:
+        """What each arm may cost, a trial's schedule with its controls, and why others lack."""
+        schedule = self._searched.schedule(trial)
+        cost = self._cost(schedule)
+        at_cost = self._at_cost(cost)
+        chosen = at_cost(schedule)
+        controls, missing = self._kind.controls(chosen, self._searched, at_cost, self._prepare)
+        if not controls:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+            space = self._opened.paths.space
+            search = command_line("search", space, "--out", "NEW_RUN")
+            raise UsageError(
+                f"trial {trial} has no control to be compared with ({reasons}): a verdict needs a "
+                f"schedule that learns from another model, or one to learn from; name another "
+                f"trial with --trial N, or give the space a source and search anew: {search}"
+            )
+        return cost, {CHOSEN: chosen, **controls}, missing
 
     def _arms(self) -> tuple[ConfirmPlan, int, dict[str, Schedule]]:
         """The plan, what each arm may cost, and the chosen schedule with its controls."""
@@ -405,27 +353,22 @@ class _Confirming:
         kept = self.confirmation.result.get("power")
         if kept and self.confirmation.result.get("plan") == len(self.confirmation.plans):
             return dict(kept)
-        val = {arm: [trained.val(arm, plan.test_seed(r)) for r in replicates[:5]] for arm in arms}
-        spread = max(
-            compare([a - b for a, b in zip(val[CHOSEN], val[name], strict=True)]).sd
-            for name in plan.controls or ()
+        found = power_of(
+            plan,
+            {
+                arm: [
+                    statistics.fmean(trained.val(arm, seed) for seed in plan.seeds_of(r))
+                    for r in replicates[:5]
+                ]
+                for arm in arms
+            },
         )
-        found = {
-            f"{100 * true:g} points": power(
-                plan.looks,
-                difference=true,
-                sd=max(spread, 1e-4),
-                controls=len(plan.controls or ()),
-                margin=plan.margin,
-            ).wins
-            for true in (0.005, 0.01, 0.02)
-        }
-        shown = ", ".join(f"{100 * wins:.0f} % at {true}" for true, wins in found.items())
+        shown = ", ".join(f"{100 * wins:.0f} % at {gain}" for gain, wins in found["wins"].items())
         self._view.tell(
-            f"before the test split is opened: the paired spread on val is {points(spread)[1:]}; "
-            f"with it this plan finds a true gain in {shown}"
+            "before the test split is opened: the paired spread on val is "
+            f"{points(found['sd_on_val'])[1:]}; with it this plan finds a true gain in {shown}"
         )
-        return {"sd_on_val": spread, "wins": found}
+        return found
 
     def _open(self, plan: ConfirmPlan, n: int, replicates: Sequence[int]) -> None:
         number = len(self.confirmation.plans)
@@ -453,6 +396,9 @@ class _Confirming:
     def _keep(self, result: Mapping[str, Any]) -> None:
         self.confirmation = replace(self.confirmation, result=result)
         self._write()
+        run = self._opened.paths
+        with run.writing():
+            write_summary(run, self._searched.state)
 
     # -- explain --------------------------------------------------------------------------------
 

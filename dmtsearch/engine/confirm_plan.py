@@ -160,6 +160,14 @@ def read_confirmation(paths: ConfirmPaths) -> Confirmation:
     return Confirmation(stored.plans, stored.openings, stored.result)
 
 
+def confirm_result(run: RunPaths) -> Mapping[str, Any]:
+    """What the last look of a run's confirmation said; empty before it, or where it is damaged."""
+    try:
+        return read_confirmation(ConfirmPaths.of(run)).result
+    except UsageError:
+        return {}
+
+
 def write_confirmation(paths: ConfirmPaths, found: Confirmation) -> None:
     """Write `confirm.json`: the last plan's result at the top, plans and openings below."""
     with paths.writing():

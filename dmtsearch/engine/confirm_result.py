@@ -4,8 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dmtsearch.evidence import LookResult, Verdict
-from dmtsearch.evidence.words import answer
+from dmtsearch.evidence import LookResult, Verdict, answer, compare, power
 from dmtsearch.human import amount, command_line
 from dmtsearch.schedule import Schedule, dump_schedule, expand
 
@@ -17,6 +16,34 @@ NEAR = 0.001
 
 Scores = Mapping[str, Sequence[float]]
 """Test accuracy of each arm, one a replicate."""
+
+
+GAINS = (0.005, 0.01, 0.02)
+"""True differences for which the power of a plan is said before the test split is read."""
+
+
+def power_of(plan: ConfirmPlan, val: Scores) -> dict[str, Any]:
+    """What a plan can find: the widest paired spread on val, and the share of wins by true gain.
+
+    Args:
+        plan: The plan.
+        val: Val accuracy of each arm in its first replicates.
+    """
+    controls = [arm for arm in val if arm != CHOSEN]
+    spread = max(
+        compare([a - b for a, b in zip(val[CHOSEN], val[arm], strict=True)]).sd for arm in controls
+    )
+    wins = {
+        f"{100 * gain:g} points": power(
+            plan.looks,
+            difference=gain,
+            sd=max(spread, 1e-4),
+            controls=len(controls),
+            margin=plan.margin,
+        ).wins
+        for gain in GAINS
+    }
+    return {"sd_on_val": spread, "wins": wins}
 
 
 def look_result(

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from dmtsearch.errors import DmtSearchError, SearchStoppedError
+from dmtsearch.human import command_line
 from dmtsearch.schedule import Schedule
 
 from .confirm_arms import PathArm, sharing_first
@@ -143,8 +144,9 @@ class PathTrainer:
             if tried >= 2 * n:
                 raise DmtSearchError(
                     f"only {len(complete)} of {tried} replicates are complete: in the others a "
-                    f"training failed ({found.first_failure}); without {n} there is no look. See "
-                    f"{self.paths.trials}"
+                    f"training failed ({found.first_failure}); without {n} there is no look. Look "
+                    f"at {self.paths.trials}, or test another trial: "
+                    f"{command_line('confirm', self.paths.run_root, '--trial', 'N')}"
                 )
             tried += n - len(complete)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmtsearch.errors import UsageError
 from dmtsearch.files import read_regular, write_atomic
+from dmtsearch.human import command_line, counted
 from dmtsearch.store import Store
 
 from .confirm_kind import ConfirmKind
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MOST_BYTES = 1 << 30
+LEAST = 50
+"""Samples without which there is no verdict."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class TestSplit:
         kind: What answers and scores are.
 
     Raises:
-        UsageError: The data has none.
+        UsageError: It is absent, or too small to show anything.
     """
 
     __test__ = False  # no test of pytest's
@@ -45,10 +48,14 @@ class TestSplit:
     kind: ConfirmKind
 
     def __post_init__(self) -> None:
-        if "test" not in self.context.data.split_sizes:
+        n = self.context.data.split_sizes.get("test", 0)
+        if n < LEAST:
+            run = self.paths.run_root
+            again = ("search", run / "space.yaml", "--set", "data.test=1000", "--out", "NEW_RUN")
             raise UsageError(
-                f"{self.paths.run_root}: its data has no test split, on which a verdict rests; "
-                "give `data.test` in the space and search anew"
+                f"{run}: a verdict rests on the test split, which has {counted(n, 'sample')}: "
+                f"under {LEAST} one of them is more than {100 / LEAST:g} points. Its samples were "
+                f"kept out of the search, so give it more and search anew: {command_line(*again)}"
             )
 
     @property

@@ -14,8 +14,14 @@ from .selector_scores import compare_selectors, sweeps_of
 _STATUSES = ("done", "pruned", "failed")
 
 
-def summarise(state: RunState) -> dict[str, Any]:
-    """Return what `summary.json` holds. All values are of val, at search time, of one seed."""
+def summarise(state: RunState, confirmed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what `summary.json` holds. All values are of val, at search time, of one seed.
+
+    Args:
+        state: Of the run.
+        confirmed: What its confirmation found last (`confirm_result`).
+    """
+    found = confirmed or {}
     best = best_trial(state)
     return {
         "trials": count_trials(state),
@@ -27,6 +33,7 @@ def summarise(state: RunState) -> dict[str, Any]:
         "sharing": count_sharing(state),
         "failures": count_failures(state),
         "ended": state.ended.reason if state.ended else None,
+        **{name: found.get(name) for name in ("verdict", "answer", "recommended")},
     }
 
 

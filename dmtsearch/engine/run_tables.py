@@ -11,6 +11,7 @@ from typing import Any
 from dmtsearch.files import read_regular, write_atomic, write_json
 from dmtsearch.human import command_line
 
+from .confirm_plan import confirm_result
 from .ledger import RunState
 from .ledger_lines import StageEnded, TrialProposed
 from .messages import SEARCH
@@ -64,7 +65,7 @@ class Tables:
             self._put(self._paths.stages, _text([_STAGE, *_stage_rows(state)]))
             self._put(self._paths.curves, self._curve_rows(state))
             self._put_rules(state)
-            write_json(self._paths.summary, summarise(state))
+            write_summary(self._paths, state)
             self._put_schedules(state)
         now = monotonic()
         self._not_before = now + _REST * (now - started)
@@ -160,6 +161,11 @@ class Tables:
             f"{command_line('confirm', self._paths.root)}\n"
         )
         self._put(path, header + found.schedule)
+
+
+def write_summary(paths: RunPaths, state: RunState) -> None:
+    """Write `summary.json`, with the verdict of the run's confirmation where there is one."""
+    write_json(paths.summary, summarise(state, confirm_result(paths)))
 
 
 def is_confirmed(recommended: Path) -> bool:

@@ -12,6 +12,7 @@ from dmtsearch.fields import Checked, Count, Number, RunningStage
 
 from ..errors import DmtSearchError
 from ..files import read_regular, write_json
+from .confirm_plan import Confirmation, ConfirmPaths, read_confirmation
 from .eta import TimeLeft
 from .ledger import LedgerReader, read_state
 from .ledger_lines import RunStarted, StageEnded, TrialEnded, TrialProposed, TrialReopened
@@ -318,6 +319,8 @@ class Status:
         live: The driver's last word; counted from the ledger where there is none.
         summary: As `summary.json`, up to the ledger's last line.
         notes: What could not be read, and what is shown in its place.
+        confirming: The last word of a confirmation that works in it now.
+        is_confirm_open: Whether a confirmation was begun that has not come to its end.
     """
 
     folder: Path
@@ -325,6 +328,8 @@ class Status:
     live: LiveState
     summary: dict[str, Any]
     notes: tuple[str, ...] = ()
+    confirming: LiveState | None = None
+    is_confirm_open: bool = False
 
     @property
     def state(self) -> str:
@@ -369,5 +374,15 @@ def read_status(folder: str | Path) -> Status:
         live = tally.state(root.name)
     if not live.wanted:  # its driver has not come so far
         live = replace(live, wanted=info.trials)
-    summary = summarise(read_state(paths.ledger)) if paths.ledger.is_file() else {}
-    return Status(root, alive, live, summary, tuple(notes))
+    confirm = ConfirmPaths.of(paths)
+    kept = Confirmation()
+    confirming = None
+    try:
+        kept = read_confirmation(confirm)
+        confirming = read_live(confirm.live) if alive and is_held(confirm) else None
+    except DmtSearchError as error:
+        notes.append(str(error))
+    state = read_state(paths.ledger) if paths.ledger.is_file() else None
+    summary = summarise(state, kept.result) if state is not None else {}
+    is_open = bool(kept.plans) and not kept.is_over
+    return Status(root, alive, live, summary, tuple(notes), confirming, is_open)

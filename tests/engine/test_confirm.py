@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.engine import LiveState, RunPaths, read_state
-from dmtsearch.errors import DataChangedError, UsageError
+from dmtsearch.errors import DataChangedError, DmtSearchError, UsageError
 from dmtsearch.reporting import gather_confirmation
 
 pytestmark = pytest.mark.engine  # starts no Ray
@@ -272,13 +272,20 @@ def test_more_looks_are_a_plan_of_half_the_level(searched: Path) -> None:
     assert [(one["plan"], one["replicates"]) for one in found["openings"]] == [(1, 5), (2, 6)]
 
 
+@pytest.mark.usefixtures("shown_at_once")
 def test_another_trial_is_another_plan_with_seeds_of_its_own(searched: Path) -> None:
     run = copied(searched, "other")
-    first = dmtsearch.confirm(run, trial=0, looks=[5], explain=False, view=Quiet())
-    second = dmtsearch.confirm(run, trial=1, looks=[5], explain=False, view=Quiet())
-    assert not set(first.found["seeds"]["test"]) & set(second.found["seeds"]["test"])
-    assert second.found["plan"] == 2
-    assert second.found["chosen"]["trial"] == 1
+    first = dmtsearch.confirm(run, top=1, looks=[5], explain=False, view=Quiet())
+    chosen = first.found["chosen"]["trial"]
+    other, store = (chosen + 1) % 4, str(run.parent / "empty3")
+    second = dmtsearch.confirm(run, trial=other, looks=[5], store=store, view=Quiet(at=1))
+    assert second.stopped
+    plans = json.loads((run / "confirm.json").read_text())["plans"]
+    assert [plan["chosen"] for plan in plans] == [chosen, other]
+    assert [plan["looks"]["level"] for plan in plans] == [0.025, 0.0125]
+    begun = {trial["seed"] for trial in trials_of(run) if trial["seed"] > plans[1]["first_seed"]}
+    assert begun
+    assert not begun & set(first.found["seeds"]["test"])
 
 
 @pytest.mark.parametrize(
@@ -309,6 +316,139 @@ def test_other_looks_than_those_begun_are_refused(searched: Path) -> None:
     assert begun.verdict is None
     with pytest.raises(UsageError, match=r"looks at 5: go on with it without --looks"):
         dmtsearch.confirm(run, trial=3, looks=[6], store=store, view=Quiet())
+
+
+def test_more_looks_lie_past_those_that_were(searched: Path) -> None:
+    run = copied(searched, "past")
+    dmtsearch.confirm(run, top=1, looks=[5], explain=False, view=Quiet())
+    with pytest.raises(
+        UsageError, match=r"--more looks past 5 replicates, .* got 5: leave --looks"
+    ):
+        dmtsearch.confirm(run, top=1, looks=[5], more=True, view=Quiet())
+    with pytest.raises(UsageError, match=r"its looks were at 5: to look further give --more"):
+        dmtsearch.confirm(run, top=1, looks=[9], view=Quiet())
+
+
+@pytest.mark.usefixtures("shown_at_once")
+def test_status_and_summary_say_where_a_confirmation_is(
+    searched: Path, confirmed: tuple[Path, Any, list[str]]
+) -> None:
+    begun = copied(searched, "in_between")
+    dmtsearch.confirm(
+        begun, trial=3, looks=[5], store=str(begun.parent / "empty2"), view=Quiet(at=1)
+    )
+    shown = CliRunner().invoke(app, ["status", str(begun)]).output
+    assert "confirm   begun, and not at its end" in shown
+    assert f"Next: dmtsearch confirm {begun}" in " ".join(shown.split())
+    assert json.loads((begun / "summary.json").read_text())["verdict"] is None
+
+    run, done = copied(confirmed[0], "resumed"), confirmed[1]
+    dmtsearch.resume(run, trials=4, view=Quiet())  # writes the search's tables again
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["verdict"] == done.verdict
+    assert summary["recommended"] == done.found["recommended"]
+    shown = " ".join(CliRunner().invoke(app, ["status", str(run)]).output.split())
+    assert " ".join(f"confirm {done.answer}".split()) in shown
+
+
+def test_a_run_in_which_nothing_has_ended_is_refused_with_the_command(searched: Path) -> None:
+    run = copied(searched, "early")
+    lines = (run / "ledger.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["event"] in ("run", "trial")]
+    (run / "ledger.jsonl").write_text("".join(kept))
+    command = rf"no trial has finished.* go on with dmtsearch resume {run}"
+    with pytest.raises(UsageError, match=command):
+        dmtsearch.confirm(run, view=Quiet())
+
+
+def test_a_test_split_that_shows_nothing_is_refused_with_the_command(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE.replace("test: 400", "test: 40"))
+    run = tmp_path / "run"
+    dmtsearch.search(
+        tmp_path / "space.yaml",
+        out=run,
+        trials=1,
+        store=str(tmp_path / "store"),
+        backend="inline",
+        view=Quiet(),
+    )
+    with pytest.raises(UsageError, match=r"has 40 samples: .* --set data\.test=1000 --out"):
+        dmtsearch.confirm(run, view=Quiet())
+    # A schedule that learns from nothing, and by nothing else, has nothing to be compared with.
+    student = "  student:\n    model: {family: plain, widths: [2, 4], convs: 1}\n"
+    alone = SPACE[: SPACE.index("  teacher:")] + student + "    keep: {choice: [last, best]}\n"
+    (tmp_path / "alone.yaml").write_text(alone.replace("trials: 4", "trials: 1"))
+    run = tmp_path / "alone"
+    dmtsearch.search(
+        tmp_path / "alone.yaml",
+        out=run,
+        store=str(tmp_path / "store"),
+        backend="inline",
+        view=Quiet(),
+    )
+    with pytest.raises(
+        UsageError, match=r"trial 0 has no control .* dmtsearch search .*alone/space"
+    ):
+        dmtsearch.confirm(run, top=1, view=Quiet())
+    assert not (run / "confirm.json").exists()
+
+
+def test_a_run_of_an_older_version_is_confirmed_and_what_is_not_known_of_it_is_said(
+    searched: Path,
+) -> None:
+    run = copied(searched, "older")
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "data": None}))
+    lines = [json.loads(line) for line in (run / "ledger.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.pop("cost_spent", None)
+    (run / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    view = Quiet()
+    done = dmtsearch.confirm(run, top=2, looks=[5], explain=False, view=view)
+    assert done.verdict is not None
+    assert any("made by an older version" in line for line in view.lines)
+
+
+def test_a_replicate_in_which_a_training_fails_is_replaced(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "losses_that_fail.py").write_text(FAILING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = "soft: {loss: 'losses_that_fail:matched', temperature: {choice: [2, 4]}}"
+    text = SPACE.replace("soft: {temperature: {choice: [2, 4]}}", own).replace(
+        "trials: 4", "trials: 1"
+    )
+    (tmp_path / "space.yaml").write_text(text)
+    run, store = tmp_path / "run", str(tmp_path / "store")
+    dmtsearch.search(tmp_path / "space.yaml", out=run, store=store, backend="inline", view=Quiet())
+    other = copied(run, "other")
+    (tmp_path / "failures").write_text("1")
+    done = dmtsearch.confirm(run, top=1, looks=[5], explain=False, view=Quiet())
+    ends = [json.loads(line) for line in (run / "confirm/ledger.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in ends if line["event"] == "end"].count("failed") == 1
+    seeds, tried = done.found["seeds"]["test"], {trial["seed"] for trial in trials_of(run)}
+    assert (len(seeds), len(tried)) == (5, 6)
+    assert tried > set(seeds)
+    text = (run / "confirm.csv").read_text() + (run / "confirm.json").read_text()
+    assert "nan" not in text.lower()
+    # Where too many fail it says which training and what to do.
+    (tmp_path / "failures").write_text("1000")
+    with pytest.raises(DmtSearchError, match=r"only 0 of 10 replicates .* --trial N"):
+        dmtsearch.confirm(other, top=1, looks=[5], store=str(tmp_path / "new"), view=Quiet())
+
+
+FAILING = """
+import torch
+from pathlib import Path
+
+def matched(student, source, labels, temperature):
+    left = int(Path("failures").read_text()) if Path("failures").exists() else 0
+    if left and len(student) == 50:
+        Path("failures").write_text(str(left - 1))
+        return (student * float("nan")).mean(dim=1)
+    return (student - source).square().mean(dim=1)
+"""
 
 
 def test_a_damaged_plan_is_refused_in_a_sentence(searched: Path) -> None:
