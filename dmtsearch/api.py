@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dmtsearch.engine.price import SearchPlan
     from dmtsearch.engine.run import Run
     from dmtsearch.engine.status import SearchView
-    from dmtsearch.reporting import Report
+    from dmtsearch.reporting import ComparedRuns, Report
 
 
 @dataclass(frozen=True)
@@ -347,6 +347,21 @@ def report(run: str | Path, out: str | Path | None = None) -> Report:
     from dmtsearch.reporting import write_report
 
     return write_report(run, out)
+
+
+def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> ComparedRuns:
+    """Write one page over several runs, and say where their numbers may not be compared.
+
+    Args:
+        runs: Two run folders at least; they are only read.
+        out: Folder of the page; `reports/`, with the runs' names, if None.
+
+    Raises:
+        DmtSearchError: One is not a run folder, or its ledger cannot be read.
+    """
+    from dmtsearch.reporting import compare_runs
+
+    return compare_runs(runs, out)
 
 
 def search(

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 
 def report(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="What `dmtsearch search --out RUN` wrote.")
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="What `dmtsearch search --out RUN` wrote; several are compared."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -24,10 +27,17 @@ def report(
     """Write what a search has found: one self-contained page, Markdown, and tables as CSV.
 
     Works while the search runs, and on a machine without torch. The run folder is only read.
+    Of several runs one page says what each answers, and whether they may be compared.
 
     Example: `dmtsearch report runs/first`
     """
-    show(api.report(run, out=out))
+    if len(runs) == 1:
+        show(api.report(runs[0], out=out))
+        return
+    compared = api.compare(runs, out=out)
+    say(compared.answer)
+    say()
+    say(f"Wrote {compared.page} (and {compared.markdown.name}, CSV and SVG files beside it).")
 
 
 def show(written: "Report", *, first: str | None = None) -> None:

@@ -15,6 +15,8 @@ from .chain_diagram import Link as Link
 from .chain_diagram import draw_chain as draw_chain
 from .chain_diagram import gather_chain as gather_chain
 from .chain_diagram import weak_sources as weak_sources
+from .compared_runs import ComparedRuns as ComparedRuns
+from .compared_runs import compare_runs as compare_runs
 from .confirmation import gather_confirmation as gather_confirmation
 from .failures import gather_failures as gather_failures
 from .findings import Summary as Summary

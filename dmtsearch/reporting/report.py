@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from dmtsearch.human import counted, printable_line
 from dmtsearch.notebook import html_view, short_repr
 from dmtsearch.reporting.answer import answer
 from dmtsearch.reporting.findings import Summary, summarize
+from dmtsearch.reporting.layout import Document
 from dmtsearch.reporting.page import compose, render_markdown, render_page
 from dmtsearch.reporting.run_record import read_run
 from dmtsearch.reporting.selector_results import Score, SelectorResults
@@ -62,8 +63,23 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Report:
     _check(folder)
     summary = summarize(record)
     document = compose(summary)
+    page, markdown, tables = write_pages(document, csv_tables(summary), folder)
+    return Report(
+        folder=folder,
+        page=page,
+        markdown=markdown,
+        tables=tables,
+        summary=summary,
+        next_command=document.commands[0].text if document.commands else None,
+    )
+
+
+def write_pages(
+    document: Document, tables: Mapping[str, str], folder: Path
+) -> tuple[Path, Path, tuple[Path, ...]]:
+    """Write the page, the Markdown with its figures, and tables by name; return their paths."""
+    _check(folder)
     page, markdown = folder / "report.html", folder / "report.md"
-    tables = csv_tables(summary)
     files: dict[Path, bytes | str] = {
         **{folder / "figures" / f"{one.name}.svg": one.file for one in document.drawings},
         **{folder / name: text for name, text in tables.items()},
@@ -76,14 +92,7 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Report:
         again="give the same command again, or name another folder with --out",
     ):
         write_all(files)
-    return Report(
-        folder=folder,
-        page=page,
-        markdown=markdown,
-        tables=tuple(folder / name for name in tables),
-        summary=summary,
-        next_command=document.commands[0].text if document.commands else None,
-    )
+    return page, markdown, tuple(folder / name for name in tables)
 
 
 def _check(folder: Path) -> None:
@@ -108,20 +117,20 @@ def csv_tables(summary: Summary) -> dict[str, str]:
     """
     main = summary.main
     return {
-        "arms.csv": _text(
+        "arms.csv": csv_text(
             ("arm", "trial", "seed", main, "model"),
             ((a.name, r.trial, r.seed, r.value, r.model) for a in summary.arms for r in a.runs),
         ),
-        "progress.csv": _text(
+        "progress.csv": csv_text(
             ("finished", "trial", main, "best"),
             ((s.finished, s.trial, s.value, s.best) for s in summary.steps),
         ),
-        "holes.csv": _text(("hole", "value", "trial", main), _holes(summary)),
-        "importance.csv": _text(
+        "holes.csv": csv_text(("hole", "value", "trial", main), _holes(summary)),
+        "importance.csv": csv_text(
             ("hole", "ped_anova", "shuffled_mean", "shuffled_95"),
             ((h.name, h.share, *h.by_chance) for h in summary.importance.holes),
         ),
-        "points.csv": _text(
+        "points.csv": csv_text(
             ("trial", "arm", "val_accuracy", "params", "cold_cost", "macs", "latency_ms"),
             (
                 (p.trial, p.arm, p.accuracy, p.params, p.cold_cost, p.macs, p.latency_ms)
@@ -129,7 +138,7 @@ def csv_tables(summary: Summary) -> dict[str, str]:
             ),
         ),
         "pareto.csv": _pareto(summary),
-        "curves.csv": _text(
+        "curves.csv": csv_text(
             ("stage", "arm", "trial", "epoch", "val_accuracy"),
             (
                 (stage.stage, curve.arm, curve.trial, epoch, value)
@@ -138,7 +147,7 @@ def csv_tables(summary: Summary) -> dict[str, str]:
                 for epoch, value in zip(curve.epochs, curve.values, strict=True)
             ),
         ),
-        "sharing.csv": _text(
+        "sharing.csv": csv_text(
             ("what", "asked", "run", "shared", "store", "left_out"),
             (
                 (what, saved.asked, saved.run, saved.shared, saved.store, saved.left_out)
@@ -149,7 +158,7 @@ def csv_tables(summary: Summary) -> dict[str, str]:
                 )
             ),
         ),
-        "failures.csv": _text(
+        "failures.csv": csv_text(
             ("count", "stage", "reason", "trials"),
             (
                 (len(c.trials), c.stage, c.reason, " ".join(map(str, c.trials)))
@@ -167,7 +176,7 @@ _SCORE = ("accuracy", "low", "high", "selection_accuracy", "decisive_accuracy", 
 def _selector(found: SelectorResults) -> dict[str, str]:
     """By method and what is degraded, by method and condition, and which modality it selected."""
     return {
-        "selector_methods.csv": _text(
+        "selector_methods.csv": csv_text(
             ("method", "degraded", "n", "conditions", *_SCORE,
              "selector_minus", "minus_low", "minus_high"),
             (
@@ -177,7 +186,7 @@ def _selector(found: SelectorResults) -> dict[str, str]:
                 for name, one in group.scores.items()
             ),
         ),
-        "selector_sweep.csv": _text(
+        "selector_sweep.csv": csv_text(
             ("kind", "severity", "degraded", "seen", "n", "method", *_SCORE),
             (
                 (one.kind, one.severity, _names(one.degraded), one.seen, one.n, name, *_score(of))
@@ -185,7 +194,7 @@ def _selector(found: SelectorResults) -> dict[str, str]:
                 for name, of in one.scores.items()
             ),
         ),
-        "selector_choices.csv": _text(
+        "selector_choices.csv": csv_text(
             ("kind", "severity", "degraded", "seen", "n", "believed", "count"),
             (
                 (one.kind, one.severity, _names(one.degraded), one.seen, one.n, name, count)
@@ -220,15 +229,16 @@ def _holes(summary: Summary) -> Iterable[Sequence[object]]:
 def _pareto(summary: Summary) -> str:
     front = summary.front
     if front is None:
-        return _text(("trial",), ())
+        return csv_text(("trial",), ())
     names = tuple(front.objectives)
     rows = zip(front.trials, front.values, strict=True)
-    return _text(
+    return csv_text(
         ("trial", *names), ((number, *(values[n] for n in names)) for number, values in rows)
     )
 
 
-def _text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table; no text in it is taken for a formula."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
