@@ -49,7 +49,7 @@ class CheckReport:
             of each choice). None where not ok.
         holes: Of a space.
         notes: What is allowed but should be known.
-        equal_cost: Of a space that asks for it: the cost and what the anchor and each control
+        equal_cost: Of a space that requests it: the cost and what the anchor and each control
             arm become by it. None where the size of the data is not known here.
     """
 

@@ -90,7 +90,7 @@ class StoreError(DmtSearchError):
 
 
 class DamagedError(StoreError):
-    """A stored object is truncated, altered or lacks a file; it can be set aside and made again.
+    """A stored object is truncated, altered or lacks a file; it can be quarantined and made again.
 
     Args:
         key: The object's key.

@@ -46,7 +46,7 @@ def kind_of(file: str) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the flag that writes golden files anew."""
+    """Add the flag that rewrites golden files."""
     parser.addoption("--rewrite-golden", action="store_true", help="see tests/golden.py")
 
 

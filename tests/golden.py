@@ -5,7 +5,7 @@
 
 A file has a part for each test and, in it, for each case the sentences as they are. After a change
 that is meant, `pytest --rewrite-golden -n 0 tests/schedule tests/space` writes the parts of
-the tests that ran anew; read the difference before you commit it.
+the tests that ran again; read the difference before you commit it.
 """
 
 from collections.abc import Iterable

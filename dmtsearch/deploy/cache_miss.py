@@ -43,7 +43,7 @@ def kept_by_others(job: StageJob, store: Store) -> str | None:
     return (
         f"{total} {'stage' if total == 1 else 'stages'} on this data in {store.where} "
         f"{'was' if total == 1 else 'were'} kept by {whose} (format {numbers}); this version "
-        f"(format {STAGE_FORMAT}) does not use them, and trains anew what it needs"
+        f"(format {STAGE_FORMAT}) does not use them, and trains again what it needs"
     )
 
 

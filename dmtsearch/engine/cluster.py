@@ -154,7 +154,7 @@ def _advice(address: str, error: Exception) -> str:
         )
     if "uthentication" in str(error):
         return (
-            f"the Ray cluster at {address} asks for a token that this machine does not have: copy "
+            f"the Ray cluster at {address} requires a token that this machine does not have: copy "
             "~/.ray/auth_token from its head, or set RAY_AUTH_TOKEN"
         )
     return (

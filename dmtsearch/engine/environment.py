@@ -68,7 +68,7 @@ def advise_own_ray(address: str, environment: Mapping[str, str]) -> str:
 def prepare_environment(address: str, environment: MutableMapping[str, str]) -> None:
     """Set what Ray and Tune read when they are imported, or start."""
     environment.update(ALWAYS)
-    # A cluster that asks for no token takes one all the same; one that does has made one here.
+    # A cluster that requires no token takes one all the same; one that does has made one here.
     # A Ray that this process has imported before has read the setting, and makes its own choice.
     if "ray" not in sys.modules and (address == LOCAL or _has_token(environment)):
         environment.setdefault("RAY_AUTH_MODE", "token")

@@ -33,7 +33,7 @@ class TimeLeft:
         self._added: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
 
     def proposed(self, record: TrialProposed) -> None:
-        """A trial asks for its stages."""
+        """A trial requests its stages."""
         new = {stage.key: stage.cost for stage in record.stages if stage.key not in self._costs}
         self._costs |= new
         self._added[record.arm == SEARCH].append((len(new), sum(new.values())))

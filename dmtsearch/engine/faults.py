@@ -51,7 +51,7 @@ def failed_outcome(error: BaseException, stage: str) -> StageOutcome:
 
     Returns:
         `certain` for an answer. Else `again` says whether another start may help, `missing` what
-        must be made anew before, and `cause` names an error that is an answer once it comes twice.
+        must be made again first, and `cause` names an error that is an answer once it comes twice.
     """
     chain = list(_causes(error))
     system = system_error(error)

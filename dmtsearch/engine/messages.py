@@ -172,7 +172,7 @@ class StageOutcome:
         trace: Where an unexpected error came from, for the log.
         certain: Whether the failure is an answer about the stage: it would fail again anywhere.
         again: Whether another start may help where it is not.
-        missing: Keys of stored objects that must be made anew before.
+        missing: Keys of stored objects that must be made again before.
         cause: Kind and place of an unexpected end: the same one twice is an answer.
     """
 

@@ -84,7 +84,7 @@ def try_sampler(space: Space) -> None:
     if first != second:
         raise UsageError(
             f"sampler {name} proposes other values from the same seed and the same trials; it is "
-            "made anew for each draw, and a resume must draw the same: use the seed that it is "
+            "made again for each draw, and a resume must draw the same: use the seed that it is "
             "given for all that it draws, and keep nothing between draws"
         )
 

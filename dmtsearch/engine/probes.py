@@ -148,14 +148,14 @@ def refuse_oversized(wants: Mapping[str, Needs], slots: Slots) -> None:
     """Refuse a stage that no node could ever hold.
 
     Args:
-        wants: What each stage asks for, by name.
+        wants: What each stage requests, by name.
         slots: The nodes.
 
     Raises:
         UsageError: Names the stages and the largest node.
     """
     problems = [
-        f"stage {name!r} asks for {needs}"
+        f"stage {name!r} requests {needs}"
         for name, needs in wants.items()
         if not slots.could_hold(needs)
     ]

@@ -212,7 +212,7 @@ def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
 
     Args:
         store: Where stages will lie.
-        wants: What each stage of the space's anchor asks for.
+        wants: What each stage of the space's anchor requests.
 
     Raises:
         UsageError: Nodes differ, do not share the store, or are too small.

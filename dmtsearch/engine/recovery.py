@@ -39,7 +39,7 @@ def clear_leftovers(paths: RunPaths) -> None:
 def compare_tables(paths: RunPaths, state: RunState) -> tuple[str, ...]:
     """Compare `trials.csv` with the ledger; return what is to be said of it.
 
-    A table that cannot be read says nothing: it is written anew.
+    A table that cannot be read says nothing: it is written again.
 
     Raises:
         DmtSearchError: It has trials of which the ledger knows nothing, or other ones.
@@ -78,7 +78,7 @@ def reconcile(paths: RunPaths, state: RunState, study: RunStudy, space: Space) -
         _complete(state, study)
         _restore(paths, state, study, drawn, missing)
         said.append(
-            f"{paths.journal}: {_numbers('draw', missing)} missing; made anew from "
+            f"{paths.journal}: {_numbers('draw', missing)} missing; rebuilt from "
             f"{paths.ledger.name}"
         )
     return tuple(said)

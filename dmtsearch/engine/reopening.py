@@ -118,5 +118,5 @@ def _kept_by_others(store: Store, finished: set[str]) -> tuple[str, ...]:
     return (
         f"{len(others)} of the {len(finished)} stages that this run has finished were kept by "
         f"{whose} (format {numbers}): results stay as they are, and this version (format "
-        f"{STAGE_FORMAT}) trains the stages that are still needed anew",
+        f"{STAGE_FORMAT}) trains again the stages that are still needed",
     )

@@ -150,7 +150,7 @@ def _frame(path: Path) -> "pd.DataFrame":
 def _foreign(path: Path, error: Exception) -> DmtSearchError:
     reason = printable_line(str(getattr(error, "strerror", None) or error))
     return DmtSearchError(
-        f"{path}: not as a search wrote it ({reason[:300]}); `dmtsearch resume` writes it anew "
+        f"{path}: not as a search wrote it ({reason[:300]}); `dmtsearch resume` writes it again "
         "from the ledger"
     )
 

@@ -288,7 +288,7 @@ def keep_data(
         again = command_line("search", info.space_file, "--out", "NEW_FOLDER")
         raise DataChangedError(
             f"{root}: the data is not what this run began with: {changed}. Trials on old and on "
-            "new data must not share one table and one best: put the data back, or search anew "
+            "new data must not share one table and one best: put the data back, or search "
             f"into a new folder: {again}"
         )
     return info

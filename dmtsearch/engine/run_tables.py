@@ -36,7 +36,7 @@ _CURVE = ("key", "name", "phase", "epoch")
 
 
 class Tables:
-    """Writes a run's tables from its state. The ledger is the truth; they can be made anew.
+    """Writes a run's tables from its state. The ledger is the truth; they can be written again.
 
     Rows are kept as text between writes, since a run only ever adds rows: so a search of a
     thousand trials does not spend its time on formatting.

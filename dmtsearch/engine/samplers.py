@@ -1,4 +1,4 @@
-"""Optuna's samplers, made anew for each draw from a seed, so that a resume draws the same."""
+"""Optuna's samplers, made for each draw from a seed, so that a resume draws the same."""
 
 import hashlib
 import warnings

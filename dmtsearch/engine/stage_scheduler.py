@@ -392,7 +392,7 @@ class StageScheduler:
                 self._give_up(stage, StageAnswer("fault", reason=reason))
         elif waited > INFEASIBLE_S:
             reason = (
-                f"stage {name!r} asks for {needs}, but {self.slots.largest()}; lower its "
+                f"stage {name!r} requests {needs}, but {self.slots.largest()}; lower its "
                 "`resources`"
             )
             self._end(stage, StageOutcome("failed", reason=reason, certain=True))

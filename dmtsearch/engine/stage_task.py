@@ -153,7 +153,7 @@ def _difference(expected: Mapping[str, str], context: "StageContext") -> str | N
 def _advice(setting: StageSetting) -> str:
     words = (
         "Every node must read the same: put the same files at the same place on each, or where "
-        "all reach them; if they were changed on purpose, search anew into a new folder"
+        "all reach them; if they were changed on purpose, search into a new folder"
     )
     if setting.data is not None and setting.data.factory is not None:
         words += (
@@ -164,7 +164,7 @@ def _advice(setting: StageSetting) -> str:
 
 
 def _forget_factory(setting: StageSetting) -> None:
-    """Let a factory's module, and those of its package, be imported anew."""
+    """Let a factory's module, and those of its package, be imported again."""
     factory = setting.data.factory if setting.data is not None else None
     root = (factory or "").partition(":")[0].partition(".")[0]
     for name in [name for name in sys.modules if root and name.partition(".")[0] == root]:

@@ -25,9 +25,7 @@ from .suggest import distribution_of, exact, suggest
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 _STOPPED_AT = "stopped_at"
-MOVE_AWAY = (
-    "move it away, and give the same command again: the study is made anew from ledger.jsonl"
-)
+MOVE_AWAY = "move it away, and give the same command again: the study is rebuilt from ledger.jsonl"
 
 
 class RunStudy:

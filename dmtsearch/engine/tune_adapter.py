@@ -99,7 +99,7 @@ RESOURCES = {"cpu": 0, "node:__internal_head__": 0.0001}
 
 
 def coordinate(config: Mapping[str, Any]) -> None:
-    """Run one trial. A restarted one asks for all stages again: finished ones are hits.
+    """Run one trial. A restarted one requests all stages again: finished ones are hits.
 
     Args:
         config: `trial`, its number, and `scheduler`, the actor's name.

@@ -68,7 +68,7 @@ def look_bound(at: tuple[int, ...], level: float) -> float:
     at all looks is the shape of Pocock, whose table has normal statistics of known variance: at 5
     replicates t differs enough to matter. For looks 5, 8, 12, 16 at .025 it is .0087 (two-sided
     .0173). The draws are seeded, so the same looks have the same bound; its standard error is
-    about .6 % of it at .025. A plan writes its bound down, so that a resume never draws it anew.
+    about .6 % of it at .025. A plan writes its bound down, so that a resume never draws it again.
 
     Args:
         at: Replicates at each look, rising.

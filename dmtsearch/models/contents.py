@@ -252,7 +252,7 @@ class Reader:
         return {"net": [inside.attributes, inside.layers, state_digests(module)]}
 
     def _reduced(self, value: Any) -> Any:
-        """Any other object by what would rebuild it, as pickle asks for it."""
+        """Any other object by what would rebuild it, as pickle requests it."""
         try:
             known = copyreg.dispatch_table.get(type(value))  # a regular expression, and others
             parts = known(value) if known is not None else value.__reduce_ex__(4)

@@ -35,7 +35,7 @@ def identity_of_factory(
     """Return what a function builds: its state, code, attributes and answers.
 
     Args:
-        build: Builds it, each time anew, from one seed.
+        build: Builds a new one each time, from one seed.
         reference: `package.module:function`, or None where a package builds it.
         in_shape: What it reads, without the batch.
         given: Whether something else (a `version` that the user set) stands for what cannot be

@@ -156,7 +156,7 @@ def _holds_last(module: nn.Module) -> bool | None:
 
     Subclasses of LayerNorm and Linear often turn the axes, so that these must be exact.
     """
-    from torchvision.ops.misc import Permute  # slow to import, and asked for foreign nets alone
+    from torchvision.ops.misc import Permute  # slow to import, and needed for foreign nets alone
 
     if isinstance(module, Permute):
         return {(0, 2, 3, 1): True, (0, 3, 1, 2): False}.get(tuple(module.dims))

@@ -69,7 +69,7 @@ def look_at_values(
     Args:
         model: With its weights; anywhere but on the meta device.
         in_shape: Its input without the batch, for the text of an error.
-        see: Gets the model to call, without gradients where it does not ask for them.
+        see: Gets the model to call, without gradients where it does not need them.
         training: In train mode; else in eval mode.
 
     Raises:
@@ -138,7 +138,7 @@ def _on_meta(model: nn.Module) -> Callable[..., Any]:
 def _mode(model: nn.Module, training: bool) -> Iterator[None]:
     """Have every module in a mode, and put its mode and attributes back, as far as they were set.
 
-    A net may keep what it saw last, or a statistic that it sets anew: on the meta device these
+    A net may keep what it saw last, or a statistic that it updates: on the meta device these
     have no values, and would break its next pass.
     """
     was = [(module, module.training) for module in model.modules()]

@@ -95,7 +95,7 @@ def refuse_untrainable(model: nn.Module, epochs: str) -> None:
 
     Args:
         model: The stage's model.
-        epochs: The field that asks for training, such as `epochs: 20`, for the text.
+        epochs: The field that requests training, such as `epochs: 20`, for the text.
 
     Raises:
         ModelError: It is TorchScript, or has no parameter that requires a gradient.

@@ -53,7 +53,7 @@ def shape_of(spec: Mapping[str, Any]) -> Shape | None:
 
 
 def new_head(spec: Mapping[str, Any]) -> bool:
-    """Return whether the head is drawn anew in place of the one in the weights."""
+    """Return whether a new head is drawn in place of the one in the weights."""
     return bool(spec.get("head") == "new")
 
 

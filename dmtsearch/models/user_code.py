@@ -2,7 +2,7 @@
 
 A key must name the code that *runs*, which is not always what lies on disk: a file may be edited
 after Python has imported it. So a file is hashed when it is first seen, compared with the code
-that was loaded from it, and remembered until the module is loaded anew.
+that was loaded from it, and remembered until the module is loaded again.
 """
 
 import ast
@@ -36,7 +36,7 @@ class _Source:
     """A module's file as it was when it was first seen.
 
     Attributes:
-        loaded: What changes when the module is loaded anew (its spec).
+        loaded: What changes when the module is loaded again (its spec).
         file: Where it lies.
         sha256: Of its bytes, line ends as on Unix.
         imports: Names of all modules that it imports, also within functions.
@@ -247,7 +247,7 @@ def _parse(name: str, file: str, loaded: object, *, package: bool) -> _Source:
     except OSError as reason:
         raise ModelError(
             f"{file}: the source of module {name} cannot be read ({reason.strerror}), and what a "
-            "model is depends on it; put the file back, and start Python anew"
+            "model is depends on it; put the file back, and restart Python"
         ) from reason
     data = data.replace(b"\r\n", b"\n")
     try:
@@ -262,7 +262,7 @@ def _parse(name: str, file: str, loaded: object, *, package: bool) -> _Source:
 def _stale(name: str, file: str) -> ModelError:
     return ModelError(
         f"{file} was changed after Python had loaded it, so that what runs is not what lies "
-        f"there; start Python anew, or importlib.reload({name}) and then each module that "
+        f"there; restart Python, or importlib.reload({name}) and then each module that "
         "imports from it"
     )
 

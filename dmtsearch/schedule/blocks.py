@@ -360,7 +360,7 @@ class Resources:
     gpu: NotNegative = 0.0
     """GPUs, or a share of one."""
     memory: Count | None = None
-    """Memory in bytes that Ray sets aside for the task."""
+    """Memory in bytes that Ray reserves for the task."""
     workers: Count = 1
     """Processes that train the stage together; this version takes only 1."""
     label: Text | None = None

@@ -65,7 +65,7 @@ class SearchSpec(Spec):
     """Bounds known before training; a draw that breaks one is never trained."""
     sampler: named_or_own(*SAMPLERS) = "tpe"  # type: ignore[valid-type]
     """How values are proposed, as in Optuna; `grid` tries every combination once; or a function
-    of your own, from a seed to an Optuna sampler, which is made anew for each draw."""
+    of your own, from a seed to an Optuna sampler, which is made again for each draw."""
     pruner: Annotated[PrunerSpec | None, BeforeValidator(_pruner)] = None
     """Which trials are stopped early; a name alone is `{name: ...}`, `none` stops none."""
     trials: Count = 40

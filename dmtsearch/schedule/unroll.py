@@ -1,4 +1,4 @@
-"""`repeat` written out: NAME_1 .. NAME_n in place of NAME, and whoever named it linked anew."""
+"""`repeat` written out: NAME_1 .. NAME_n in place of NAME, and references to it renamed."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 All of it on logits [N, modalities, classes] in the order of the selector's stages; computed in
 float64, since probabilities near 1 differ only in their last digits. A graph for a device, which
-may have no float64, asks for float32.
+may have no float64, uses float32.
 """
 
 from collections.abc import Callable

@@ -31,7 +31,7 @@ class Holder:
 
     Args:
         process: Who works.
-        token: Drawn anew for each lease.
+        token: A new one for each lease.
         renewed: Last heartbeat, in Unix seconds of the holder's clock.
         ttl_s: Seconds without heartbeat after which the lease is free.
     """

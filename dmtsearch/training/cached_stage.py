@@ -128,7 +128,7 @@ def _weights(trained: TrainedModel, store: StageStore) -> bytes:
     """The weights of a stage that was obtained before.
 
     Raises:
-        SourceMissingError: They are gone since, or damaged; what is damaged is set aside.
+        SourceMissingError: They are gone since, or damaged; what is damaged is quarantined.
     """
     notes: list[str] = []
     found = store.get(trained.key, on_damage=notes.append)
@@ -137,7 +137,7 @@ def _weights(trained: TrainedModel, store: StageStore) -> bytes:
             return found.read(MODEL_FILE)
         except DamagedError:
             store.get(trained.key, verify=True, on_damage=notes.append)
-    reason = "is damaged, and was set aside" if notes else "is no longer in the store"
+    reason = "is damaged, and was quarantined" if notes else "is no longer in the store"
     raise SourceMissingError(trained.name, trained.key, reason)
 
 

@@ -154,7 +154,7 @@ class ModelIdentities:
 
     One of these lives as long as one call or one search, so that nothing it remembers hides a
     file that is changed between two calls in one process. Within a search, code that is loaded
-    anew and files that a factory's `args` name are looked at each time; what a factory reads
+    again and files that a factory's `args` name are looked at each time; what a factory reads
     besides is compared wherever a stage builds its model.
 
     Args:

@@ -91,11 +91,11 @@ def choose_profile(stage: Stage, device: str) -> Profile:
     """The profile of a stage on `device`: its own `amp` and `compile`, else what the device does.
 
     Raises:
-        UsageError: The stage asks for several workers, which need Ray.
+        UsageError: The stage requests several workers, which need Ray.
     """
     if stage.resources.workers > 1:
         raise UsageError(
-            f"stage {stage.name!r} asks for resources.workers: {stage.resources.workers}; this "
+            f"stage {stage.name!r} requests resources.workers: {stage.resources.workers}; this "
             "version trains a stage on one device: set workers to 1"
         )
     amp = stage.amp

@@ -34,7 +34,7 @@ MODULE = """
         def __len__(self): return 90
         def __getitem__(self, i): return self.change(*self.data[i])
 
-    # The split is drawn anew.
+    # The split is drawn again.
     def by_torch(): return dict(zip(("train", "val"), random_split(whole(), [60, 30])))
     def by_numpy(): return three(np.random.permutation(90))
     def by_random(): return three(random.sample(range(90), 90))
@@ -45,14 +45,14 @@ MODULE = """
     @functools.cache
     def cached(): return three(torch.randperm(90))
 
-    # Samples are drawn anew at each read.
+    # Samples are drawn again at each read.
     def noise(): return Each(lambda x, y: (x + torch.rand(3), y))
     def flip(): return Each(lambda x, y: (-x if random.random() < .5 else x, y))
     def scale(): return Each(lambda x, y: (x * np.random.rand(), y))
     def relabel(): return Each(lambda x, y: (x, random.randrange(3)))
     def counted(): return Each(lambda x, y: (x + next(COUNT), y))
 
-    # Samples or labels are drawn anew at each build.
+    # Samples or labels are drawn again at each build.
     def kept_noise(): return whole(extra=torch.rand(()))
     def kept_labels():
         labels = [random.randrange(3) for _ in range(90)]
@@ -133,7 +133,7 @@ def test_the_users_random_state_is_as_it_was(module):
 
 
 class Rare(Dataset):
-    """One sample in a thousand is drawn anew; too many to be read twice by chance alone."""
+    """One sample in a thousand is drawn again; too many to be read twice by chance alone."""
 
     classes = ("a", "b")
 

@@ -75,7 +75,7 @@ def test_stages_of_an_earlier_format_stay_and_train_says_once_why_it_does_not_us
     told, reused = notes_of(store, tmp_path / "now")
     assert told == [
         f"note: 2 stages on this data in {store.where} were kept by an earlier version (format "
-        "1); this version (format 2) does not use them, and trains anew what it needs"
+        "1); this version (format 2) does not use them, and trains again what it needs"
     ]
     assert reused == [False, False]
     assert kept < {line.key for line in store.ls()}

@@ -17,8 +17,8 @@ from dmtsearch.engine import read_state, reopen
 EARLIER = Path(__file__).with_name("earlier")
 NOTE = (
     "3 of the 3 stages that this run has finished were kept by an earlier version (format 1): "
-    "results stay as they are, and this version (format 2) trains the stages that are still "
-    "needed anew"
+    "results stay as they are, and this version (format 2) trains again the stages that are "
+    "still needed"
 )
 
 

@@ -78,7 +78,7 @@ def test_nodes_with_other_versions_are_refused_with_both(
 def test_a_stage_larger_than_any_node_is_refused_though_the_cluster_has_as_much() -> None:
     from dmtsearch.engine import probe_cluster
 
-    with pytest.raises(UsageError, match="stage 'teacher' asks for 2 CPU; but the largest node"):
+    with pytest.raises(UsageError, match="stage 'teacher' requests 2 CPU; but the largest node"):
         probe_cluster(open_store("memory://apart"), {"teacher": Needs(cpu=2)})
 
 

@@ -307,7 +307,7 @@ def test_a_moment_counts_trials_stages_and_what_was_shared(tmp_path: Path) -> No
     state = tally.state("run")
     assert state.trials == {"running": 0, "done": 2, "pruned": 1, "failed": 0}
     assert state.controls == {"running": 0, "done": 1, "pruned": 0, "failed": 0}
-    # Three trials ask for the teacher, which is trained once.
+    # Three trials request the teacher, which is trained once.
     assert (state.requested, state.distinct, state.shared) == (7, 5, 2)
     assert state.best is not None
     assert (state.best.trial, state.best.value, state.best.n) == (3, 0.3, 50)
@@ -504,7 +504,7 @@ def test_a_stage_larger_than_any_node_is_refused_at_once() -> None:
     )
     with pytest.raises(
         UsageError,
-        match="stage 'teacher' asks for 8 CPU; stage 'student' asks for 1 CPU, 1 GPU; but the "
+        match="stage 'teacher' requests 8 CPU; stage 'student' requests 1 CPU, 1 GPU; but the "
         "largest node has 4 CPU and no GPU: lower",
     ):
         refuse_oversized(

@@ -330,7 +330,7 @@ def test_a_worker_that_reads_changed_data_stops_the_search_and_fails_no_trial(
 
 def test_a_stage_larger_than_the_cluster_is_refused_before_anything_runs(tmp_path: Path) -> None:
     space = write_space(tmp_path, "[0.01]")
-    with pytest.raises(UsageError, match=r"stage 'teacher' asks for 64 CPU; .*largest node has 2"):
+    with pytest.raises(UsageError, match=r"stage 'teacher' requests 64 CPU; .*largest node has 2"):
         dmtsearch.search(
             space,
             out=tmp_path / "run",

@@ -116,7 +116,7 @@ def test_a_lost_study_is_made_anew_from_the_ledger_and_proposes_the_same(
     paths.journal.write_bytes(b"".join(lines[:6]) if space is SPACE else b"")
     resumed = drive(paths.root, 16, space)
     (note,) = resumed.searcher.notes
-    assert "missing; made anew from ledger.jsonl" in note
+    assert "missing; rebuilt from ledger.jsonl" in note
     assert story(resumed.run()) == story(drive(tmp_path / "unbroken", 16, space).run())
     assert drive(paths.root, 16, space).searcher.notes == ()
 

@@ -319,7 +319,7 @@ def test_sharing_is_counted_exactly() -> None:
         *(proposed(0, teacher, one), proposed(1, teacher, two), proposed(2, teacher)),
         *(stage_ended(teacher, 0), stage_ended(one, 0), stage_ended(two, 1, "store")),
     )
-    # By hand: 5 stages of 10 + 5 epochs asked for; the fake runs 10 epochs of two of them.
+    # By hand: 5 stages of 10 + 5 epochs requested; the fake runs 10 epochs of two of them.
     assert summarise(state)["sharing"] == {
         "stages_requested": 5,
         "stages_run": 2,

@@ -124,7 +124,7 @@ async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
     answer = await asyncio.wait_for(here.scheduler.get_stage(0, stage_of("huge", cpu=8)), 5)
     assert answer.status == "failed"
     assert answer.reason == (
-        "stage 'huge' asks for 8 CPU, but the largest node has 2 CPU and no GPU; lower its "
+        "stage 'huge' requests 8 CPU, but the largest node has 2 CPU and no GPU; lower its "
         "`resources`"
     )
 
@@ -443,7 +443,7 @@ async def test_a_trial_says_which_stages_are_done_but_never_that_the_delivered_o
     await here.scheduler.add_trial(trial_of(3, replace(teacher, snapshots=("epoch-2",)), other))
     assert (await here.scheduler.stages_of(1)).done == ("teacher",)
     assert (await here.scheduler.stages_of(2)).done == ("teacher",)
-    assert (await here.scheduler.stages_of(3)).done == (), "it lacks a snapshot, and is asked for"
+    assert (await here.scheduler.stages_of(3)).done == (), "it lacks a snapshot, and is requested"
 
 
 @in_loop

@@ -201,7 +201,7 @@ class MadeRun:
 
 
 def requests(expanded: Expanded, seed: int) -> tuple[StageRequest, ...]:
-    """What a trial asks for: one made-up size and cost a stage, a key that follows its content."""
+    """What a trial requests: one made-up size and cost a stage, a key that follows its content."""
     found: dict[str, StageRequest] = {}
     for stage in expanded.stages:
         params = _params(stage)

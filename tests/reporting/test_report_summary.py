@@ -93,7 +93,7 @@ def test_sharing_by_hand(tiny):
     try_weight(run, 0.3, 0.80)
     try_weight(run, 0.6, 0.81)
     sharing = summarize(read_run(run.stop())).sharing
-    # Two trials ask for a teacher and a student each, 20 epochs a stage; the teacher is one.
+    # Two trials request a teacher and a student each, 20 epochs a stage; the teacher is one.
     stages, epochs = sharing.stages, sharing.epochs
     assert (stages.asked, stages.run, stages.shared, stages.store, stages.left_out) == (
         *(4, 3, 1),

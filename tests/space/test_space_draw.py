@@ -137,7 +137,7 @@ def test_what_is_within_tied_holes_is_counted():
             f"soft: {{choice: {{off: {{}}, on: {{weight: {tied}}}}}}}"
         )
     )
-    # By hand: x is a, or b with 2 x 2 values; asked for in 3 of the 4 cases of merit and soft.
+    # By hand: x is a, or b with 2 x 2 values; requested in 3 of the 4 cases of merit and soft.
     assert space.size() == len(list(space.grid())) == 1 + 3 * (1 + 4)
 
 

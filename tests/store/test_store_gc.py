@@ -85,7 +85,7 @@ def test_gc_removes_objects_that_nobody_asked_for(local):
     age(local, A, 1000)
     age(local, B, 1000)
     age(local, C, 10)
-    local.get(B)  # asked for now
+    local.get(B)  # requested now
     assert summary(local.gc(older_than_s=500, keep=[])) == [("object", A)]
     age(local, B, 1000)
     assert summary(local.gc(older_than_s=500, keep=[B])) == []

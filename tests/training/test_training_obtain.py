@@ -146,7 +146,7 @@ def test_a_source_that_is_lost_after_it_was_obtained_is_named_and_can_be_made_ag
         spoil(bench.store, teacher.key, "altered")
     else:
         bench.store.gc(keep=(), grace_s=0)
-    words = {"altered": "is damaged, and was set aside", "removed": "is no longer in the store"}
+    words = {"altered": "is damaged, and was quarantined", "removed": "is no longer in the store"}
     with pytest.raises(
         SourceMissingError, match=rf"teacher: its stored result {teacher.key[:12]} {words[how]}"
     ) as caught:

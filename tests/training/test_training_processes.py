@@ -1,4 +1,4 @@
-"""Killed, and asked for twice: with real processes."""
+"""Killed, and requested twice: with real processes."""
 
 import json
 import os

@@ -41,7 +41,7 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 def test_several_workers_are_refused_before_training(bench):
-    with pytest.raises(UsageError, match=r"'m' asks for resources.workers: 2"):
+    with pytest.raises(UsageError, match=r"'m' requests resources.workers: 2"):
         bench.jobs(schedule({"m": {"model": SMALL, "resources": {"workers": 2}}}))
 
 

@@ -98,7 +98,7 @@ def test_outputs_too_large_to_keep_are_computed_live_and_train_the_same(bench, m
     live, [source] = stage_run(bench, made)
     with forwards(source) as seen:
         run_both(live)
-    assert sum(samples for samples, _ in seen) == (2 + 2) * 160 + 2 * 96  # every batch anew
+    assert sum(samples for samples, _ in seen) == (2 + 2) * 160 + 2 * 96  # every batch again
     torch.testing.assert_close(
         kept.model.state_dict(), live.model.state_dict(), rtol=1e-4, atol=1e-5
     )
