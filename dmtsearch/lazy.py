@@ -28,6 +28,8 @@ def names_of(room: str, file: str) -> tuple[Callable[[str], Any], Callable[[], l
         }
 
     def find(name: str) -> Any:
+        if name == "__all__":  # for `from room import *`
+            return sorted(homes())
         if name.startswith("__") or name not in homes():
             raise AttributeError(f"module {room!r} has no attribute {name!r}")
         return getattr(import_module(homes()[name]), name)

@@ -38,6 +38,6 @@ from .sample_rng import normal as normal
 from .sample_rng import pick as pick
 from .sample_rng import sample_rng as sample_rng
 from .sample_rng import uniform as uniform
+from .splits import fair_turns as fair_turns
 from .splits import plan_splits as plan_splits
-from .stratify import fair_turns as fair_turns
-from .stratify import stratified_order as stratified_order
+from .splits import stratified_order as stratified_order

@@ -8,6 +8,7 @@ from types import FunctionType
 
 import pytest
 import torch
+from own_modules import forget
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -63,19 +64,13 @@ def samples(count=120):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with a factory in `ownnets.py` that builds on `ownblocks.py`, not yet imported."""
-    for name in [name for name in sys.modules if name.startswith("own")]:
-        monkeypatch.delitem(sys.modules, name)
+    forget("own")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ownnets.py").write_text(NETS)
     (tmp_path / "ownblocks.py").write_text(BLOCKS)
     yield tmp_path
-    start_python_anew()
-
-
-def start_python_anew():
-    for name in [name for name in sys.modules if name.startswith("own")]:
-        del sys.modules[name]
+    forget("own")
 
 
 def train(store, out, model=FACTORY, epochs=1, tell=None, **given):
@@ -140,9 +135,9 @@ def test_a_change_in_any_of_the_users_modules_is_another_key(project, store, tmp
     for name, text in files.items():
         file_of(name).write_text(text)
     first = train(store, tmp_path / "a")
-    start_python_anew()
+    forget("own")
     assert train(store, tmp_path / "b").delivered.key == first.delivered.key
-    start_python_anew()
+    forget("own")
     file_of(place).write_text(files[place] + "TWO = 2\n")
     told = []
     other = train(store, tmp_path / "c", tell=told)
@@ -349,7 +344,7 @@ def test_what_a_net_reads_in_training_alone_is_in_its_key(project, store, tmp_pa
     (project / "ownnets.py").write_text(HIDDEN)
 
     def key(plug="1", **config):
-        start_python_anew()
+        forget("own")
         settings = {"scale": 1, "rate": 1, "hidden": 1, **config}
         (project / "config.json").write_text(json.dumps(settings))
         (project / "ownplug.py").write_text(f"def dress(net):\n    net.eval()  # {plug}\n")
@@ -411,7 +406,7 @@ def test_a_setting_that_a_factory_reads_from_a_file_counts(project, store, tmp_p
     for number in (1, 1, 2):
         (project / "config.json").write_text(str(number))
         training = train(store, tmp_path / f"b{len(keys)}")
-        start_python_anew()
+        forget("own")
         keys.append(training.delivered.key)
     assert keys[0] == keys[1] != keys[2]
     # What was trained can be scored, also where it cannot be copied.
@@ -427,7 +422,7 @@ def test_what_a_factory_cannot_write_down_is_refused_unless_its_version_is_given
     (project / "ownnets.py").write_text(text)
     with pytest.raises(DmtSearchError, match=r"lock is a _thread.lock.*`version: 2` beside"):
         train(store, tmp_path / "a")
-    start_python_anew()
+    forget("own")
     versions = [
         train(store, tmp_path / f"v{n}", f'{{factory: "ownnets:make", version: {n}}}', epochs=0)
         for n in (2, 3)
@@ -464,8 +459,7 @@ def fake_timm(folder, version):
             return Net(6, num_classes)
     """)
     )
-    for name in [name for name in sys.modules if name.partition(".")[0] == "timm"]:
-        del sys.modules[name]
+    forget("timm")
 
 
 @pytest.mark.parametrize("model", ["{timm: tiny}", '{factory: "ownnets:make"}'])
@@ -488,8 +482,7 @@ def test_another_version_of_timm_is_another_key_and_a_note_of_the_bundle(
         assert len(notes) == 1
         assert "timm is 1.0.2, not 1.0.1" in notes[0]
     finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "timm"]:
-            del sys.modules[name]
+        forget("timm")
 
 
 def test_another_version_of_torchvision_is_another_key(monkeypatch, tmp_path):
@@ -520,7 +513,7 @@ def test_another_version_of_torchvision_is_another_key(monkeypatch, tmp_path):
 def bundle(project, store, tmp_path):
     """A bundle of the factory's net, with a program that uses it in a Python of its own."""
     folder = train(store, tmp_path / "out").folder
-    start_python_anew()
+    forget("own")
     return folder
 
 
@@ -535,7 +528,7 @@ USES = {
 def test_changed_code_of_the_users_is_refused_by_its_file(bundle, project, use):
     USES[use](bundle)
     (bundle / "model.pt2").unlink(missing_ok=True)
-    start_python_anew()
+    forget("own")
     # Not in this net's answers: the file alone tells.
     (project / "ownblocks.py").write_text(BLOCKS + "\nMORE = 1\n")
     with pytest.raises(BundleError, match=r"ownblocks\.py differs .*version control has it"):
@@ -628,7 +621,7 @@ stages:
     ).folder
     assert list(json.loads((folder / "bundle.json").read_text())["identity"]) == ["a"]
     assert dmtsearch.load_bundle(folder).notes == ()
-    start_python_anew()
+    forget("own")
     (project / "ownblocks.py").write_text(BLOCKS + "MORE = 1\n")
     with pytest.raises(BundleError, match=r"the code of stage 'a' .*ownblocks\.py differs"):
         dmtsearch.load_bundle(folder)
@@ -642,7 +635,7 @@ def test_explain_says_in_words_what_makes_two_models_differ(
     keys = []
     for name, blocks in (("a", BLOCKS), ("b", BLOCKS.replace("* 1.0", "* 2.0"))):
         (project / "ownblocks.py").write_text(blocks)
-        start_python_anew()
+        forget("own")
         keys.append(train(url, tmp_path / name).delivered.key)
     monkeypatch.setattr(sys, "argv", ["dmtsearch", "store", "explain", *keys, "--store", url])
     monkeypatch.setenv("COLUMNS", "200")

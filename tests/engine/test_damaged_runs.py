@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from damaged_runs import damage, made_run
+from damaged_runs import damage
 from untrained import FakeArm, prepare
 
 from dmtsearch.cli import stage_table
@@ -71,17 +71,6 @@ READERS: dict[str, tuple[Callable[[RunPaths], None], tuple[str, ...]]] = {
     "report": (report, ("ledger.jsonl", "ledger.jsonl", "run.json")),
     "resume": (resume, ("ledger.jsonl", "study.journal", "run.json", "trials.csv", "space.yaml")),
 }
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
-    return made_run(tmp_path_factory.mktemp("whole") / "run")
-
-
-@pytest.fixture
-def copied(whole: RunPaths, tmp_path: Path) -> RunPaths:
-    shutil.copytree(whole.root, tmp_path / "run")
-    return RunPaths(tmp_path / "run")
 
 
 @pytest.fixture(autouse=True)

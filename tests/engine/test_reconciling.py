@@ -27,12 +27,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     return drive(tmp_path_factory.mktemp("whole")).run().paths
 
 
-@pytest.fixture
-def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
-    shutil.copytree(whole.root, tmp_path / "run")
-    return RunPaths(tmp_path / "run")
-
-
 def drop(path: Path, unwanted: Callable[[dict[str, Any]], bool]) -> None:
     """Lose lines of the ledger."""
     lines = path.read_text().splitlines(keepends=True)
@@ -54,22 +48,22 @@ def refused(paths: RunPaths, words: str) -> None:
 @pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_text("")])
 @pytest.mark.parametrize("with_tables", [True, False])
 def test_a_lost_ledger_is_recognised(
-    lose: Callable[[Path], None], with_tables: bool, paths: RunPaths
+    lose: Callable[[Path], None], with_tables: bool, copied: RunPaths
 ) -> None:
-    lose(paths.ledger)
+    lose(copied.ledger)
     if with_tables:
-        refused(paths, r"ledger\.jsonl: the lines of trials 0 to 6 are missing: trials\.csv has")
+        refused(copied, r"ledger\.jsonl: the lines of trials 0 to 6 are missing: trials\.csv has")
     else:
-        paths.trials.unlink()
+        copied.trials.unlink()
         words = r"jsonl: the lines of draws 0 to 5 of the study .* the ledger has no trial; put"
-        refused(paths, words)
+        refused(copied, words)
 
 
-def test_the_lost_line_of_the_last_trial_is_recognised(paths: RunPaths) -> None:
-    drop(paths.ledger, lambda line: line.get("trial") == 6)
-    refused(paths, r"the lines of trial 6 are missing: trials\.csv has them")
-    paths.trials.unlink()
-    refused(paths, r"the lines of draw 5 of the study are missing: study\.journal has them")
+def test_the_lost_line_of_the_last_trial_is_recognised(copied: RunPaths) -> None:
+    drop(copied.ledger, lambda line: line.get("trial") == 6)
+    refused(copied, r"the lines of trial 6 are missing: trials\.csv has them")
+    copied.trials.unlink()
+    refused(copied, r"the lines of draw 5 of the study are missing: study\.journal has them")
 
 
 def test_the_lost_line_of_a_trial_that_still_runs_is_recognised(tmp_path: Path) -> None:
@@ -83,17 +77,17 @@ def test_the_lost_line_of_a_trial_that_still_runs_is_recognised(tmp_path: Path) 
     refused(driver.paths, r"the lines of draw 0 of the study are missing|draws 0")
 
 
-def test_a_lost_end_is_made_up_for_by_the_same_trial(paths: RunPaths) -> None:
-    drop(paths.ledger, lambda line: line["event"] == "end" and line["trial"] == 3)
-    resumed = drive(paths.root, 6)
+def test_a_lost_end_is_made_up_for_by_the_same_trial(copied: RunPaths) -> None:
+    drop(copied.ledger, lambda line: line["event"] == "end" and line["trial"] == 3)
+    resumed = drive(copied.root, 6)
     assert any("the end of trial 3 is missing" in note for note in resumed.searcher.notes)
     assert [(plan.trial, plan.again) for plan in resumed.run().plans] == [(3, True)]
 
 
-def test_the_table_of_another_run_is_recognised(paths: RunPaths) -> None:
-    text = paths.trials.read_text().replace("\n1,search", "\n1,fitnet")
-    paths.trials.write_text(text)
-    refused(paths, r"ledger\.jsonl: trial 1: another arm than in trials\.csv")
+def test_the_table_of_another_run_is_recognised(copied: RunPaths) -> None:
+    text = copied.trials.read_text().replace("\n1,search", "\n1,fitnet")
+    copied.trials.write_text(text)
+    refused(copied, r"ledger\.jsonl: trial 1: another arm than in trials\.csv")
 
 
 @pytest.mark.parametrize(
@@ -121,13 +115,13 @@ def test_a_lost_study_is_made_anew_from_the_ledger_and_proposes_the_same(
     assert drive(paths.root, 16, space).searcher.notes == ()
 
 
-def test_the_journal_of_another_run_is_recognised(paths: RunPaths, tmp_path: Path) -> None:
+def test_the_journal_of_another_run_is_recognised(copied: RunPaths, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = Driver(tmp_path / "other", SPACE, trials=6, seed=5).run().paths
-    shutil.copyfile(other.journal, paths.journal)
-    refused(paths, r"study\.journal: draw 0 has other values than in ledger\.jsonl: .* move it")
-    text = paths.journal.read_text().replace('"study_name":"chain"', '"study_name":"train"')
-    paths.journal.write_text(text)
-    refused(paths, r"study\.journal: holds the study 'train', and this run's is 'chain'; move it")
-    paths.journal.unlink()
-    assert drive(paths.root, 7).run().plans[0].trial == 7
+    shutil.copyfile(other.journal, copied.journal)
+    refused(copied, r"study\.journal: draw 0 has other values than in ledger\.jsonl: .* move it")
+    text = copied.journal.read_text().replace('"study_name":"chain"', '"study_name":"train"')
+    copied.journal.write_text(text)
+    refused(copied, r"study\.journal: holds the study 'train', and this run's is 'chain'; move it")
+    copied.journal.unlink()
+    assert drive(copied.root, 7).run().plans[0].trial == 7

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damaged_runs import made_run
 from engine_runs import SPACE
 
 import dmtsearch
@@ -17,33 +16,22 @@ from dmtsearch.store import open_store
 pytestmark = pytest.mark.usefixtures("quick_disk")
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
-    return made_run(tmp_path_factory.mktemp("whole") / "run")
+def change(copied: RunPaths, **facts: Any) -> None:
+    copied.run.write_text(json.dumps(json.loads(copied.run.read_text()) | facts))
 
 
-@pytest.fixture
-def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
-    shutil.copytree(whole.root, tmp_path / "run")
-    return RunPaths(tmp_path / "run")
-
-
-def change(paths: RunPaths, **facts: Any) -> None:
-    paths.run.write_text(json.dumps(json.loads(paths.run.read_text()) | facts))
-
-
-def keep(paths: RunPaths, folder: Path, number: int | None = None) -> None:
+def keep(copied: RunPaths, folder: Path, number: int | None = None) -> None:
     """Put finished stages of a run into the store at `folder`."""
     store = open_store(str(folder))
-    keys = {s.key for s in read_state(paths.ledger).stages if s.status == "run"}
+    keys = {s.key for s in read_state(copied.ledger).stages if s.status == "run"}
     for key in sorted(keys)[:number]:
         store.commit(key, {}, {"epochs": 1})
 
 
 def test_a_store_that_is_not_here_is_said_with_the_ways_and_none_is_made(
-    paths: RunPaths, tmp_path: Path
+    copied: RunPaths, tmp_path: Path
 ) -> None:
-    change(paths, store=str(tmp_path / "gone"), folder=str(tmp_path))
+    change(copied, store=str(tmp_path / "gone"), folder=str(tmp_path))
     words = (
         r"run: this run cannot go on here: 1 problem\n"
         r"  the store .*gone has none of the \d+ stages that it has finished: name the store that "
@@ -51,39 +39,39 @@ def test_a_store_that_is_not_here_is_said_with_the_ways_and_none_is_made(
         r"dmtsearch resume .*run --store .*gone --train-again"
     )
     with pytest.raises(DmtSearchError, match=words):
-        reopen(paths.root)
+        reopen(copied.root)
     assert not (tmp_path / "gone").exists()
-    again = reopen(paths.root, train_again=True)
+    again = reopen(copied.root, train_again=True)
     assert (again.info.store, again.notes) == (str(tmp_path / "gone"), ())
 
 
-def test_any_store_that_holds_the_stages_does(paths: RunPaths, tmp_path: Path) -> None:
-    change(paths, store=str(tmp_path / "gone"), folder=str(tmp_path))
-    keep(paths, tmp_path / "moved")
-    opened = reopen(paths.root, store=str(tmp_path / "moved"))
+def test_any_store_that_holds_the_stages_does(copied: RunPaths, tmp_path: Path) -> None:
+    change(copied, store=str(tmp_path / "gone"), folder=str(tmp_path))
+    keep(copied, tmp_path / "moved")
+    opened = reopen(copied.root, store=str(tmp_path / "moved"))
     assert (opened.info.store, opened.notes) == (str(tmp_path / "moved"), ())
 
 
-def test_what_a_store_lacks_is_counted(paths: RunPaths, tmp_path: Path) -> None:
-    change(paths, store=str(tmp_path / "store"), folder=str(tmp_path))
-    keep(paths, tmp_path / "store", 2)
-    (note,) = reopen(paths.root).notes
+def test_what_a_store_lacks_is_counted(copied: RunPaths, tmp_path: Path) -> None:
+    change(copied, store=str(tmp_path / "store"), folder=str(tmp_path))
+    keep(copied, tmp_path / "store", 2)
+    (note,) = reopen(copied.root).notes
     assert "stages that this run has finished are not in the store" in note
 
 
 def test_a_store_that_cannot_be_opened_and_a_lost_folder_are_reported_at_once(
-    paths: RunPaths, tmp_path: Path
+    copied: RunPaths, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    change(paths, store=str(tmp_path / "file" / "x"), folder=str(tmp_path / "away"))
+    change(copied, store=str(tmp_path / "file" / "x"), folder=str(tmp_path / "away"))
     words = r"2 problems\n.*folder .*away, which is not here: .*--folder DIR.*\n.*not a folder: "
     with pytest.raises(DmtSearchError, match=words):
-        reopen(paths.root)
-    keep(paths, tmp_path / "store")
-    opened = reopen(paths.root, store=str(tmp_path / "store"), folder=tmp_path)
+        reopen(copied.root)
+    keep(copied, tmp_path / "store")
+    opened = reopen(copied.root, store=str(tmp_path / "store"), folder=tmp_path)
     assert opened.info.folder == str(tmp_path)
     with pytest.raises(UsageError, match=r"--folder .*nowhere: no such folder"):
-        reopen(paths.root, folder=tmp_path / "nowhere")
+        reopen(copied.root, folder=tmp_path / "nowhere")
 
 
 class Stopped(BaseException):

@@ -9,7 +9,7 @@ from training_pieces import Workbench
 from dmtsearch.data import load_data
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.stage_kinds import resolve
-from dmtsearch.training import StageContext, StageWork, get_or_train, go_on, make_jobs, start_stage
+from dmtsearch.training import StageContext, StageWork, go_on, start_stage
 
 MLP = {"family": "mlp", "hidden": [8]}
 CLASSIFIER = {"model": MLP, "epochs": 6, "optimizer": {"name": "adam", "lr": 0.02, "batch": 32}}
@@ -79,18 +79,9 @@ class SelectBench(Workbench):
             folder=folder,
         )
 
-    def jobs(self, made, objects=None, folder=None):
-        plan = self.plan(made, objects, folder)
-        jobs = make_jobs(plan, self.data, device="cpu", objects=objects, folder=folder)
-        return {job.name: job for job in jobs}
-
     def context(self, objects=None):
         train, val, selector = (self.data.split(name) for name in ("train", "val", "selector"))
         return StageContext(train, val, objects or {}, self.save_every_s, selector=selector)
-
-    def obtain(self, job, listen=go_on, objects=None):
-        context = self.context(objects)
-        return get_or_train(job, context, self.store, listen=listen, notify=self.told.append)
 
 
 def run_of(bench, selector=None, **more):

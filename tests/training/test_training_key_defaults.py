@@ -12,6 +12,7 @@ from training_pieces import (
     digits,
     pair,
     schedule,
+    whole_student,
     with_field,
 )
 
@@ -37,21 +38,7 @@ from dmtsearch.training import KeyParts, Profile, ResolvedHint, View, stage_keys
 
 @pytest.fixture(scope="module")
 def base():
-    """A resolved student that has every block, and its job."""
-    stages = {
-        "a": {"model": BIG},
-        "b": {"model": NORMED},
-        "student": {
-            "model": SMALL,
-            "source": ["a", "b"],
-            "merit": {"rule": "delta", "increment": 0.1},
-            "hints": [HINT],
-            "hint_phase": {"epochs": 2, "then": "stay"},
-        },
-    }
-    bench = Workbench(digits(), None)
-    made = schedule(stages)
-    return bench.plan(made).stage("student"), bench.jobs(made)["student"]
+    return whole_student(then="stay")
 
 
 def keys(resolved, view, profile):

@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 import pytest
-from training_pieces import BIG, HINT, NORMED, SMALL, Workbench, digits, schedule
+from training_pieces import SMALL, schedule, whole_student
 
 from dmtsearch.files import canonical_json, sha256_text
 from dmtsearch.schedule import (
@@ -97,20 +97,7 @@ def test_the_table_of_fields_is_whole():
 
 @pytest.fixture(scope="module")
 def base():
-    """A resolved student that has every block, of two sources."""
-    stages = {
-        "a": {"model": BIG},
-        "b": {"model": NORMED},
-        "student": {
-            "model": SMALL,
-            "source": ["a", "b"],
-            "merit": {"rule": "delta", "increment": 0.1},
-            "hints": [HINT],
-            "hint_phase": {"epochs": 2},
-        },
-    }
-    bench = Workbench(digits(), None)
-    return bench.plan(schedule(stages)).stage("student"), bench.jobs(schedule(stages))["student"]
+    return whole_student()
 
 
 def keys(resolved, job, **other):

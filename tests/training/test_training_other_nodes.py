@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from own_modules import forget
 from safetensors.torch import save_file
 from training_pieces import SMALL, schedule
 
@@ -43,8 +44,7 @@ def node(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def go(name, blocks=BLOCKS):
-        for module in ("nodenets", "nodeblocks"):
-            sys.modules.pop(module, None)
+        forget("nodenets", "nodeblocks")
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         if blocks is not None:
@@ -54,8 +54,7 @@ def node(tmp_path, monkeypatch):
         return folder
 
     yield go
-    for module in ("nodenets", "nodeblocks"):
-        sys.modules.pop(module, None)
+    forget("nodenets", "nodeblocks")
 
 
 def sent(bench, made, folder):

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from own_modules import forget
 from training_pieces import HINT, Workbench, digits, pair
 
 from dmtsearch.errors import DmtSearchError, NodeMismatchError
@@ -47,20 +48,15 @@ def drawn(student, source, labels, temperature):
 """
 
 
-def start_python_anew():
-    for name in [name for name in sys.modules if name.startswith("own")]:
-        del sys.modules[name]
-
-
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     (tmp_path / "ownlosses.py").write_text(LOSSES)
     (tmp_path / "ownpieces.py").write_text("FACTOR = 1\n")
-    start_python_anew()
+    forget("own")
     yield Workbench(digits(), open_store(str(tmp_path / "store")))
-    start_python_anew()
+    forget("own")
 
 
 def own(name="kd", **more):
@@ -79,10 +75,10 @@ def test_its_module_and_the_user_s_modules_that_this_imports_are_in_the_key(benc
     hinted = own(hints=[{**HINT, "loss": "ownlosses:maps"}], hint_phase={"epochs": 1})
     before = bench.jobs(hinted)["student"]
     assert set(before.keys.preimage["soft"]["code"]["sources"]) == {"ownlosses", "ownpieces"}
-    start_python_anew()
+    forget("own")
     assert bench.jobs(hinted)["student"].keys == before.keys
     (tmp_path / "ownpieces.py").write_text("FACTOR = 2\n")
-    start_python_anew()
+    forget("own")
     after = bench.jobs(hinted)["student"]
     assert after.keys.key != before.keys.key
     assert after.keys.hint_key != before.keys.hint_key

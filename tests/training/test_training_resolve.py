@@ -7,20 +7,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch.utils.data import Dataset
-from training_pieces import BIG, HINT, SMALL, Workbench, pair, schedule
+from training_pieces import BIG, HINT, SMALL, Workbench, pair, problems_of, schedule
 
 from dmtsearch.data import load_data
-from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import parse_schedule
 
 TOO_DEEP = {"family": "plain", "widths": [2] * 5, "convs": 1, "pool_ceil": False}
 """Five pools leave nothing of 8x8."""
-
-
-def problems_of(bench, made, **more):
-    with pytest.raises(ScheduleError, match=r"a\.yaml: \d+ problem") as error:
-        bench.plan(made, **more)
-    return error.value.problems
 
 
 def test_problems_of_several_stages_are_told_at_once_with_their_lines(bench):

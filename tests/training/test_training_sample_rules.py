@@ -3,9 +3,8 @@
 import json
 
 import pytest
-from training_pieces import BIG, SMALL, pair, schedule
+from training_pieces import BIG, SMALL, pair, problems_of, schedule
 
-from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import parse_schedule
 
 MLP = {"family": "mlp", "hidden": [4]}
@@ -17,12 +16,6 @@ DEEP = {"family": "plain", "widths": [2] * 4, "convs": 1}
 def leaving_one(**more):
     """159 is one less than the 160 training samples."""
     return {"name": "adam", "batch": 159, "drop_last": False, **more}
-
-
-def problems_of(bench, made, **more):
-    with pytest.raises(ScheduleError, match=r"a\.yaml: \d+ problem") as error:
-        bench.plan(made, **more)
-    return error.value.problems
 
 
 @pytest.mark.parametrize("model", [NORMED, DEEP], ids=["features", "maps of one pixel"])

@@ -4,10 +4,12 @@ import json
 from contextlib import contextmanager
 from dataclasses import fields, make_dataclass, replace
 
+import pytest
 import torch
 from torch.utils.data import TensorDataset
 
 from dmtsearch.data import load_data
+from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import parse_schedule
 from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import open_store
@@ -74,6 +76,24 @@ def pair(student, *, teacher=None, **more):
     )
 
 
+def whole_student(**hint_phase):
+    """A resolved student of two sources that has every block, and its job."""
+    stages = {
+        "a": {"model": BIG},
+        "b": {"model": NORMED},
+        "student": {
+            "model": SMALL,
+            "source": ["a", "b"],
+            "merit": {"rule": "delta", "increment": 0.1},
+            "hints": [HINT],
+            "hint_phase": {"epochs": 2, **hint_phase},
+        },
+    }
+    bench = Workbench(digits(), None)
+    made = schedule(stages)
+    return bench.plan(made).stage("student"), bench.jobs(made)["student"]
+
+
 class Workbench:
     """Data and a store, on which schedules are run stage by stage."""
 
@@ -92,10 +112,12 @@ class Workbench:
         jobs = make_jobs(plan, self.data, device="cpu", objects=objects, folder=folder)
         return {job.name: job for job in jobs}
 
+    def context(self, objects=None):
+        train, val = self.data.split("train"), self.data.split("val")
+        return StageContext(train, val, objects or {}, self.save_every_s)
+
     def obtain(self, job, listen=go_on, objects=None):
-        context = StageContext(
-            self.data.split("train"), self.data.split("val"), objects or {}, self.save_every_s
-        )
+        context = self.context(objects)
         return get_or_train(job, context, self.store, listen=listen, notify=self.told.append)
 
     def run(self, made, listen=go_on, objects=None, folder=None):
@@ -119,6 +141,13 @@ class Workbench:
     def fresh(self, folder, **more):
         """The same data with an empty store."""
         return Workbench(self.data, open_store(str(folder)), **more)
+
+
+def problems_of(bench, made, **more):
+    """What a schedule cannot train by, as a list of sentences."""
+    with pytest.raises(ScheduleError, match=r"a\.yaml: \d+ problem") as error:
+        bench.plan(made, **more)
+    return error.value.problems
 
 
 class Watcher:
