@@ -132,7 +132,7 @@ def _dimension_of_holes(record: RunRecord) -> Callable[[str], str]:
         if record.space is not None:
             whole = expand(record.space.anchor())
             delivered, first = whole.deliver, whole.needed()[0].name
-            selectors = {stage.name for stage in whole.stages if stage.select is not None}
+            selectors = {stage.name for stage in whole.stages if stage.learns_from == "selector"}
     except DmtSearchError:
         pass
 
