@@ -55,7 +55,7 @@ class TestSplit:
             raise UsageError(
                 f"{run}: a verdict rests on the test split, which has {counted(n, 'sample')}: "
                 f"under {LEAST} one of them is more than {100 / LEAST:g} points. Its samples were "
-                f"kept out of the search, so give it more and search anew: {command_line(*again)}"
+                f"kept out of the search, so give it more and search again: {command_line(*again)}"
             )
 
     @property

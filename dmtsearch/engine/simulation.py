@@ -183,7 +183,7 @@ async def _run(
 
 
 def _machine(found: SimulatedSearch, slots: int) -> ClusterNode:
-    """One that has what any stage asks for, and else so many CPUs and GPUs."""
+    """One that has what any stage requests, and else so many CPUs and GPUs."""
     needs = [stage.needs for stage in found.requested]
     labels = [one.label.partition("=") for one in needs if one.label is not None]
     return ClusterNode(

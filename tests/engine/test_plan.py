@@ -1,4 +1,4 @@
-"""A simulated search asks for, and runs, what a real one does; its hours follow from slots."""
+"""A simulated search requests, and runs, what a real one does; its hours follow from slots."""
 
 import json
 from dataclasses import replace
