@@ -13,7 +13,7 @@ from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
 from .backend import SearchContext
-from .cluster import ray_at
+from .cluster import own_session, ray_at
 from .console import ConsoleView
 from .driver_options import DriverOptions
 from .environment import (
@@ -269,6 +269,8 @@ class Session:
 def _joining(address: str | None) -> str:
     if address is None:
         return "searching in this process, one stage at a time ..."
+    if connected() and own_session() is not None:
+        return "going on, on the same Ray ..."
     if connected():
         return "using the Ray that this process is connected to ..."
     where = "on this machine" if address == LOCAL else f"at {address}"
