@@ -11,14 +11,15 @@ from dmtsearch.errors import DataMissingError, DmtSearchError, ScheduleError
 from dmtsearch.machine import physical_memory
 from dmtsearch.models import describe_model
 from dmtsearch.models.limits import BYTES_PER_PARAM
-from dmtsearch.schedule import Expanded, Schedule, StageInput, expand
+from dmtsearch.schedule import Expanded, Schedule, StageInput, describe_weights, expand
 from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import Store
 from dmtsearch.training.jobs import make_jobs
+from dmtsearch.training.merit_check import merit_in_store
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.schedule_data import open_schedule_data
 from dmtsearch.training.screen import relu_notes
-from dmtsearch.training.stage_kind import Plan, ResolvedStage
+from dmtsearch.training.stage_kind import Plan, ResolvedStage, StageContext, StageJob
 from dmtsearch.training.stage_models import OBJECT
 
 EAGER_SAMPLES = 100_000
@@ -122,7 +123,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     if not facts.present:
         notes.append(f"the data is not on this machine: {facts.advice}")
     elif opened is not None or (facts.num_train or 0) <= EAGER_SAMPLES:
-        opened, keys, more = _with_data(schedule, plan, opened)
+        opened, keys, more = _with_data(schedule, plan, opened, store)
         notes += more
     return ScheduleCheck(
         stages=tuple(_stage(plan, stage, keys, store) for stage in plan.stages),
@@ -136,7 +137,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
 
 
 def _with_data(
-    schedule: Schedule, plan: Plan, opened: DataSet | None
+    schedule: Schedule, plan: Plan, opened: DataSet | None, store: Store | None
 ) -> tuple[DataSet | None, dict[str, str], tuple[str, ...]]:
     """Read the data, for problems that only its samples show, and for the stages' keys."""
     try:
@@ -146,7 +147,26 @@ def _with_data(
     except DmtSearchError as error:
         raise _data_problem(schedule, error) from error
     jobs = make_jobs(plan, data, device=pick_device())
-    return data, {job.name: job.keys.key for job in jobs}, data.notes
+    notes = (*data.notes, *(_merit_notes(jobs, data, store) if store is not None else ()))
+    return data, {job.name: job.keys.key for job in jobs}, notes
+
+
+def _merit_notes(jobs: Sequence[StageJob], data: DataSet, store: Store) -> list[str]:
+    """How far merit is from a constant weight, where the store has what it goes by."""
+    notes = []
+    for job in jobs:
+        merit = job.resolved.stage.merit
+        if merit is None:
+            continue
+        device = job.profile.torch_device
+        train, val = (data.split(name).to(device) for name in ("train", "val"))
+        try:
+            found = merit_in_store(job, StageContext(train, val, {}), store)
+        except DmtSearchError:
+            continue  # of what is damaged, the stage itself will say so
+        if found is not None:
+            notes.append(f"stage {job.name!r}: {describe_weights(found, merit.correctness)}")
+    return notes
 
 
 def _unread(expanded: Expanded, facts: DataFacts) -> list[str]:

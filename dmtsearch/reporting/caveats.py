@@ -1,6 +1,7 @@
 """What limits what a report says, and what its space holds fixed."""
 
 import math
+from statistics import median
 
 from dmtsearch.errors import DmtSearchError
 from dmtsearch.human import counted, listed
@@ -8,7 +9,7 @@ from dmtsearch.reporting.chain_diagram import weak_sources
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Items, Section
 from dmtsearch.reporting.run_record import RunRecord
-from dmtsearch.schedule import Expanded, Stage, expand, parse_schedule
+from dmtsearch.schedule import NEARLY_CONSTANT, Expanded, Stage, expand, parse_schedule
 
 
 def caveats(summary: Summary) -> tuple[str, ...]:
@@ -36,11 +37,34 @@ def caveats(summary: Summary) -> tuple[str, ...]:
             f"In the schedule to train {source} ({100 * there:.2f} % on val) is not above "
             f"{target} ({100 * here:.2f} %), which learned from it."
         )
+    found += _merit(summary.record)
     missing = summary.record.missing
     for reason in dict.fromkeys(arm.reason for arm in missing):
         names = listed([arm.arm for arm in missing if arm.reason == reason])
         found.append(f"There is no control arm {names}: {reason}.")
     return (*found, *gather_fixed(summary.record))
+
+
+def _merit(record: RunRecord) -> list[str]:
+    """How far merit was from a constant weight, over the stages that have it."""
+    weights = [line.merit for line in record.stages.values() if line.merit]
+    if not weights:
+        return []
+    shares = sorted(float(one["differs"]) for one in weights)
+    n = max(int(one["n"]) for one in weights)
+    words = (
+        f"Merit, in {counted(len(weights), 'stage')}: the weight of the soft targets is another "
+        f"than the commonest on {100 * shares[0]:.1f} to {100 * shares[-1]:.1f} % of {n:,} "
+        f"training samples (median {100 * median(shares):.1f} %)."
+    )
+    constant = sum(share < NEARLY_CONSTANT for share in shares)
+    if constant:
+        which = "all of them" if constant == len(shares) else f"{constant} of them"
+        words += (
+            f" In {which} it is under {100 * NEARLY_CONSTANT:g} %, nearly a constant weight: what "
+            "they gain, another fixed `soft.weight` may gain too (compare `merit_matched`)."
+        )
+    return [words]
 
 
 def _samples(summary: Summary) -> list[str]:

@@ -131,9 +131,13 @@ def _link(stage: Stage, source: str, epoch: int | None) -> Link:
         words.append(f"soft: T {soft.temperature:.4g}, weight {soft.weight:.4g}{until}")
     merit = stage.merit
     if merit is not None and source == stage.sources[0].stage:
-        increment = f" ±{merit.increment:.4g}" if isinstance(merit, Delta) else ""
+        increment = ""
+        if isinstance(merit, Delta):
+            way = "±" if merit.increment >= 0 else "∓"
+            increment = f" {way}{abs(merit.increment):.4g}"
+        folds = " from folds" if merit.correctness == "folds" else ""
         placebo = "" if merit.placebo == "none" else f" (placebo: {merit.placebo})"
-        words.append(f"merit: {merit.rule}{increment}{placebo}")
+        words.append(f"merit: {merit.rule}{increment}{folds}{placebo}")
     hints = [hint for hint in stage.hints if hint.stage == source]
     for hint in hints:
         weight = "" if hint.weight == 1 else f", weight {hint.weight:.4g}"

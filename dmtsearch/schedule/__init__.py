@@ -25,7 +25,9 @@ from .blocks import Soft as Soft
 from .blocks import SourceRef as SourceRef
 from .blocks import Switch as Switch
 from .compact import as_schedule as as_schedule
+from .describe import NEARLY_CONSTANT as NEARLY_CONSTANT
 from .describe import describe as describe
+from .describe import describe_weights as describe_weights
 from .dump import dump_schedule as dump_schedule
 from .emit import emit as emit
 from .expand import expand as expand

@@ -1,6 +1,6 @@
 """A schedule in plain English, a sentence or two a stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .blocks import Accuracy, Delta, Hint, Plateau, SourceRef
 from .expand import expand
@@ -67,6 +67,29 @@ def _moved(increment: float) -> str:
         f"{ways[0]} by {abs(increment):g} where the source is right and {ways[1]} by as much "
         "where it is wrong"
     )
+
+
+NEARLY_CONSTANT = 0.05
+"""Merit whose weight is another than the commonest on less of the samples is noted."""
+
+
+def describe_weights(weights: Mapping[str, float], correctness: str) -> str:
+    """Return how far merit is from a constant weight, in words.
+
+    Args:
+        weights: `n` samples, the `commonest` weight, the share `differs` of other weights.
+        correctness: `from` of the merit block.
+    """
+    words = (
+        f"merit gives {100 * weights['differs']:.1f} % of {weights['n']:,.0f} training samples "
+        f"another weight than {weights['commonest']:g}"
+    )
+    if weights["differs"] >= NEARLY_CONSTANT:
+        return words
+    words += ": nearly a constant weight"
+    if correctness == "folds":
+        return words
+    return f"{words}; `from: folds` asks copies that have not seen them"
 
 
 def _model(stage: Stage) -> str:

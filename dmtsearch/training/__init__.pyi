@@ -21,6 +21,7 @@ from .keys import key_of as key_of
 from .keys import stage_keys as stage_keys
 from .loop import read_terms as read_terms
 from .loop import train_epoch as train_epoch
+from .merit_check import merit_in_store as merit_in_store
 from .phases import NUMBERS as NUMBERS
 from .phases import TENSORS as TENSORS
 from .phases import epochs_done as epochs_done

@@ -112,11 +112,16 @@ def start_stage(work: StageWork) -> RunningStage | Stopped:
     job, store = work.job, work.store
     weights = _weights(job.init, store) if job.init is not None else None
     model = build_stage_model(job, objects=work.context.objects, state=weights)
-    sources = [_source(trained, work) for trained in job.sources]
+    sources = [frozen_source(trained, work) for trained in job.sources]
     return job.resolved.kind.start(work, model, sources)
 
 
-def _source(trained: TrainedModel, work: StageWork) -> FrozenStage:
+def frozen_source(trained: TrainedModel, work: StageWork) -> FrozenStage:
+    """A stage's source, from the store onto the device.
+
+    Raises:
+        SourceMissingError: It is gone, or damaged.
+    """
     job, weights = work.job, _weights(trained, work.store)
     model = build_trained(trained, weights, work.context.objects, job.folder)
     return FrozenStage(

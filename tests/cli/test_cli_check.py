@@ -49,12 +49,15 @@ def test_a_schedule_is_told_stage_by_stage(run, small):
 
 
 def test_the_store_is_asked_what_it_has(run, small, tmp_path):
+    small.write_text(small.read_text() + "    merit: {rule: hard}\n")
     before = json.loads(run("check", "--no-time", small, "--json").out)
     assert [stage["shared"] for stage in before["stages"]] == [False, False]
     assert not (tmp_path / "store").exists()
     assert run("train", small, "--out", tmp_path / "out").code == 0
     after = json.loads(run("check", "--no-time", small, "--json").out)
     assert [stage["shared"] for stage in after["stages"]] == [True, True]
+    (note,) = set(after["notes"]) - set(before["notes"])
+    assert re.match(r"stage 'student': merit gives \d+\.\d % of 256 training samples", note)
 
 
 def test_it_prints_a_table_and_the_next_command(run, small):

@@ -82,6 +82,37 @@ def test_a_source_no_better_than_what_learns_from_it_is_a_caveat(dense):
     )
 
 
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        pytest.param(
+            [0.17, 0.2],
+            "another than the commonest on 17.0 to 20.0 % of 1,500 training samples (median "
+            "18.5 %).",
+            id="far from constant",
+        ),
+        pytest.param(
+            [0.004, 0.2],
+            " In 1 of them it is under 5 %, nearly a constant weight: what they gain, another "
+            "fixed `soft.weight` may gain too (compare `merit_matched`).",
+            id="nearly constant",
+        ),
+    ],
+)
+def test_how_far_merit_is_from_a_constant_weight_is_a_caveat(dense, shares, expected):
+    summary = summarize(read_run(dense.stop()))
+    lines = list(summary.record.stages.items())
+    assert len(lines) >= 2
+    stages = {
+        key: replace(line, merit={"n": 1500, "mean": 0.6, "commonest": 0.6, "differs": share})
+        for (key, line), share in zip(lines, shares, strict=False)
+    }
+    record = replace(summary.record, stages=stages)
+    [caveat] = [one for one in caveats(replace(summary, record=record)) if "Merit, in" in one]
+    assert caveat.endswith(expected)
+    assert not any("Merit, in" in one for one in caveats(summary))
+
+
 def test_the_drawing_says_in_words_what_it_shows(dense):
     record = read_run(dense.stop())
     drawing = draw_chain(gather_chain(record, record.trials[0].asked))

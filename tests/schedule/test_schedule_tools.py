@@ -10,6 +10,7 @@ from schedule_texts import text_with
 from dmtsearch.errors import ScheduleError
 from dmtsearch.schedule import (
     describe,
+    describe_weights,
     dump_schedule,
     expand,
     override,
@@ -286,3 +287,21 @@ def test_a_path_comes_apart_and_together(path):
     for step in split(path):
         whole = join(whole, step)
     assert whole == path
+
+
+@pytest.mark.parametrize(
+    ("differs", "correctness", "end"),
+    [
+        (0.05, "train", "5.0 % of 1,500 training samples another weight than 0.6"),
+        (
+            0.004,
+            "train",
+            "another weight than 0.6: nearly a constant weight; `from: folds` asks copies that "
+            "have not seen them",
+        ),
+        (0.004, "folds", "another weight than 0.6: nearly a constant weight"),
+    ],
+)
+def test_merit_that_is_nearly_a_constant_weight_is_called_so(differs, correctness, end):
+    weights = {"n": 1500, "mean": 0.59, "commonest": 0.6, "differs": differs}
+    assert describe_weights(weights, correctness).endswith(end)

@@ -7,6 +7,7 @@ from training_pieces import BIG, HINT, SMALL, Watcher, pair, schedule
 
 from dmtsearch.data import crop_flip
 from dmtsearch.errors import ScheduleError
+from dmtsearch.training import StageContext, merit_in_store
 
 FOLDS = {"rule": "delta", "increment": 0.3, "from": "folds"}
 COPIES = [f"teacher.fold{number}" for number in range(1, 6)]
@@ -87,6 +88,19 @@ def test_a_record_says_how_far_merit_is_from_a_constant_weight(bench):
     }
     assert 0 < record["differs"] < 0.5
     assert "merit" not in arm.results["teacher0"].record
+
+
+@pytest.mark.parametrize("augment", ["none", "crop_flip"])
+@pytest.mark.parametrize("merit", [FOLDS, {"rule": "soft"}])
+def test_a_check_knows_the_weights_once_the_store_has_what_they_are_made_from(
+    bench, merit, augment
+):
+    made = pair({"merit": merit, "augment": augment, "epochs": 1})
+    job = bench.jobs(made)["student"]
+    context = StageContext(bench.data.split("train"), bench.data.split("val"), {})
+    assert merit_in_store(job, context, bench.store) is None
+    record = bench.run(made)["student"].record["merit"]
+    assert merit_in_store(job, context, bench.store) == pytest.approx(record, rel=1e-6)
 
 
 def test_copies_have_model_sources_epochs_and_seed_of_their_source(bench):
