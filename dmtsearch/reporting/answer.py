@@ -279,7 +279,8 @@ def _how_sure(summary: Summary) -> Fact:
         "How sure",
         _SURE[found.verdict] if found.over or found.verdict is not Verdict.UNDECIDED else "open",
         f"{found.verdict}: {points(nearest.difference)} beside {nearest.arm} "
-        f"({100 * found.confidence:.0f} % {low} to {high}), n = {found.n} seeds",
+        f"({100 * found.confidence:.0f} % {low} to {high}), n = {found.n} "
+        + ("seeds" if found.students == 1 else "teachers"),
     )
 
 

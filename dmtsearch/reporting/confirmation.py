@@ -89,6 +89,7 @@ class Found:
     margin: _Share
     power: PowerFound
     first_model: str
+    students: Count = 1
     recommended: str | None = None
 
 

@@ -107,8 +107,13 @@ def _facts(summary: Summary, found: Found) -> tuple[str, ...]:
         facts.append(small)
     if found.first_model == "given":
         facts.append(
-            "The first model was given, so all replicates share it: the verdict is for this first "
-            "model alone."
+            "The first model was given, so all replicates are students of it: the verdict is for "
+            "this teacher alone."
+        )
+    if found.students > 1:
+        facts.append(
+            f"Each arm was trained with {found.students} students of each first model (teacher): "
+            "a replicate is their mean, and n counts teachers."
         )
     for arm, reason in found.missing_controls.items():
         facts.append(f"There is no control {arm}: {reason}.")

@@ -131,6 +131,20 @@ def test_a_loss_names_the_control_to_train(confirmed, tmp_path):
     assert "Train direct_long, 88.20 % on test" in said
 
 
+def test_a_given_teacher_and_students_of_each_are_said(confirmed, tmp_path):
+    root = confirmed()
+    kept = json.loads((root / "confirm.json").read_text())
+    more = {"first_model": "given", "students": 2}
+    kept["result"] |= more
+    (root / "confirm.json").write_text(json.dumps({**kept, **more}))
+    written = dmtsearch.report(root, out=tmp_path / "report")
+    assert "better than every control, for this teacher" in answer(written.summary)
+    page = written.page.read_text(encoding="utf-8").replace("\u00a0", " ")
+    assert "students of it: the verdict is for this teacher alone" in page
+    assert "trained with 2 students of each first model" in page
+    assert "n = 5 teachers" in page
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
