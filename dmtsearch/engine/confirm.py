@@ -18,7 +18,7 @@ from dmtsearch.schedule import Schedule, parse_schedule
 
 from .confirm_arms import CHOSEN, AtCost, PathArm, is_given, sharing_first
 from .confirm_explain import arm_of, effects
-from .confirm_kind import confirm_kind
+from .confirm_kinds import confirm_kind
 from .confirm_plan import (
     Confirmation,
     ConfirmPaths,
@@ -175,13 +175,16 @@ class _Confirming:
 
     def _make_plan(self, request: ConfirmRequest) -> None:
         found = self.confirmation
-        candidates = self._searched.candidates(request.top, request.trial)
+        candidates = self._searched.candidates(
+            request.top, request.trial, one_model=self._kind.one_model
+        )
         plan = next_plan(
             found,
             request,
             candidates,
             run_seed=self._opened.info.seed,
             is_given=self._given,
+            takes_students=self._kind.takes_students,
             go_on=self._paths.go_on,
         )
         if plan is None:
@@ -231,7 +234,7 @@ class _Confirming:
             trained = self._trainer.train(paths)
             means = {
                 number: statistics.fmean(
-                    trained.val(f"choose_{number}", seed) for seed in plan.choosing_seeds
+                    self._val(f"choose_{number}", seed, trained) for seed in plan.choosing_seeds
                 )
                 for number in plan.candidates
             }
@@ -248,10 +251,8 @@ class _Confirming:
         plan = replace(plan, chosen=chosen, cost=cost, controls=controls, missing=missing)
         self.confirmation = self.confirmation.with_plan(plan)
         self._write()
-        self._view.tell(
-            f"chosen: trial {chosen}; controls: {', '.join(controls)}, each for at most "
-            f"{amount(cost)} sample-MACs"
-        )
+        most = f", each for at most {amount(cost)} sample-MACs" if self._kind.at_equal_cost else ""
+        self._view.tell(f"chosen: trial {chosen}; controls: {', '.join(controls)}{most}")
 
     def _with_controls(self, trial: int) -> tuple[int, dict[str, Schedule], dict[str, str]]:
         """What each arm may cost, a trial's schedule with its controls, and why others lack."""
@@ -295,7 +296,8 @@ class _Confirming:
     def _note_choosing(self, trained: TrainedPaths, plan: ConfirmPlan) -> None:
         for number in plan.candidates:
             for place, seed in enumerate(plan.choosing_seeds, 1):
-                self._table.add("choose", place, f"choose_{number}", seed, trained)
+                arm = f"choose_{number}"
+                self._table.add("choose", place, arm, seed, trained, self._val(arm, seed, trained))
 
     # -- test -----------------------------------------------------------------------------------
 
@@ -324,18 +326,22 @@ class _Confirming:
                 given=self._given,
                 test_n=self._test.n,
                 power=power_found,
+                words=self._words(arms[CHOSEN]),
             )
             self._keep(result)
             self._view.tell(f"{n} replicates: {result['answer']}")
             if decision.stop:
                 break
-        name = recommend(decision, scores, arms)
+        delivered = {arm: self._kind.delivers(arm, schedule) for arm, schedule in arms.items()}
+        name = recommend(decision, scores, {arm: made for arm, (made, _) in delivered.items()})
+        schedule, note = delivered[name]
         text = recommended_text(
             self._paths,
             result,
             name,
             statistics.fmean(scores[name]),
-            arms[name].with_seed(self._opened.info.seed),
+            schedule.with_seed(self._opened.info.seed),
+            note,
         )
         with self._paths.writing():
             write_atomic(self._paths.recommended, text)
@@ -357,7 +363,7 @@ class _Confirming:
             plan,
             {
                 arm: [
-                    statistics.fmean(trained.val(arm, seed) for seed in plan.seeds_of(r))
+                    statistics.fmean(self._val(arm, seed, trained) for seed in plan.seeds_of(r))
                     for r in replicates[:5]
                 ]
                 for arm in arms
@@ -452,6 +458,19 @@ class _Confirming:
 
     # -- score and write ------------------------------------------------------------------------
 
+    def _words(self, chosen: Schedule) -> dict[str, Any]:
+        kind = self._kind
+        return {
+            "metric": kind.metric,
+            "subject": kind.subject(chosen),
+            "equal_cost": kind.at_equal_cost,
+        }
+
+    def _val(self, arm: str, seed: int, trained: TrainedPaths) -> float:
+        """The metric of a path on val; 0 of one that was not begun."""
+        trial = trained.find(arm, seed)
+        return 0.0 if trial is None else self._kind.val(arm, trial, trained.state)
+
     def _tested(self, phase: str, place: int, arm: str, trained: TrainedPaths) -> float:
         """The test metric of an arm of a replicate: the mean over its students."""
         return statistics.fmean(
@@ -467,7 +486,7 @@ class _Confirming:
             trial.key,
             lambda: self._prepare(parse_schedule(trial.schedule, f"trial {trial.trial}")),
         )
-        self._table.add(phase, place, arm, seed, trained, (found, self._test.n))
+        self._table.add(phase, place, arm, seed, trained, found, self._test.n)
         return found
 
     def _write(self) -> None:

@@ -1,17 +1,18 @@
-"""What a confirmation does by the kind of stage that a schedule delivers: one row each."""
+"""What a confirmation does by the kind of stage that a schedule delivers; and of networks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from dmtsearch.errors import UsageError
-from dmtsearch.schedule import Schedule, expand
+from dmtsearch.schedule import Schedule
 
 from .confirm_arms import AtCost, controls_of
-from .confirm_trials import Searched
+from .confirm_trials import Searched, val_of
 from .confirm_variants import ChosenPath, Variant, variants_of
+from .ledger import RunState
+from .ledger_lines import TrialProposed
 from .messages import Prepare
 from .prepare import PrepareContext
 
@@ -23,7 +24,37 @@ if TYPE_CHECKING:
 
 
 class ConfirmKind(ABC):
-    """How schedules that deliver one kind of stage are tested."""
+    """How schedules that deliver one kind of stage are tested.
+
+    Attributes:
+        metric: What is measured, in words.
+        at_equal_cost: Whether controls and variants are made for one cost.
+        takes_students: Whether a first model can have several students.
+        one_model: Whether one is chosen only among trials that deliver the same model.
+    """
+
+    metric: ClassVar[str] = "accuracy"
+    at_equal_cost: ClassVar[bool] = True
+    takes_students: ClassVar[bool] = True
+    one_model: ClassVar[bool] = True
+
+    def subject(self, chosen: Schedule) -> str:
+        """What the chosen schedule is called in a sentence."""
+        return "the chosen schedule"
+
+    def val(self, arm: str, trial: TrialProposed, state: RunState) -> float:
+        """The metric of a path on val, by which one is chosen; 0 where it has none.
+
+        Args:
+            arm: As of `score`.
+            trial: The path.
+            state: Of the ledger that has it.
+        """
+        return val_of(state, trial.trial)
+
+    def delivers(self, arm: str, schedule: Schedule) -> tuple[Schedule, str | None]:
+        """What to train where an arm is recommended, and what else to know, in a sentence."""
+        return schedule, None
 
     @abstractmethod
     def controls(
@@ -100,23 +131,3 @@ class ConfirmNetworks(ConfirmKind):
     def score(self, arm: str, answers: npt.NDArray[Any], context: PrepareContext) -> float:
         """Share of test samples on which it is right."""
         return float((answers == context.data.split("test").y.cpu().numpy()).mean())
-
-
-CONFIRM_KINDS: Mapping[str, ConfirmKind] = {"training": ConfirmNetworks()}
-"""By `Stage.kind`."""
-
-
-def confirm_kind(schedule: Schedule) -> ConfirmKind:
-    """How a run is confirmed whose schedules deliver what this one does.
-
-    Raises:
-        UsageError: It delivers what this version does not confirm.
-    """
-    whole = expand(schedule)
-    kind = whole.stage(whole.deliver).kind
-    if kind not in CONFIRM_KINDS:
-        raise UsageError(
-            f"a {kind}'s run is not confirmed by this version: its report compares the {kind} "
-            "with every other rule on the same outputs"
-        )
-    return CONFIRM_KINDS[kind]

@@ -60,6 +60,7 @@ def next_plan(
     *,
     run_seed: int,
     is_given: bool,
+    takes_students: bool,
     go_on: str,
 ) -> ConfirmPlan | None:
     """The plan that a request begins; None where it goes on with the last one, or repeats it.
@@ -70,6 +71,7 @@ def next_plan(
         candidates: The trials to choose from; others than those of the last plan begin a new one.
         run_seed: Of the search.
         is_given: Whether the first model is there already.
+        takes_students: Whether a first model can have several students.
         go_on: The command that goes on with the last plan.
 
     Raises:
@@ -79,6 +81,11 @@ def next_plan(
     last = found.plan if found.plans else None
     if last is None or last.candidates != candidates:
         students = request.students or 1
+        if students > 1 and not takes_students:
+            raise UsageError(
+                "--students: a selector has a first model for each modality, and is replicated "
+                "whole; leave --students out"
+            )
         if students > 1 and is_given:
             raise UsageError(
                 "--students: the first model is given, so every replicate is a student of this "

@@ -1,6 +1,7 @@
 """What a look of a confirmation found, and which schedule it recommends."""
 
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,7 @@ def look_result(
     given: bool,
     test_n: int,
     power: Mapping[str, Any],
+    words: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The top of `confirm.json`.
 
@@ -68,6 +70,7 @@ def look_result(
         given: Whether they share a first model that is there already.
         test_n: Samples of the test split.
         power: What the plan can find.
+        words: What is measured, of what, and whether at equal cost.
     """
     confidence = plan.looks.confidence
     controls = [
@@ -86,6 +89,7 @@ def look_result(
     ]
     found = {
         "verdict": str(decision.verdict),
+        **words,
         "over": decision.stop,
         "futile": decision.futile,
         "plan": number,
@@ -125,7 +129,12 @@ def recommend(decision: LookResult, scores: Scores, arms: Mapping[str, Schedule]
 
 
 def recommended_text(
-    paths: ConfirmPaths, result: Mapping[str, Any], arm: str, accuracy: float, schedule: Schedule
+    paths: ConfirmPaths,
+    result: Mapping[str, Any],
+    arm: str,
+    accuracy: float,
+    schedule: Schedule,
+    note: str | None = None,
 ) -> str:
     """`recommended.yaml`: a schedule, with a head that says verdict, n, seeds and cost.
 
@@ -135,14 +144,17 @@ def recommended_text(
         arm: Which is recommended.
         accuracy: Of it on test.
         schedule: What it runs, with the seed to train it by.
+        note: What else to know of it.
     """
+    cost = f", {amount(result['cold_cost'])} sample-MACs at most" if result["equal_cost"] else ""
+    known = "".join(f"# {line}\n" for line in textwrap.wrap(note or "", 97))
     chosen = f"trial {result['chosen']['trial']}"
     what = chosen if arm == CHOSEN else f"the control {arm}"
     seeds = result["seeds"]["test"]
     train = command_line("train", paths.run_root, "--out", "DIR")
     return (
         f"# {what}; verdict on the chosen schedule ({chosen}): {result['verdict']}\n"
-        f"# test accuracy {100 * accuracy:.2f} % over n = {result['n']} "
-        f"fresh seeds ({seeds[0]} to {seeds[-1]}), {amount(result['cold_cost'])} sample-MACs at "
-        f"most\n# made by dmtsearch confirm; train it: {train}\n{dump_schedule(schedule)}"
+        f"# test {result['metric']} {100 * accuracy:.2f} % over n = {result['n']} "
+        f"fresh seeds ({seeds[0]} to {seeds[-1]}){cost}\n{known}"
+        f"# made by dmtsearch confirm; train it: {train}\n{dump_schedule(schedule)}"
     )

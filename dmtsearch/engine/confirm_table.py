@@ -32,7 +32,8 @@ class ConfirmTable:
         arm: str,
         seed: int,
         trained: TrainedPaths,
-        score: tuple[float, int] | None = None,
+        score: float,
+        n: int | None = None,
     ) -> None:
         """Add the row of a path, or replace it.
 
@@ -41,13 +42,14 @@ class ConfirmTable:
             place: Number of the replicate, from 1.
             arm, seed: Which path; one that was not begun has no row.
             trained: All paths.
-            score: On test, with the number of samples; that on val if None.
+            score: Its metric.
+            n: Samples; those of val if None.
         """
         trial, end = trained.find(arm, seed), trained.end(arm, seed)
         if trial is None or end is None:
             return
-        accuracy, n = score or (end.metrics.get("accuracy"), end.metrics.get("n"))
-        row = (phase, place, seed, arm, trial.key, accuracy, n, trial.cold_cost, end.status)
+        n = end.metrics.get("n") if n is None else n
+        row = (phase, place, seed, arm, trial.key, score, n, trial.cold_cost, end.status)
         self._rows[phase, arm, str(seed)] = row
 
     def write(self) -> None:

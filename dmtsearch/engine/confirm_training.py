@@ -10,7 +10,6 @@ from dmtsearch.schedule import Schedule
 
 from .confirm_arms import PathArm, sharing_first
 from .confirm_plan import ConfirmPaths, ConfirmPlan
-from .confirm_trials import val_of
 from .driver_options import DriverOptions
 from .environment import INLINE
 from .ledger import RunState, read_state
@@ -48,11 +47,6 @@ class TrainedPaths:
         """Whether it has a result."""
         end = self.end(arm, seed)
         return end is not None and end.status == "done"
-
-    def val(self, arm: str, seed: int) -> float:
-        """Its accuracy on val; 0 where it has none."""
-        trial = self.find(arm, seed)
-        return 0.0 if trial is None else val_of(self.state, trial.trial)
 
     @property
     def first_failure(self) -> str:

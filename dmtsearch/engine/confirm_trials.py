@@ -54,12 +54,15 @@ class Searched:
         """A schedule of the space as replicates run it."""
         return replicate(schedule, first_seed=self.first_seed)
 
-    def candidates(self, top: int, trial: int | None) -> tuple[int, ...]:
-        """Numbers of the trials to choose from: of one delivered model, best by val first.
+    def candidates(
+        self, top: int, trial: int | None, *, one_model: bool = True
+    ) -> tuple[int, ...]:
+        """Numbers of the trials to choose from, best by val first.
 
         Args:
             top: At most so many.
             trial: This one alone, if given.
+            one_model: Those alone that deliver the best trial's model.
 
         Raises:
             UsageError: There is no such trial, or there are not so many.
@@ -74,7 +77,11 @@ class Searched:
             return (trial,)
         best = best_trial(self.state)
         assert best is not None, "a finished trial is the best of something"
-        same = [one for one in done.values() if delivered_model(one) == delivered_model(best)]
+        same = [
+            one
+            for one in done.values()
+            if not one_model or delivered_model(one) == delivered_model(best)
+        ]
         if top > len(done):
             raise UsageError(f"--top {top}: the search has {len(done)} finished trials")
         same.sort(key=lambda one: (-self.val(one.trial), one.trial))

@@ -30,9 +30,12 @@ from .confirm_arms import AtCost, view_of
 from .messages import Prepare
 from .searched_variants import Place, searched_variants
 
+SELECTOR_DIMENSIONS = ("paper", "inputs", "k", "hidden", "target", "decision")
+"""Those of a selector; `paper` is the selector of the paper: topk, undegraded, hard."""
 DIMENSIONS = (
-    "middle_models", "sizes", "sources", "hints", "hint_points", "merit", "soft", "switch", "until"
-)  # fmt: skip
+    *("middle_models", "sizes", "sources", "hints", "hint_points", "merit", "soft", "switch"),
+    *("until", *SELECTOR_DIMENSIONS),
+)
 """What `--vary` takes."""
 _STEP = 0.2
 """To neighbouring relative sizes, depths of a hint and values of `until`."""

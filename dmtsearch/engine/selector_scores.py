@@ -17,6 +17,21 @@ ALONE = "only_"
 """What the name of a method begins with in which one modality decides every sample."""
 BEST_BY = ("max_softmax", "sum_rule")
 """Rules by each of which the trial with the best classifiers is found."""
+BEST_BY_ARM = "best_by_"
+"""What the arm of such a trial begins with in a confirmation."""
+RULE_WORDS = {
+    "max_softmax": "the modality with the largest class probability decides",
+    "temperature_max_softmax": "the modality with the largest class probability, after "
+    "temperature scaling, decides",
+    "margin": "the modality with the largest distance between its two largest class "
+    "probabilities decides",
+    "entropy": "the modality with the smallest entropy of its class probabilities decides",
+    "energy": "the modality with the smallest energy of its logits decides",
+    "sum_rule": "class probabilities are added, and the largest sum decides",
+    "product_rule": "class probabilities are multiplied, and the largest product decides",
+    "stacking": "a logistic regression on all class log-probabilities, fitted on the selector "
+    "split, decides",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,13 @@ class SelectorComparison:
     best_by: Mapping[str, MethodScore]
 
 
+def method_of(arm: str) -> str:
+    """By which method of a sweep an arm of a confirmation is scored."""
+    if arm == "chosen" or arm.startswith(("choose_", "vary ")):
+        return SELECTOR
+    return arm.removeprefix(BEST_BY_ARM)
+
+
 def method_accuracies(
     sweep: Mapping[str, Any], *, one_degraded: bool = False
 ) -> Mapping[str, float]:
@@ -82,6 +104,11 @@ def sweeps_of(state: RunState) -> Mapping[int, Mapping[str, Any]]:
     stages = {line.key: line.val_sweep for line in state.stages if line.val_sweep}
     found = {trial.trial: stages.get(trial.key) for trial in state.of_search("done")}
     return {number: sweep for number, sweep in found.items() if sweep}
+
+
+def sweep_of(state: RunState, key: str) -> Mapping[str, Any]:
+    """Val's sweep of one selector; {} where the ledger has none."""
+    return next((line.val_sweep for line in state.stages if line.key == key), {})
 
 
 def compare_selectors(

@@ -19,21 +19,21 @@ def answer(found: Mapping[str, Any]) -> str:
     nearest = min(better or controls, key=lambda one: one["difference"])
     low, high = nearest["interval"]
     share = f"{100 * found['confidence']:.1f} % over all looks"
+    subject = found.get("subject", "the chosen schedule")
+    how = "at equal cost" if found.get("equal_cost", True) else f"in {found['metric']}"
     numbers = (
-        f"{points(nearest['difference'])} beside {nearest['arm']} at equal cost "
+        f"{points(nearest['difference'])} beside {nearest['arm']} {how} "
         f"({share} {_bare(low)} to {_bare(high)}, {_replicates(found)})"
     )
     margin = points(found["margin"]).lstrip("+")
     teacher = ", for this teacher" if found["first_model"] == "given" else ""
     if verdict is Verdict.BEATS:
-        return f"Yes: the chosen schedule is better than every control{teacher}: {numbers}."
+        return f"Yes: {subject} is better than every control{teacher}: {numbers}."
     if verdict is Verdict.LOSES:
         names, verb = listed([one["arm"] for one in better]), "is" if len(better) == 1 else "are"
-        return f"No: {names} {verb} better than the chosen schedule{teacher}: {numbers}."
+        return f"No: {names} {verb} better than {subject}{teacher}: {numbers}."
     if verdict is Verdict.TIES:
-        return (
-            f"No: the chosen schedule is within {margin} of its best control{teacher}: {numbers}."
-        )
+        return f"No: {subject} is within {margin} of its best control{teacher}: {numbers}."
     if found.get("futile"):
         return f"No: a gain of {margin} is out of reach{teacher}: {numbers}."
     return f"Undecided{teacher}: {numbers}. More replicates would decide: give --more."

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.engine.run_tables import is_confirmed
+from dmtsearch.engine.selector_scores import RULE_WORDS
 from dmtsearch.evidence import Verdict
 from dmtsearch.human import amount, command_line, counted, duration, listed, percent, points
 from dmtsearch.reporting.best_schedule import BestSchedule
@@ -169,7 +170,10 @@ def _confirmed(summary: Summary, found: Found) -> list[str]:
     words.append(f"{what}: {percent(found.chosen.accuracy)} on test.")
     if best is not None and best.is_confirmed and best.is_control:
         words.append(f"Train {best.name}, {percent(best.value)} on test: {size_words(best)}.")
-    words += _unspent(summary)
+    if found.recommended in RULE_WORDS:
+        words.append(f"By this rule {RULE_WORDS[found.recommended]}; it needs no selector.")
+    if found.equal_cost:
+        words += _unspent(summary)
     if not found.over:
         words.append(f"The plan goes on: {confirm_command(summary)}")
     return words
@@ -314,8 +318,8 @@ def commands(summary: Summary) -> tuple[Command, ...]:
 
 
 def can_confirm(summary: Summary) -> bool:
-    """Whether there is a trial to confirm; selectors are compared on their own outputs instead."""
-    return summary.best is not None and summary.selector is None
+    """Whether there is a trial to confirm."""
+    return summary.best is not None
 
 
 def confirm_command(summary: Summary) -> str:

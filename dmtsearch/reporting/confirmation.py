@@ -91,6 +91,9 @@ class Found:
     first_model: str
     students: Count = 1
     recommended: str | None = None
+    metric: str = "accuracy"
+    subject: str = "the chosen schedule"
+    equal_cost: bool = True
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def confirmation_section(summary: Summary) -> Section:
     found = summary.confirmation.found
     blocks: list[Block] = [Text(note) for note in summary.confirmation.notes]
     if found is None:
-        none = _SELECTOR if summary.selector is not None else _NONE
-        blocks.append(Text(plan_words(summary.confirmation) or none))
+        how = _SELECTOR if summary.selector is not None else _NETWORK
+        blocks.append(Text(plan_words(summary.confirmation) or f"{_NONE} {how}"))
         if can_confirm(summary):
             blocks.append(Code(confirm_command(summary), "console"))
         return Section("confirmation", TITLE, tuple(blocks))
@@ -38,20 +38,32 @@ def confirmation_section(summary: Summary) -> Section:
     return Section("confirmation", TITLE, tuple(blocks))
 
 
-_SELECTOR = (
-    "A run of selectors is not confirmed by retraining: its selector is compared with every rule "
-    "on the same outputs, below."
-)
-
 _NONE = (
     "Nothing is confirmed yet: every number of the search was measured on the samples that chose "
-    "among its trials. A confirmation retrains the best schedule and its controls on fresh seeds "
-    "at equal cost, and measures them on the test split."
+    "among its trials."
+)
+
+_NETWORK = (
+    "A confirmation retrains the best schedule and its controls on fresh seeds at equal cost, and "
+    "measures them on the test split."
+)
+
+_SELECTOR = (
+    "A confirmation retrains the best selector with its classifiers on fresh seeds, and compares "
+    "it on the test split, with one modality degraded, with every rule on the same outputs, each "
+    "modality alone, and the trials that are best by max-softmax and by the sum rule."
+)
+
+
+_METRIC = (
+    " Accuracy: mean over the kinds of degradation that the selector was trained on, at each "
+    "severity, with one modality degraded; every method meets the same degraded samples. Costs "
+    "are not made equal: a rule needs no selector."
 )
 
 
 def _table(summary: Summary, found: Found) -> TableBlock:
-    columns = ("schedule", "test accuracy", "difference",
+    columns = ("schedule", f"test {found.metric}", "difference",
                f"{100 * found.confidence:.1f} % over all looks", "p", "verdict")  # fmt: skip
     rows = [(arm_name(summary, CHOSEN), percent(found.chosen.accuracy), "", "", "", "")]
     for one in found.controls:
@@ -72,7 +84,7 @@ def _table(summary: Summary, found: Found) -> TableBlock:
         columns[1:5],
         f"n = {found.n} paired replicates on {found.test_n:,} test samples. Difference: "
         f"{arm_name(summary, CHOSEN)} minus the control, in points of accuracy; p of no "
-        "difference, two-sided.",
+        f"difference, two-sided.{_METRIC if not found.equal_cost else ''}",
     )
 
 
