@@ -40,6 +40,7 @@ from .confirm_trials import Searched
 from .confirm_variants import DIMENSIONS, ChosenPath
 from .console import ConsoleView
 from .driver_options import DriverOptions
+from .equal_size import with_own_size
 from .ledger_lines import now
 from .messages import Prepare
 from .opening import TestSplit
@@ -281,10 +282,15 @@ class _Confirming:
         key = plan.chosen, plan.cost
         if key not in self._made:
             at_cost = self._at_cost(plan.cost)
-            chosen = at_cost(self._searched.schedule(plan.chosen))
+            chosen = self._chosen(plan.chosen, at_cost)
             made, _ = self._kind.controls(chosen, self._searched, at_cost, self._prepare)
             self._made[key] = {CHOSEN: chosen, **{name: made[name] for name in plan.controls}}
         return plan, plan.cost, self._made[key]
+
+    def _chosen(self, number: int, at_cost: AtCost) -> Schedule:
+        """A trial's schedule as its replicates run it, its delivered model written out."""
+        schedule = at_cost(self._searched.schedule(number))
+        return with_own_size(schedule, self._context.resolve(schedule))
 
     def _to_choose(self, number: int) -> Schedule:
         """Replicates that choose may share a first model: what is tested is trained anew."""

@@ -1,13 +1,19 @@
 """Where delivered sizes are searched, control arms wait for the front and have its models."""
 
 import csv
+import json
+import os
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dmtsearch
 from dmtsearch.engine import (
+    LiveState,
     RunCounts,
     RunState,
     StageRequest,
@@ -33,7 +39,7 @@ search:
   objectives: {params: min, macs: max}
   controls: [scratch_long, hint_untrained, direct_long]
   equal_cost: true
-data: {name: digits, train: 200, val: 100}
+data: {name: digits, train: 200, val: 100, test: 400}
 defaults: {epochs: 1, optimizer: {name: adam, batch: 50}}
 stages:
   teacher: {model: {family: plain, widths: [4], convs: 1}}
@@ -71,13 +77,14 @@ def test_the_controls_come_last_one_set_for_each_delivered_model_on_the_front(ru
     }
     assert len(controls) == 2 * len(models)
     # The arms are those of the schedule on the front: its model, its soft weight.
-    for model in models:
-        trials = [trial for trial in pareto_trials(state) if delivered_model(trial) == model]
-        direct = next(
-            t for t in controls if t.arm == "direct_long" and delivered_model(t) == model
+    for trial in front_trials(state):
+        (direct,) = (
+            arm
+            for arm in controls
+            if arm.arm == "direct_long" and delivered_model(arm) == delivered_model(trial)
         )
         student = expand(parse_schedule(direct.schedule)).stage("student")
-        assert student.soft.weight in {trial.values["student.soft.weight"] for trial in trials}
+        assert student.soft.weight == trial.values["student.soft.weight"]
     missing = state.missing["hint_untrained"].reason
     assert missing.startswith("the schedule has no hints (for ")
 
@@ -201,3 +208,36 @@ def test_arms_can_have_a_delivered_model_of_relative_size(tmp_path: Path) -> Non
     controls = state.of_controls("done")
     assert {arm.arm for arm in controls} == {"scratch_long", "direct_long"}
     assert {delivered_model(arm) for arm in controls} == {delivered_model(trial)}
+
+
+class InterruptsAtOnce:
+    """Interrupts as soon as one stage has been trained and another one is running."""
+
+    def begin(self, stream: Any) -> None: ...
+    def end(self) -> None: ...
+    def tell(self, text: str) -> None: ...
+    def show(self, state: LiveState) -> None:
+        if state.running and state.stages.get("run", 0) >= 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.usefixtures("shown_at_once")
+def test_a_confirmation_is_of_one_delivered_model_and_of_another_by_its_trial(run, tmp_path):
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    state = read_state(folder / "ledger.jsonl")
+    best = best_trial(state)
+    other = next(
+        trial for trial in state.of_search() if delivered_model(trial) != delivered_model(best)
+    )
+    for number, trial in ((None, best), (other.trial, other)):
+        store = str(tmp_path / f"store{number}")
+        dmtsearch.confirm(
+            folder, trial=number, looks=[5], explain=False, store=store, view=InterruptsAtOnce()
+        )
+        plan = json.loads((folder / "confirm.json").read_text())["plans"][-1]
+        models = {delivered_model(state.trials[one]) for one in plan["candidates"]}
+        assert models == {delivered_model(trial)}
+        assert plan["candidates"][0] == trial.trial
+        assert len(plan["candidates"]) == (2 if number is None else 1)
+    assert plan["chosen"] == other.trial
+    assert "scratch_long" in plan["controls"]
