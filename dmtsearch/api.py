@@ -90,6 +90,7 @@ class CheckReport:
             "deliver": found.deliver if found else None,
             "data": found.data if found else None,
             "cold_cost": found.cost if found else None,
+            "given_cost": found.given if found else None,
             "hours": self.hours,
             "equal_cost": self.equal_cost.as_dict() if self.equal_cost else None,
             "plan": self.plan.as_dict() if self.plan else None,

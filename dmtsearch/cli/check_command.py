@@ -50,6 +50,8 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
     say(f"data      {found.data}")
     say(f"delivers  {found.deliver}")
     say(f"cost      {_cost(found.cost, report.hours)} for the whole path")
+    if found.given != found.cost:
+        say(f"          {_cost(found.given, None)} where the first model is given")
     say()
     out.print(
         table(

@@ -14,6 +14,7 @@ from dmtsearch.models.limits import BYTES_PER_PARAM
 from dmtsearch.schedule import Expanded, Schedule, StageInput, describe_weights, expand
 from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import Store
+from dmtsearch.training.equal_cost import GIVEN, counted_cost
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.merit_check import merit_in_store
 from dmtsearch.training.profile import pick_device
@@ -66,6 +67,7 @@ class ScheduleCheck:
         deliver: The delivered stage.
         data: What is learned from, in words.
         cost: Of the whole path; None where it is not known yet.
+        given: The same without the training of its first model.
         notes: What is allowed but should be known.
         resolve: Resolves other schedules on the same data.
         opened: The data, where it was read.
@@ -75,6 +77,7 @@ class ScheduleCheck:
     deliver: str
     data: str
     cost: int | None
+    given: int | None
     notes: tuple[str, ...]
     resolve: Callable[[Schedule], Plan] = field(repr=False, compare=False)
     opened: DataSet | None = field(default=None, repr=False, compare=False)
@@ -130,6 +133,7 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
         deliver=plan.deliver,
         data=_describe(facts, sizes),
         cost=_total(plan),
+        given=None if plan.num_train is None else counted_cost(plan, first=GIVEN),
         notes=(*plan.warnings, *notes),
         resolve=on_data,
         opened=opened,

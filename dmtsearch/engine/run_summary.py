@@ -5,6 +5,9 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
+from dmtsearch.errors import DmtSearchError
+from dmtsearch.schedule import expand, first_model, parse_schedule
+
 from .ledger import RunState
 from .ledger_lines import TrialEnded, TrialProposed
 from .messages import SEARCH
@@ -120,6 +123,16 @@ def delivered_model(trial: TrialProposed) -> tuple[str, int, int]:
     return stage.model, trial.params, trial.macs
 
 
+def prices_of(trial: TrialProposed) -> tuple[int, int]:
+    """A path's planned cost in sample-MACs, with and without its first model's training."""
+    whole = sum(stage.cost for stage in trial.stages)
+    try:
+        first = first_model(expand(parse_schedule(trial.schedule, f"trial {trial.trial}")))
+    except DmtSearchError:  # of another version; its first stage is what is left to go by
+        first = trial.stages[0].name if len(trial.stages) > 1 else None
+    return whole, whole - sum(stage.cost for stage in trial.stages if stage.name == first)
+
+
 def _single(state: RunState) -> tuple[str | None, str]:
     """The one objective with its direction; of several None, which is val accuracy."""
     return next(iter(state.objectives.items())) if len(state.objectives) == 1 else (None, "max")
@@ -167,6 +180,7 @@ def _facts_of(state: RunState, trial: TrialProposed) -> dict[str, Any]:
         "macs": trial.macs,
         "cold_cost": trial.cold_cost,
         "cost_spent": end.cost_spent,
+        "prices": dict(zip(("trained", "given"), prices_of(trial), strict=True)),
         "values": trial.read_values,
     }
 

@@ -1,5 +1,6 @@
 """How sure a claim is: looks, verdicts, power, and what a page says of them."""
 
+from dmtsearch.evidence.break_even import break_even, epochs_to_reach
 from dmtsearch.evidence.looks import Looks, look_bound
 from dmtsearch.evidence.power import Power, power
 from dmtsearch.evidence.verdict import (
@@ -23,8 +24,10 @@ __all__ = [
     "Power",
     "Verdict",
     "answer",
+    "break_even",
     "compare",
     "decide",
+    "epochs_to_reach",
     "holm",
     "look_bound",
     "power",

@@ -241,7 +241,7 @@ def facts(summary: Summary) -> tuple[Fact, ...]:
     best = summary.recommended
     if best is None:
         return ()
-    return (_score(summary, best), _size(best), _price(best), _how_sure(summary))
+    return (_score(summary, best), _size(best), _price(summary, best), _how_sure(summary))
 
 
 def _score(summary: Summary, best: Recommended) -> Fact:
@@ -267,9 +267,12 @@ def _size(best: Recommended) -> Fact:
     return Fact("Size and latency", amount(best.params), note)
 
 
-def _price(best: Recommended) -> Fact:
+def _price(summary: Summary, best: Recommended) -> Fact:
     time = f"{duration(best.seconds)} here" if best.seconds else "time not measured"
-    return Fact("Cost to train", amount(best.asked.cold_cost), f"sample-MACs; {time}")
+    prices = summary.prices
+    if prices is None or prices.given == prices.trained:
+        return Fact("Cost to train", amount(best.asked.cold_cost), f"sample-MACs; {time}")
+    return Fact("Cost to train", amount(prices.trained), f"sample-MACs; {time}; {prices.other}")
 
 
 def _how_sure(summary: Summary) -> Fact:

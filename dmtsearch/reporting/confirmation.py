@@ -13,7 +13,7 @@ from pydantic import Field
 
 from dmtsearch.engine.confirm_plan import MOST_BYTES, ConfirmPaths, ConfirmPlan, read_confirmation
 from dmtsearch.engine.ledger import RunState, read_state
-from dmtsearch.engine.ledger_lines import TrialProposed
+from dmtsearch.engine.ledger_lines import StageEnded, TrialProposed
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.engine.run_tables import is_confirmed
 from dmtsearch.errors import DmtSearchError
@@ -121,11 +121,13 @@ class TestedPath:
         asked: As the confirmation's ledger has it.
         seconds: Mean over replicates of the wall-clock of its stages; None where one is unknown.
         latency: Of the delivered model as measured there; {} where it is not known.
+        runs: Its replicates that were trained there, with how the delivered stage of each ended.
     """
 
     asked: TrialProposed
     seconds: float | None
     latency: Mapping[str, Any]
+    runs: tuple[tuple[TrialProposed, StageEnded], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,11 @@ def _paths(paths: ConfirmPaths) -> Mapping[str, TestedPath]:
             asked=asked[-1],
             seconds=sum(times) / len(times) if times else None,
             latency=latencies[-1] if latencies else {},
+            runs=tuple(
+                (trial, ended[trial.key])
+                for trial in asked
+                if trial.key in ended and trial.cold_cost == asked[-1].cold_cost
+            ),
         )
     return found
 

@@ -15,6 +15,7 @@ from dmtsearch.reporting.hole_effects import HoleEffect, gather_holes
 from dmtsearch.reporting.importance import Importance, gather_importance
 from dmtsearch.reporting.learning_curves import PathCurve, StageCurves, gather_curves, gather_paths
 from dmtsearch.reporting.pareto import Front, Point, gather_front, gather_points
+from dmtsearch.reporting.prices import Prices, gather_prices
 from dmtsearch.reporting.recommended import Recommended, gather_recommended
 from dmtsearch.reporting.run_record import RunRecord, Trial
 from dmtsearch.reporting.selector_results import SelectorResults, gather_selector
@@ -52,6 +53,7 @@ class Summary:
         wanted: Search trials that were requested; None where the ledger does not say.
         best: The best trial; None where none finished.
         recommended: What to train, a trial or a control arm; None where nothing finished.
+        prices: What training it costs, with and without its first model; None without one.
         confirmation: What `dmtsearch confirm` found.
         chain: Of the recommended schedule.
         selector: Of the best trial; None where it delivers none.
@@ -68,6 +70,7 @@ class Summary:
     wanted: int | None
     best: BestSchedule | None
     recommended: Recommended | None
+    prices: Prices | None
     confirmation: ConfirmFindings
     steps: tuple[Step, ...]
     arms: tuple[ArmRuns, ...]
@@ -107,6 +110,7 @@ def summarize(record: RunRecord) -> Summary:
         wanted=record.starts[-1].trials if record.starts else None,
         best=describe_best(record, best) if best is not None else None,
         recommended=recommended,
+        prices=gather_prices(record, confirmation, recommended),
         confirmation=confirmation,
         steps=gather_steps(record),
         arms=arms,

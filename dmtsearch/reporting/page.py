@@ -22,6 +22,7 @@ from dmtsearch.reporting.layout import Document, Section
 from dmtsearch.reporting.learning_curves import curves_section
 from dmtsearch.reporting.pareto import weight_section
 from dmtsearch.reporting.policies import policies_section
+from dmtsearch.reporting.prices import cost_words
 from dmtsearch.reporting.provenance import provenance_section
 from dmtsearch.reporting.recommended import recommended_section
 from dmtsearch.reporting.selector_section import selector_section
@@ -50,8 +51,9 @@ def compose(summary: Summary) -> Document:
 def _sections(summary: Summary) -> tuple[Section, ...]:
     """The parts of a report, in order, but for the glossary."""
     record = summary.record
+    cost = cost_words(summary.prices, summary.recommended)
     found = (
-        recommended_section(summary.recommended, summary.chain),
+        recommended_section(summary.recommended, summary.chain, cost),
         policies_section(summary),
         confirmation_section(summary),
         selector_section(summary.selector),

@@ -7,6 +7,7 @@ from dmtsearch.engine.ledger_lines import RunStarted
 from dmtsearch.human import amount, counted, duration
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Section, TableBlock
+from dmtsearch.reporting.prices import both_prices
 
 
 def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
@@ -35,8 +36,9 @@ def provenance(summary: Summary) -> tuple[tuple[str, str], ...]:
     else:
         rows.append(("stopped", "not yet, or it was killed"))
     rows.append(("cost to find", _found(summary)))
-    if summary.recommended is not None:
-        rows.append(("cost to train what is recommended", summary.recommended.cost))
+    if summary.recommended is not None and summary.prices is not None:
+        cost = both_prices(summary.prices, summary.recommended)
+        rows.append(("cost to train what is recommended", cost))
     rows.append(("openings of the test split", str(summary.test_openings)))
     shown = _SHOWN if record.starts else ()
     rest = {name: value for name, value in record.facts.items() if name not in shown}

@@ -9,7 +9,7 @@ from dmtsearch.engine.ledger_lines import TrialProposed
 from dmtsearch.engine.messages import SEARCH
 from dmtsearch.engine.run_summary import choose_recommended, delivered_model
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.human import amount, duration, listed
+from dmtsearch.human import amount, listed
 from dmtsearch.reporting.chain_diagram import Chain, draw_chain
 from dmtsearch.reporting.confirmation import CHOSEN, ConfirmFindings
 from dmtsearch.reporting.layout import Block, Code, Items, Section, TableBlock, Text, figures
@@ -55,12 +55,6 @@ class Recommended:
     def first_params(self) -> int:
         """Parameters of its first model."""
         return self.asked.stages[0].params
-
-    @property
-    def cost(self) -> str:
-        """What training it again takes: cold cost, and wall-clock where it is known."""
-        time = f", about {duration(self.seconds)} as measured here" if self.seconds else ""
-        return f"{show('cold_cost', self.asked.cold_cost)}{time}"
 
 
 def gather_recommended(record: RunRecord, confirmation: ConfirmFindings) -> Recommended | None:
@@ -146,8 +140,8 @@ def in_short(schedule: str) -> str | None:
     return words
 
 
-def recommended_section(found: Recommended | None, chain: Chain | None) -> Section:
-    """What to train: in words, drawn, as a file, and what it takes."""
+def recommended_section(found: Recommended | None, chain: Chain | None, cost: str) -> Section:
+    """What to train: in words, drawn, as a file, and what it takes (`cost`)."""
     title = "The schedule to train"
     if found is None:
         words = "Nothing has finished, neither a trial nor a control arm."
@@ -155,7 +149,7 @@ def recommended_section(found: Recommended | None, chain: Chain | None) -> Secti
     blocks: list[Block] = list(_words(found))
     if chain is not None:
         blocks += figures([draw_chain(chain)])
-    blocks.append(Text(f"To run it again from nothing takes {found.cost}."))
+    blocks.append(Text(cost))
     blocks += _values(found)
     blocks.append(Code(found.schedule, "yaml"))
     return Section("schedule", title, tuple(blocks))

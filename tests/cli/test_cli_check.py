@@ -45,6 +45,7 @@ def test_a_schedule_is_told_stage_by_stage(run, small):
     # 3 M epochs + 3 M_hint hint epochs + one pass of the source; M_hint is the first conv.
     assert student["cost"] == 256 * (3 * student["macs"] + 3 * 36 * 64 + teacher["macs"])
     assert found["cold_cost"] == teacher["cost"] + student["cost"]
+    assert found["given_cost"] == student["cost"]
     assert found["deliver"] == "student"
 
 
@@ -58,6 +59,17 @@ def test_the_store_is_asked_what_it_has(run, small, tmp_path):
     assert [stage["shared"] for stage in after["stages"]] == [True, True]
     (note,) = set(after["notes"]) - set(before["notes"])
     assert re.match(r"stage 'student': merit gives \d+\.\d % of 256 training samples", note)
+
+
+def test_it_prints_both_prices_of_a_schedule_with_a_first_model(run, small, tmp_path):
+    assert "where the first model is given" in run("check", small).out
+    alone = tmp_path / "alone.yaml"
+    alone.write_text("""
+dmtsearch: 1
+data: {name: digits, train: 200, val: 50}
+stages: {student: {model: {family: plain, widths: [2]}, epochs: 1}}
+""")
+    assert "first model" not in run("check", alone).out
 
 
 def test_it_prints_a_table_and_the_next_command(run, small):
