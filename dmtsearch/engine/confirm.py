@@ -257,10 +257,9 @@ class _Confirming:
 
     def _with_controls(self, trial: int) -> tuple[int, dict[str, Schedule], dict[str, str]]:
         """What each arm may cost, a trial's schedule with its controls, and why others lack."""
-        schedule = self._searched.schedule(trial)
-        cost = self._cost(schedule)
+        cost = self._cost(self._searched.schedule(trial))
         at_cost = self._at_cost(cost)
-        chosen = at_cost(schedule)
+        chosen = self._chosen(trial, at_cost)
         controls, missing = self._kind.controls(chosen, self._searched, at_cost, self._prepare)
         if not controls:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())

@@ -15,6 +15,7 @@ from dmtsearch.reporting.findings import Summary, summarize
 from dmtsearch.reporting.glossary import glossary_section
 from dmtsearch.reporting.layout import Document, Items, Section, TableBlock, Text
 from dmtsearch.reporting.measures import difference, show
+from dmtsearch.reporting.prices import both_prices
 from dmtsearch.reporting.provenance import provenance
 from dmtsearch.reporting.recommended import size_words
 from dmtsearch.reporting.report import csv_text, write_pages
@@ -241,6 +242,7 @@ def _overview(found: Sequence[RunFound]) -> TableBlock:
     rows = []
     for one in found:
         best, kept = one.summary.recommended, one.summary.confirmation.found
+        prices = one.summary.prices
         time = best.latency.get("median_ms") if best is not None else None
         rows.append(
             (
@@ -251,7 +253,7 @@ def _overview(found: Sequence[RunFound]) -> TableBlock:
                 f"{best.seeds} seeds" if best is not None else "-",
                 str(kept.verdict) if kept is not None else "not confirmed",
                 f"{best.params:,}" if best is not None else "-",
-                best.cost if best is not None else "-",
+                both_prices(prices, best) if best is not None and prices is not None else "-",
                 f"{time:.2g} ms" if isinstance(time, int | float) else "-",
                 str(sum(one.summary.states.values())),
                 f"{amount(one.summary.effort.cost)}, {duration(one.summary.effort.stage_seconds)}",

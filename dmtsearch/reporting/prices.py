@@ -108,7 +108,7 @@ def _is_selector(asked: TrialProposed) -> bool:
         whole = expand(parse_schedule(asked.schedule))
     except DmtSearchError:
         return False
-    return whole.stage(whole.deliver).select is not None
+    return whole.stage(whole.deliver).learns_from == "selector"
 
 
 def _labels_alone(runs: Mapping[str, Sequence[Run]], found: Recommended) -> Sequence[Run]:
