@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dmtsearch.deploy.training import Training, Watch
     from dmtsearch.engine.confirm import Confirmed
     from dmtsearch.engine.equal_cost import EqualCost
+    from dmtsearch.engine.ledger_lines import TrialProposed
     from dmtsearch.engine.price import SearchPlan
     from dmtsearch.engine.run import Run
     from dmtsearch.engine.status import SearchView
@@ -336,7 +337,9 @@ def export(
 def report(run: str | Path, out: str | Path | None = None) -> Report:
     """Write the report of a run: a self-contained page, Markdown with figures, tables as CSV.
 
-    Needs neither torch nor ray. The run folder is only read, and a search may be writing to it.
+    Needs neither torch nor ray; where torch and the store are here, the page also says how alike
+    students and sources of the recommended chain answer. The run folder is only read, and a search
+    may be writing to it.
 
     Args:
         run: A run folder, as `search` wrote it.
@@ -347,7 +350,12 @@ def report(run: str | Path, out: str | Path | None = None) -> Report:
     """
     from dmtsearch.reporting import write_report
 
-    return write_report(run, out)
+    def predict(trial: TrialProposed) -> tuple[Any, Mapping[str, Any]]:
+        from dmtsearch.engine.chain_outputs import predict_chain
+
+        return predict_chain(run, trial)
+
+    return write_report(run, out, predict=predict)
 
 
 def compare(runs: Sequence[str | Path], out: str | Path | None = None) -> ComparedRuns:

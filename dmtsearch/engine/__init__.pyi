@@ -1,4 +1,5 @@
 from .backend import SearchContext as SearchContext
+from .chain_outputs import predict_chain as predict_chain
 from .cluster import ray_at as ray_at
 from .cluster import sweep as sweep
 from .confirm_arms import replicate as replicate

@@ -4,6 +4,7 @@ Importing and rendering need neither torch nor ray; Optuna's importance needs op
 """
 
 from .adjusted_effects import gather_adjusted as gather_adjusted
+from .agreement import compare_answers as compare_answers
 from .answer import answer as answer
 from .best_schedule import best_trial as best_trial
 from .canvas import draw as draw

@@ -31,6 +31,11 @@ from dmtsearch.space import RECIPES
 MEANING = {
     "search": "the trials that fill the space, one seed",
     **{name: arm.words for name, arm in RECIPES.items()},
+    "scratch_long": "the delivered model from labels alone, for as long as the cost pays",
+    "direct_long": (
+        "the first stage, then the delivered model by soft targets, for as long as the cost pays"
+    ),
+    "best_direct": "direct_long with the soft targets and optimizer of the best one-hop trial",
 }
 """In words, and in this order."""
 

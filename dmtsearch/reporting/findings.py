@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.reporting.adjusted_effects import Adjusted, gather_adjusted
+from dmtsearch.reporting.agreement import Agreement, Predict, gather_agreement
 from dmtsearch.reporting.best_schedule import BestSchedule, best_trial, describe_best
 from dmtsearch.reporting.best_so_far import Step, gather_steps
 from dmtsearch.reporting.chain_diagram import Chain, gather_chain
@@ -56,6 +57,7 @@ class Summary:
         prices: What training it costs, with and without its first model; None without one.
         confirmation: What `dmtsearch confirm` found.
         chain: Of the recommended schedule.
+        agreement: Of students and sources along the recommended chain; None where it has none.
         selector: Of the best trial; None where it delivers none.
         adjusted: What each hole does beside the others.
         test_openings: How often the test split was read: a search never reads it.
@@ -75,6 +77,7 @@ class Summary:
     steps: tuple[Step, ...]
     arms: tuple[ArmRuns, ...]
     chain: Chain | None
+    agreement: Agreement | None
     selector: SelectorResults | None
     holes: tuple[HoleEffect, ...]
     adjusted: Adjusted
@@ -90,8 +93,13 @@ class Summary:
     test_openings: int
 
 
-def summarize(record: RunRecord) -> Summary:
-    """Return what a run has found; renders nothing and writes nothing."""
+def summarize(record: RunRecord, predict: Predict | None = None) -> Summary:
+    """Return what a run has found; renders nothing and writes nothing.
+
+    Args:
+        record: The run.
+        predict: Runs the trained stages of the recommended chain; None leaves that out.
+    """
     main, direction = record.main, record.direction
     arms = gather_arms(record)
     best = best_trial(record)
@@ -115,6 +123,7 @@ def summarize(record: RunRecord) -> Summary:
         steps=gather_steps(record),
         arms=arms,
         chain=gather_chain(record, recommended.asked if recommended is not None else None),
+        agreement=gather_agreement(recommended, best, predict),
         selector=gather_selector(record, best),
         holes=gather_holes(record),
         adjusted=gather_adjusted(record),

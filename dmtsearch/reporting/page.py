@@ -7,6 +7,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from dmtsearch.human import counted, printable, printable_line
+from dmtsearch.reporting.agreement import agreement_section
 from dmtsearch.reporting.all_trials import trials_section
 from dmtsearch.reporting.answer import commands, facts, sentences
 from dmtsearch.reporting.answer_figure import draw_answer
@@ -59,6 +60,7 @@ def _sections(summary: Summary) -> tuple[Section, ...]:
         selector_section(summary.selector),
         weight_section(record, summary.points, summary.front),
         arms_section(record, summary.arms, summary.steps),
+        agreement_section(summary.agreement),
         curves_section(summary.curves, summary.paths, summary.best),
         holes_section(record, summary.holes),
         importance_section(summary.importance),

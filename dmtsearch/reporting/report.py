@@ -11,6 +11,7 @@ from dmtsearch.errors import UsageError
 from dmtsearch.files import write_all, writing
 from dmtsearch.human import counted, printable_line
 from dmtsearch.notebook import html_view, short_repr
+from dmtsearch.reporting.agreement import Pair, Predict
 from dmtsearch.reporting.answer import answer
 from dmtsearch.reporting.findings import Summary, summarize
 from dmtsearch.reporting.layout import Document
@@ -47,12 +48,15 @@ class Report:
         return html_view(f"Report {self.folder}", facts)
 
 
-def write_report(run: str | Path, out: str | Path | None = None) -> Report:
+def write_report(
+    run: str | Path, out: str | Path | None = None, *, predict: Predict | None = None
+) -> Report:
     """Write the report of the run folder `run`, over an earlier one of the same place.
 
     Args:
         run: A run folder; nothing in it is changed, and a search may be writing to it.
         out: Where to; `reports/NAME` if None, with the run folder's name.
+        predict: Runs the trained stages of the recommended chain; None leaves that out.
 
     Raises:
         UsageError: `run` is not a run folder, or `out` is a run folder or a file.
@@ -61,7 +65,7 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Report:
     record = read_run(run)
     folder = Path(out) if out is not None else Path("reports") / record.root.resolve().name
     _check(folder)
-    summary = summarize(record)
+    summary = summarize(record, predict)
     document = compose(summary)
     page, markdown, tables = write_pages(document, csv_tables(summary), folder)
     return Report(
@@ -158,6 +162,7 @@ def csv_tables(summary: Summary) -> dict[str, str]:
                 )
             ),
         ),
+        **(_agreement(summary.agreement.pairs) if summary.agreement is not None else {}),
         "failures.csv": csv_text(
             ("count", "stage", "reason", "trials"),
             (
@@ -167,6 +172,12 @@ def csv_tables(summary: Summary) -> dict[str, str]:
         ),
         **(_selector(summary.selector) if summary.selector is not None else {}),
     }
+
+
+def _agreement(pairs: Iterable[Pair]) -> dict[str, str]:
+    columns = ("source", "student", "n", "agreement", "kappa", "errors", "inherited")
+    rows = [tuple(getattr(pair, name) for name in columns) for pair in pairs]
+    return {"agreement.csv": csv_text(columns, rows)} if rows else {}
 
 
 _SCORE = ("accuracy", "low", "high", "selection_accuracy", "decisive_accuracy", "decisive_n",

@@ -18,6 +18,7 @@ TITLES = (
     "The confirmation",
     "Accuracy against size and cost",
     "Search beside control arms",
+    "What students take over from their sources",
     "Learning curves",
     "Trials by the value of each hole",
     "Which holes mattered",
