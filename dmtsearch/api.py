@@ -135,7 +135,7 @@ def check(
 
 def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
     from dmtsearch.engine.equal_cost import check_equal_cost, find_cost
-    from dmtsearch.engine.prepare import context_of
+    from dmtsearch.engine.prepare import context_on
     from dmtsearch.engine.price import hours_of, plan_search, slots_here
 
     equal = space.search.equal_cost is not False and found.cost is not None
@@ -143,7 +143,7 @@ def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
         space = space.with_equal_cost(find_cost(space, found.resolve))
     plan: SearchPlan | None = None
     if found.opened is not None and space.holes:
-        context = context_of(space, found.opened)
+        context = context_on(space, found.opened)
         plan = plan_search(space, context, slots=(slots_here(),), timed=time)
     times = plan.times if plan is not None else None
     equal_cost: EqualCost | None = None

@@ -15,6 +15,7 @@ from dmtsearch.cli import (
     demo_command,
     evaluate_command,
     export_command,
+    init_command,
     plan_command,
     report_command,
     schema_command,
@@ -34,6 +35,7 @@ app = typer.Typer(
     help="Find the best way to train a small network through bigger ones.",
 )
 app.command("demo")(demo_command.demo)
+app.command("init")(init_command.init)
 app.command("check")(check_command.check)
 app.command("plan")(plan_command.plan)
 app.command("search")(search_command.search)

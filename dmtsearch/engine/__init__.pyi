@@ -66,6 +66,7 @@ from .objectives import pareto_set as pareto_set
 from .own_sampler import check_sampler as check_sampler
 from .own_sampler import try_sampler as try_sampler
 from .prepare import PrepareContext as PrepareContext
+from .prepare import context_on as context_on
 from .prepare import open_context as open_context
 from .prepare import open_run as open_run
 from .prepare import points_of as points_of

@@ -123,7 +123,7 @@ def open_run(space: Space, anchor: Schedule, folder: str) -> PrepareContext:
     )
 
 
-def context_of(space: Space, data: DataSet) -> PrepareContext:
+def context_on(space: Space, data: DataSet) -> PrepareContext:
     """The same for data that is open already, from the current folder."""
     from dmtsearch.training.profile import pick_device
 

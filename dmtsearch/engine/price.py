@@ -118,6 +118,7 @@ def plan_search(
     slots: Sequence[int] = SLOTS,
     seed: int = 0,
     timed: bool = True,
+    times: "StageTimes | None" = None,
 ) -> SearchPlan:
     """Simulate a search and price it; trains nothing.
 
@@ -128,12 +129,14 @@ def plan_search(
         slots: Numbers of stages that run at once.
         seed: Of the search.
         timed: Whether a few steps are timed, for hours.
+        times: What was timed before, of the same data and models.
 
     Raises:
         ScheduleError: Nothing of the space can be tried.
     """
     found = simulate_search(space, context, trials=trials, seed=seed)
-    times = time_jobs(found.jobs.values(), context) if timed else None
+    if timed and times is None:
+        times = time_jobs(found.jobs.values(), context)
     hours: dict[int, float | None] = {}
     for number in slots:
         took_s, ran = run_by_clock(found, number, _seconds(times))

@@ -1,0 +1,466 @@
+"""A commented search space for one's own images and models, within a budget of hours here."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dmtsearch.data import DataFacts, describe_data, describe_splits
+from dmtsearch.engine import PrepareContext, SearchPlan, context_on, plan_search, slots_here
+from dmtsearch.errors import DataError, DmtSearchError, UsageError, nearest
+from dmtsearch.evidence import seeable
+from dmtsearch.human import amount, hours_text
+from dmtsearch.models import build_skeleton, count_params, resolve_size
+from dmtsearch.names import DATA_SETS, PRESETS
+from dmtsearch.schedule import Schedule
+from dmtsearch.space import Space, parse_space
+from dmtsearch.training.schedule_data import open_schedule_data
+
+LARGEST_SIDE = 96
+"""Larger images are resized: to 64 pixels for models of ours, to 224 for others."""
+MOST_TRIALS, MOST_EPOCHS = 24, 30
+FEW_TRIALS, FEW_EPOCHS = 8, 3
+"""Epochs are cut to these before trials are, and below them only where nothing else is left."""
+FAR_TOO_FEW = 0.01
+"""Where not even so small a share of the hours is there, the least is tried at once."""
+SMALLER = 16
+"""The target has so many times fewer parameters than the first model, where it is not named."""
+FIRST_PARAMS = 300_000
+SOME_DRAWS = 8
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKmM]?)")
+
+
+@dataclass(frozen=True)
+class NewSpace:
+    """A space as `dmtsearch init` writes it.
+
+    Attributes:
+        text: The file.
+        plan: What it costs here.
+    """
+
+    text: str
+    plan: SearchPlan
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """What the file says, apart from numbers that the budget decides."""
+
+    name: str
+    data: str
+    facts: DataFacts
+    sizes: Mapping[str, int]
+    first: Mapping[str, Any]
+    target: Mapping[str, Any]
+    words: tuple[str, str]
+    command: str
+    with_assistant: bool = True
+    with_hints: bool = True
+
+
+def new_space(
+    *,
+    images: Path | None = None,
+    data: str | None = None,
+    first: str | None = None,
+    target: str | None = None,
+    hours: float = 1.0,
+    command: str = "dmtsearch init",
+) -> NewSpace:
+    """Return a space for images and models whose search and confirmation fit into some hours.
+
+    Args:
+        images: Folder with a sub-folder of images for each class; or
+        data: Name of a data set that is on this machine.
+        first, target: Models by name, or by a number of parameters such as `50k`.
+        hours: For the search, and `confirm` to its first look, on this machine.
+        command: As it was typed, for the file's head.
+
+    Raises:
+        UsageError: A model's name is unknown, the target is not the smaller one, or there are
+            too few hours for one trial.
+        DataError: The images cannot be learned from; nothing is downloaded.
+    """
+    if not 0 < hours < math.inf:
+        raise UsageError(f"--hours {hours:g}: give a time above 0, such as 0.5 or 8")
+    chain, context = _chain(images, data, first, target, command)
+    return _within(_that_runs(chain, context), context, hours)
+
+
+# -- the data ------------------------------------------------------------------------------------
+
+
+def _chain(
+    images: Path | None, data: str | None, first: str | None, target: str | None, command: str
+) -> tuple[_Chain, PrepareContext]:
+    foreign = any(_is_foreign(text) for text in (first, target) if text is not None)
+    name = "image_folder" if images is not None else str(data)
+    args = {"root": str(images)} if images is not None else {}
+    facts, size = _describe(name, args, 224 if foreign else 64)
+    shape = next(iter(facts.shapes.values()))
+    sizes = _splits(facts)
+    big, small = _models(first, target, shape, facts.num_classes)
+    chain = _Chain(
+        name=_plain_name(images.resolve().name if images else name),
+        data=_data_block(name, args, size, sizes, facts),
+        facts=facts,
+        sizes=sizes,
+        first=big,
+        target=small,
+        words=(first or _words(big), target or _words(small)),
+        command=command,
+    )
+    try:
+        return chain, _opened(chain)
+    except DataError as error:
+        if "data.size" not in str(error) or size is not None:
+            raise
+        # Images of several sizes, the first of which is small.
+        side = min(shape[1:])
+        facts = describe_data(name=name, args=args, size=side)
+        block = _data_block(name, args, side, sizes, facts)
+        chain = replace(chain, data=block, facts=facts)
+        return chain, _opened(chain)
+
+
+def _opened(chain: _Chain) -> PrepareContext:
+    plainest = replace(chain, with_assistant=False, with_hints=False)
+    space = parse_space(_text(plainest, trials=1, epochs=1), "the new space")
+    return context_on(space, open_schedule_data(space.anchor()))
+
+
+def _data_block(
+    name: str,
+    args: Mapping[str, Any],
+    size: int | None,
+    sizes: Mapping[str, int],
+    facts: DataFacts,
+) -> str:
+    own = {"val": facts.num_val, "test": facts.num_test}
+    block: dict[str, Any] = {"name": name}
+    if args:
+        block["args"] = args
+    if size is not None:
+        block["size"] = size
+    block |= {split: sizes[split] for split in own if own[split] is None}
+    return _flow(block)
+
+
+def _plain_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-") or "own-images"
+
+
+def _describe(name: str, args: Mapping[str, Any], side: int) -> tuple[DataFacts, int | None]:
+    """The facts, and to how many pixels images are resized; None where they stay as they are."""
+    if name not in DATA_SETS:
+        raise UsageError(f"--data {name}: no data set of this name{nearest(name, DATA_SETS)}")
+    try:
+        facts = describe_data(name=name, args=args)
+    except DataError as error:
+        if args:
+            raise
+        raise UsageError(
+            f"--data {name}: {error}; `init` writes spaces for images by class and for data sets "
+            "that need no arguments: begin with a file of search_spaces"
+        ) from error
+    if not facts.present:
+        raise DataError(
+            f"{name} is not on this machine, and `init` downloads nothing: {facts.advice}"
+        )
+    if len(facts.shapes) > 1:
+        raise UsageError(
+            f"--data {name}: its samples have several modalities; begin with "
+            "search_spaces/selector_small.yaml"
+        )
+    shape = next(iter(facts.shapes.values()))
+    if max(shape[1:]) > LARGEST_SIDE:
+        return describe_data(name=name, args=args, size=side), side
+    return facts, None
+
+
+def _splits(facts: DataFacts) -> dict[str, int]:
+    """Sizes of the splits: those that the data brings, else a fifth for test and less for val."""
+    pool = facts.num_train or 0
+    test = None if facts.num_test is not None else max(1, min(5_000, round(0.2 * pool)))
+    val = None if facts.num_val is not None else max(1, min(5_000, round(0.16 * pool)))
+    found = describe_splits(facts, val=val, test=test)
+    if found is None:
+        raise DataError(f"{facts.name}: the number of its samples is not known")
+    return dict(found)
+
+
+# -- the models ----------------------------------------------------------------------------------
+
+
+def _is_foreign(text: str) -> bool:
+    return _SIZE.fullmatch(text) is None and text not in PRESETS
+
+
+def _models(
+    first: str | None, target: str | None, shape: tuple[int, ...], classes: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    big = (
+        _model("--first", first, shape, classes) if first else _sized(FIRST_PARAMS, shape, classes)
+    )
+    if target is not None:
+        return big, _model("--target", target, shape, classes)
+    number = _params(big, shape, classes) // SMALLER
+    return big, _sized(max(1, number), shape, classes)
+
+
+def _model(option: str, text: str, shape: tuple[int, ...], classes: int) -> dict[str, Any]:
+    size = _SIZE.fullmatch(text)
+    if size is not None:
+        scale = {"": 1, "k": 1_000, "m": 1_000_000}[size[2].lower()]
+        try:
+            return _sized(max(1, round(float(size[1]) * scale)), shape, classes)
+        except DmtSearchError as error:
+            raise UsageError(f"{option} {text}: {error}") from error
+    if text in PRESETS:
+        return {"preset": text}
+    others = _others()
+    for library, names in others.items():
+        name = text.removeprefix(f"{library}:")
+        if name in names:
+            return {library: name}
+    known = [*PRESETS, *(name for names in others.values() for name in names)]
+    raise UsageError(
+        f"{option} {text}: no model of this name{nearest(text, known)}; give one of ours, of "
+        f"{' or '.join(others)}, or a number of parameters such as 50k"
+    )
+
+
+def _others() -> dict[str, list[str]]:
+    """Names of torchvision's classification models, and of timm's where it is installed."""
+    import torchvision
+
+    found = {"torchvision": list(torchvision.models.list_models(module=torchvision.models))}
+    try:
+        import timm
+    except ImportError:
+        return found
+    return {**found, "timm": list(timm.list_models())}
+
+
+def _sized(params: int, shape: tuple[int, ...], classes: int) -> dict[str, Any]:
+    """A plain net of about so many parameters, with as many blocks as the images have room for."""
+    blocks = max(1, min(4, int(math.log2(max(2, min(shape[1:])))) - 1))
+    ratios = {"family": "plain", "widths": [8 * 2**block for block in range(blocks)], "convs": 2}
+    spec = {"family": "plain", "convs": 2, "size": {"params": params}}
+    found = resolve_size(spec, in_shape=shape, num_classes=classes, params=params, start=ratios)
+    return {"family": "plain", "widths": list(found["widths"]), "convs": 2}
+
+
+def _params(spec: Mapping[str, Any], shape: tuple[int, ...], classes: int) -> int:
+    return count_params(build_skeleton(spec, in_shape=shape, num_classes=classes))
+
+
+def _words(spec: Mapping[str, Any]) -> str:
+    return "a plain net of widths " + "-".join(str(width) for width in spec["widths"])
+
+
+# -- the file ------------------------------------------------------------------------------------
+
+
+def _that_runs(chain: _Chain, context: PrepareContext) -> _Chain:
+    """The chain with as much to search as its models allow."""
+    reasons: list[DmtSearchError] = []
+    for assistant, hints in ((True, True), (False, True), (True, False), (False, False)):
+        tried = replace(chain, with_assistant=assistant, with_hints=hints)
+        try:
+            for schedule in _some(parse_space(_text(tried, trials=1, epochs=1), "the new space")):
+                plan = context.resolve(schedule)
+        except DmtSearchError as error:
+            reasons.append(error)
+            continue
+        big, small = plan.stages[0].params, plan.stage(plan.deliver).params
+        if small >= big:
+            raise UsageError(
+                f"--target {chain.words[1]} has {small:,} parameters and the first model, "
+                f"{chain.words[0]}, {big:,}: the target is the smaller one"
+            )
+        return tried
+    raise reasons[-1]
+
+
+def _some(space: Space) -> Iterator[Schedule]:
+    yield space.anchor()
+    for seed in range(SOME_DRAWS):
+        yield space.draw(seed)
+
+
+def _within(chain: _Chain, context: PrepareContext, hours: float) -> NewSpace:
+    trials, epochs, times = MOST_TRIALS, MOST_EPOCHS, None
+    here = slots_here()
+    while True:
+        text = _text(chain, trials=trials, epochs=epochs)
+        plan = plan_search(
+            parse_space(text, "the new space"), context, trials=trials, slots=(here,), times=times
+        )
+        times = plan.times
+        if times is None:
+            raise UsageError(
+                "nothing can be timed here, so hours are not known: its models need a GPU"
+            )
+        total = _total(plan, here)
+        if total <= hours:
+            # A small space has fewer schedules than were wanted.
+            text = _text(chain, trials=plan.trials, epochs=epochs, plan=plan, hours=hours)
+            return NewSpace(text, plan)
+        share = 0.9 * hours / total
+        if share < FAR_TOO_FEW and (trials, epochs) != (1, 1):
+            trials, epochs = 1, 1
+        elif epochs > FEW_EPOCHS:
+            epochs = max(FEW_EPOCHS, math.floor(epochs * share))
+        elif trials > FEW_TRIALS:
+            trials = max(FEW_TRIALS, math.floor(trials * share))
+        elif epochs > 1:
+            epochs -= 1
+        elif trials > 1:
+            trials = max(1, math.floor(trials * share))
+        else:
+            raise UsageError(
+                f"--hours {hours:g} are too few: one trial of one epoch, its control arms and its "
+                f"confirmation take about {hours_text(total)} here; give --hours "
+                f"{total * 1.2:.2g}, smaller images or a smaller first model"
+            )
+
+
+def _total(plan: SearchPlan, slots: int) -> float:
+    look = plan.confirm.get("first_look")
+    return (plan.by_slots[slots] or 0.0) + ((look.hours or 0.0) if look else 0.0)
+
+
+def _text(
+    chain: _Chain,
+    *,
+    trials: int,
+    epochs: int,
+    plan: SearchPlan | None = None,
+    hours: float = 0.0,
+) -> str:
+    hints = "{choice: {none: [], halfway: [{source: 0.5, at: 0.5}]}}"
+    asks = [
+        *(["passing through a middle model"] if chain.with_assistant else []),
+        *(["imitating a layer halfway"] if chain.with_hints else []),
+        "trusting the first model more",
+    ]
+    question = f"On {chain.name}, does {', or '.join(asks)} make the small model better?"
+    lines = [
+        f"# Question: {question}",
+        "#",
+        f"# Written by `{chain.command}`; all of it is there to be changed,",
+    ]
+    lines += ["# and `dmtsearch check` says what it then costs.", "#"]
+    lines += [f"# Scientific: {', '.join(_scientific(chain))}."]
+    lines += ["# Nuisance:   learning rate 3e-3 (one-cycle), one value for all stages."]
+    lines += [f"# Fixed:      {_data_words(chain)}; temperature 4; seed 0; one cost for all."]
+    if plan is not None:
+        lines += [
+            f"# Budget:     {line}" if n == 0 else f"#             {line}"
+            for n, line in enumerate(_budget(plan, hours))
+        ]
+    warning = seeable(chain.sizes.get("test", 0), 0.9) if chain.sizes.get("test") else None
+    if warning is not None:
+        lines += ["#", *(f"# {line}" for line in _wrapped(f"Note: {warning}"))]
+    lines += [
+        "dmtsearch: 1",
+        f"name: {chain.name}",
+        "search:",
+        f"  question: {_quoted(question)}",
+        "  objectives: {val_accuracy: max}",
+        "  sampler: tpe",
+        f"  trials: {trials}",
+        "  # The small model from labels alone, and from the first model alone, at the same cost.",
+        "  controls: [scratch_long, direct_long]",
+        "  equal_cost: true      # all train for as long as one common cost pays for",
+        f"data: {chain.data}",
+        "defaults:",
+        f"  epochs: {epochs}"
+        + " " * max(1, 14 - len(str(epochs)))
+        + "# of the last stage they only help to find that cost",
+        "  keep: best",
+        "  optimizer: {name: adam, lr: 0.003, schedule: one_cycle, "
+        f"batch: {_batch(chain.sizes['train'])}}}",
+        "stages:",
+        "  teacher:",
+        f"    model: {_flow(chain.first)}",
+    ]
+    phase = f"    hint_phase: {{epochs: {max(1, epochs // 4)}}}      # hints alone before the rest"
+    if chain.with_assistant:
+        lines += [
+            "  assistant:",
+            "    repeat: {int: [0, 1]}      # none, or one; more: {int: [0, 2]}",
+            "    source: teacher",
+            "    # Between teacher and student, in log-parameters: 1 is as big as the teacher.",
+            "    model: {family: plain, convs: 2, size: {float: [0.25, 0.75, 0.25]}}",
+            "    soft: {temperature: 4, weight: 0.5}",
+        ]
+    lines += [
+        "  student:",
+        f"    source: {'assistant' if chain.with_assistant else 'teacher'}",
+        f"    model: {_flow(chain.target)}",
+    ]
+    if chain.with_hints:
+        lines += [f"    hints: {hints}", phase]
+    lines += ["    soft: {temperature: 4, weight: {choice: [0.5, 0.8]}}"]
+    return "\n".join(lines) + "\n"
+
+
+def _batch(num_train: int) -> int:
+    """At most 64 samples, and few enough for some steps in each epoch of a small data set."""
+    return max(2, min(64, 1 << int(math.log2(max(2, num_train // 4)))))
+
+
+def _scientific(chain: _Chain) -> Iterator[str]:
+    if chain.with_assistant:
+        yield "no middle model or one, and its size"
+    if chain.with_hints:
+        yield "hints halfway or none"
+    yield "the weight of soft targets"
+
+
+def _data_words(chain: _Chain) -> str:
+    sizes = ", ".join(f"{name} {number:,}" for name, number in chain.sizes.items())
+    return f"{chain.facts.num_classes} classes; {sizes}"
+
+
+def _budget(plan: SearchPlan, hours: float) -> Iterator[str]:
+    slots, took = next(iter(plan.by_slots.items()))
+    yield (
+        f"{hours:g} hours on this machine ({slots} slots): {plan.trials} trials and "
+        f"{plan.controls} control arms take about {hours_text(took)}"
+    )
+    looks = [hours_text(plan.confirm[name].hours) for name in ("first_look", "last_look")]
+    yield (
+        f"({amount(plan.cost_run)} sample-MACs), `dmtsearch confirm` {looks[0]} to its first look;"
+    )
+    yield f"to its last one {looks[1]}."
+
+
+def _wrapped(text: str, width: int = 95) -> Iterator[str]:
+    line = ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > width:
+            yield line
+            line = ""
+        line = f"{line} {word}".strip()
+    yield line
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_flow(one) for one in value) + "]"
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_][\w.-]*", value):
+        return _quoted(value)
+    return str(value)
