@@ -31,7 +31,7 @@ def demo(
     folder = out if out is not None else _new_folder(Path("runs"))
     run = run_search(SPACE, options_of(trials), out=folder)
     finish(run, advise=False)
-    request = ConfirmRequest(top=1, looks=(5, 8), vary=("hints",))
+    request = ConfirmRequest(top=1, looks=(5, 8), vary=("middle_models",))
     end(run_confirm(run, request, options_of(None)), folder, advise=False)
     activate = activation(Path(sys.executable), shutil.which("dmtsearch"))
     first = f"{activate}    (puts this `dmtsearch` on your PATH)" if activate else None
