@@ -152,8 +152,9 @@ def recommended_text(
     what = chosen if arm == CHOSEN else f"the control {arm}"
     seeds = result["seeds"]["test"]
     train = command_line("train", paths.run_root, "--out", "DIR")
+    teacher = ", for this teacher" if result["first_model"] == "given" else ""
     return (
-        f"# {what}; verdict on the chosen schedule ({chosen}): {result['verdict']}\n"
+        f"# {what}; verdict on the chosen schedule ({chosen}): {result['verdict']}{teacher}\n"
         f"# test {result['metric']} {100 * accuracy:.2f} % over n = {result['n']} "
         f"fresh seeds ({seeds[0]} to {seeds[-1]}){cost}\n{known}"
         f"# made by dmtsearch confirm; train it: {train}\n{dump_schedule(schedule)}"

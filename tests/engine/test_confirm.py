@@ -499,6 +499,7 @@ def test_the_training_of_a_given_first_model_counts_in_no_arm(
     assert seeds >= set(done.found["seeds"]["test"])
     assert done.found["first_model"] == "given"
     assert "for this teacher" in json.loads((run / "confirm.json").read_text())["answer"]
+    assert "for this teacher" in (run / "recommended.yaml").read_text()
     with pytest.raises(UsageError, match="the first model is given"):
         dmtsearch.confirm(copied(run, "given2"), trial=0, students=2, view=Quiet())
 
