@@ -31,6 +31,7 @@ from .measures import difference as difference
 from .measures import measure_of as measure_of
 from .measures import short as short
 from .measures import show as show
+from .noise import residual_sd as residual_sd
 from .pareto import Point as Point
 from .pareto import draw_points as draw_points
 from .pareto import front_of as front_of

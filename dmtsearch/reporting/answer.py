@@ -268,11 +268,15 @@ def _size(best: Recommended) -> Fact:
 
 
 def _price(summary: Summary, best: Recommended) -> Fact:
-    time = f"{duration(best.seconds)} here" if best.seconds else "time not measured"
     prices = summary.prices
-    if prices is None or prices.given == prices.trained:
-        return Fact("Cost to train", amount(best.asked.cold_cost), f"sample-MACs; {time}")
-    return Fact("Cost to train", amount(prices.trained), f"sample-MACs; {time}; {prices.other}")
+    cost, more = best.asked.cold_cost, ""
+    if prices is not None and prices.given != prices.trained:
+        cost, more = prices.trained, f"; {prices.other}"
+    if not best.seconds:
+        note = f"sample-MACs; time not measured{more}"
+        return Fact("Cost to train", amount(cost), note)
+    note = f"as measured here; {amount(cost)} sample-MACs{more}"
+    return Fact("Cost to train", duration(best.seconds), note)
 
 
 def _how_sure(summary: Summary) -> Fact:

@@ -266,15 +266,15 @@ def _box(axes: Axes, row: _PlacedBox, narrow: bool) -> None:
         weight="bold",
     )
     size = f"{box.params:,} parameters"
-    accuracy = "accuracy not known" if box.accuracy is None else f"{100 * box.accuracy:.2f} % val"
+    accuracy = "" if box.accuracy is None else f"{100 * box.accuracy:.2f} % val, "
     if narrow:
         axes.text(_CENTRE, middle + 7, size, ha="center", color=MUTED, fontsize=7)
-        known = f"{accuracy}, {box.epochs}"
+        known = f"{accuracy}{box.epochs}"
         axes.text(_CENTRE, middle + 16, known, ha="center", color=INK, fontsize=7)
         return
     axes.text(_CENTRE, middle + 11, size, ha="center", color=MUTED, fontsize=7.5)
     tail = ", delivered" if box.delivered else ""
-    axes.text(_TEXT, middle - 3, f"{accuracy}, {box.epochs}{tail}", color=INK, fontsize=8.5)
+    axes.text(_TEXT, middle - 3, f"{accuracy}{box.epochs}{tail}", color=INK, fontsize=8.5)
     axes.text(_TEXT, middle + 10, _cut(box.model, 56), color=MUTED, fontsize=8)
 
 

@@ -18,6 +18,7 @@ from dmtsearch.reporting.canvas import (
 from dmtsearch.reporting.confirmation import CHOSEN, Found, plan_words
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Block, Code, Items, Section, TableBlock, Text, figures
+from dmtsearch.reporting.noise import noise_words
 
 TITLE = "The confirmation"
 
@@ -114,6 +115,9 @@ def _facts(summary: Summary, found: Found) -> tuple[str, ...]:
         "plan, replicates and seeds. Differences within "
         f"{points(found.margin).lstrip('+')} are called a tie."
     )
+    noise = noise_words(summary)
+    if noise is not None:
+        facts.append(noise)
     small = seeable(found.test_n, found.chosen.accuracy)
     if small is not None:
         facts.append(small)

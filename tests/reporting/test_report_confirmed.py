@@ -9,7 +9,7 @@ from made_search import control, try_weight
 
 import dmtsearch
 from dmtsearch.evidence import Looks, decide
-from dmtsearch.reporting import answer
+from dmtsearch.reporting import answer, residual_sd
 
 SEEDS = (11001, 11002, 11003, 11004, 11005)
 CHOSEN = (0.90, 0.91, 0.89, 0.92, 0.90)
@@ -114,11 +114,18 @@ def test_a_win_is_the_answer_with_its_smallest_difference_interval_and_n(confirm
         "The test split was opened 1 time,",
         "40 % at 1 points",
         "There is no control best_direct: it is direct_long.",
+        "of test accuracy are left (sd, 3 schedules on 5 seeds)",
         "Where hints are placed: no effect seen at this n; the chosen schedule instead of "
         "“no hints at student”: +0.10 points (95 % -0.40 to +0.60, n = 5",
     ):
         assert words in page, words
         assert words in written.markdown.read_text(encoding="utf-8"), words
+
+
+def test_noise_is_what_the_means_of_arms_and_seeds_leave():
+    # By hand: every mean is .5, so .5 is left four times, and one degree of freedom.
+    assert residual_sd([[1.0, 0.0], [0.0, 1.0]]) == pytest.approx(1.0)
+    assert residual_sd([[0.1, 0.2, 0.4], [0.3, 0.4, 0.6]]) == pytest.approx(0.0)
 
 
 def test_a_loss_names_the_control_to_train(confirmed, tmp_path):
