@@ -135,6 +135,7 @@ def check(
 
 def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
     from dmtsearch.engine.equal_cost import check_equal_cost, find_cost
+    from dmtsearch.engine.equal_size import size_notes
     from dmtsearch.engine.prepare import context_on
     from dmtsearch.engine.price import hours_of, plan_search, slots_here
 
@@ -147,7 +148,7 @@ def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
         plan = plan_search(space, context, slots=(slots_here(),), timed=time)
     times = plan.times if plan is not None else None
     equal_cost: EqualCost | None = None
-    notes = (*found.notes, *space.notes)
+    notes = (*found.notes, *space.notes, *size_notes(space))
     if equal:
         equal_cost = check_equal_cost(space, found.resolve, lambda path: hours_of(path, times))
         notes = (*notes, *equal_cost.notes)

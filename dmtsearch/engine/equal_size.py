@@ -40,6 +40,17 @@ def searches_sizes(space: Space) -> bool:
         return False
 
 
+def size_notes(space: Space) -> tuple[str, ...]:
+    """What should be known of a space's control arms before it is searched."""
+    if space.search.controls == ("none",) or not searches_sizes(space):
+        return ()
+    return (
+        "the delivered model is searched, so control arms wait for the last trial and are made "
+        f"for each delivered model on the front, at most {MOST_MODELS}; arms shown before are the "
+        "anchor's",
+    )
+
+
 def _delivered(whole: Expanded) -> Iterator[Mapping[str, Any]]:
     """The delivered model, and those between whose sizes its own is."""
     todo = [whole.deliver]

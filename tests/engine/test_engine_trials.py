@@ -231,6 +231,8 @@ def test_the_inline_backend_finds_and_writes_what_ray_does_one_trial_at_a_time(
     state = read_state(here.paths.ledger)
     assert {end.status for end in state.ends.values()} == {"done", "pruned"}
     assert len(state.of_controls()) == 3
+    # The student's size is searched: its control arms wait for the last trial.
+    assert [trial.arm for _, trial in sorted(state.trials.items())][6:] == ["scratch"] * 3
     theirs, ours = (lines_of(run) for run in runs)
     # Ray has a pruned stage's line some time after its trial's end.
     assert sorted(ours.pop("stage")) == sorted(theirs.pop("stage"))

@@ -175,6 +175,13 @@ def test_sizes_are_searched_where_the_delivered_model_has_a_hole(old, new, found
     assert searches_sizes(space_of(TEXT.replace(old, new))) is found
 
 
+def test_check_says_that_controls_wait_for_the_front() -> None:
+    (note,) = [note for note in dmtsearch.check(space_of(), time=False).notes if "front" in note]
+    assert "the delivered model is searched" in note
+    one = space_of(TEXT.replace("{choice: [[2], [3], [4]]}", "[2]"))
+    assert not [note for note in dmtsearch.check(one, time=False).notes if "front" in note]
+
+
 def test_a_relative_size_is_searched_where_one_of_its_ends_is() -> None:
     text = TEXT.replace("widths: [4]", "widths: {choice: [[4], [8]]}")
     text = text.replace(
