@@ -8,12 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..evidence.looks import FIRST_LOOKS
-from ..schedule import expand, parse_schedule
+from ..schedule import parse_schedule
 from ..space import Space
 from .bounds import REFUSALS
 from .confirm_arms import controls_of, one_hop_of, replicate
+from .confirm_kinds import confirm_kind
 from .confirm_plan import CHOOSING_SEEDS
-from .confirm_variants import DIMENSIONS, ChosenPath, variants_of
+from .confirm_variants import DIMENSIONS, ChosenPath
 from .equal_cost import equaliser
 from .equal_size import searches_sizes
 from .messages import SEARCH, Prepared
@@ -64,7 +65,7 @@ class SearchPlan:
         stages_requested, stages_run, epochs_requested, epochs_run, cost_requested, cost_run: By
             all trials and control arms, and what is left of it where each stage runs once.
         by_slots: Hours by how many stages run at once; None where nothing was timed.
-        confirm: What `confirm` costs by how far it goes; empty of a selector's space.
+        confirm: What `confirm` costs by how far it goes; empty where it cannot be told.
         stand_ins: Whether proposals or control arms depend on results, for which stand-ins were
             drawn.
         prunes: Whether a pruner may stop trials, which is not simulated.
@@ -210,8 +211,9 @@ def _price_confirmation(
     """
     searched = [one for one in found.proposed if one.arm == SEARCH]
     schedules = [replicate(parse_schedule(t.schedule, f"trial {t.trial}")) for t in searched]
-    if not schedules or any(expand(one).with_selector for one in schedules):
+    if not schedules:
         return {}
+    kind = confirm_kind(schedules[0])
     prepare = preparer(context)
     prepared = [prepare(one) for one in schedules]
     dearest = max(range(len(schedules)), key=lambda n: prepared[n].cold_cost)
@@ -222,8 +224,12 @@ def _price_confirmation(
     assert at_cost is not None, "a confirmation is at equal cost"
     one_hop = next((stage for one in schedules if (stage := one_hop_of(one)) is not None), None)
     try:
-        chosen = at_cost(schedules[dearest])
-        controls, _ = controls_of(chosen, one_hop, at_cost, prepare)
+        if kind.at_equal_cost:
+            chosen = at_cost(schedules[dearest])
+            controls = list(controls_of(chosen, one_hop, at_cost, prepare)[0].values())
+        else:  # rules train nothing; two other trials may be the best ones by a rule
+            chosen = schedules[dearest]
+            controls = [one for one in schedules if one is not chosen][:2]
         path = ChosenPath(
             schedule=chosen,
             space=found.space,
@@ -232,10 +238,10 @@ def _price_confirmation(
             prepare=prepare,
             points=partial(points_of, context.resolve(chosen), context.objects),
         )
-        variants = variants_of(path, DIMENSIONS)
+        variants = kind.variants(path, DIMENSIONS)
     except REFUSALS:
         return {}
-    tested = [prepare(one) for one in (chosen, *controls.values())]
+    tested = [prepare(one) for one in (chosen, *controls)]
     explained = [prepare(one.schedule) for one in variants]
     totals = _Totals(_seconds(times) if times is not None else None)
     choosing = totals.of(prepared[:CANDIDATES], CHOOSING_SEEDS)

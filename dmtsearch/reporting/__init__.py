@@ -25,7 +25,6 @@ from .findings import summarize as summarize
 from .hole_effects import gather_holes as gather_holes
 from .importance import MIN_TRIALS as MIN_TRIALS
 from .importance import gather_importance as gather_importance
-from .kept_epoch import kept_epoch_words as kept_epoch_words
 from .learning_curves import gather_curves as gather_curves
 from .measures import difference as difference
 from .measures import measure_of as measure_of
@@ -49,5 +48,6 @@ from .selector_results import SelectorResults as SelectorResults
 from .selector_results import best_of as best_of
 from .selector_results import family as family
 from .selector_section import build_words as build_words
+from .selector_section import instead_words as instead_words
 from .selector_section import minus_words as minus_words
 from .spread import spread as spread

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.engine.run_tables import is_confirmed
-from dmtsearch.engine.selector_scores import RULE_WORDS
+from dmtsearch.engine.selector_scores import RULE_WORDS, method_of
 from dmtsearch.evidence import Verdict
 from dmtsearch.human import amount, command_line, counted, duration, listed, percent, points
 from dmtsearch.reporting.best_schedule import BestSchedule
@@ -14,7 +14,11 @@ from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Command, Fact
 from dmtsearch.reporting.measures import measure_of, show
 from dmtsearch.reporting.recommended import Recommended, in_short, size_words
-from dmtsearch.reporting.selector_section import comparison_words
+from dmtsearch.reporting.selector_section import (
+    chosen_words,
+    comparison_words,
+    instead_words,
+)
 
 
 def answer(summary: Summary) -> str:
@@ -164,14 +168,16 @@ def _confirmed(summary: Summary, found: Found) -> list[str]:
         words.append(_in_plain_words(best, found))
     numbers = summary.confirmation.sentence
     words.append(numbers if not words else numbers.removeprefix("Yes: ").removeprefix("No: "))
-    chosen = next(t.asked for t in summary.record.trials if t.asked.trial == found.chosen.trial)
-    short = in_short(chosen.schedule)
-    what = f"The chosen schedule is trial {found.chosen.trial}" + (f" ({short})" if short else "")
-    words.append(f"{what}: {percent(found.chosen.accuracy)} on test.")
-    if best is not None and best.is_confirmed and best.is_control:
+    chosen = next(t for t in summary.record.trials if t.asked.trial == found.chosen.trial)
+    if summary.selector is not None:
+        words += chosen_words(chosen, found, summary.confirmation.effects)
+    else:
+        short = in_short(chosen.asked.schedule)
+        what = f"The chosen schedule is trial {found.chosen.trial}"
+        what += f" ({short})" if short else ""
+        words.append(f"{what}: {percent(found.chosen.accuracy)} on test.")
+    if best is not None and best.is_confirmed and best.is_control and found.equal_cost:
         words.append(f"Train {best.name}, {percent(best.value)} on test: {size_words(best)}.")
-    if found.recommended in RULE_WORDS:
-        words.append(f"By this rule {RULE_WORDS[found.recommended]}; it needs no selector.")
     if found.equal_cost:
         words += _unspent(summary)
     if not found.over:
@@ -193,6 +199,8 @@ _BUT = {
 
 def _in_plain_words(best: Recommended, found: Found) -> str:
     """What to do, for a reader who stops here."""
+    if not found.equal_cost:
+        return instead_words(found, _BUT.get(found.verdict, "is not"))
     if not best.is_control:
         what = in_short(best.schedule) or best.name
         least = min(found.controls, key=lambda one: one.difference)
@@ -319,7 +327,11 @@ def commands(summary: Summary) -> tuple[Command, ...]:
         if best.is_control:
             return tuple(wanted)
         source = paths.best_schedule
-    wanted.append(Command(f"Train {best.name}", command_line("train", source, "--out", out)))
+    rule = found is not None and method_of(best.name) in RULE_WORDS
+    what = "its classifiers" if rule else best.name
+    wanted.append(Command(f"Train {what}", command_line("train", source, "--out", out)))
+    if rule:  # what is exported decides by the selector
+        return tuple(wanted)
     wanted.append(Command("Export it", command_line("export", out, "--format", "onnx")))
     return tuple(wanted)
 

@@ -163,9 +163,10 @@ def _caption(summary: Summary, rows: Sequence[Row]) -> str:
     star = "* is recommended. " if any(row.is_recommended for row in rows) else ""
     found = summary.confirmation.found
     if found is not None:
+        how = "at one size and one bound of cost" if found.equal_cost else f"of {found.metric}"
         return (
-            f"{star}Means over {found.n} fresh seeds with 95 % t intervals, at one size and one "
-            "bound of cost; the verdict is on paired differences, which vary less."
+            f"{star}Means over {found.n} fresh seeds with 95 % t intervals, {how}; the verdict is "
+            "on paired differences, which vary less."
         )
     lines = "Lines: 95 % for other samples of val. " if rows[0].interval is not None else ""
     unlike = " Training costs differ where a name says so." if any(

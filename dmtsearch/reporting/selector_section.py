@@ -2,16 +2,25 @@
 
 from collections.abc import Sequence
 
-from dmtsearch.engine.selector_scores import ORACLE, MethodScore
+from dmtsearch.engine.selector_scores import (
+    ALONE,
+    ORACLE,
+    RULE_WORDS,
+    MethodScore,
+    method_of,
+)
 from dmtsearch.engine.selector_scores import SELECTOR as OWN
 from dmtsearch.human import counted, listed, percent, points
+from dmtsearch.reporting.confirmation import CHOSEN, Effect, Found
 from dmtsearch.reporting.layout import Block, Items, Section, TableBlock, Text, figures
+from dmtsearch.reporting.run_record import Trial
 from dmtsearch.reporting.selector_figures import draw_accuracy, draw_choices, draw_selection
 from dmtsearch.reporting.selector_results import (
     Architecture,
     ConditionGroup,
     Score,
     SelectorResults,
+    architecture_of,
     best_of,
     degraded_words,
     label,
@@ -197,6 +206,49 @@ def comparison_words(found: SelectorResults) -> str | None:
     return (
         f"Over val's sweep, on the same outputs {listed(words)}; of all trials {listed(trials)}."
     )
+
+
+def instead_words(found: Found, but: str) -> str:
+    """What to use, for a reader who stops here.
+
+    Args:
+        found: The result of a confirmation.
+        but: What became of the chosen selector, where a control is recommended.
+    """
+    least = min(found.controls, key=lambda one: one.difference)
+    subject = found.subject.removeprefix("the chosen ")
+    arm = found.recommended or CHOSEN
+    method = method_of(arm)
+    if arm == CHOSEN:
+        return (
+            f"Yes: the {subject} of trial {found.chosen.trial}; {points(least.difference)} over "
+            f"the best of all rules and single modalities, in {found.metric}."
+        )
+    if method.startswith(ALONE):
+        instead = label(method)
+    elif arm == method:
+        instead = f"the rule {label(method)} between the same classifiers, without a selector"
+    else:
+        instead = f"{label(method)} between the classifiers that are best by it"
+    rule = f": {RULE_WORDS[method]}" if method in RULE_WORDS else ""
+    return f"No: use {instead}{rule}. The {subject} {but}."
+
+
+def chosen_words(chosen: Trial, found: Found, effects: Sequence[Effect]) -> list[str]:
+    """What the chosen selector is, and how it is beside the paper's own, on test."""
+    name, number = found.subject, found.chosen.trial
+    start = f"{name[0].upper()}{name[1:]}, trial {number}, has {percent(found.chosen.accuracy)}"
+    architecture = architecture_of(chosen)
+    words = [f"{start} on test." if architecture is None else
+             f"{start} on test; it {build_words(architecture)}"]  # fmt: skip
+    for one in effects:
+        if one.dimension == "paper":
+            low, high = (points(end).removesuffix(" points") for end in one.interval)
+            words.append(
+                f"Beside {one.variant} it is {points(one.effect)} (95 % {low} to {high}, n = "
+                f"{one.n})."
+            )
+    return words
 
 
 def _best_by(found: SelectorResults) -> list[Block]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import dmtsearch
 from dmtsearch.engine import LiveState
 from dmtsearch.errors import UsageError
-from dmtsearch.reporting import answer, read_run, summarize
+from dmtsearch.reporting import answer, instead_words, read_run, summarize
 
 pytestmark = pytest.mark.engine  # starts no Ray
 
@@ -204,7 +205,23 @@ def test_the_reports_answer_is_the_verdict_and_calls_costs_not_equal(
     assert "in accuracy with one modality degraded" in text
     assert "at equal cost" not in text
     assert "Costs are not equal" not in text
-    assert [one.dimension for one in summary.confirmation.effects]
+    assert summary.confirmation.effects
+
+
+def test_what_to_use_instead_of_a_selector_is_said_in_words(
+    confirmed: tuple[Path, list[str]],
+) -> None:
+    found = summarize(read_run(confirmed[0])).confirmation.found
+    assert found is not None
+    name = found.subject.removeprefix("the chosen ")
+    for arm, words in {
+        "chosen": f"Yes: the {name} of trial {found.chosen.trial}; ",
+        "only_iris": f"No: use iris alone. The {name} was worse.",
+        "sum_rule": "No: use the rule sum rule between the same classifiers, without a selector: "
+        f"class probabilities are added, and the largest sum decides. The {name} was worse.",
+        "best_by_max_softmax": "No: use max-softmax between the classifiers that are best by it: ",
+    }.items():
+        assert instead_words(replace(found, recommended=arm), "was worse").startswith(words)
 
 
 def test_students_are_refused_for_selectors(searched: Path) -> None:

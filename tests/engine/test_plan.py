@@ -140,3 +140,20 @@ def test_hours_come_from_what_was_timed() -> None:
 def test_a_space_of_which_nothing_can_be_tried_has_no_plan() -> None:
     with pytest.raises(ScheduleError, match="params"):
         dmtsearch.plan(shared(constraints="{params: {max: 1}}"), time=False)
+
+
+def test_a_confirmation_of_selectors_has_a_price_too() -> None:
+    text = (
+        "dmtsearch: 1\nname: eyes\nsearch: {trials: 2, sampler: grid}\n"
+        "data: {name: synthetic_eyes, args: {identities: 4, images: 20}}\n"
+        "defaults: {optimizer: {batch: 16}}\n"
+        "stages:\n"
+        "  iris: {modality: iris, model: {family: plain, widths: [2, 4]}}\n"
+        "  eye: {modality: periocular, model: {family: plain, widths: [2, 4]}}\n"
+        "  selector:\n    select: [iris, eye]\n    k: 3\n    model: {family: mlp, hidden: []}\n"
+        "    decision: {choice: [hard, soft]}\n"
+    )
+    found = dmtsearch.plan(parse_space(text, "eyes.yaml"), time=False).confirm
+    # Two to choose from on 3 seeds; the chosen selector and the other trial's at 16 looks.
+    assert found["last_look"].paths == 3 * 2 + 16 * 2
+    assert found["explained"].paths > found["last_look"].paths
