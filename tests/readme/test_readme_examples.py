@@ -9,7 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from readme_blocks import README, help_examples, shape, steps
+from sklearn.datasets import load_digits
 
 ROOT = README.parent
 NOT_HERE = {
@@ -53,6 +55,7 @@ outputs, names = {"left": P_left, "right": P_right}, ["left", "right"] * 30
 def reader(tmp_path):
     """A checkout's folder with a `dmtsearch` on the PATH, and a store of its own."""
     shutil.copytree(ROOT / "search_spaces", tmp_path / "here" / "search_spaces")
+    make_photos(tmp_path / "here" / "photos")
     bin = tmp_path / "bin"
     bin.mkdir()
     script = bin / "dmtsearch"
@@ -88,6 +91,16 @@ def reader(tmp_path):
 
     run.folder = tmp_path / "here"
     return run
+
+
+def make_photos(folder):
+    """A reader's own images: two classes of drawn digits, 16 x 16 pixels."""
+    found = load_digits()
+    for number, name in ((3, "three"), (7, "seven")):
+        (folder / name).mkdir(parents=True)
+        for place, pixels in enumerate(found.images[found.target == number]):
+            image = Image.fromarray((pixels * 15).astype("uint8")).resize((16, 16))
+            image.save(folder / name / f"{place}.png")
 
 
 def test_every_command_has_an_example_and_it_is_one_of_its_own():
