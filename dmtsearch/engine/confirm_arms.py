@@ -70,7 +70,7 @@ def is_given(schedule: Schedule, declared: str) -> bool:
     """
     whole = expand(schedule)
     first = first_model(whole)
-    if whole.stage(whole.deliver).select is not None:
+    if whole.stage(whole.deliver).learns_from == "selector":
         # It has a first model for each modality.
         return any(stage.epochs == 0 for stage in whole.stages if not stage.reads)
     return first is not None and (declared == "given" or whole.stage(first).epochs == 0)

@@ -236,6 +236,10 @@ def _merit_changes(whole: Expanded, stage: Stage) -> Iterator[_Change]:
     for words, placebo in placebos:
         put = _put(whole, stage, merit=replace(merit, placebo=placebo))
         yield _Change("merit", f"{words} merit at {name}", put, placebo=True)
+    if merit.correctness == "folds":
+        put = _put(whole, stage, merit=replace(merit, correctness="train"))
+        at = (name, "merit", "from")
+        yield _Change("merit", f"correctness from train at {name}", put, at)
     if isinstance(merit, Delta):
         for factor in _FACTORS:
             increment = round(merit.increment * factor, 4)

@@ -25,6 +25,7 @@ from .findings import summarize as summarize
 from .hole_effects import gather_holes as gather_holes
 from .importance import MIN_TRIALS as MIN_TRIALS
 from .importance import gather_importance as gather_importance
+from .kept_epoch import kept_epoch_words as kept_epoch_words
 from .learning_curves import gather_curves as gather_curves
 from .measures import difference as difference
 from .measures import measure_of as measure_of

@@ -174,8 +174,13 @@ def _words(stage: Stage, block: str) -> str | None:
     if block == "augment":
         return f"Augmentation: {stage.augment}."
     if block == "keep":
-        kept = {"best": "the epoch with the highest val accuracy", "last": "the last epoch"}
-        return f"Of {name}, {kept.get(stage.keep, stage.keep)} is kept."
+        if stage.keep == "last":
+            return f"Of {name}, the last epoch is kept."
+        return (
+            f"Of {name}, the epoch with the highest val accuracy is kept: val both chooses and "
+            "scores it, and is too good by more in longer trainings (see “Search beside control "
+            "arms”)."
+        )
     return None
 
 

@@ -22,6 +22,7 @@ from dmtsearch.reporting.canvas import (
     only_vertical,
     scaled,
 )
+from dmtsearch.reporting.kept_epoch import kept_epoch_words
 from dmtsearch.reporting.layout import Block, Section, TableBlock, Text, figures
 from dmtsearch.reporting.measures import difference, measure_of, show
 from dmtsearch.reporting.run_record import RunRecord, Trial
@@ -144,6 +145,8 @@ def arms_section(
         blocks.append(_table(record, arms))
         meanings = tuple(dict.fromkeys((arm.name, arm.meaning) for arm in arms))
         blocks.append(TableBlock(("arm", "what it is"), meanings, folded="What the arms are"))
+    kept = kept_epoch_words(record)
+    blocks += [] if kept is None else [Text(kept)]
     names = [arm.name for arm in arms if arm.name != "search"]
     if not names and record.missing:
         blocks.append(Text("This space can have no control arm, so none was run."))

@@ -30,7 +30,6 @@ BIG = {"family": "plain", "widths": [4, 6], "convs": 1, "norm": False}
 NORMED = {"family": "plain", "widths": [3, 5], "convs": 1}
 DROPPING = {"family": "plain", "widths": [3, 5], "convs": 1, "dropout": 0.3}
 HINT = {"source": "block1", "at": "block1"}
-PLAIN_HINT = {**HINT, "adapter": {"norm": False, "relu": False}}
 
 
 def digits(train=160, val=96, **more):
