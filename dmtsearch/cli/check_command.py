@@ -9,7 +9,15 @@ import typer
 from dmtsearch import api
 from dmtsearch.cli.common_options import Json, NoTime, Settings, read_settings
 from dmtsearch.cli.plan_command import print_price
-from dmtsearch.cli.terminal import console, print_json, refuse, say, say_command, table
+from dmtsearch.cli.terminal import (
+    console,
+    print_json,
+    refuse,
+    say,
+    say_command,
+    say_missing,
+    table,
+)
 from dmtsearch.errors import ScheduleError
 from dmtsearch.human import amount, hours_text
 
@@ -104,9 +112,7 @@ def _print_equal_cost(equal: Any) -> None:
         )
     columns = ("arm", "epochs of the delivered stage", "cost", "time here")
     console().print(table(columns, rows, numbers=("cost", "time here")))
-    for arm in equal.arms:
-        if arm.missing is not None:
-            say(f"no {arm.arm}: {arm.missing}")
+    say_missing({arm.arm: arm.missing for arm in equal.arms if arm.missing is not None})
 
 
 def _row(stage: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import typer
 
 from dmtsearch import api
 from dmtsearch.cli.common_options import Json, NoTime, Settings, Trials, read_settings
-from dmtsearch.cli.terminal import console, print_json, say, say_command, table
+from dmtsearch.cli.terminal import console, print_json, say, say_command, say_missing, table
 from dmtsearch.errors import UsageError
 from dmtsearch.human import amount, counted, hours_text
 
@@ -91,8 +91,7 @@ def print_price(plan: "SearchPlan") -> None:
         rows.append((words, "here", amount(price.cost), hours_text(price.hours)))
     columns = ("what", "slots", "cost", "time")
     console().print(table(columns, rows, numbers=("slots", "cost", "time")))
-    for name, reason in plan.missing.items():
-        say(f"no {name}: {reason}")
+    say_missing(plan.missing)
     if plan.stand_ins:
         say("note      the sampler learns from results: made-up ones stood in for them")
     if plan.prunes:

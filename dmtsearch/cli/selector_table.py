@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dmtsearch.cli.terminal import console, say, table
+from dmtsearch.cli.terminal import console, say, say_missing, table
 from dmtsearch.human import percent
 
 COLUMNS = ("method", "trained kinds", "nothing degraded", "other kinds", "right one selected")
@@ -28,5 +28,4 @@ def say_selector(found: Mapping[str, Any]) -> None:
         for name, method in found["methods"].items()
     ]
     console().print(table(COLUMNS, rows, numbers=COLUMNS[1:]))
-    for name, reason in found["missing"].items():
-        say(f"no {name}: {reason}")
+    say_missing(found["missing"])

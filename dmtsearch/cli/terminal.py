@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +27,12 @@ def console() -> Console:
 def say(text: str = "") -> None:
     """Print text: no markup, no control characters; on a terminal, lines break between words."""
     _print(Console(highlight=False, markup=False, soft_wrap=True), text)
+
+
+def say_missing(reasons: Mapping[str, str]) -> None:
+    """Print what there is not, by name, each reason once."""
+    for reason in dict.fromkeys(reasons.values()):
+        say(f"no {', '.join(name for name, why in reasons.items() if why == reason)}: {reason}")
 
 
 def say_command(label: str, *words: object) -> None:
