@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+RUNTIME := $(VENV)/.runtime
 # Over the cores; each process takes about 0.8 GB. No more than cores: Ray's workers run at nice 15
 # and would get nothing beside them.
 SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -11,7 +12,7 @@ SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 # Types are checked on one core while tests run; an older make does one after the other.
 MAKEFLAGS += --jobs=2
 
-demo: $(STAMP)
+demo: $(RUNTIME)
 	$(BIN)/dmtsearch demo
 
 setup: $(STAMP)
@@ -50,9 +51,15 @@ docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Wrote build/docs/index.html"
 
-$(STAMP): pyproject.toml
+# What users install; the demo needs no more.
+$(RUNTIME): pyproject.toml
 	@echo "Setting up $(VENV) (PyTorch, Ray and others: minutes, once) ..."
 	@$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $(RUNTIME)
+
+$(STAMP): $(RUNTIME)
+	@echo "Adding what tests and pages need ..."
 	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 	@touch $(STAMP)
 
