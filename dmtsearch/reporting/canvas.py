@@ -139,20 +139,19 @@ def draw(
     alt: str,
     caption: str,
     title: str = "",
-    phone: bool = True,
     phone_height: float | None = None,
 ) -> Drawing:
     """Return the drawing that `paint` makes on a figure of `size` (width, height) in points.
 
     A figure that is wider than a phone's page is painted a second time, as wide as that and
-    `phone_height` high; not where `phone` is False: it scrolls there.
+    `phone_height` high.
 
     A stage or hole in `name` may be called anything; the file's name keeps plain characters only.
     """
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:100]
     alt, title, caption = printable_line(alt), printable_line(title), printable(caption)
     narrow = ""
-    if phone and size[0] > PHONE + 10:
+    if size[0] > PHONE + 10:
         height = phone_height or size[1] + 24  # a legend of more rows
         narrow = _paint(f"{name}-phone", paint, (PHONE, height), alt, longest=_LONGEST // 3)
     return Drawing(name, title, alt, caption, size[0], _paint(name, paint, size, alt), narrow)

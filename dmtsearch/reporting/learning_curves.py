@@ -210,7 +210,7 @@ def draw_paths(paths: Sequence[PathCurve]) -> Drawing | None:
             number = 0 if is_best else controls.index(path.arm)
             colour = SEARCH if is_best else CONTROL if number < len(_DASHES) else OTHER
             style = "-" if is_best else _DASHES[number % len(_DASHES)]
-            label = path.label
+            label = path.label if len(path.label) <= 24 else path.label[:23] + "…"
             for leg in path.legs:
                 values = [100 * value for value in leg.values]
                 axes.plot(

@@ -22,6 +22,7 @@ from dmtsearch.reporting.canvas import (
     SOFT_SEARCH,
     Drawing,
     draw,
+    is_narrow,
     only_horizontal,
 )
 from dmtsearch.reporting.selector_results import (
@@ -46,15 +47,18 @@ def draw_choices(found: SelectorResults) -> Drawing | None:
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         for row, group in enumerate(groups):
-            _row(axes, row, group, found.modalities)
+            _row(axes, row, group, found.modalities, is_narrow(figure))
         axes.set_xlim(0, len(found.modalities))
         axes.set_ylim(len(groups), 0)
         centres = [place + 0.5 for place in range(len(found.modalities))]
         axes.set_xticks(centres, [f"selected {name}" for name in found.modalities])
-        axes.set_yticks(
-            [row + 0.5 for row in range(len(groups))],
-            [_words(group, found.modalities) for group in groups],
-        )
+        words = [_words(group, found.modalities) for group in groups]
+        if is_narrow(figure):
+            axes.set_yticks([])
+            for row, word in enumerate(words):
+                axes.annotate(word, (0.02, row + 0.3), color=INK, fontsize=6.5, zorder=5)
+        else:
+            axes.set_yticks([row + 0.5 for row in range(len(groups))], words)
         axes.xaxis.tick_top()
         axes.tick_params(axis="both", length=0)
         for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
@@ -71,7 +75,7 @@ def draw_choices(found: SelectorResults) -> Drawing | None:
         "selector-choices",
         paint,
         size=(560, height),
-        phone=False,
+        phone_height=46 + 36 * len(groups),
         title="Which modality the selector selected",
         alt=f"Answers by the modality that the selector selected. {parts}.",
         caption=(
@@ -100,7 +104,9 @@ def _cell(group: ConditionGroup, name: str) -> str:
     return f"{count:,}{share}"
 
 
-def _row(axes: Axes, row: int, group: ConditionGroup, modalities: tuple[str, ...]) -> None:
+def _row(
+    axes: Axes, row: int, group: ConditionGroup, modalities: tuple[str, ...], on_phone: bool
+) -> None:
     total, degraded = _total(group), group.degraded or ()
     for place, name in enumerate(modalities):
         share = group.believed.get(name, 0) / total if total else 0.0
@@ -112,12 +118,14 @@ def _row(axes: Axes, row: int, group: ConditionGroup, modalities: tuple[str, ...
         if degraded and name not in degraded:
             axes.add_patch(Rectangle(**where, fill=False, edgecolor=INK, linewidth=1.3))
         axes.annotate(
-            _cell(group, name), (place + 0.5, row + 0.5), ha="center", va="center",
-            color=INK if share else MUTED, fontsize=8.5,
+            _cell(group, name), (place + 0.5, row + (0.68 if on_phone else 0.5)), ha="center",
+            va="center", color=INK if share else MUTED, fontsize=7.5 if on_phone else 8.5,
         )  # fmt: skip
 
 
 _WIDTH, _LEFT, _ROW, _HEAD = 560, 42, 132, 36
+
+_PHONE_ROW = 104
 
 _LINE, _LETTER = 13, 4.7
 
@@ -163,6 +171,11 @@ class Panels:
         row = _ROW + _LINE * self.is_narrow
         return _WIDTH, _HEAD + legend + row * len(self.kinds)
 
+    @property
+    def phone_height(self) -> float:
+        """In points, where all panels are in one column."""
+        return _HEAD + _LINE * len(self.legend) + _PHONE_ROW * len(self.conditions)
+
     def title(self, kind: str, degraded: tuple[str, ...]) -> str:
         """Of a panel: `noise, iris degraded`; a kind not trained on says so."""
         new = "" if self.conditions[kind, degraded][0].seen else " (unseen)"
@@ -184,29 +197,47 @@ def paint_panels(
     figure: Figure, panels: Panels, paint_one: Callable[[Axes, Sequence[ConditionScores]], None]
 ) -> None:
     """Lay out the panels, each painted by `paint_one`, which gives its lines their labels."""
-    shape = len(panels.kinds), len(panels.columns)
-    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    on_phone = is_narrow(figure)
     handles: dict[str, Any] = {}
-    for row, kind in enumerate(panels.kinds):
-        for column, degraded in enumerate(panels.columns):
-            axes, conditions = grid[row][column], panels.conditions.get((kind, degraded))
-            if conditions is None:  # a kind that does not fall on this modality
-                axes.set_axis_off()
-                continue
-            paint_one(axes, conditions)
-            title = panels.title(kind, degraded)
-            if panels.is_narrow:
-                title = title.replace(", ", "\n", 1)
-            axes.set_title(title, fontsize=8.5, color=INK, loc="left")
-            lines, names = axes.get_legend_handles_labels()
-            handles |= dict(zip(names, lines, strict=True))
+    for axes, panel in _places(figure, panels, on_phone):
+        conditions = panels.conditions.get(panel)
+        if conditions is None:  # a kind that does not fall on this modality
+            axes.set_axis_off()
+            continue
+        paint_one(axes, conditions)
+        title = panels.title(*panel)
+        if panels.is_narrow and not on_phone:
+            title = title.replace(", ", "\n", 1)
+        axes.set_title(title, fontsize=8.5, color=INK, loc="left")
+        lines, names = axes.get_legend_handles_labels()
+        handles |= dict(zip(names, lines, strict=True))
     figure.supxlabel("severity", fontsize=8.5, color=MUTED)
     figure.supylabel(panels.unit, fontsize=8.5, color=MUTED)
     order = [name for name in panels.legend if name in handles]
     figure.legend(
-        [handles[name] for name in order], order, loc="outside upper left", ncols=_COLUMNS,
+        [handles[name] for name in order], order, loc="outside upper left",
+        ncols=1 if on_phone else _COLUMNS,
         handlelength=2.2, columnspacing=1.4, handletextpad=0.5,
     )  # fmt: skip
+
+
+def _places(
+    figure: Figure, panels: Panels, on_phone: bool
+) -> list[tuple[Axes, tuple[str, tuple[str, ...]]]]:
+    """Kinds below each other, what is degraded side by side; on a phone all in one column."""
+    if on_phone:
+        ordered = sorted(
+            panels.conditions, key=lambda p: (panels.kinds.index(p[0]), panels.columns.index(p[1]))
+        )
+        column = figure.subplots(len(ordered), 1, sharex=True, sharey=True, squeeze=False)
+        return [(row[0], panel) for row, panel in zip(column, ordered, strict=True)]
+    shape = len(panels.kinds), len(panels.columns)
+    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    return [
+        (grid[row][column], (kind, degraded))
+        for row, kind in enumerate(panels.kinds)
+        for column, degraded in enumerate(panels.columns)
+    ]
 
 
 def frame_panel(axes: Axes, panels: Panels, *, zero: bool) -> None:
@@ -257,7 +288,7 @@ def draw_accuracy(found: SelectorResults) -> Drawing | None:
         "selector-accuracy",
         lambda figure: paint_panels(figure, panels, paint_one),
         size=panels.size,
-        phone=False,
+        phone_height=panels.phone_height,
         title="Accuracy against severity",
         alt=_alt("Accuracy", panels, found, lambda score: score.accuracy),
         caption=(
@@ -296,7 +327,7 @@ def draw_selection(found: SelectorResults) -> Drawing | None:
         "selector-selection",
         lambda figure: paint_panels(figure, panels, paint_one),
         size=panels.size,
-        phone=False,
+        phone_height=panels.phone_height,
         title="Selection accuracy against severity",
         alt=_alt("Selection accuracy", panels, found, lambda score: score.selection),
         caption=(

@@ -4,6 +4,9 @@ from importlib.resources import files
 
 import pytest
 from chromium import PROGRAM, Chromium
+from made_selector import made_sweep, selector_run, try_selector
+
+import dmtsearch
 
 pytestmark = [
     pytest.mark.slow,  # a browser starts, and reads a page of 600 kB four times
@@ -27,14 +30,31 @@ def page(full_report):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_axe_finds_nothing(browser, page, width, scheme):
+    assert violations(browser, page, width, scheme) == []
+
+
+def test_a_selectors_page_fits_a_phone_and_axe_finds_nothing(browser, tmp_path):
+    run = selector_run(tmp_path / "run")
+    try_selector(run, 0.8, made_sweep(), inputs="topk")
+    written = dmtsearch.report(run.stop(), out=tmp_path / "report")
+    page = written.page.read_text(encoding="utf-8")
+    assert violations(browser, page, PHONE, "light") == []
+    wide = browser.run(
+        "[...document.querySelectorAll('.drawing')].filter((one) => one.checkVisibility() && "
+        "one.scrollWidth > one.clientWidth + 1).length"
+    )
+    assert wide == 0
+
+
+def violations(browser, page, width, scheme):
+    """What axe finds on a page with all of it open: rule, how often, and the first place."""
     browser.show(page, width=width, prefers_color_scheme=scheme)
     browser.run((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
     browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    found = browser.run(
+    return browser.run(
         "axe.run(document, {resultTypes: ['violations']}).then((all) => all.violations.map("
         "(one) => [one.id, one.nodes.length, one.nodes[0].html.slice(0, 200)]))"
     )
-    assert found == []
 
 
 def test_a_phone_scrolls_a_page_downwards_only(browser, page):
