@@ -459,7 +459,7 @@ def resume(
 def confirm(
     run: str | Path | Run,
     *,
-    top: int = 3,
+    top: int | None = None,
     looks: Sequence[int] | None = None,
     more: bool = False,
     trial: int | None = None,
@@ -478,7 +478,8 @@ def confirm(
 
     Args:
         run: Its folder, or what `search` returned.
-        top: Trials among which one is chosen, by val on seeds of their own.
+        top: Trials among which one is chosen, by val on seeds of their own; if None as many as
+            before, 3 at first.
         looks: Replicates at each look, from 5; 5, 8, 12, 16 if None.
         more: Look further than the plan that has ended, at half its level.
         trial: Test this trial; none is chosen then.

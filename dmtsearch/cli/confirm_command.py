@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 def confirm(
     run: RunFolder,
     top: Annotated[
-        int, typer.Option(help="Trials among which one is chosen, by val on seeds of their own.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            help="Trials among which one is chosen, by val on seeds of their own; 3 unless given."
+        ),
+    ] = None,
     looks: Annotated[
         str | None, typer.Option(help="Replicates at each look; 5,8,12,16 unless given.")
     ] = None,

@@ -174,11 +174,17 @@ class _Confirming:
 
     # -- the plan -------------------------------------------------------------------------------
 
+    def _candidates(self, request: ConfirmRequest) -> tuple[int, ...]:
+        top, last = request.top, self.confirmation.plan if self.confirmation.plans else None
+        if last is not None and top is None and request.trial is None:
+            if not self.confirmation.is_over:
+                return last.candidates
+            top = len(last.candidates)
+        return self._searched.candidates(top, request.trial, one_model=self._kind.one_model)
+
     def _make_plan(self, request: ConfirmRequest) -> None:
         found = self.confirmation
-        candidates = self._searched.candidates(
-            request.top, request.trial, one_model=self._kind.one_model
-        )
+        candidates = self._candidates(request)
         plan = next_plan(
             found,
             request,

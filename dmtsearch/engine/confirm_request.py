@@ -20,7 +20,8 @@ class ConfirmRequest:
     """What is to be confirmed, and how.
 
     Attributes:
-        top: Trials among which one is chosen, by val.
+        top: Trials among which one is chosen, by val; as many as for the last plan if None, 3 for
+            the first.
         looks: Replicates at each look; 5, 8, 12, 16 if None, or as the plan that was begun.
         more: Look further where the last plan has ended; at half its level.
         trial: Test this trial; nothing is chosen then.
@@ -33,7 +34,7 @@ class ConfirmRequest:
         UsageError: A value cannot be.
     """
 
-    top: int = 3
+    top: int | None = None
     looks: tuple[int, ...] | None = None
     more: bool = False
     trial: int | None = None
@@ -42,7 +43,7 @@ class ConfirmRequest:
     students: int | None = None
 
     def __post_init__(self) -> None:
-        if self.top < 1:
+        if self.top is not None and self.top < 1:
             raise UsageError(f"--top must be at least 1, got {self.top}")
         if self.looks is not None:
             check_looks(self.looks)

@@ -12,6 +12,9 @@ from .ledger import RunState, read_state
 from .run_paths import RunPaths
 from .run_summary import best_trial, delivered_model
 
+USUAL_TOP = 3
+"""Trials among which one is chosen."""
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -55,12 +58,12 @@ class Searched:
         return replicate(schedule, first_seed=self.first_seed)
 
     def candidates(
-        self, top: int, trial: int | None, *, one_model: bool = True
+        self, top: int | None, trial: int | None, *, one_model: bool = True
     ) -> tuple[int, ...]:
         """Numbers of the trials to choose from, best by val first.
 
         Args:
-            top: At most so many.
+            top: At most so many; 3 if None.
             trial: This one alone, if given.
             one_model: Those alone that deliver the best trial's model.
 
@@ -82,14 +85,14 @@ class Searched:
             for one in done.values()
             if not one_model or delivered_model(one) == delivered_model(best)
         ]
-        if top > len(done):
+        if top is not None and top > len(done):
             raise UsageError(f"--top {top}: the search has {len(done)} finished trials")
         same.sort(key=lambda one: (-self.val(one.trial), one.trial))
         chosen = [best, *(one for one in same if one.trial != best.trial)]
         found: dict[str, int] = {}
         for one in chosen:
             found.setdefault(one.key, one.trial)
-        return tuple(found.values())[:top]
+        return tuple(found.values())[: top or USUAL_TOP]
 
     def one_hop(self) -> Stage | None:
         """The delivered stage of the best trial of one hop, by val."""

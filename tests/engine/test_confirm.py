@@ -237,12 +237,14 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
     ledger = (run / "confirm" / "ledger.jsonl").read_bytes()
     again = dmtsearch.confirm(run, top=2, vary=["hints"], view=Quiet())
     assert again.found == done.found
+    as_begun = dmtsearch.confirm(run, explain=False, view=Quiet())  # among two again, not three
+    assert as_begun.found == done.found
     assert {name: (run / name).read_bytes() for name in before} == before
     assert (run / "confirm" / "ledger.jsonl").read_bytes() == ledger
 
 
 @pytest.mark.usefixtures("shown_at_once")
-def test_after_an_interruption_the_same_command_goes_on_to_the_same_end(
+def test_after_an_interruption_a_command_goes_on_as_begun_to_the_same_end(
     searched: Path, confirmed: tuple[Path, Any, list[str]]
 ) -> None:
     _, done, _ = confirmed
@@ -254,7 +256,7 @@ def test_after_an_interruption_the_same_command_goes_on_to_the_same_end(
     )
     assert stopped.stopped
     assert stopped.verdict is None
-    again = dmtsearch.confirm(run, top=2, looks=[5], vary=["hints"], store=store, view=Quiet())
+    again = dmtsearch.confirm(run, vary=["hints"], store=store, view=Quiet())
     assert not again.stopped
     assert again.found == done.found
     assert (run / "confirm.csv").read_text() == (run.parent / "confirmed/confirm.csv").read_text()
@@ -389,7 +391,7 @@ def test_a_test_split_that_shows_nothing_is_refused_with_the_command(tmp_path: P
     with pytest.raises(
         UsageError, match=r"trial 0 has no control .* dmtsearch search .*alone/space"
     ):
-        dmtsearch.confirm(run, top=1, view=Quiet())
+        dmtsearch.confirm(run, view=Quiet())  # among all that there are, one
     assert not (run / "confirm.json").exists()
 
 
