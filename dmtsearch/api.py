@@ -136,6 +136,7 @@ def check(
 def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
     from dmtsearch.engine.equal_cost import check_equal_cost, find_cost
     from dmtsearch.engine.equal_size import size_notes
+    from dmtsearch.engine.opening import small_test
     from dmtsearch.engine.prepare import context_on
     from dmtsearch.engine.price import hours_of, plan_search, slots_here
 
@@ -149,6 +150,9 @@ def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
     times = plan.times if plan is not None else None
     equal_cost: EqualCost | None = None
     notes = (*found.notes, *space.notes, *size_notes(space))
+    if plan is not None and found.opened is not None:
+        reason = small_test(found.opened.split_sizes.get("test", 0))
+        notes = (*notes, *([f"`dmtsearch confirm` will refuse: {reason}"] if reason else []))
     if equal:
         equal_cost = check_equal_cost(space, found.resolve, lambda path: hours_of(path, times))
         notes = (*notes, *equal_cost.notes)

@@ -21,6 +21,7 @@ from dmtsearch.human import percent, points
 
 if TYPE_CHECKING:
     from dmtsearch.engine.confirm import Confirmed
+    from dmtsearch.engine.confirm_request import ConfirmRequest
 
 
 def confirm(
@@ -77,14 +78,14 @@ def confirm(
     if json and not done.stopped:
         print_json(dict(done.found))
         return
-    end(done, run)
+    end(done, run, request)
 
 
-def end(done: "Confirmed", run: Path, *, advise: bool = True) -> None:
+def end(done: "Confirmed", run: Path, request: "ConfirmRequest", *, advise: bool = True) -> None:
     """Show what came out and, unless something follows by itself, what to do next."""
     if done.stopped:
         say(f"Stopped; everything so far is kept in {run}.")
-        say_command("Go on with: ", "confirm", run)
+        say_command("Go on with: ", "confirm", run, *request.options)
         raise typer.Exit(130)
     _show(done.found)
     say()

@@ -32,7 +32,7 @@ def demo(
     run = run_search(SPACE, options_of(trials), out=folder)
     finish(run, advise=False)
     request = ConfirmRequest(top=1, looks=(5, 8), vary=("middle_models",))
-    end(run_confirm(run, request, options_of(None)), folder, advise=False)
+    end(run_confirm(run, request, options_of(None)), folder, request, advise=False)
     activate = activation(Path(sys.executable), shutil.which("dmtsearch"))
     first = f"{activate}    (puts this `dmtsearch` on your PATH)" if activate else None
     show(api.report(folder), first=first)

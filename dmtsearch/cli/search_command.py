@@ -189,12 +189,14 @@ def finish(run: Any, *, advise: bool = True) -> None:
         say()
         numbers = ("trial", "val accuracy", "n", "params", "seed")
         console().print(table(("", "arm", *numbers), rows, numbers=numbers))
-    say(f"{describe_end(run.ended)} One seed each: the report says what that can show.")
+    say(f"{describe_end(run.ended)} One seed each: `confirm` gives a verdict on fresh ones.")
     say(f"Wrote {run.folder}.")
     if not advise:
         return
     say_command("Next: ", *_next(run.folder, run.ended))
     if summary["best"] is not None:
+        if run.ended not in UNFINISHED:
+            say_command("      ", "confirm", run.folder)
         best = run.folder / "best_schedule.yaml"
         say_command("      ", "train", best, "--out", f"out/{run.folder.name}")
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from dmtsearch.data import DataFacts, describe_data, describe_splits
-from dmtsearch.engine import PrepareContext, SearchPlan, context_on, plan_search, slots_here
+from dmtsearch.engine import (
+    LEAST_TEST,
+    PrepareContext,
+    SearchPlan,
+    context_on,
+    plan_search,
+    slots_here,
+    small_test,
+)
 from dmtsearch.errors import DataError, DmtSearchError, UsageError, nearest
 from dmtsearch.evidence import seeable
 from dmtsearch.human import amount, hours_text
@@ -84,6 +92,8 @@ def new_space(
             too few hours for one trial.
         DataError: The images cannot be learned from; nothing is downloaded.
     """
+    if images is not None and not images.is_dir():
+        raise UsageError(f"--images {images}: there is no such folder")
     if not 0 < hours < math.inf:
         raise UsageError(f"--hours {hours:g}: give a time above 0, such as 0.5 or 8")
     chain, context = _chain(images, data, first, target, command)
@@ -182,9 +192,13 @@ def _describe(name: str, args: Mapping[str, Any], side: int) -> tuple[DataFacts,
 
 
 def _splits(facts: DataFacts) -> dict[str, int]:
-    """Sizes of the splits: those that the data brings, else a fifth for test and less for val."""
+    """Sizes of the splits: those that the data brings, else a fifth for test and less for val.
+
+    Of few samples test has up to a third, where `confirm` needs so many.
+    """
     pool = facts.num_train or 0
-    test = None if facts.num_test is not None else max(1, min(5_000, round(0.2 * pool)))
+    fifth = max(1, min(5_000, round(0.2 * pool)))
+    test = None if facts.num_test is not None else max(fifth, min(LEAST_TEST, pool // 3))
     val = None if facts.num_val is not None else max(1, min(5_000, round(0.16 * pool)))
     found = describe_splits(facts, val=val, test=test)
     if found is None:
@@ -363,7 +377,9 @@ def _text(
             f"# Budget:     {line}" if n == 0 else f"#             {line}"
             for n, line in enumerate(_budget(plan, hours))
         ]
-    warning = seeable(chain.sizes.get("test", 0), 0.9) if chain.sizes.get("test") else None
+    warning = seeable(chain.sizes["test"], 0.9)
+    if (reason := small_test(chain.sizes["test"])) is not None:
+        warning = f"`dmtsearch confirm` will refuse: {reason}. Give more images."
     if warning is not None:
         lines += ["#", *(f"# {line}" for line in _wrapped(f"Note: {warning}"))]
     lines += [

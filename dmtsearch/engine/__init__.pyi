@@ -63,6 +63,8 @@ from .objectives import dominates as dominates
 from .objectives import is_better as is_better
 from .objectives import measure_objectives as measure_objectives
 from .objectives import pareto_set as pareto_set
+from .opening import LEAST_TEST as LEAST_TEST
+from .opening import small_test as small_test
 from .own_sampler import check_sampler as check_sampler
 from .own_sampler import try_sampler as try_sampler
 from .prepare import PrepareContext as PrepareContext

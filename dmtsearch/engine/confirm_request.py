@@ -53,6 +53,21 @@ class ConfirmRequest:
         if unknown:
             raise UsageError(f"--vary {unknown[0]}: there are {', '.join(DIMENSIONS)}")
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of a `dmtsearch confirm` that requests the same."""
+        given = {
+            "--top": self.top,
+            "--looks": None if self.looks is None else ",".join(map(str, self.looks)),
+            "--trial": self.trial,
+            "--students": self.students,
+        }
+        named = {name: str(value) for name, value in given.items() if value is not None}
+        words = [word for pair in named.items() for word in pair]
+        words += [word for name in self.vary or () for word in ("--vary", name)]
+        flags = {"--more": self.more, "--no-explain": not self.explain}
+        return (*words, *(name for name, wanted in flags.items() if wanted))
+
 
 def next_plan(
     found: Confirmation,

@@ -22,8 +22,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MOST_BYTES = 1 << 30
-LEAST = 50
-"""Samples without which there is no verdict."""
+LEAST_TEST = 50
+"""Samples of the test split without which there is no verdict."""
+
+
+def small_test(samples: int) -> str | None:
+    """Why there is no verdict on a test split of so many samples; None where there can be one."""
+    if samples >= LEAST_TEST:
+        return None
+    return (
+        f"a verdict rests on the test split, which has {counted(samples, 'sample')}: under "
+        f"{LEAST_TEST} one of them is more than {100 / LEAST_TEST:g} points"
+    )
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,15 @@ class TestSplit:
     kind: ConfirmKind
 
     def __post_init__(self) -> None:
-        n = self.context.data.split_sizes.get("test", 0)
-        if n < LEAST:
+        reason = small_test(self.context.data.split_sizes.get("test", 0))
+        if reason is not None:
             run = self.paths.run_root
-            again = ("search", run / "space.yaml", "--set", "data.test=1000", "--out", "NEW_RUN")
+            few = sum(self.context.data.split_sizes.values()) // 3
+            test = f"data.test={max(LEAST_TEST, min(1000, few))}"
+            again = ("search", run / "space.yaml", "--set", test, "--out", "NEW_RUN")
             raise UsageError(
-                f"{run}: a verdict rests on the test split, which has {counted(n, 'sample')}: "
-                f"under {LEAST} one of them is more than {100 / LEAST:g} points. Its samples were "
-                f"kept out of the search, so give it more and search again: {command_line(*again)}"
+                f"{run}: {reason}. Its samples were kept out of the search, so give it more and "
+                f"search again: {command_line(*again)}"
             )
 
     @property

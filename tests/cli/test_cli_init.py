@@ -1,12 +1,15 @@
 """`dmtsearch init`: a space for my images and models, which `check` passes as it is written."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from dmtsearch.deploy.new_space import new_space
 from dmtsearch.space import load_space
 
 
@@ -48,9 +51,21 @@ def test_what_it_writes_passes_a_check_as_it_is(run, photos, given, models):
     assert all(model in text for model in models)
     assert "# Question: On my-photos, does" in text
     assert "# Budget:     50 hours on this machine" in text
-    # A fifth of 80 samples is no large test split, and the file says so.
-    assert "test: 16" in text
-    assert "The test split has 16 samples: one of them is 6.25 points" in text
+    # A third of 80 samples is too small a test split, and file and check say so.
+    assert "test: 26" in text
+    refused = "`dmtsearch confirm` will refuse: a verdict rests on the test split, which has 26"
+    assert refused in text.replace("\n# ", " ")
+    assert refused in " ".join(checked.out.split())
+
+
+def test_a_test_split_is_large_enough_to_confirm_where_images_allow(photos):
+    for name in ("cat", "dog"):
+        for image in range(40, 80):
+            shutil.copy(photos / name / "0.png", photos / name / f"{image}.png")
+    found = new_space(images=photos, first="8k", target="1k", hours=50)
+    data = yaml.safe_load(found.text)["data"]
+    assert (data["test"], data["val"]) == (50, 26)
+    assert "will refuse" not in found.text
 
 
 def test_without_out_the_file_goes_to_standard_output_alone(run, tmp_path):
@@ -65,7 +80,7 @@ def test_without_out_the_file_goes_to_standard_output_alone(run, tmp_path):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (("--images", "nowhere"), "there is no folder nowhere"),
+        (("--images", "nowhere"), "error: --images nowhere: there is no such folder"),
         (("--images", "."), "sub-folder"),
         (("--data", "digit"), "--data digit: no data set of this name; did you mean 'digits'?"),
         (("--data", "cifar10"), "init` downloads nothing"),

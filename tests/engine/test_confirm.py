@@ -1,8 +1,10 @@
 """`confirm` on a small real search, in this process."""
 
 import csv
+import importlib
 import json
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
+from dmtsearch.cli.search_command import finish
 from dmtsearch.engine import LiveState, RunPaths, read_state
 from dmtsearch.errors import DataChangedError, DmtSearchError, UsageError
 from dmtsearch.reporting import gather_confirmation
@@ -310,6 +313,36 @@ def test_what_cannot_be_confirmed_is_refused(
     assert not (searched / "confirm.json").exists()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--top", "2", "--looks", "5,8", "--vary", "hints", "--vary", "merit"),
+        ("--trial", "3", "--students", "2", "--more", "--no-explain"),
+        (),
+    ],
+)
+def test_a_stopped_confirmation_says_the_whole_command_that_goes_on(
+    searched: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(run: Path, *_: Any, **__: Any) -> Any:
+        return module.Confirmed(dmtsearch.Run(run), {}, stopped=True)
+
+    module = importlib.import_module("dmtsearch.engine.confirm")
+    monkeypatch.setattr(module, "confirm", stopped)
+    shown = CliRunner().invoke(app, ["confirm", str(searched), *options])
+    assert shown.exit_code == 130
+    command = shlex.join(("dmtsearch", "confirm", str(searched), *options))
+    assert shown.output.endswith(f"Go on with: {command}\n")
+
+
+def test_a_search_that_has_ended_says_how_to_get_a_verdict(
+    searched: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(dmtsearch.Run(searched))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert f"dmtsearch confirm {searched}" in lines
+
+
 @pytest.mark.usefixtures("shown_at_once")
 def test_other_looks_than_those_begun_are_refused(searched: Path) -> None:
     run, store = copied(searched, "begun"), str(searched.parent / "empty")
@@ -374,7 +407,7 @@ def test_a_test_split_that_shows_nothing_is_refused_with_the_command(tmp_path: P
         backend="inline",
         view=Quiet(),
     )
-    with pytest.raises(UsageError, match=r"has 40 samples: .* --set data\.test=1000 --out"):
+    with pytest.raises(UsageError, match=r"has 40 samples: .* --set data\.test=113 --out"):
         dmtsearch.confirm(run, view=Quiet())
     # A schedule that learns from nothing, and by nothing else, has nothing to be compared with.
     student = "  student:\n    model: {family: plain, widths: [2, 4], convs: 1}\n"
