@@ -14,7 +14,7 @@ from dmtsearch.evidence import LookResult, decide
 from dmtsearch.evidence.words import answer, seeable
 from dmtsearch.files import write_atomic, write_json
 from dmtsearch.human import amount, command_line, counted, points
-from dmtsearch.schedule import Schedule, parse_schedule
+from dmtsearch.schedule import Schedule, dump_schedule, parse_schedule
 
 from .confirm_arms import CHOSEN, AtCost, PathArm, is_given, sharing_first
 from .confirm_explain import arm_of, effects
@@ -154,7 +154,6 @@ class _Confirming:
         self._trainer = PathTrainer(opened, paths, replace(options, view=self._view))
         self.confirmation: Confirmation = read_confirmation(paths)
         self._table = ConfirmTable(paths)
-        self._made: dict[tuple[int, int], dict[str, Schedule]] = {}
 
     def close(self) -> None:
         """End what it has started."""
@@ -177,7 +176,7 @@ class _Confirming:
     def _candidates(self, request: ConfirmRequest) -> tuple[int, ...]:
         top, last = request.top, self.confirmation.plan if self.confirmation.plans else None
         if last is not None and top is None and request.trial is None:
-            if not self.confirmation.is_over:
+            if request.more or not self.confirmation.is_over:
                 return last.candidates
             top = len(last.candidates)
         return self._searched.candidates(top, request.trial, one_model=self._kind.one_model)
@@ -253,9 +252,11 @@ class _Confirming:
             chosen = max(plan.candidates, key=lambda number: means[number])
             self._note_choosing(trained, plan)
         cost, arms, missing = self._with_controls(chosen)
-        self._made[chosen, cost] = arms
         controls = tuple(name for name in arms if name != CHOSEN)
-        plan = replace(plan, chosen=chosen, cost=cost, controls=controls, missing=missing)
+        written = {name: dump_schedule(schedule) for name, schedule in arms.items()}
+        plan = replace(
+            plan, chosen=chosen, cost=cost, controls=controls, missing=missing, schedules=written
+        )
         self.confirmation = self.confirmation.with_plan(plan)
         self._write()
         most = f", each for at most {amount(cost)} sample-MACs" if self._kind.at_equal_cost else ""
@@ -282,15 +283,15 @@ class _Confirming:
         """The plan, what each arm may cost, and the chosen schedule with its controls."""
         plan = self.confirmation.plan
         assert plan.chosen is not None
-        assert plan.controls is not None
         assert plan.cost is not None
-        key = plan.chosen, plan.cost
-        if key not in self._made:
-            at_cost = self._at_cost(plan.cost)
-            chosen = self._chosen(plan.chosen, at_cost)
-            made, _ = self._kind.controls(chosen, self._searched, at_cost, self._prepare)
-            self._made[key] = {CHOSEN: chosen, **{name: made[name] for name in plan.controls}}
-        return plan, plan.cost, self._made[key]
+        if not plan.schedules:  # begun by a version that did not write them down
+            made = self._with_controls(plan.chosen)[1]
+        else:
+            made = {
+                name: parse_schedule(text, f"{self._paths.plan}: {name}")
+                for name, text in plan.schedules.items()
+            }
+        return plan, plan.cost, made
 
     def _chosen(self, number: int, at_cost: AtCost) -> Schedule:
         """A trial's schedule as its replicates run it, its delivered model written out."""
@@ -411,6 +412,11 @@ class _Confirming:
             self._view.tell(words)
 
     def _keep(self, result: Mapping[str, Any]) -> None:
+        before = self.confirmation.result
+        if before and before["chosen"]["trial"] != result["chosen"]["trial"]:
+            # They speak of the schedule that was chosen before.
+            for path in (self._paths.policy, self._paths.recommended):
+                path.unlink(missing_ok=True)
         self.confirmation = replace(self.confirmation, result=result)
         self._write()
         run = self._opened.paths
@@ -501,9 +507,9 @@ class _Confirming:
         return found
 
     def _write(self) -> None:
-        """Write `confirm.json` and `confirm.csv`."""
-        write_confirmation(self._paths, self.confirmation)
+        """Write `confirm.csv`, then `confirm.json`, which says that its rows are there."""
         self._table.write()
+        write_confirmation(self._paths, self.confirmation)
 
 
 def _listed(numbers: Sequence[int]) -> str:

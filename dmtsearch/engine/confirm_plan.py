@@ -77,6 +77,8 @@ class ConfirmPlan:
         chosen: The chosen trial; None while choosing.
         controls: Names of the controls that could be made; None while choosing.
         missing: Why a control could not be made, by name.
+        schedules: What the chosen schedule and each control run: a search that goes on meanwhile
+            changes none of them. Empty while choosing.
         first_seed: Of its replicates; those of plan 2 begin 10,000 after those of plan 1.
         students: Of each arm in a replicate, which share its first model (teacher).
     """
@@ -88,6 +90,7 @@ class ConfirmPlan:
     chosen: int | None = None
     controls: tuple[str, ...] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    schedules: Mapping[str, str] = field(default_factory=dict)
     first_seed: int = 0
     students: int = 1
 

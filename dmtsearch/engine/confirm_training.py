@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dmtsearch.errors import DmtSearchError, SearchStoppedError
 from dmtsearch.human import command_line
@@ -35,8 +36,11 @@ class TrainedPaths:
 
     def find(self, arm: str, seed: int) -> TrialProposed | None:
         """The path of an arm under a seed; None where it was not begun."""
-        trials = self.state.trials.values()
-        return next((one for one in trials if (one.arm, one.seed) == (arm, seed)), None)
+        return self._by_arm.get((arm, seed))
+
+    @cached_property
+    def _by_arm(self) -> Mapping[tuple[str, int], TrialProposed]:
+        return {(one.arm, one.seed): one for one in self.state.trials.values()}
 
     def end(self, arm: str, seed: int) -> TrialEnded | None:
         """How it ended; None where it has not."""

@@ -8,12 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..evidence.looks import FIRST_LOOKS
-from ..schedule import parse_schedule
+from ..schedule import Schedule, parse_schedule
 from ..space import Space
 from .bounds import REFUSALS
-from .confirm_arms import controls_of, one_hop_of, replicate
+from .confirm_arms import controls_of, is_given, one_hop_of, replicate, sharing_first
 from .confirm_kinds import confirm_kind
 from .confirm_plan import CHOOSING_SEEDS
+from .confirm_trials import USUAL_TOP
 from .confirm_variants import DIMENSIONS, ChosenPath
 from .equal_cost import equaliser
 from .equal_size import searches_sizes
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from ..training.stage_times import StageTimes
 
 SLOTS = (1, 8, 64)
-CANDIDATES = 3
-"""Trials among which `confirm` chooses."""
 START_S = 12.0
 """A search on this machine starts Ray and its processes, and writes its last tables."""
 HOUR_S = 3600.0
@@ -207,12 +206,22 @@ def _price_confirmation(
 ) -> dict[str, Price]:
     """To its first look, to its last look, and with all that explains: each with what is before.
 
-    The dearest trial stands in for the chosen one, and the first trials for the candidates.
+    The dearest trial stands in for the chosen one, and the first trials for the candidates. A
+    first model that is given is that of the search, and is not trained again.
     """
     searched = [one for one in found.proposed if one.arm == SEARCH]
-    schedules = [replicate(parse_schedule(t.schedule, f"trial {t.trial}")) for t in searched]
-    if not schedules:
+    if not searched:
         return {}
+    trials = [parse_schedule(one.schedule, f"trial {one.trial}") for one in searched]
+    run_seed = searched[0].seed
+    given = is_given(trials[0], found.space.search.first_model)
+    first_seed = run_seed if given else None
+
+    def as_path(schedule: Schedule) -> Schedule:
+        # On another seed than the search's, so that no stage passes for one of the search.
+        return replicate(schedule, first_seed=first_seed).with_seed(run_seed + 1)
+
+    schedules = [as_path(one) for one in trials]
     kind = confirm_kind(schedules[0])
     prepare = preparer(context)
     prepared = [prepare(one) for one in schedules]
@@ -234,7 +243,7 @@ def _price_confirmation(
             schedule=chosen,
             space=found.space,
             values=searched[dearest].values,
-            at_cost=lambda schedule: at_cost(replicate(schedule)),
+            at_cost=lambda schedule: at_cost(as_path(schedule)),
             prepare=prepare,
             points=partial(points_of, context.resolve(chosen), context.objects),
         )
@@ -243,8 +252,9 @@ def _price_confirmation(
         return {}
     tested = [prepare(one) for one in (chosen, *controls)]
     explained = [prepare(one.schedule) for one in variants]
-    totals = _Totals(_seconds(times) if times is not None else None)
-    choosing = totals.of(prepared[:CANDIDATES], CHOOSING_SEEDS)
+    totals = _Totals(_seconds(times) if times is not None else None, frozenset(found.jobs))
+    candidates = schedules[:USUAL_TOP] if len(schedules) > 1 else []
+    choosing = totals.of([prepare(one) for one in _to_choose(candidates, run_seed, given)], 1)
     one, more = totals.of(tested, 1), totals.of([*tested, *explained], 1)
     first, last = FIRST_LOOKS[0], FIRST_LOOKS[-1]
     return {
@@ -254,14 +264,30 @@ def _price_confirmation(
     }
 
 
+def _to_choose(candidates: Sequence[Schedule], run_seed: int, given: bool) -> list[Schedule]:
+    """The candidates on each seed by which one is chosen; they share a first model."""
+    return [
+        (one if given else sharing_first(one, run_seed + 1)).with_seed(run_seed + 1 + number)
+        for number in range(CHOOSING_SEEDS)
+        for one in candidates
+    ]
+
+
 @dataclass(frozen=True)
 class _Totals:
-    """Adds up schedules that are trained on one seed, each stage once."""
+    """Adds up schedules, each stage once.
+
+    Attributes:
+        seconds: What a stage takes; None where nothing was timed.
+        known: Keys of stages that the search has trained.
+    """
 
     seconds: Seconds | None
+    known: frozenset[str]
 
     def of(self, schedules: Sequence[Prepared], seeds: int) -> Price:
-        stages = {stage.key: stage for one in schedules for stage in one.stages}
+        every = (stage for one in schedules for stage in one.stages)
+        stages = {stage.key: stage for stage in every if stage.key not in self.known}
         cost = seeds * sum(stage.request.cost for stage in stages.values())
         hours = None
         if self.seconds is not None:

@@ -62,17 +62,19 @@ def compare(differences: Sequence[float]) -> Paired:
     """The paired t test of `differences`, one a replicate.
 
     Where all are equal t is not defined; p is then the sign test's, 2^-n for a positive
-    difference, which five replicates cannot bring under a look's bound.
+    difference, which five replicates cannot bring under a look's bound. Where all are 0, and of
+    one replicate, it is 1/2: neither side has anything for it, and two-sided it is 1.
     """
     n = len(differences)
     if n < 2:
-        return Paired(n, differences[0] if n else 0.0, 0.0, 1.0)
+        return Paired(n, differences[0] if n else 0.0, 0.0, 0.5)
     from scipy.special import stdtr
 
     mean = math.fsum(differences) / n
     sd = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1))
     if sd <= 1e-12:
-        return Paired(n, mean, 0.0, 0.5**n if mean > 0 else 1.0)
+        equal = abs(mean) <= 1e-12
+        return Paired(n, mean, 0.0, 0.5 if equal else 0.5**n if mean > 0 else 1 - 0.5**n)
     return Paired(n, mean, sd, float(stdtr(n - 1, -mean * math.sqrt(n) / sd)))
 
 

@@ -36,6 +36,8 @@ def answer(found: Mapping[str, Any]) -> str:
         return f"No: {subject} is within {margin} of its best control{teacher}: {numbers}."
     if found.get("futile"):
         return f"No: a gain of {margin} is out of reach{teacher}: {numbers}."
+    if not found.get("over", True):
+        return f"Undecided so far{teacher}: {numbers}."
     return f"Undecided{teacher}: {numbers}. More replicates would decide: give --more."
 
 

@@ -7,7 +7,9 @@ import os
 import shlex
 import shutil
 import signal
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from dmtsearch.cli.search_command import finish
 from dmtsearch.engine import LiveState, RunPaths, read_state
 from dmtsearch.errors import DataChangedError, DmtSearchError, UsageError
 from dmtsearch.reporting import gather_confirmation
+from dmtsearch.schedule import expand, parse_schedule
 
 pytestmark = pytest.mark.engine  # starts no Ray
 
@@ -291,6 +294,63 @@ def test_another_trial_is_another_plan_with_seeds_of_its_own(searched: Path) -> 
     begun = {trial["seed"] for trial in trials_of(run) if trial["seed"] > plans[1]["first_seed"]}
     assert begun
     assert not begun & set(first.found["seeds"]["test"])
+
+
+def test_effects_of_a_schedule_that_was_chosen_before_are_not_those_of_another(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    first, done, _ = confirmed
+    run = copied(first, "stale")
+    assert json.loads((run / "policy.json").read_text())
+    other = (done.found["chosen"]["trial"] + 1) % 4
+    again = dmtsearch.confirm(run, trial=other, looks=[5], explain=False, view=Quiet())
+    assert again.found["chosen"]["trial"] == other
+    assert not (run / "policy.json").exists()
+    # More looks are those of the last plan, though its trial is not the best.
+    with pytest.raises(UsageError, match="--more looks past 5 replicates"):
+        dmtsearch.confirm(run, looks=[5], more=True, view=Quiet())
+
+
+def test_a_kill_between_two_files_loses_no_row(
+    searched: Path, confirmed: tuple[Path, Any, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, driver = copied(searched, "between"), sys.modules["dmtsearch.engine.confirm"]
+    write = driver.write_confirmation
+
+    def write_and_die(paths: Any, found: Any) -> None:
+        write(paths, found)
+        if found.plan.chosen is not None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "write_confirmation", write_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        dmtsearch.confirm(run, top=2, looks=[5], explain=False, view=Quiet())
+    assert rows_of(run, "choose") == rows_of(confirmed[0], "choose") != {}
+
+
+@pytest.mark.usefixtures("shown_at_once")
+def test_a_search_that_goes_on_changes_no_control_of_a_plan_that_was_begun(
+    searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, store = copied(searched, "longer"), str(searched.parent / "empty4")
+    best = expand(parse_schedule((run / "best_schedule.yaml").read_text(), "best"))
+    stage = best.stage("student")
+    one_hop = replace(stage, soft=replace(stage.soft, temperature=8.0))
+    monkeypatch.setattr("dmtsearch.engine.confirm_trials.Searched.one_hop", lambda self: one_hop)
+    begun = dmtsearch.confirm(run, trial=3, looks=[5], store=store, view=Quiet(at=1))
+    assert begun.stopped
+    # Meanwhile another trial of one hop is the best: with it best_direct is direct_long.
+    monkeypatch.setattr("dmtsearch.engine.confirm_trials.Searched.one_hop", lambda self: None)
+    found = dmtsearch.confirm(run, store=store, explain=False, view=Quiet()).found
+    assert [one["arm"] for one in found["controls"]] == [
+        "scratch_long", "direct_long", "best_direct",
+    ]  # fmt: skip
+    schedules = {trial["schedule"] for trial in trials_of(run) if trial["arm"] == "best_direct"}
+    temperatures = {
+        expand(parse_schedule(text, "best_direct")).stage("student").soft.temperature
+        for text in schedules
+    }
+    assert temperatures == {8.0}
 
 
 @pytest.mark.parametrize(

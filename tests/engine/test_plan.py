@@ -111,6 +111,40 @@ def test_a_plan_says_what_confirm_costs_by_how_far_it_goes() -> None:
     assert first.hours is None
 
 
+DIRECT = """
+dmtsearch: 1
+name: direct
+search: {sampler: grid, trials: 2, controls: none, first_model: trained}
+data: {name: digits, train: 100, val: 50}
+defaults: {epochs: 1, optimizer: {name: adam, batch: 50}}
+stages:
+  teacher:
+    model: {family: plain, widths: [4, 8], convs: 1}
+  student:
+    source: teacher
+    model: {family: plain, widths: [2, 4], convs: 1}
+    soft: {}
+    optimizer: {lr: {choice: [0.001, 0.003]}}
+"""
+
+
+@pytest.mark.parametrize("first_model", ["trained", "given"])
+def test_a_first_model_is_paid_once_to_choose_by_and_not_at_all_where_it_is_given(
+    first_model: str,
+) -> None:
+    space = parse_space(DIRECT.replace("trained", first_model), "direct.yaml")
+    costs = {one.request.name: one.request.cost for one in simulated(space).requested}
+    paid = costs["teacher"] if first_model == "trained" else 0
+    found = dmtsearch.plan(space, seed=4, time=False).confirm
+    replicate, rest = divmod(found["last_look"].cost - found["first_look"].cost, 11)
+    assert rest == 0
+    # Two candidates on three seeds.
+    assert found["first_look"].cost - 5 * replicate == paid + 6 * costs["student"]
+    # The chosen schedule, and the student from labels alone for as much.
+    path = paid + costs["student"]
+    assert path < replicate <= 2 * path
+
+
 def test_a_machine_holds_what_its_stages_ask_for() -> None:
     text = TEXT.replace(
         "model: {family: plain, widths: [4, 8]",

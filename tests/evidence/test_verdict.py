@@ -25,13 +25,20 @@ def test_the_paired_test_is_that_of_scipy() -> None:
 def test_without_spread_p_is_that_of_the_sign_test() -> None:
     assert compare([0.01] * 5).p == 0.5**5
     assert compare([0.01] * 5).interval(0.95) == (0.01, 0.01)
-    assert compare([-0.01] * 5).p == 1.0
-    assert compare([0.0] * 5).p == 1.0
+    assert compare([-0.01] * 5).p == 1 - 0.5**5
+    assert compare([-0.01] * 5).p_two_sided == compare([0.01] * 5).p_two_sided == 2 * 0.5**5
+
+
+def test_no_difference_at_all_is_no_evidence_for_one() -> None:
+    for n in (1, 2, 5, 16):
+        assert compare([0.0] * n).p_two_sided == 1.0
+    assert compare([0.3]).p_two_sided == 1.0
+    assert holm({"no hints": compare([0.0] * 8).p_two_sided}) == {"no hints": 1.0}
 
 
 def test_one_replicate_says_nothing() -> None:
     found = compare([0.3])
-    assert (found.n, found.p, found.interval(0.9)) == (1, 1.0, (-1.0, 1.0))
+    assert (found.n, found.p, found.interval(0.9)) == (1, 0.5, (-1.0, 1.0))
 
 
 @pytest.mark.parametrize(
