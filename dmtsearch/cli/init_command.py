@@ -45,6 +45,8 @@ def init(
         raise typer.BadParameter("give either --images DIR or --data NAME")
     if out is not None and out.exists():
         raise UsageError(f"{out}: is there already, and stays as it is; give another --out")
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"{out}: there is no folder {out.parent}; make it, or give another --out")
     given = {"--images": images, "--data": data, "--first": first, "--target": target}
     words = [word for name, value in given.items() if value is not None for word in (name, value)]
     command = command_line("init", *words, "--hours", f"{hours:g}")

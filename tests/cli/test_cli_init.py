@@ -110,6 +110,14 @@ def test_a_file_that_is_there_stays_as_it_is(run, small):
     assert "is there already, and stays as it is; give another --out" in ran.err
 
 
+def test_a_file_in_no_folder_is_refused_before_anything_is_timed(run):
+    ran = run("init", "--data", "digits", "--out", "nowhere/mine.yaml")
+    assert (ran.code, ran.out) == (1, "")
+    assert "there is no folder nowhere; make it, or give another --out" in " ".join(
+        ran.err.split()
+    )
+
+
 @pytest.mark.parametrize("given", [(), ("--images", "photos", "--data", "digits")])
 def test_images_or_data_are_given_and_not_both(run, given):
     ran = run("init", *given)
