@@ -25,9 +25,10 @@ from dmtsearch.training.stage_kind import ResolvedHint
 
 Owner = tuple[nn.Module, tuple[int, ...], str | None]
 """A stage's model without weights, the shape that it reads, and its description as text, by which
-its taps are known again in a process; None of a module that the user gave."""
+its points and taps are known again in a process; None of a module that the user gave."""
 
 _known: dict[tuple[str, str, bool], Tap] = {}
+_paths: dict[tuple[str, str | float], str] = {}
 
 
 def resolve_hint(
@@ -44,9 +45,8 @@ def resolve_hint(
     paths: list[str] = []
     taps: list[Tap] = []
     for field, owner, point in (("source", hint.stage, hint.source), ("at", stage, hint.at)):
-        model = owners[owner][0]
         try:
-            path = find_path(model, point)
+            path = _path(owners[owner], point)
             taps.append(_tap(owners[owner], path, trained=field == "at"))
             paths.append(path)
         except DmtSearchError as error:
@@ -74,6 +74,16 @@ def resolve_hint(
         source_last=source_tap.channels_last,
         at_last=at_tap.channels_last,
     )
+
+
+def _path(owner: Owner, point: str | float) -> str:
+    model, _, description = owner
+    if description is None:
+        return find_path(model, point)
+    token = (description, point)
+    if token not in _paths:
+        _paths[token] = find_path(model, point)
+    return _paths[token]
 
 
 def _tap(owner: Owner, path: str, *, trained: bool) -> Tap:

@@ -70,8 +70,8 @@ def resolve(
         num_selector: Samples in the `selector` split, likewise.
         objects: The user's own modules, by stage, in place of the schedule's models.
         folder: Where relative file names start from; the current folder if None.
-        known: Models of this version's own families that were built before, filled on the way:
-            for callers that resolve many schedules.
+        known: Models of our own families and of packages that were built before, filled on the
+            way: for callers that resolve many schedules.
 
     Raises:
         ScheduleError: Every size out of reach, hint point that does not exist, pair of shapes
@@ -239,23 +239,24 @@ class _Resolver:
             self.skeletons[name] = self.skeletons[stage.copy_of]
             return self.skeletons[name]
         shape, classes = self.in_shapes[name], self._classes(stage)
-        text = self._own_model(stage)
-        if text in self.known:
-            self.skeletons[name] = self.known[text]
-            return self.skeletons[name]
+        text = self._same_model(stage)
+        remembered: nn.Module | None = self.known.get(text) if text is not None else None
+        if remembered is not None and not is_foreign(self.models[name]):
+            self.skeletons[name] = remembered
+            return remembered
         try:
             if name in self.objects:
                 built = check_given(self.objects[name], shape, classes)
                 self._screen(stage, lambda: built, None)
             else:
                 spec = self.models[name]
-                built = build_skeleton(spec, in_shape=shape, num_classes=classes)
+                built = remembered or build_skeleton(spec, in_shape=shape, num_classes=classes)
                 loaded = check_weights(
                     spec, in_shape=shape, num_classes=classes, base_dir=self.folder
                 )
                 if "factory" in spec:
                     self._screen(stage, lambda: loaded or built, spec)
-                elif is_foreign(spec) and is_quick(built, spec, shape):
+                elif is_foreign(spec) and self._is_quick(text, built, spec, shape):
                     self._screen(stage, lambda: loaded or self._drawn(spec, shape, classes), spec)
         except DmtSearchError as error:
             del self.models[name]
@@ -268,16 +269,27 @@ class _Resolver:
             self.known[text] = built
         return built
 
-    def _own_model(self, stage: Stage) -> str | None:
-        """One text for one model of our own families; None where other people's code or files
-        have a say, which are looked at each time."""
+    def _same_model(self, stage: Stage) -> str | None:
+        """One text for one model of our own families or of a package; None where the user's code
+        or files have a say, which are looked at each time."""
         spec = self.models[stage.name]
-        if OBJECT in spec or "weights" in spec or is_foreign(spec):
+        if OBJECT in spec or "weights" in spec or "factory" in spec:
             return None
         return canonical_json([spec, self.in_shapes[stage.name], self._classes(stage)])
 
+    def _is_quick(
+        self, text: str | None, built: nn.Module, spec: Mapping[str, Any], shape: Sequence[int]
+    ) -> bool:
+        if text is None:
+            return is_quick(built, spec, shape)
+        key = canonical_json([text, "is quick"])
+        if key not in self.known:
+            self.known[key] = is_quick(built, spec, shape)
+        quick: bool = self.known[key]
+        return quick
+
     def _macs(self, name: str, up_to: Sequence[str] = ()) -> int:
-        text = self._own_model(self.expanded.stage(name))
+        text = self._same_model(self.expanded.stage(name))
         key = None if text is None else canonical_json([text, list(up_to)])
         if key is None or key not in self.known:
             found = count_macs(self.skeletons[name], self.in_shapes[name], up_to=list(up_to))
