@@ -167,7 +167,11 @@ def _confirmed(summary: Summary, found: Found) -> list[str]:
     if best is not None and best.is_confirmed:
         words.append(_in_plain_words(best, found))
     numbers = summary.confirmation.sentence
-    words.append(numbers if not words else numbers.removeprefix("Yes: ").removeprefix("No: "))
+    if words:
+        numbers = numbers.removeprefix("Yes: ").removeprefix("No: ")
+        if numbers.startswith("the "):  # an arm's name stays as it is written
+            numbers = f"T{numbers[1:]}"
+    words.append(numbers)
     chosen = next(t for t in summary.record.trials if t.asked.trial == found.chosen.trial)
     if summary.selector is not None:
         words += chosen_words(chosen, found, summary.confirmation.effects)

@@ -101,7 +101,7 @@ def test_a_win_is_the_answer_with_its_smallest_difference_interval_and_n(confirm
     assert said.startswith(
         "Yes: teacher to student; +2.20 points over the best control at the same training cost"
     )
-    assert "the chosen schedule is better than every control: +2.20 points" in said
+    assert "The chosen schedule is better than every control: +2.20 points" in said
     assert "beside direct_long" in said
     assert "n = 5" in said
     assert "trial 2" in said
