@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from golden import Golden
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("any_machine", deadline=None)  # no test depends on how fast it is
+settings.load_profile("any_machine")
 _LONG = re.compile(r"mark\.(engine|slow)\b(?P<alone>.*starts no Ray)?")
 
 

@@ -12,7 +12,6 @@ from dmtsearch.space.hole import Value
 
 from .bounds import REFUSALS, first_problem
 from .messages import SEARCH
-from .suggest import name_of
 
 if TYPE_CHECKING:
     from dmtsearch.training.stage_kind import Plan
@@ -55,6 +54,8 @@ def find_cost(space: Space, resolve: Resolve) -> int:
 
 def _drawn(space: Space) -> Iterator[dict[str, Value]]:
     """The anchor's values and those of the draws, equal ones once."""
+    from .suggest import name_of  # loads Optuna
+
     seen = set[str]()
     for draw in range(-1, DRAWS):
         try:

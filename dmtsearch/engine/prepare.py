@@ -21,7 +21,6 @@ from .equal_size import front_arms, searches_sizes, with_own_size
 from .ledger_lines import StageRequest
 from .messages import ArmLike, Prepared, runnable_stages
 from .run_paths import RunPaths
-from .searcher import Searcher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from dmtsearch.data import DataSet
     from dmtsearch.training.keys import ModelIdentities
     from dmtsearch.training.stage_kind import Plan, ResolvedStage, StageJob
+
+    from .searcher import Searcher
 
 
 @dataclass(frozen=True)
@@ -291,6 +292,8 @@ def open_searcher(
     Raises:
         ScheduleError, DmtSearchError: As `Searcher`.
     """
+    from .searcher import Searcher  # loads Optuna
+
     spec, at_cost = space.search, equaliser(space.search, context.resolve)
     controls = partial(
         arms_of,

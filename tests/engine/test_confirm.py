@@ -19,8 +19,8 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import dmtsearch
+from dmtsearch.cli import finish
 from dmtsearch.cli.main import app
-from dmtsearch.cli.search_command import finish
 from dmtsearch.engine import LiveState, RunPaths, read_state
 from dmtsearch.errors import DataChangedError, DmtSearchError, UsageError
 from dmtsearch.reporting import gather_confirmation
