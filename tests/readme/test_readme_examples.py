@@ -19,6 +19,7 @@ NOT_HERE = {
     "source .venv/bin/activate": "the tests have their own environment",
     "dmtsearch train search_spaces/fashion_mnist_chain.yaml --out out/fashion": "needs minutes",
     "dmtsearch confirm runs/first --looks 5,8 --no-explain": "needs minutes; `make demo` confirms",
+    "dmtsearch confirm runs/photos --looks 5 --no-explain": "needs minutes; `make demo` confirms",
 }
 """Commands that are left out, and why."""
 LONGEST_S = 900.0
