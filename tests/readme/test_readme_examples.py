@@ -129,9 +129,30 @@ def test_the_cheap_examples_of_help_run(name, monkeypatch, tmp_path, capsys):
 
 @pytest.mark.slow  # starts no Ray in this process
 def test_every_command_of_the_readme_and_of_help_runs_in_its_order(reader):
+    before, own_images, after = parted(README.read_text())
+    done = follow(reader, before + after)  # one's own images: test_readme_images.py, beside this
+    done |= {recipe_of(step.text) for step in steps(own_images) if step.kind == "shell"}
+    listed = reader("dmtsearch", "store", "ls").stdout.split()
+    keys = [word for word in listed if re.fullmatch(r"[0-9a-f]{12}", word)][:2]
+    for name, example in help_examples().items():
+        if example not in done | set(NOT_HERE) and name not in CHEAP:
+            if name == "store explain":  # of any two keys of `store ls`
+                example = shlex.join(["dmtsearch", "store", "explain", *keys])
+            run_one(reader, example)
+
+
+def parted(readme):
+    """A README's text before, in and after the section on one's own images."""
+    before, title, rest = readme.partition("## Your own images\n")
+    section, following, after = rest.partition("\n## ")
+    return before, title + section, following + after
+
+
+def follow(reader, text):
+    """Do what a text shows, in its order; return its commands."""
     done: set[str] = set()
     ran = None
-    for step in steps(README.read_text()):
+    for step in steps(text):
         command = recipe_of(step.text)
         if step.kind == "shell" and command not in done | set(NOT_HERE):
             done.add(command)
@@ -145,13 +166,7 @@ def test_every_command_of_the_readme_and_of_help_runs_in_its_order(reader):
             name = re.search(r"^name: (\S+)", step.text, re.MULTILINE)[1]
             (reader.folder / f"{name}.yaml").write_text(step.text)
             assert run_one(reader, f"dmtsearch check {name}.yaml")
-    listed = reader("dmtsearch", "store", "ls").stdout.split()
-    keys = [word for word in listed if re.fullmatch(r"[0-9a-f]{12}", word)][:2]
-    for name, example in help_examples().items():
-        if example not in done | set(NOT_HERE) and name not in CHEAP:
-            if name == "store explain":  # of any two keys of `store ls`
-                example = shlex.join(["dmtsearch", "store", "explain", *keys])
-            run_one(reader, example)
+    return done
 
 
 def recipe_of(command):
