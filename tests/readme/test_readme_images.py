@@ -1,4 +1,4 @@
-"""The README's story of one's own images, to a model file; beside the rest, since both take long."""
+"""The README's story of one's own images, to a model file; beside the rest, as both take long."""
 
 import pytest
 import test_readme_examples as readme
