@@ -63,7 +63,7 @@ def search(
 
     Ctrl-C once stops cleanly; `dmtsearch resume` goes on, also after a kill.
 
-    Example: `dmtsearch search search_spaces/demo.yaml --trials 4 --out runs/first`
+    Example: `dmtsearch search search_spaces/demo.yaml --out runs/first`
     """
     from dmtsearch.engine.run import search as run_search
 
@@ -98,7 +98,7 @@ def resume(
     No finished stage runs again; unfinished trials go first, with the same parameters. A run that
     came from another machine is given its store and its folder.
 
-    Example: `dmtsearch resume runs/first --trials 5`
+    Example: `dmtsearch resume runs/first --trials 10`
     """
     from dmtsearch.engine.run import resume as run_resume
 
