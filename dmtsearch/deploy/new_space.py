@@ -15,16 +15,16 @@ from dmtsearch.engine import (
     context_on,
     plan_search,
     slots_here,
-    small_test,
 )
 from dmtsearch.errors import DataError, DmtSearchError, UsageError, nearest
-from dmtsearch.evidence import seeable
-from dmtsearch.human import amount, hours_text
+from dmtsearch.human import hours_text
 from dmtsearch.models import build_skeleton, count_params, resolve_size
 from dmtsearch.names import DATA_SETS, PRESETS
 from dmtsearch.schedule import Schedule
 from dmtsearch.space import Space, parse_space
 from dmtsearch.training.schedule_data import open_schedule_data
+
+from .new_space_text import NewChain, flow, space_text
 
 LARGEST_SIDE = 96
 """Larger images are resized: to 64 pixels for models of ours, to 224 for others."""
@@ -51,22 +51,6 @@ class NewSpace:
 
     text: str
     plan: SearchPlan
-
-
-@dataclass(frozen=True)
-class _Chain:
-    """What the file says, apart from numbers that the budget decides."""
-
-    name: str
-    data: str
-    facts: DataFacts
-    sizes: Mapping[str, int]
-    first: Mapping[str, Any]
-    target: Mapping[str, Any]
-    words: tuple[str, str]
-    command: str
-    with_assistant: bool = True
-    with_hints: bool = True
 
 
 def new_space(
@@ -105,7 +89,7 @@ def new_space(
 
 def _chain(
     images: Path | None, data: str | None, first: str | None, target: str | None, command: str
-) -> tuple[_Chain, PrepareContext]:
+) -> tuple[NewChain, PrepareContext]:
     foreign = any(_is_foreign(text) for text in (first, target) if text is not None)
     name = "image_folder" if images is not None else str(data)
     args = {"root": str(images)} if images is not None else {}
@@ -113,7 +97,7 @@ def _chain(
     shape = next(iter(facts.shapes.values()))
     sizes = _splits(facts)
     big, small = _models(first, target, shape, facts.num_classes)
-    chain = _Chain(
+    chain = NewChain(
         name=_plain_name(images.resolve().name if images else name),
         data=_data_block(name, args, size, sizes, facts),
         facts=facts,
@@ -136,9 +120,9 @@ def _chain(
         return chain, _opened(chain)
 
 
-def _opened(chain: _Chain) -> PrepareContext:
+def _opened(chain: NewChain) -> PrepareContext:
     plainest = replace(chain, with_assistant=False, with_hints=False)
-    space = parse_space(_text(plainest, trials=1, epochs=1), "the new space")
+    space = parse_space(space_text(plainest, trials=1, epochs=1), "the new space")
     return context_on(space, open_schedule_data(space.anchor()))
 
 
@@ -156,7 +140,7 @@ def _data_block(
     if size is not None:
         block["size"] = size
     block |= {split: sizes[split] for split in own if own[split] is None}
-    return _flow(block)
+    return flow(block)
 
 
 def _plain_name(text: str) -> str:
@@ -276,16 +260,18 @@ def _words(spec: Mapping[str, Any]) -> str:
     return "a plain net of widths " + "-".join(str(width) for width in spec["widths"])
 
 
-# -- the file ------------------------------------------------------------------------------------
+# -- within the budget ---------------------------------------------------------------------------
 
 
-def _that_runs(chain: _Chain, context: PrepareContext) -> _Chain:
+def _that_runs(chain: NewChain, context: PrepareContext) -> NewChain:
     """The chain with as much to search as its models allow."""
     reasons: list[DmtSearchError] = []
     for assistant, hints in ((True, True), (False, True), (True, False), (False, False)):
         tried = replace(chain, with_assistant=assistant, with_hints=hints)
         try:
-            for schedule in _some(parse_space(_text(tried, trials=1, epochs=1), "the new space")):
+            for schedule in _some(
+                parse_space(space_text(tried, trials=1, epochs=1), "the new space")
+            ):
                 plan = context.resolve(schedule)
         except DmtSearchError as error:
             reasons.append(error)
@@ -306,11 +292,11 @@ def _some(space: Space) -> Iterator[Schedule]:
         yield space.draw(seed)
 
 
-def _within(chain: _Chain, context: PrepareContext, hours: float) -> NewSpace:
+def _within(chain: NewChain, context: PrepareContext, hours: float) -> NewSpace:
     trials, epochs, times = MOST_TRIALS, MOST_EPOCHS, None
     here = slots_here()
     while True:
-        text = _text(chain, trials=trials, epochs=epochs)
+        text = space_text(chain, trials=trials, epochs=epochs)
         plan = plan_search(
             parse_space(text, "the new space"), context, trials=trials, slots=(here,), times=times
         )
@@ -322,7 +308,7 @@ def _within(chain: _Chain, context: PrepareContext, hours: float) -> NewSpace:
         total = _total(plan, here)
         if total <= hours:
             # A small space has fewer schedules than were wanted.
-            text = _text(chain, trials=plan.trials, epochs=epochs, plan=plan, hours=hours)
+            text = space_text(chain, trials=plan.trials, epochs=epochs, plan=plan, hours=hours)
             return NewSpace(text, plan)
         share = 0.9 * hours / total
         if share < FAR_TOO_FEW and (trials, epochs) != (1, 1):
@@ -346,137 +332,3 @@ def _within(chain: _Chain, context: PrepareContext, hours: float) -> NewSpace:
 def _total(plan: SearchPlan, slots: int) -> float:
     look = plan.confirm.get("first_look")
     return (plan.by_slots[slots] or 0.0) + ((look.hours or 0.0) if look else 0.0)
-
-
-def _text(
-    chain: _Chain,
-    *,
-    trials: int,
-    epochs: int,
-    plan: SearchPlan | None = None,
-    hours: float = 0.0,
-) -> str:
-    hints = "{choice: {none: [], halfway: [{source: 0.5, at: 0.5}]}}"
-    asks = [
-        *(["passing through a middle model"] if chain.with_assistant else []),
-        *(["imitating a layer halfway"] if chain.with_hints else []),
-        "trusting the first model more",
-    ]
-    question = f"On {chain.name}, does {', or '.join(asks)} make the small model better?"
-    lines = [
-        f"# Question: {question}",
-        "#",
-        f"# Written by `{chain.command}`; all of it is there to be changed,",
-    ]
-    lines += ["# and `dmtsearch check` says what it then costs.", "#"]
-    lines += [f"# Scientific: {', '.join(_scientific(chain))}."]
-    lines += ["# Nuisance:   learning rate 3e-3 (one-cycle), one value for all stages."]
-    lines += [f"# Fixed:      {_data_words(chain)}; temperature 4; seed 0; one cost for all."]
-    if plan is not None:
-        lines += [
-            f"# Budget:     {line}" if n == 0 else f"#             {line}"
-            for n, line in enumerate(_budget(plan, hours))
-        ]
-    warning = seeable(chain.sizes["test"], 0.9)
-    if (reason := small_test(chain.sizes["test"])) is not None:
-        warning = f"`dmtsearch confirm` will refuse: {reason}. Give more images."
-    if warning is not None:
-        lines += ["#", *(f"# {line}" for line in _wrapped(f"Note: {warning}"))]
-    lines += [
-        "dmtsearch: 1",
-        f"name: {chain.name}",
-        "search:",
-        f"  question: {_quoted(question)}",
-        "  objectives: {val_accuracy: max}",
-        "  sampler: tpe",
-        f"  trials: {trials}",
-        "  # The small model from labels alone, and from the first model alone, at the same cost.",
-        "  controls: [scratch_long, direct_long]",
-        "  equal_cost: true      # all train for as long as one common cost pays for",
-        f"data: {chain.data}",
-        "defaults:",
-        f"  epochs: {epochs}"
-        + " " * max(1, 14 - len(str(epochs)))
-        + "# of the last stage they only help to find that cost",
-        "  keep: best",
-        "  optimizer: {name: adam, lr: 0.003, schedule: one_cycle, "
-        f"batch: {_batch(chain.sizes['train'])}}}",
-        "stages:",
-        "  teacher:",
-        f"    model: {_flow(chain.first)}",
-    ]
-    phase = f"    hint_phase: {{epochs: {max(1, epochs // 4)}}}      # hints alone before the rest"
-    if chain.with_assistant:
-        lines += [
-            "  assistant:",
-            "    repeat: {int: [0, 1]}      # none, or one; more: {int: [0, 2]}",
-            "    source: teacher",
-            "    # Between teacher and student, in log-parameters: 1 is as big as the teacher.",
-            "    model: {family: plain, convs: 2, size: {float: [0.25, 0.75, 0.25]}}",
-            "    soft: {temperature: 4, weight: 0.5}",
-        ]
-    lines += [
-        "  student:",
-        f"    source: {'assistant' if chain.with_assistant else 'teacher'}",
-        f"    model: {_flow(chain.target)}",
-    ]
-    if chain.with_hints:
-        lines += [f"    hints: {hints}", phase]
-    lines += ["    soft: {temperature: 4, weight: {choice: [0.5, 0.8]}}"]
-    return "\n".join(lines) + "\n"
-
-
-def _batch(num_train: int) -> int:
-    """At most 64 samples, and few enough for some steps in each epoch of a small data set."""
-    return max(2, min(64, 1 << int(math.log2(max(2, num_train // 4)))))
-
-
-def _scientific(chain: _Chain) -> Iterator[str]:
-    if chain.with_assistant:
-        yield "no middle model or one, and its size"
-    if chain.with_hints:
-        yield "hints halfway or none"
-    yield "the weight of soft targets"
-
-
-def _data_words(chain: _Chain) -> str:
-    sizes = ", ".join(f"{name} {number:,}" for name, number in chain.sizes.items())
-    return f"{chain.facts.num_classes} classes; {sizes}"
-
-
-def _budget(plan: SearchPlan, hours: float) -> Iterator[str]:
-    slots, took = next(iter(plan.by_slots.items()))
-    yield (
-        f"{hours:g} hours on this machine ({slots} slots): {plan.trials} trials and "
-        f"{plan.controls} control arms take about {hours_text(took)}"
-    )
-    looks = [hours_text(plan.confirm[name].hours) for name in ("first_look", "last_look")]
-    yield (
-        f"({amount(plan.cost_run)} sample-MACs), `dmtsearch confirm` {looks[0]} to its first look;"
-    )
-    yield f"to its last one {looks[1]}."
-
-
-def _wrapped(text: str, width: int = 95) -> Iterator[str]:
-    line = ""
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > width:
-            yield line
-            line = ""
-        line = f"{line} {word}".strip()
-    yield line
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _flow(value: Any) -> str:
-    """A value as YAML on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_flow(one) for one in value) + "]"
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_][\w.-]*", value):
-        return _quoted(value)
-    return str(value)

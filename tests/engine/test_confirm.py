@@ -3,10 +3,8 @@
 import csv
 import importlib
 import json
-import os
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confirm_pieces import Quiet, searched_inline
 from scipy import stats
 from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli import finish
 from dmtsearch.cli.main import app
-from dmtsearch.engine import LiveState, RunPaths, read_state
+from dmtsearch.engine import RunPaths, read_state
 from dmtsearch.errors import DataChangedError, DmtSearchError, UsageError
 from dmtsearch.reporting import gather_confirmation
 from dmtsearch.schedule import expand, parse_schedule
@@ -50,36 +49,9 @@ stages:
 """
 
 
-class Quiet:
-    """Keeps the sentences; interrupts once so many stages have been trained and one is running."""
-
-    def __init__(self, at: int | None = None) -> None:
-        self.at, self.lines = at, list[str]()
-
-    def begin(self, stream: Any) -> None: ...
-    def end(self) -> None: ...
-    def show(self, state: LiveState) -> None:
-        trained = state.stages.get("run", 0)
-        if self.at is not None and state.running and trained >= self.at:
-            self.at = None
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def tell(self, text: str) -> None:
-        self.lines.append(text)
-
-
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("confirm")
-    (folder / "space.yaml").write_text(SPACE)
-    dmtsearch.search(
-        folder / "space.yaml",
-        out=folder / "run",
-        store=str(folder / "store"),
-        backend="inline",
-        view=Quiet(),
-    )
-    return folder / "run"
+    return searched_inline(tmp_path_factory.mktemp("confirm"), SPACE)
 
 
 @pytest.fixture(scope="module")

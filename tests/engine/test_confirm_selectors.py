@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confirm_pieces import Quiet, searched_inline
 
 import dmtsearch
-from dmtsearch.engine import LiveState
 from dmtsearch.errors import UsageError
 from dmtsearch.reporting import answer, instead_words, read_run, summarize
 
@@ -40,31 +40,9 @@ RULES = ("max_softmax", "temperature_max_softmax", "margin", "entropy", "energy"
          "product_rule", "stacking", "only_iris", "only_periocular")  # fmt: skip
 
 
-class Quiet:
-    """Keeps the sentences."""
-
-    def __init__(self) -> None:
-        self.lines = list[str]()
-
-    def begin(self, stream: Any) -> None: ...
-    def end(self) -> None: ...
-    def show(self, state: LiveState) -> None: ...
-    def tell(self, text: str) -> None:
-        self.lines.append(text)
-
-
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("confirm")
-    (folder / "space.yaml").write_text(SPACE)
-    dmtsearch.search(
-        folder / "space.yaml",
-        out=folder / "run",
-        store=str(folder / "store"),
-        backend="inline",
-        view=Quiet(),
-    )
-    return folder / "run"
+    return searched_inline(tmp_path_factory.mktemp("confirm"), SPACE)
 
 
 @pytest.fixture(scope="module")
