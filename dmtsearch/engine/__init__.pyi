@@ -121,6 +121,7 @@ from .searcher import Searcher as Searcher
 from .simulation import run_by_clock as run_by_clock
 from .simulation import simulate_search as simulate_search
 from .slots import ClusterNode as ClusterNode
+from .slots import Placement as Placement
 from .slots import Slots as Slots
 from .stage_ledger import StageLedger as StageLedger
 from .stage_scheduler import StageScheduler as StageScheduler

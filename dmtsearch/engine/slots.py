@@ -1,11 +1,27 @@
-"""Which stage next, and whether it fits now: the nodes' free resources, by our own account."""
+"""Whether a stage fits now, and where: what the nodes and each of their GPUs have free."""
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from .messages import Needs
 
 EPSILON = 1e-9
+"""Shares that are sums of fractions, such as ten tenths, may miss a whole by less."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a stage runs, by our account.
+
+    Attributes:
+        node: Id of the node.
+        gpus: Numbers of its GPUs that the stage holds, from 0: one for a share, else all of each.
+    """
+
+    node: str
+    gpus: tuple[int, ...] = ()
 
 
 @dataclass
@@ -17,7 +33,8 @@ class ClusterNode:
         cpu, gpu: In all.
         memory: Bytes in all.
         labels: Name to value.
-        used: What our running stages hold on it.
+        gpu_bytes: Memory of its smallest GPU in bytes; 0 where that is not known.
+        used: What our running stages hold on it, and which of its GPUs.
     """
 
     name: str
@@ -25,24 +42,44 @@ class ClusterNode:
     gpu: float
     memory: float
     labels: Mapping[str, str] = field(default_factory=dict)
-    used: list[Needs] = field(default_factory=list)
+    gpu_bytes: int = 0
+    used: list[tuple[Needs, Placement]] = field(default_factory=list)
 
     def could_hold(self, needs: Needs) -> bool:
         """Whether the node could run it if it were empty."""
-        return self._holds(needs, ())
+        return replace(self, used=[]).place_for(needs) is not None
 
-    def can_hold(self, needs: Needs) -> bool:
-        """Whether it fits beside what runs there now."""
-        return self._holds(needs, self.used)
+    def place_for(self, needs: Needs) -> Placement | None:
+        """Where it fits beside what runs there now; None where it does not.
 
-    def _holds(self, needs: Needs, used: Iterable[Needs]) -> bool:
-        there = [*used, needs]
-        return (
+        A share goes to the fullest GPU that has room for it, so that others stay whole.
+        """
+        there = [*(one for one, _ in self.used), needs]
+        if not (
             has_label(self.labels, needs.label)
             and sum(each.cpu for each in there) <= self.cpu + EPSILON
-            and sum(each.gpu for each in there) <= self.gpu + EPSILON
             and sum(each.memory for each in there) <= self.memory
-        )
+        ):
+            return None
+        free = self.free_gpus()
+        if needs.gpu <= 0:
+            return Placement(self.name)
+        if needs.gpu < 1:
+            fitting = [number for number, left in free.items() if left + EPSILON >= needs.gpu]
+            fullest = min(fitting, key=lambda number: free[number], default=None)
+            return None if fullest is None else Placement(self.name, (fullest,))
+        whole = (number for number, left in free.items() if left + EPSILON >= 1)
+        taken = tuple(islice(whole, math.ceil(needs.gpu - EPSILON)))
+        return Placement(self.name, taken) if len(taken) >= needs.gpu - EPSILON else None
+
+    def free_gpus(self) -> dict[int, float]:
+        """By a GPU's number, how much of it no stage holds, from 0 to 1."""
+        free = {number: min(1.0, self.gpu - number) for number in range(math.ceil(self.gpu))}
+        for needs, place in self.used:
+            for number in place.gpus:
+                if number in free:
+                    free[number] -= min(1.0, needs.gpu)
+        return free
 
 
 def has_label(labels: Mapping[str, str], wanted: str | None) -> bool:
@@ -62,8 +99,9 @@ class Slots:
 
     def __init__(self, nodes: Iterable[ClusterNode] = ()) -> None:
         self._nodes = {node.name: node for node in nodes}
-        self._held: dict[str, tuple[str, Needs]] = {}
+        self._held: dict[str, tuple[Placement, Needs]] = {}
         self._ever = dict(self._nodes)
+        self._refused: set[Needs] = set()
 
     @property
     def nodes(self) -> tuple[ClusterNode, ...]:
@@ -72,11 +110,12 @@ class Slots:
     def refresh(self, nodes: Iterable[ClusterNode]) -> None:
         """Take the cluster as it is now; what runs stays booked where it was."""
         fresh = {node.name: node for node in nodes}
-        for where, needs in self._held.values():
-            if where in fresh:
-                fresh[where].used.append(needs)
+        for place, needs in self._held.values():
+            if place.node in fresh:
+                fresh[place.node].used.append((needs, place))
         self._nodes = fresh
         self._ever |= fresh
+        self._refused.clear()
 
     def could_hold(self, needs: Needs) -> bool:
         """Whether any node could ever run it."""
@@ -86,20 +125,34 @@ class Slots:
         """Whether any node could have run it, those included that have gone."""
         return any(node.could_hold(needs) for node in self._ever.values())
 
-    def take(self, key: str, needs: Needs) -> bool:
-        """Book room for a stage; False where there is none now."""
-        for node in self._nodes.values():
-            if node.can_hold(needs):
-                node.used.append(needs)
-                self._held[key] = (node.name, needs)
-                return True
-        return False
+    def take(self, key: str, needs: Needs) -> Placement | None:
+        """Book room for a stage; None where there is none now.
+
+        A share takes the fullest GPU of all nodes that has room, and a stage without a GPU a node
+        without one, if it can.
+        """
+        if needs in self._refused:  # of ten thousand waiting stages most want the same
+            return None
+        fitting = [
+            (_waste(node, place), node, place)
+            for node in self._nodes.values()
+            if (place := node.place_for(needs)) is not None
+        ]
+        if not fitting:
+            self._refused.add(needs)
+            return None
+        _, node, place = min(fitting, key=lambda found: found[0])
+        node.used.append((needs, place))
+        self._held[key] = (place, needs)
+        return place
 
     def free(self, key: str) -> None:
         """Give back what a stage held."""
-        where, needs = self._held.pop(key, ("", Needs()))
-        if where in self._nodes and needs in self._nodes[where].used:
-            self._nodes[where].used.remove(needs)
+        place, needs = self._held.pop(key, (Placement(""), Needs()))
+        self._refused.clear()
+        node = self._nodes.get(place.node)
+        if node is not None and (needs, place) in node.used:
+            node.used.remove((needs, place))
 
     def count(self, needs: Needs) -> int:
         """How many such stages fit at once in the empty cluster."""
@@ -114,9 +167,25 @@ class Slots:
         return f"the largest node has {node.cpu:g} CPU{gpus}"
 
 
+def _waste(node: ClusterNode, place: Placement) -> float:
+    """What a stage at a place leaves unused there: how much of GPUs that it shares or has not."""
+    if not place.gpus:
+        return node.gpu
+    free = node.free_gpus()
+    return sum(free[number] for number in place.gpus)
+
+
 def _copies(node: ClusterNode, needs: Needs) -> int:
     if not node.could_hold(needs):
         return 0
-    sides = [(node.cpu, needs.cpu), (node.gpu, needs.gpu), (node.memory, float(needs.memory))]
-    found = [int(has / wants + EPSILON) for has, wants in sides if wants > 0]
+    found = [
+        int(has / wants + EPSILON)
+        for has, wants in ((node.cpu, needs.cpu), (node.memory, float(needs.memory)))
+        if wants > 0
+    ]
+    if 0 < needs.gpu < 1:
+        gpus = replace(node, used=[]).free_gpus().values()
+        found.append(sum(int(each / needs.gpu + EPSILON) for each in gpus))
+    elif needs.gpu >= 1:
+        found.append(int(node.gpu) // math.ceil(needs.gpu - EPSILON))
     return min(found, default=max(1, int(node.cpu)))

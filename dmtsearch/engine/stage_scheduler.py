@@ -374,7 +374,7 @@ class StageScheduler:
             waited = now_s() - stage.since
             if not self.slots.could_hold(stage.runnable.needs):
                 self._refuse_oversized(stage, waited)
-            elif self.slots.take(stage.key, stage.runnable.needs):
+            elif self.slots.take(stage.key, stage.runnable.needs) is not None:
                 stage.start(uuid.uuid4().hex)
                 self._spawn(self._run(stage))
             elif waited > PATIENCE_S:
