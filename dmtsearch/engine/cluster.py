@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,25 @@ def _connect(address: str, num_cpus: int | None) -> None:
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
         }
-    ray.init(address=address, **options)
+    with _on_loopback() if address == LOCAL else nullcontext():
+        ray.init(address=address, **options)
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that starts meanwhile listen on 127.0.0.1 alone, out of reach of other machines.
+
+    Ray does so by itself where it forms no clusters (macOS, Windows), and has no option for it:
+    `_node_ip_address="127.0.0.1"` is replaced by the machine's own address.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _advice(address: str, error: Exception) -> str:

@@ -17,6 +17,7 @@ from dmtsearch.store.remote import RemoteDisk
 from dmtsearch.store.store import Store
 
 VARIABLE = "DMTSEARCH_STORE"
+_PASSWORD = re.compile(r"(?<=://)[^/@]*:[^/]*@")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(://|::)")
 
 
@@ -28,8 +29,8 @@ def open_store(url: str | Path | None = None, *, read_only: bool = False) -> Sto
         read_only: Accept a store that one may not write, to look at it.
 
     Raises:
-        StoreError: It is no folder, cannot be written or reached, or its file system needs a
-            package that is not installed; the text says what to do.
+        StoreError: It is no folder, cannot be written or reached, its URL holds a password, or
+            its file system needs a package that is not installed; the text says what to do.
     """
     place = str(url) if isinstance(url, Path) else url
     return Store(_open_disk(place, read_only=read_only))
@@ -39,6 +40,13 @@ def _open_disk(url: str | None, *, read_only: bool) -> Disk:
     """Return the disk at `url`, else at $DMTSEARCH_STORE, else in the user's cache."""
     place = url or os.environ.get(VARIABLE) or str(cache_folder(os.environ))
     scheme = _SCHEME.match(place)
+    if scheme is not None and _PASSWORD.search(place):
+        raise StoreError(
+            f"the store {_PASSWORD.sub('...@', place)} has a password in its URL, and a run "
+            "writes the URL into its files: leave it out, and give it as the storage's package "
+            "reads it (an environment variable such as AWS_SECRET_ACCESS_KEY, a file of "
+            "credentials, or fsspec's own: ~/.config/fsspec/conf.json)"
+        )
     if scheme is None or scheme.group(1).lower() in ("file", "local"):
         folder = Path(LocalFileSystem._strip_protocol(place) if scheme else place).expanduser()
         return _open_local(folder.absolute(), read_only=read_only)

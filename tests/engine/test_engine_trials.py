@@ -5,10 +5,13 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine import LiveState, Needs, RunState, Slots, read_state
+from dmtsearch.engine import LiveState, Needs, RunState, Slots, processes_of, read_state
 from dmtsearch.errors import SearchStoppedError, UsageError
 
 pytestmark = pytest.mark.engine
@@ -348,3 +351,37 @@ def test_the_cluster_is_what_ray_says_it_is() -> None:
     nodes = look_at_nodes()
     assert [node.cpu for node in nodes] == [SLOTS]
     assert Slots(nodes).count(Needs()) == SLOTS
+
+
+def listening(processes: set[int]) -> set[tuple[str, int]]:
+    """Address and port of every TCP socket on which one of these processes takes connections."""
+    sockets = set()
+    for process in processes:
+        for file in glob(f"/proc/{process}/fd/*"):  # none of a process that has just ended
+            with suppress(OSError):
+                sockets.add(os.readlink(file).removeprefix("socket:[").rstrip("]"))
+    found = set()
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and inode in sockets:  # LISTEN
+                address, port = local.split(":")
+                words = [
+                    bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8)
+                ]
+                found.add((socket.inet_ntop(family, b"".join(words)), int(port, 16)))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are read from /proc")
+def test_a_private_ray_listens_on_loopback_alone_and_requires_a_token(tmp_path: Path) -> None:
+    import ray
+
+    run_null(tmp_path, untrained.chain(untrained.FORTY, sampler="random"), trials=2, concurrency=1)
+    session = Path(ray._private.worker._global_node.get_session_dir_path())
+    processes = {*processes_of(session), os.getpid()}
+    assert len(processes) >= 4  # this one, the head, the raylet, a worker
+    found = listening(processes)
+    assert len(found) >= 4
+    assert {address for address, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert os.environ["RAY_AUTH_MODE"] == "token"

@@ -157,3 +157,27 @@ def test_a_read_only_store_is_refused_at_opening_but_can_be_looked_at(start):
     finally:
         os.chmod(top / "store", 0o755)
         shutil.rmtree(top)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIA1:hunter2@bucket/store",
+        "sftp://ann:hun@ter2@host/store",
+        "simplecache::s3://:hunter2@bucket/store",
+    ],
+)
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_password_in_the_url_is_refused_and_not_repeated(url, by_variable, monkeypatch):
+    if by_variable:
+        monkeypatch.setenv(VARIABLE, url)
+    with pytest.raises(StoreError, match="has a password in its URL, and a run writes") as caught:
+        open_store(None if by_variable else url)
+    assert "ter2" not in str(caught.value)
+    assert "AKIA1" not in str(caught.value)
+
+
+def test_a_user_alone_in_the_url_is_no_password():
+    with pytest.raises(StoreError) as caught:
+        open_store("sftp://ann@localhost:1/store")  # no such server, or no such package
+    assert "password in its URL" not in str(caught.value)
