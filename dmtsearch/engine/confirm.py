@@ -114,7 +114,8 @@ def confirm(
             backend=backend,
             concurrency=options.concurrency or opened.info.concurrency,
         )
-        work = _Confirming(replace(opened, info=info), paths, options)
+        go_on = command_line("confirm", root, *request.options)
+        work = _Confirming(replace(opened, info=info), paths, options, go_on)
         try:
             done = work.run(request)
         finally:
@@ -136,7 +137,9 @@ def _folder(paths: ConfirmPaths, opened: Reopened) -> Iterator[None]:
 class _Confirming:
     """One call of `confirm`, in a folder that this process holds."""
 
-    def __init__(self, opened: Reopened, paths: ConfirmPaths, options: DriverOptions) -> None:
+    def __init__(
+        self, opened: Reopened, paths: ConfirmPaths, options: DriverOptions, go_on: str
+    ) -> None:
         from dmtsearch.training.schedule_data import data_facts
 
         self._opened, self._paths = opened, paths
@@ -151,7 +154,7 @@ class _Confirming:
         keep_data(opened.info, facts, root, resumed=True, tell=self._view.tell)
         self._prepare: Prepare = preparer(self._context)
         self._test = TestSplit(self._context, opened.store, paths, self._kind)
-        self._trainer = PathTrainer(opened, paths, replace(options, view=self._view))
+        self._trainer = PathTrainer(opened, paths, replace(options, view=self._view), go_on)
         self.confirmation: Confirmation = read_confirmation(paths)
         self._table = ConfirmTable(paths)
 
@@ -425,9 +428,12 @@ class _Confirming:
 
     # -- explain --------------------------------------------------------------------------------
 
-    def _explain(self, n: int, dimensions: Sequence[str]) -> None:
+    def _explain(self, n: int, wanted: Sequence[str]) -> None:
+        """Train the variants of some dimensions; say their effects beside those known before."""
         plan, cost, every = self._arms()
-        variants = self._kind.variants(self._chosen_path(plan, cost, every[CHOSEN]), dimensions)
+        explained = tuple(one for one in DIMENSIONS if one in {*wanted, *plan.explained})
+        known = self._kind.variants(self._chosen_path(plan, cost, every[CHOSEN]), explained)
+        variants = [one for one in known if one.dimension in wanted]
         if not variants:
             self._view.tell(
                 "nothing to explain: the chosen schedule uses none of these dimensions"
@@ -455,10 +461,11 @@ class _Confirming:
                 for r in replicates
                 if is_complete(trained, plan, r, name)
             ]
-            for name in map(arm_of, variants)
+            for name in map(arm_of, known)
         }
         with self._paths.writing():
-            write_json(self._paths.policy, effects(variants, differences))
+            write_json(self._paths.policy, effects(known, differences))
+        self.confirmation = self.confirmation.with_plan(replace(plan, explained=explained))
         self._write()
 
     def _chosen_path(self, plan: ConfirmPlan, cost: int, chosen: Schedule) -> ChosenPath:

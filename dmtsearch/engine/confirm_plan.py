@@ -81,6 +81,7 @@ class ConfirmPlan:
             changes none of them. Empty while choosing.
         first_seed: Of its replicates; those of plan 2 begin 10,000 after those of plan 1.
         students: Of each arm in a replicate, which share its first model (teacher).
+        explained: Dimensions of which variants were trained.
     """
 
     looks: Looks
@@ -93,6 +94,7 @@ class ConfirmPlan:
     schedules: Mapping[str, str] = field(default_factory=dict)
     first_seed: int = 0
     students: int = 1
+    explained: tuple[str, ...] = ()
 
     @property
     def choosing_seeds(self) -> tuple[int, ...]:

@@ -67,12 +67,14 @@ class PathTrainer:
         opened: The run, as it goes on here.
         paths: Of the confirmation.
         options: Of this driver.
+        go_on: The command that goes on where this breaks off.
         ray: Ray, once the first training has started it, until this is closed.
     """
 
     opened: Reopened
     paths: ConfirmPaths
     options: DriverOptions
+    go_on: str
     ray: ExitStack = field(default_factory=ExitStack)
 
     def train(self, arms: Sequence[PathArm]) -> TrainedPaths:
@@ -103,7 +105,7 @@ class PathTrainer:
         if reason == "interrupted":
             raise InterruptedConfirmError
         if reason == "failed":
-            raise SearchStoppedError(f"the confirmation broke off; go on with {self.paths.go_on}")
+            raise SearchStoppedError(f"the confirmation broke off; go on with {self.go_on}")
         return TrainedPaths(read_state(self.paths.ledger))
 
     def close(self) -> None:

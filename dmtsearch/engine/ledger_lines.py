@@ -203,6 +203,7 @@ class StageEnded:
         ended: UTC, ISO 8601.
         val_sweep: Of a selector: it and every baseline over val's sweep, condition by condition.
         merit: With merit: `n`, `mean`, `commonest` and `differs` of the weights a_i.
+        node: Name of the machine that trained it; "" where that is not known.
     """
 
     event: ClassVar[str] = "stage"
@@ -224,6 +225,7 @@ class StageEnded:
     ended: str
     val_sweep: Sweep = field(default_factory=dict)
     merit: Metrics = field(default_factory=dict)
+    node: str = ""
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,7 @@ class StageOutcome:
         again: Whether another start may help where it is not.
         missing: Keys of stored objects that must be made again before.
         cause: Kind and place of an unexpected end: the same one twice is an answer.
+        node: Name of the machine that trained it; "" where the store had it.
     """
 
     status: str
@@ -186,6 +187,7 @@ class StageOutcome:
     again: bool = True
     missing: tuple[str, ...] = ()
     cause: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True)

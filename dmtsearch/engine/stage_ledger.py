@@ -1,6 +1,6 @@
 """The ledger's lines of stages: each stage once, with the work that this run has done for it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ class StageLedger:
         if key in self._known or (outcome.status == "failed" and key in self._failed):
             return
         line = (
-            self._done(request, costs, trial, outcome.record)
+            self._done(request, costs, trial, outcome)
             if outcome.status == "done"
             else self._broken_off(request, costs, trial, outcome)
         )
@@ -105,8 +105,9 @@ class StageLedger:
             self._stopped[line.key] = before.plus(_Work(line.epochs, line.hint_epochs))
 
     def _done(
-        self, request: StageRequest, costs: EpochCosts, trial: int, record: Mapping[str, Any]
+        self, request: StageRequest, costs: EpochCosts, trial: int, outcome: StageOutcome
     ) -> StageEnded:
+        record = outcome.record
         ours = record.get("run") == self._run
         by_us = record.get("hints_by") == [self._run, request.key]
         whole = _Work(record["epochs"], record["hint_epochs"])
@@ -131,6 +132,7 @@ class StageLedger:
             ended=now(),
             val_sweep=record.get("val_sweep") or {},
             merit=record.get("merit") or {},
+            node=outcome.node if ours else "",
         )
 
     def _broken_off(

@@ -105,7 +105,8 @@ def train_stage(
     _give_memory_back(job)
     if isinstance(result, Stopped):
         return StageOutcome("stopped", history=tuple(dict(row) for row in result.history))
-    return StageOutcome("done", record=dict(result.record), reused=result.reused)
+    node = "" if result.reused else platform.node()
+    return StageOutcome("done", record=dict(result.record), reused=result.reused, node=node)
 
 
 def warm_up(setting: StageSetting, device: str) -> None:

@@ -34,10 +34,11 @@ class Bar:
         name: Of the stage.
         trial: That requested it first.
         start, end: Seconds since the first of them began.
-        lane: Stages of one lane never ran at the same time; 0 is filled first.
+        lane: Stages of one lane never ran at the same time, and ran on one machine.
         trials: How many trials used it.
         kind: `delivered`, `control` or `other`.
         device: As measured there; "" where it is not known.
+        node: Name of its machine; "" where it is not known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Bar:
     trials: int
     kind: str
     device: str
+    node: str
 
 
 def gather_bars(record: RunRecord) -> tuple[Bar, ...]:
@@ -61,12 +63,9 @@ def gather_bars(record: RunRecord) -> tuple[Bar, ...]:
             found.append((end.timestamp() - line.seconds, end.timestamp(), line))
     found.sort(key=lambda one: (one[0], one[1], one[2].key))
     begun = found[0][0] if found else 0.0
-    free: list[float] = []
+    lanes = _lanes(found)
     bars = []
-    for start, until, line in found:
-        # Ends are written to the second: one that seems to overlap by less does not.
-        lane = next((n for n, last in enumerate(free) if last <= start + 1.0), len(free))
-        free[lane:lane + 1] = [until]  # fmt: skip
+    for (start, until, line), lane in zip(found, lanes, strict=True):
         trial = trials.get(line.requested_by)
         delivered = trial is not None and trial.asked.deliver == line.name
         kind = "delivered" if delivered else "other"
@@ -82,9 +81,28 @@ def gather_bars(record: RunRecord) -> tuple[Bar, ...]:
                 trials=used[line.key],
                 kind=kind,
                 device=str(line.latency.get("device", "")),
+                node=line.node,
             )
         )
     return tuple(bars)
+
+
+def _lanes(found: Sequence[tuple[float, float, StageEnded]]) -> list[int]:
+    """A row for each stage: those of one machine lie together, machines in order of names."""
+    free: dict[str, list[float]] = {}
+    own = []
+    for start, until, line in found:
+        ends = free.setdefault(line.node, [])
+        # Ends are written to the second: one that seems to overlap by less does not.
+        lane = next((n for n, last in enumerate(ends) if last <= start + 1.0), len(ends))
+        ends[lane:lane + 1] = [until]  # fmt: skip
+        own.append(lane)
+    before = {}
+    rows = 0
+    for node in sorted(free):
+        before[node] = rows
+        rows += len(free[node])
+    return [before[line.node] + lane for (_, _, line), lane in zip(found, own, strict=True)]
 
 
 def read_time(text: str) -> datetime | None:
@@ -111,6 +129,8 @@ def draw_timeline(bars: Sequence[Bar]) -> Drawing | None:
     longest = sorted(bars, key=lambda bar: (bar.start - bar.end, bar.start))[:MOST_BARS]
     shown = [bar for bar in longest if bar.lane < MOST_LANES]
     lanes = 1 + max(bar.lane for bar in shown)
+    first_row = {bar.node: bar.lane for bar in sorted(shown, key=lambda bar: -bar.lane)}
+    machines = len({bar.node for bar in bars})
     whole = max(bar.end for bar in bars)
     unit, scale = next(
         (name, size) for name, size in (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
@@ -138,11 +158,17 @@ def draw_timeline(bars: Sequence[Bar]) -> Drawing | None:
             left=[bar.start / scale for bar in shared], height=0.16, color=INK, linewidth=0,
             label="used by several trials" if shared else "", zorder=3,
         )  # fmt: skip
-        axes.set_yticks(range(lanes) if lanes <= 16 else [0, lanes - 1])
-        axes.set_yticklabels([str(1 + tick) for tick in axes.get_yticks().astype(int)])
+        if machines > 1:
+            axes.set_yticks(list(first_row.values()))
+            axes.set_yticklabels([(node or "not known")[:16] for node in first_row])
+            for row in first_row.values():
+                axes.axhline(row - 0.5, color=INK, linewidth=0.5)
+        else:
+            axes.set_yticks(range(lanes) if lanes <= 16 else [0, lanes - 1])
+            axes.set_yticklabels([str(1 + tick) for tick in axes.get_yticks().astype(int)])
         axes.set_ylim(lanes - 0.4, -0.6)
         axes.set_xlim(0, whole / scale)
-        axes.set_ylabel("at once")
+        axes.set_ylabel("machine" if machines > 1 else "at once")
         axes.set_xlabel(f"{unit} since the first stage began")
         only_vertical(axes)
         axes.legend(
@@ -153,6 +179,7 @@ def draw_timeline(bars: Sequence[Bar]) -> Drawing | None:
     several = sum(bar.trials > 1 for bar in bars)
     devices = sorted({bar.device for bar in bars if bar.device})
     where = f" They ran on {listed(devices, most=4)}." if devices else ""
+    on_one = f" on one of {machines} machines" if machines > 1 else ""
     left = len(bars) - len(shown)
     more = f" {left} shorter ones are not drawn." if left else ""
     return draw(
@@ -167,7 +194,7 @@ def draw_timeline(bars: Sequence[Bar]) -> Drawing | None:
         ),
         caption=(
             f"A bar a stage that was trained here, n = {len(bars)}; rows are stages at the same "
-            f"time. {several} with a dark edge were trained once and used by several trials; a "
-            f"number says by how many.{where}{more}"
+            f"time{on_one}. {several} with a dark edge were trained once and used by several "
+            f"trials; a number says by how many.{where}{more}"
         ),
     )

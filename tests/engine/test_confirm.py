@@ -221,6 +221,26 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
     assert (run / "confirm" / "ledger.jsonl").read_bytes() == ledger
 
 
+def test_further_dimensions_are_added_to_those_explained_before(
+    confirmed: tuple[Path, Any, list[str]],
+) -> None:
+    run, _, _ = confirmed
+    more = copied(run, "further")
+    before = json.loads((more / "policy.json").read_text())
+    dmtsearch.confirm(more, vary=["soft"], view=Quiet())
+    policy = json.loads((more / "policy.json").read_text())
+    assert {one["dimension"] for one in policy} == {"soft", "hints"}
+    # The effects are what they were; p is corrected for the number of all variants.
+    effects = {one["variant"]: one["effect"] for one in policy}
+    assert all(effects[one["variant"]] == one["effect"] for one in before)
+    assert all(
+        one["p_holm"] >= old["p_holm"]
+        for old in before
+        for one in policy
+        if one["variant"] == old["variant"]
+    )
+
+
 @pytest.mark.usefixtures("shown_at_once")
 def test_after_an_interruption_a_command_goes_on_as_begun_to_the_same_end(
     searched: Path, confirmed: tuple[Path, Any, list[str]]

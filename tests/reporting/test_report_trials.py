@@ -64,3 +64,19 @@ def test_stages_at_the_same_time_are_in_rows_of_their_own(tiny):
     # Both trials use one teacher.
     assert [bar.trials for bar in bars] == [2, 1, 1]
     assert bars[0].start == 0
+
+
+def test_rows_are_machines_where_there_were_several(tiny, tmp_path):
+    run = tiny()
+    for number, weight in enumerate((0.3, 0.6, 0.9)):
+        line = run.propose("search", run.space.fill({"student.soft.weight": weight}), {})
+        for stage in line.stages:
+            if stage.key not in run.done:
+                node = "b" if number == 1 else "a"
+                run.stage(stage, number, 0.9, seconds=1000.0, node=node)
+    bars = summarize(read_run(run.root)).bars
+    # Teacher and two students on a, all at once; the other student on b.
+    found = {(bar.node, bar.lane) for bar in bars}
+    assert found == {("a", 0), ("a", 1), ("a", 2), ("b", 3)}
+    page = dmtsearch.report(run.stop(), out=tmp_path / "report").page.read_text(encoding="utf-8")
+    assert "at the same time on one of 2 machines" in page
