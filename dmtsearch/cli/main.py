@@ -11,6 +11,7 @@ import typer
 
 from dmtsearch.cli import (
     check_command,
+    cluster_command,
     confirm_command,
     demo_command,
     evaluate_command,
@@ -47,6 +48,7 @@ app.command("evaluate")(evaluate_command.evaluate)
 app.command("export")(export_command.export)
 app.command("report")(report_command.report)
 app.command("schema")(schema_command.schema)
+app.add_typer(cluster_command.app, name="cluster")
 app.add_typer(store_command.app, name="store")
 
 

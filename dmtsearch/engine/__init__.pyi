@@ -2,6 +2,8 @@ from .backend import SearchContext as SearchContext
 from .chain_outputs import predict_chain as predict_chain
 from .cluster import ray_at as ray_at
 from .cluster import sweep as sweep
+from .cluster_check import check_cluster as check_cluster
+from .cluster_check import idle_parts as idle_parts
 from .confirm_arms import replicate as replicate
 from .confirm_variants import DIMENSIONS as DIMENSIONS
 from .confirm_variants import ChosenPath as ChosenPath
@@ -79,10 +81,14 @@ from .price import SearchPlan as SearchPlan
 from .price import plan_search as plan_search
 from .price import slots_here as slots_here
 from .probes import NodeFacts as NodeFacts
+from .probes import oversized as oversized
 from .probes import own_versions as own_versions
-from .probes import probe_node as probe_node
+from .probes import probe_store as probe_store
+from .probes import problems_of as problems_of
 from .probes import refuse_differing_nodes as refuse_differing_nodes
 from .probes import refuse_oversized as refuse_oversized
+from .probes import survey_nodes as survey_nodes
+from .probes import torch_without_cuda as torch_without_cuda
 from .pruning import PRUNERS as PRUNERS
 from .pruning import make_pruner as make_pruner
 from .pruning import measured_steps as measured_steps

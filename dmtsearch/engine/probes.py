@@ -1,23 +1,30 @@
-"""Before anything runs: do the nodes agree, do they share the store, is there room."""
+"""Before anything runs: do the nodes agree, do they share store and data, is there room."""
 
-import platform
+import pickle
+import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreError, UsageError
+from ..errors import DmtSearchError, StoreError, UsageError
 from ..files import sha256_text
+from ..human import listed
 from ..store import Store
 from .messages import Needs
-from .slots import Slots
+from .slots import ClusterNode, Slots, has_label
+
+if TYPE_CHECKING:
+    from .stage_task import StageSetting
 
 PROBED = ("dmtsearch", "ray", "torch", "numpy")
 """Packages whose versions must be the same on all nodes."""
 PROBE_S = 60.0
 """A node must answer within so long; the first process on it has to start."""
+DATA_S = 600.0
+"""A node must have read the data within so long."""
 PROBE_FILE = "probe"
+MISSING = "not installed"
 
 
 @dataclass(frozen=True)
@@ -25,77 +32,214 @@ class NodeFacts:
     """What a node says of itself.
 
     Attributes:
-        host: Its name.
-        versions: Of Python and what computes.
+        host: Its name, for messages.
+        versions: Of Python and what computes, in full (`2.9.1+cpu`).
+        fault: Why it can run no stage, with the remedy; None where it can.
         saw: What it read from the store where the driver had written, or the reason why not.
+        store_s: Seconds that it took to read a small file there, to write one and to read that.
+        data: Fingerprint and split digests of the data as it reads them; None where not asked.
     """
 
     host: str
     versions: Mapping[str, str]
-    saw: str
+    fault: str | None = None
+    saw: str = ""
+    store_s: float | None = None
+    data: Mapping[str, str] | None = None
+
+
+Question = bytes
+"""A pickled function and its arguments: a node without dmtsearch cannot open it, and says so."""
+Reply = tuple[Mapping[str, str], Any, str | None]
+"""Versions of the node, the function's answer, and why there is none."""
+Ask = Callable[[Mapping[str, Question], float], Mapping[str, Reply | str]]
+"""Asks nodes side by side, by id, for so many seconds; a text says why a node gives no reply."""
+
+
+def make_probe() -> Callable[[tuple[str, ...], Question | None], Reply]:
+    """Return the function that answers on a node.
+
+    It is made in here, and imports what it needs itself, so that it travels whole: it answers
+    also where there is no dmtsearch.
+    """
+
+    def probe(packages: tuple[str, ...], question: bytes | None) -> Any:
+        import pickle
+        import platform
+        from importlib.metadata import PackageNotFoundError, version
+
+        found = {"python": ".".join(platform.python_version_tuple()[:2])}
+        for package in packages:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                found[package] = "not installed"
+        try:
+            if question is None:
+                return found, None, None
+            function, arguments = pickle.loads(question)
+            return found, function(*arguments), None
+        except ImportError as error:
+            return found, None, f"{error}"
+        except Exception as error:
+            return found, None, f"{type(error).__name__}: {error}"
+
+    return probe
 
 
 def own_versions() -> dict[str, str]:
     """Versions of what computes, on this machine. Imports none of it."""
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for package in PROBED:
-        try:
-            found[package] = version(package).split("+")[0]
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return _plain(make_probe()(PROBED, None)[0])
 
 
-def probe_node(store: Store, asked: str, answered: str) -> NodeFacts:
-    """Runs on a node: read what the driver wrote into the store, and write an answer."""
+def _plain(versions: Mapping[str, str]) -> dict[str, str]:
+    """Versions without what a build adds to them, such as `+cpu`."""
+    return {name: text.split("+")[0] for name, text in versions.items()}
+
+
+def probe_store(store: Store, asked: str, answered: str) -> tuple[str, float]:
+    """Runs on a node: read what the driver wrote into the store, and write an answer.
+
+    Returns:
+        What was there, or the reason why not; and seconds.
+    """
+    start = time.monotonic()
     try:
         found = store.load_progress(asked)
         saw = found.files[PROBE_FILE].decode() if found is not None else "nothing"
         store.save_progress(answered, {PROBE_FILE: saw.encode()}, {"name": "probe"})
+        store.load_progress(answered)
     except (StoreError, OSError) as error:
         saw = str(error)
-    return NodeFacts(platform.node(), own_versions(), saw)
+    return saw, time.monotonic() - start
 
 
-Ask = Callable[[str, Store, str, str], NodeFacts]
-"""Runs `probe_node` on a node: its id, and the arguments."""
+def probe_data(setting: "StageSetting") -> Mapping[str, str] | str:
+    """Runs on a node: fingerprint and split digests of the run's data, or why it has none."""
+    from .stage_task import facts_of_data
+
+    try:
+        return facts_of_data(setting)
+    except (DmtSearchError, OSError) as error:
+        return str(error)
 
 
-def refuse_differing_nodes(nodes: Sequence[str], store: Store, ask: Ask) -> None:
-    """Refuse a cluster whose nodes differ in versions, or do not share the store.
+def survey_nodes(
+    nodes: Mapping[str, str], store: Store | None, ask: Ask, setting: "StageSetting | None" = None
+) -> dict[str, NodeFacts]:
+    """Ask every node for its versions, what it sees of the store, and its data.
 
     Args:
-        nodes: Ids.
+        nodes: Names by id.
         store: Where stages will lie; each node must see what another one wrote.
-        ask: Asks a node.
+        ask: Asks nodes.
+        setting: Of the run whose data they are to read; only nodes that run the same versions
+            and see the store do.
 
     Raises:
-        UsageError: Names each node that differs, and the remedy.
+        StoreError: This machine cannot use the store.
     """
     token = uuid.uuid4().hex
     asked = sha256_text(f"{token} asked")
-    replies = {node: sha256_text(f"{token} {node}") for node in nodes}
+    answers = {node: sha256_text(f"{token} {node}") for node in nodes}
+    facts: dict[str, NodeFacts] = {}
     try:
-        if len(nodes) > 1:
+        if store is not None:
             store.save_progress(asked, {PROBE_FILE: token.encode()}, {"name": "probe"})
-        facts = {node: ask(node, store, asked, reply) for node, reply in replies.items()}
-        problems = list(_differing_versions(facts.values()))
-        if len(nodes) > 1:
-            problems += _unshared(facts, store, token, replies)
+        questions = {
+            node: pickle.dumps((probe_store, (store, asked, answer)) if store else (dict, ()))
+            for node, answer in answers.items()
+        }
+        for node, reply in ask(questions, PROBE_S).items():
+            facts[node] = _facts(nodes[node], reply)
+            if store is not None and facts[node].saw == token:
+                seen = store.load_progress(answers[node])
+                if seen is None or seen.files[PROBE_FILE].decode() != token:
+                    facts[node] = replace(facts[node], saw="its answer did not arrive here")
     finally:
-        for key in (asked, *replies.values()):
-            store.drop_progress(key)
-    if problems:
-        raise UsageError("the cluster's nodes cannot work together: " + "; ".join(problems))
+        if store is not None:
+            for key in (asked, *answers.values()):
+                store.drop_progress(key)
+    mine = own_versions()
+    able = [
+        node
+        for node, each in facts.items()
+        if each.fault is None
+        and _plain(each.versions) == mine
+        and (store is None or each.saw == token)
+    ]
+    facts = {
+        node: replace(each, saw="" if each.saw == token else each.saw)
+        for node, each in facts.items()
+    }
+    if setting is None or setting.data is None:
+        return facts
+    question = pickle.dumps((probe_data, (setting,)))
+    for node, reply in ask(dict.fromkeys(able, question), DATA_S).items():
+        facts[node] = _with_data(facts[node], reply)
+    return facts
+
+
+def _facts(name: str, reply: Reply | str) -> NodeFacts:
+    if isinstance(reply, str):
+        return NodeFacts(name, {}, fault=f"node {name} {reply}")
+    versions, answer, reason = reply
+    if reason is None:
+        saw, seconds = answer or ("", None)
+        return NodeFacts(name, versions, saw=saw, store_s=seconds)
+    if "'dmtsearch" in reason:
+        return NodeFacts(
+            name,
+            {**versions, "dmtsearch": MISSING},
+            fault=f"node {name} has no dmtsearch: install dmtsearch {own_versions()['dmtsearch']} "
+            "in its image, for the Python that runs Ray there",
+        )
+    return NodeFacts(
+        name,
+        versions,
+        fault=f"node {name} cannot open what this machine sends: {reason}; install the same "
+        "packages on every node",
+    )
+
+
+def _with_data(facts: NodeFacts, reply: Reply | str) -> NodeFacts:
+    if isinstance(reply, str):
+        return replace(facts, fault=f"node {facts.host} {reply}")
+    _, answer, reason = reply
+    if reason is None and not isinstance(answer, str):
+        return replace(facts, data=answer)
+    # The node's own sentence names the remedy.
+    return replace(facts, fault=f"node {facts.host} cannot read the data: {reason or answer}")
+
+
+def problems_of(
+    facts: Iterable[NodeFacts], store: Store | None, data: Mapping[str, str] | None = None
+) -> list[str]:
+    """Everything for which nodes cannot work together, each with its remedy.
+
+    Args:
+        facts: Of the nodes.
+        store: Where stages will lie.
+        data: Fingerprint and split digests that the driver has read.
+    """
+    facts = tuple(facts)
+    problems = [*_differing_versions(facts)]
+    problems += [each.fault for each in facts if each.fault is not None]
+    if store is not None:
+        problems += _unshared(facts, store)
+    if data is not None:
+        problems += _unlike_data(facts, data)
+    return problems
 
 
 def _differing_versions(facts: Iterable[NodeFacts]) -> Iterable[str]:
     mine = own_versions()
     for node in facts:
+        found = _plain(node.versions)
         differing = [
-            f"{name} {node.versions.get(name)} (here {wanted})"
+            f"{name} {found[name]} (here {wanted})"
             for name, wanted in mine.items()
-            if node.versions.get(name) != wanted
+            if found.get(name, wanted) != wanted and not (name == "dmtsearch" and node.fault)
         ]
         if differing:
             yield (
@@ -104,44 +248,104 @@ def _differing_versions(facts: Iterable[NodeFacts]) -> Iterable[str]:
             )
 
 
-def _unshared(
-    facts: Mapping[str, NodeFacts], store: Store, token: str, replies: Mapping[str, str]
-) -> Iterable[str]:
-    blind = [node.host for node in facts.values() if node.saw != token]
-    if not blind:
-        for node, reply in replies.items():
-            found = store.load_progress(reply)
-            if found is None or found.files[PROBE_FILE].decode() != token:
-                blind.append(facts[node].host)
+def _unshared(facts: Iterable[NodeFacts], store: Store) -> Iterable[str]:
+    # A node that could not even try has a fault of its own.
+    blind = {node.host: node.saw for node in facts if node.saw and node.fault is None}
+    reasons = dict.fromkeys(why for why in blind.values() if why not in _SILENT)
     if blind:
         yield (
             f"the store {store.where} is not shared: node{'s' if len(blind) > 1 else ''} "
-            f"{', '.join(sorted(set(blind)))} did not see what this one wrote there; give a store "
-            "that all nodes reach, like --store s3://bucket/path or a folder on shared storage"
+            f"{', '.join(sorted(blind))} did not see what this one wrote there"
+            + (f" ({'; '.join(reasons)})" if reasons else "")
+            + "; give a store that all nodes reach, like --store s3://bucket/path or a folder on "
+            "shared storage"
         )
 
 
-def ask_with_ray(node: str, store: Store, asked: str, answered: str) -> NodeFacts:
-    """Run `probe_node` on a node of the cluster.
+_SILENT = ("nothing", "its answer did not arrive here")
+
+
+def _unlike_data(facts: Iterable[NodeFacts], expected: Mapping[str, str]) -> Iterable[str]:
+    from ..training.schedule_data import data_difference
+
+    for node in facts:
+        changed = data_difference(expected, node.data) if node.data is not None else None
+        if changed:
+            yield (
+                f"node {node.host} has other data than this machine: {changed}; put the same "
+                "files at the same place on every node, or where all reach them"
+            )
+
+
+def torch_without_cuda(
+    nodes: Iterable[ClusterNode], facts: Mapping[str, NodeFacts], wants: Mapping[str, Needs]
+) -> list[str]:
+    """A sentence for each node whose GPUs stages would get, and whose torch cannot use them."""
+    if not any(needs.gpu for needs in wants.values()):
+        return []
+    return [
+        f"node {facts[node.name].host} has {node.gpu:g} GPU and torch {version}, which was built "
+        "without CUDA: install one with it there (https://pytorch.org/get-started/locally)"
+        for node in nodes
+        if node.gpu and (version := facts[node.name].versions.get("torch", "")).endswith("+cpu")
+    ]
+
+
+def refuse_differing_nodes(
+    nodes: Mapping[str, str],
+    store: Store,
+    ask: Ask,
+    setting: "StageSetting | None" = None,
+    data: Mapping[str, str] | None = None,
+) -> None:
+    """Refuse a cluster whose nodes differ in versions or data, or do not share the store.
+
+    Args:
+        nodes: Names by id.
+        store: Where stages will lie.
+        ask: Asks nodes.
+        setting: Of the run.
+        data: Fingerprint and split digests that the driver has read.
 
     Raises:
-        UsageError: The node does not answer, or lacks dmtsearch.
+        UsageError: Names each node that differs, and the remedy.
     """
+    facts = survey_nodes(nodes, store, ask, setting)
+    problems = problems_of(facts.values(), store, data)
+    if problems:
+        raise UsageError("the cluster's nodes cannot work together: " + "; ".join(problems))
+
+
+def ask_with_ray(questions: Mapping[str, Question], within_s: float) -> dict[str, Reply | str]:
+    """Let nodes of the cluster answer, side by side."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    task: Any = ray.remote(probe_node).options(
-        num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-    )
-    try:
-        found: NodeFacts = ray.get(task.remote(store, asked, answered), timeout=PROBE_S)
-    except ray.exceptions.RayError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise UsageError(
-            f"node {node[:12]} of the cluster cannot run dmtsearch: {lines[-1].strip()}; install "
-            "the same versions on every node"
-        ) from error
-    return found
+    task: Any = ray.remote(make_probe())
+    calls = {}
+    for node, question in questions.items():
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
+        calls[node] = task.options(**options).remote(PROBED, question)
+    if not calls:
+        return {}
+    ray.wait([*calls.values()], num_returns=len(calls), timeout=within_s)
+    replies: dict[str, Reply | str] = {}
+    for node, call in calls.items():
+        try:
+            replies[node] = ray.get(call, timeout=0)
+        except ray.exceptions.GetTimeoutError:
+            ray.cancel(call, force=True)
+            replies[node] = (
+                f"did not answer within {within_s:.0f} s: look at `ray status` and at the load of "
+                "that machine, or take it out of the cluster"
+            )
+        except ray.exceptions.RayError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            replies[node] = (
+                f"cannot run a process: {lines[-1].strip()}; install there what this machine has"
+            )
+    return replies
 
 
 def refuse_oversized(wants: Mapping[str, Needs], slots: Slots) -> None:
@@ -152,15 +356,51 @@ def refuse_oversized(wants: Mapping[str, Needs], slots: Slots) -> None:
         slots: The nodes.
 
     Raises:
-        UsageError: Names the stages and the largest node.
+        UsageError: Names the stages, what there is instead, and the remedy.
     """
-    problems = [
-        f"stage {name!r} requests {needs}"
-        for name, needs in wants.items()
-        if not slots.could_hold(needs)
-    ]
+    problems = oversized(wants, slots)
     if problems:
-        raise UsageError(
-            f"{'; '.join(problems)}; but {slots.largest()}: lower the stage's `resources`, or "
-            "give the --address of a larger cluster"
+        raise UsageError("; ".join(problems))
+
+
+def oversized(wants: Mapping[str, Needs], slots: Slots) -> list[str]:
+    """A sentence for each reason why stages could run on no node, with the remedy."""
+    by_reason: dict[str, list[str]] = {}
+    for name, needs in wants.items():
+        if not slots.could_hold(needs):
+            reason = _why_nowhere(needs, slots)
+            by_reason.setdefault(reason, []).append(f"stage {name!r} requests {needs}")
+    return [f"{'; '.join(stages)}; but {reason}" for reason, stages in by_reason.items()]
+
+
+def _why_nowhere(needs: Needs, slots: Slots) -> str:
+    nodes = slots.nodes
+    if not any(node.cpu for node in nodes):
+        return (
+            "no node that has joined has a CPU for stages (a head with --num-cpus=0 has none): "
+            "start workers with `ray start --address=HEAD:6379`, or wait until they have joined"
         )
+    if needs.gpu and not any(node.gpu for node in nodes):
+        return (
+            "no node has a GPU: take `gpu` out of the stage's `resources`, or give the --address "
+            "of a cluster with GPUs"
+        )
+    if not any(has_label(node.labels, needs.label) for node in nodes):
+        return (
+            f"no node has that label ({_labels_of(nodes)}): start nodes with "
+            "`ray start --labels=NAME=VALUE`, or take `label` out of the stage's `resources`"
+        )
+    return (
+        f"{slots.largest()}: lower the stage's `resources`, or give the --address of a larger "
+        "cluster"
+    )
+
+
+def _labels_of(nodes: Iterable[ClusterNode]) -> str:
+    words = {word for node in nodes for word in own_labels(node.labels)}
+    return f"there are {listed(sorted(words))}" if words else "none has any"
+
+
+def own_labels(labels: Mapping[str, str]) -> list[str]:
+    """Labels as a schedule names them, without the id that Ray gives each node."""
+    return [f"{name}={value}" for name, value in labels.items() if name != "ray.io/node-id"]

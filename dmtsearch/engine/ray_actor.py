@@ -4,6 +4,7 @@ Stage tasks are its children, so that a trial that is stopped takes no shared st
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # every coordinator imports this module, and needs no store
 
 ASK_NODE_S = 20.0
 """A node is asked how a process of it ended for at most so long; it may be gone too."""
+HEAD = "node:__internal_head__"
+"""A resource that only the head has."""
 MAX_PENDING = 10_000
 """Calls that may wait at once: each trial has one a stage, and one that follows."""
 
@@ -123,6 +126,26 @@ def look_at_nodes() -> list[ClusterNode]:
                 )
             )
     return found
+
+
+def node_names() -> dict[str, str]:
+    """Names of nodes by id: of their machines, with the id where two have the same."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    living = Counter(node["NodeManagerHostname"] for node in nodes if node["Alive"])
+    names = {}
+    for node in nodes:
+        machine = node["NodeManagerHostname"]
+        alone = living[machine] < 2
+        names[node["NodeID"]] = machine if alone else f"{machine}:{node['NodeID'][:6]}"
+    return names
+
+
+def head_node() -> str | None:
+    """The id of the head, where it lives."""
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if node["Alive"] and HEAD in node["Resources"]:
+            return str(node["NodeID"])
+    return None
 
 
 def start_scheduler(setting: ActorSetting) -> Any:

@@ -15,9 +15,9 @@ from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
 from .messages import Needs, RunnableTrial
 from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
-from .ray_actor import ActorSetting, look_at_nodes, start_scheduler
+from .ray_actor import ActorSetting, look_at_nodes, node_names, start_scheduler
 from .slots import Slots
-from .stage_task import warm_up
+from .stage_task import StageSetting, warm_up
 from .tune_adapter import RESOURCES, TuneCallback, TuneScheduler, TuneSearcher, coordinate
 from .watchdog import Heartbeat, watched_ray
 
@@ -207,12 +207,19 @@ COORDINATOR_DEATHS = 3
 """A trial's coordinator is started again so often before the trial fails."""
 
 
-def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
+def probe_cluster(
+    store: Store,
+    wants: Mapping[str, Needs],
+    setting: StageSetting | None = None,
+    data: Mapping[str, str] | None = None,
+) -> Slots:
     """Refuse a cluster on which the search cannot run; return what there is of it.
 
     Args:
         store: Where stages will lie.
         wants: What each stage of the space's anchor requests.
+        setting: Of the run whose data the nodes are to read.
+        data: Fingerprint and split digests that the driver has read.
 
     Raises:
         UsageError: Nodes differ, do not share the store, or are too small.
@@ -220,10 +227,10 @@ def probe_cluster(store: Store, wants: Mapping[str, Needs]) -> Slots:
     nodes = look_at_nodes()
     slots = Slots(nodes)
     refuse_oversized(wants, slots)
-    # One node is this machine's own, unless the driver is not part of the cluster.
-    refuse_differing_nodes(
-        [node.name for node in nodes] if len(nodes) > 1 else [], store, ask_with_ray
-    )
+    if len(nodes) > 1:  # one node is this machine's own
+        names = node_names()
+        here = {node.name: names[node.name] for node in nodes}
+        refuse_differing_nodes(here, store, ask_with_ray, setting, data)
     return slots
 
 

@@ -208,7 +208,8 @@ class Session:
             (self._ray or own).enter_context(ray_at(address))
             from .ray_backend import choose_concurrency, probe_cluster, run_trials
 
-            slots = probe_cluster(self._store, wants)
+            setting = self._stage_setting(anchor)
+            slots = probe_cluster(self._store, wants, setting, self._info.data)
             fitting = slots.count(wants[expanded.deliver])
             concurrency = choose_concurrency(self._info.concurrency, fitting)
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"

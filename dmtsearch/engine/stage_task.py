@@ -116,6 +116,16 @@ def warm_up(setting: StageSetting, device: str) -> None:
         _context(setting, device)
 
 
+def facts_of_data(setting: StageSetting) -> Mapping[str, str]:
+    """Fingerprint and split digests of the run's data as this process reads it.
+
+    Raises:
+        DataChangedError: It cannot be read here.
+    """
+    _go_to(setting.folder)
+    return _context(setting, "cpu").facts or {}
+
+
 def context_of(job: Any, setting: StageSetting) -> "StageContext":
     """The run's data on the job's device; read once in each process.
 

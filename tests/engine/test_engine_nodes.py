@@ -1,6 +1,8 @@
 """The engine on two nodes: Ray's own test cluster, each node a raylet of this machine."""
 
+import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,13 @@ from typing import Any
 import pytest
 import untrained
 from engine_null import ray_settings, run_null
+from typer.testing import CliRunner
 
-from dmtsearch.engine import Needs, own_versions
+from dmtsearch.cli.main import app
+from dmtsearch.engine import Needs, StageSetting, own_versions
 from dmtsearch.errors import UsageError
+from dmtsearch.schedule import expand
+from dmtsearch.space import load_space
 from dmtsearch.store import open_store
 
 pytestmark = pytest.mark.engine
@@ -60,6 +66,78 @@ def test_nodes_that_do_not_share_the_store_are_refused_with_the_remedy() -> None
         "reach",
     ):
         probe_cluster(open_store("memory://apart"), {})
+
+
+DATA = """
+import os
+import torch
+from torch.utils.data import TensorDataset
+def load():
+    drawn = torch.Generator().manual_seed(int(os.environ.get("DATA_SEED", "0")))
+    return TensorDataset(torch.rand(60, 4, generator=drawn), torch.arange(60) % 2)
+"""
+NO_DMTSEARCH = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "dmtsearch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.fixture
+def joined(cluster: Any, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Nodes that join for one test, by id: without dmtsearch, and with data of their own."""
+    image = tmp_path / "image"
+    image.mkdir()
+    (image / "sitecustomize.py").write_text(NO_DMTSEARCH)
+    environments = {"bare": {"PYTHONPATH": str(image)}, "other": {"DATA_SEED": "1"}}
+    nodes = {
+        kind: cluster.add_node(
+            **{**NODE, "num_cpus": 0}, env_vars=environment, labels={"is": kind}
+        )
+        for kind, environment in environments.items()
+    }
+    yield {node.node_id: kind for kind, node in nodes.items()}
+    for node in nodes.values():
+        cluster.remove_node(node, allow_graceful=False)
+
+
+def test_a_check_finds_every_node_that_cannot_take_part_and_so_does_a_search(
+    tmp_path: Path, cluster: Any, joined: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dmtsearch.engine import probe_cluster
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    (tmp_path / "data_of_a_node.py").write_text(DATA)
+    (tmp_path / "space.yaml").write_text(
+        "dmtsearch: 1\nname: unlike\n"
+        "search: {objectives: {val_accuracy: max}, trials: 2, controls: none}\n"
+        "data: {factory: 'data_of_a_node:load'}\n"
+        "defaults: {epochs: 1, optimizer: {batch: 8}}\n"
+        "stages: {net: {model: {family: mlp, hidden: [{choice: [2, 3]}]}, resources: {gpu: 1}}}\n"
+    )
+    words = ["--address", cluster.address, "--store", str(tmp_path / "store")]
+    ran = CliRunner().invoke(app, ["cluster", "check", "space.yaml", *words, "--json"])
+    assert ran.exit_code == 1, ran.output
+    found = json.loads(ran.stdout)
+    bare, other, gpu = found["problems"]
+    assert "has no dmtsearch: install dmtsearch" in bare
+    assert "has other data than this machine: its content is another" in other
+    assert "stage 'net' requests 1 CPU, 1 GPU; but no node has a GPU" in gpu
+    kinds = {tuple(node["labels"]): node for node in found["nodes"]}
+    assert kinds["is=bare",]["store_s"] is None
+    assert kinds["is=other",]["store_s"] > 0
+    assert [node["cpu"] for node in found["nodes"] if node["data"] == found["data"]] == [1, 1]
+    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+
+    anchor = expand(load_space("space.yaml").anchor())
+    setting = StageSetting("run", anchor.data, False, str(tmp_path), 0.0)
+    data = {"fingerprint": found["data"]}
+    with pytest.raises(UsageError, match=r"cannot work together: .* has no dmtsearch: .* other"):
+        probe_cluster(open_store(str(tmp_path / "store")), {}, setting, data)
 
 
 def test_nodes_with_other_versions_are_refused_with_both(

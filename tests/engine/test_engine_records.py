@@ -13,18 +13,14 @@ import pytest
 from engine_pieces import Found, Memory, record_of, request_of, stage_of
 
 from dmtsearch.engine import (
-    ClusterNode,
     ConsoleView,
     EpochCosts,
     LiveState,
-    Needs,
-    NodeFacts,
     Record,
     RunCounts,
     RunInfo,
     RunPaths,
     RunStarted,
-    Slots,
     StageEnded,
     StageEvent,
     StageLedger,
@@ -38,20 +34,16 @@ from dmtsearch.engine import (
     new_folder_name,
     new_run,
     own_versions,
-    probe_node,
     read_live,
     read_run,
     read_status,
-    refuse_oversized,
     to_line,
     write_run,
     write_space,
 )
-from dmtsearch.engine import refuse_differing_nodes as refuse_differing
 from dmtsearch.errors import DmtSearchError, UsageError
 from dmtsearch.files import sha256_text
 from dmtsearch.space import parse_space
-from dmtsearch.store import Store, open_store
 
 COSTS = EpochCosts(epoch=20, hint_epoch=5, sources=10, repeated=False)
 
@@ -467,46 +459,3 @@ def test_half_a_moment_is_no_moment(tmp_path: Path) -> None:
     with pytest.raises(DmtSearchError, match=r"live\.json: not a driver's last word \(inv"):
         read_live(tmp_path / "live.json")
     assert read_live(tmp_path / "nowhere") is None
-
-
-# Probes
-
-
-def test_nodes_that_share_the_store_and_are_alike_may_work(tmp_path: Path) -> None:
-    store = open_store(str(tmp_path))
-    refuse_differing(["a", "b"], store, lambda node, *question: probe_node(*question))
-    left = [path for path in (tmp_path / "progress").rglob("*") if path.is_file()]
-    assert left == []
-
-
-def test_a_node_that_does_not_see_the_store_is_refused(tmp_path: Path) -> None:
-    here, there = open_store(str(tmp_path / "here")), open_store(str(tmp_path / "there"))
-
-    def ask(node: str, store: Store, asked: str, answered: str) -> NodeFacts:
-        return probe_node(here if node == "a" else there, asked, answered)
-
-    with pytest.raises(UsageError, match=r"here is not shared: .* --store s3://bucket/path"):
-        refuse_differing(["a", "b"], here, ask)
-
-
-def test_nodes_of_other_versions_are_refused_by_name(tmp_path: Path) -> None:
-    def ask(node: str, store: Store, asked: str, answered: str) -> NodeFacts:
-        facts = probe_node(store, asked, answered)
-        return replace(facts, host="old", versions={**facts.versions, "torch": "1.0"})
-
-    with pytest.raises(UsageError, match=r"node old has torch 1\.0 \(here .*same versions"):
-        refuse_differing(["a"], open_store(str(tmp_path)), ask)
-
-
-def test_a_stage_larger_than_any_node_is_refused_at_once() -> None:
-    slots = Slots(
-        [ClusterNode("a", cpu=2, gpu=0, memory=100), ClusterNode("b", cpu=4, gpu=0, memory=100)]
-    )
-    with pytest.raises(
-        UsageError,
-        match="stage 'teacher' requests 8 CPU; stage 'student' requests 1 CPU, 1 GPU; but the "
-        "largest node has 4 CPU and no GPU: lower",
-    ):
-        refuse_oversized(
-            {"teacher": Needs(cpu=8), "fits": Needs(cpu=4), "student": Needs(gpu=1)}, slots
-        )

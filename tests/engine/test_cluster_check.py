@@ -1,0 +1,292 @@
+"""What is said of a cluster before a search begins; no Ray."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dmtsearch.cli.main import app
+from dmtsearch.engine import (
+    ClusterNode,
+    Needs,
+    NodeFacts,
+    Slots,
+    StageSetting,
+    idle_parts,
+    oversized,
+    own_versions,
+    problems_of,
+    survey_nodes,
+    torch_without_cuda,
+)
+from dmtsearch.engine import refuse_differing_nodes as refuse_differing
+from dmtsearch.errors import UsageError
+from dmtsearch.schedule import DataSpec
+from dmtsearch.store import Store, open_store
+
+NAMES = {"a": "first", "b": "second"}
+GB = 1 << 30
+
+
+def answering(**changed: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
+    """Nodes that answer as this machine does, but for those in `changed`.
+
+    A change gets a question's function and arguments, and returns a whole reply.
+    """
+
+    def ask(questions: Mapping[str, bytes], within_s: float) -> dict[str, Any]:
+        replies = {}
+        for node, question in questions.items():
+            function, arguments = pickle.loads(question)
+            change = changed.get(node)
+            if change is None:
+                replies[node] = (own_versions(), function(*arguments), None)
+            else:
+                replies[node] = change(function, arguments)
+        return replies
+
+    return ask
+
+
+def test_nodes_that_share_the_store_and_are_alike_may_work(tmp_path: Path) -> None:
+    refuse_differing(NAMES, open_store(str(tmp_path)), answering())
+    left = [path for path in (tmp_path / "progress").rglob("*") if path.is_file()]
+    assert left == []
+
+
+def elsewhere(function: Any, arguments: tuple[Any, ...]) -> Any:
+    store, *keys = arguments
+    there = open_store(f"{store.where}-of-another-machine")
+    return own_versions(), function(there, *keys), None
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        pytest.param(
+            lambda function, arguments: (
+                {**own_versions(), "torch": "1.0"},
+                function(*arguments),
+                None,
+            ),
+            r"node second has torch 1\.0 \(here .*\): install the same versions on every node",
+            id="other versions",
+        ),
+        pytest.param(
+            lambda function, arguments: (
+                {**own_versions(), "dmtsearch": "not installed"},
+                None,
+                "No module named 'dmtsearch'",
+            ),
+            r"node second has no dmtsearch: install dmtsearch .* in its image",
+            id="an image without dmtsearch",
+        ),
+        pytest.param(
+            lambda function, arguments: (own_versions(), None, "No module named 's3fs'"),
+            r"node second cannot open what this machine sends: No module named 's3fs'; install "
+            "the same packages on every node",
+            id="a package of the store lacks there",
+        ),
+        pytest.param(
+            elsewhere,
+            r"is not shared: node second did not see what this one wrote there; give a store that "
+            r"all nodes reach, like --store s3://bucket/path",
+            id="another store",
+        ),
+        pytest.param(
+            lambda function, arguments: "did not answer within 60 s: look at `ray status`",
+            r"node second did not answer within 60 s: look at `ray status`",
+            id="no answer",
+        ),
+    ],
+)
+def test_a_node_that_cannot_take_part_is_refused_once_by_name_with_the_remedy(
+    tmp_path: Path, change: Any, sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=f"cannot work together: [^;]*{sentence}") as caught:
+        refuse_differing(NAMES, open_store(str(tmp_path / "store")), answering(b=change))
+    assert str(caught.value).count("second") == 1
+    assert "first" not in str(caught.value)
+
+
+def setting() -> StageSetting:
+    return StageSetting("run", DataSpec(name="digits"), False, ".", 0.0)
+
+
+def test_a_node_that_reads_other_data_is_refused_before_a_stage_trains_on_it(
+    tmp_path: Path,
+) -> None:
+    mine = {"fingerprint": "a" * 64, "train": "b" * 64}
+
+    def reading(facts: Mapping[str, str] | str) -> Any:
+        def change(function: Any, arguments: tuple[Any, ...]) -> Any:
+            asks_for_data = isinstance(arguments[0], StageSetting)
+            return own_versions(), facts if asks_for_data else function(*arguments), None
+
+        return change
+
+    def problems(facts: Mapping[str, str] | str) -> list[str]:
+        store = open_store(str(tmp_path))
+        ask = answering(a=reading(mine), b=reading(facts))
+        return problems_of(survey_nodes(NAMES, store, ask, setting()).values(), store, mine)
+
+    assert problems(mine) == []
+    assert problems({**mine, "fingerprint": "c" * 64}) == [
+        "node second has other data than this machine: its content is another (fingerprint "
+        "cccccccccccc, not aaaaaaaaaaaa); put the same files at the same place on every node, or "
+        "where all reach them"
+    ]
+    assert problems("images: no such folder") == [
+        "node second cannot read the data: images: no such folder"
+    ]
+
+
+def test_nodes_of_another_version_are_not_also_asked_for_data(tmp_path: Path) -> None:
+    def old(function: Any, arguments: tuple[Any, ...]) -> Any:
+        assert isinstance(arguments[0], Store)
+        return {**own_versions(), "ray": "1.0"}, function(*arguments), None
+
+    ask = answering(a=old)
+    facts = survey_nodes({"a": "first"}, open_store(str(tmp_path)), ask, setting())
+    assert facts["a"].data is None
+
+
+def node(name: str, cpu: float = 4, gpu: float = 0, **labels: str) -> ClusterNode:
+    return ClusterNode(name, cpu=cpu, gpu=gpu, memory=8 * GB, labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "needs", "sentence"),
+    [
+        pytest.param(
+            [node("a"), node("b")],
+            Needs(gpu=0.5),
+            "stage 'student' requests 1 CPU, 0.5 GPU; but no node has a GPU: take `gpu` out of "
+            "the stage's `resources`, or give the --address of a cluster with GPUs",
+            id="a GPU where none are",
+        ),
+        pytest.param(
+            [node("a", cpu=2), node("b", gpu=1)],
+            Needs(gpu=2),
+            "stage 'student' requests 1 CPU, 2 GPU; but the largest node has 4 CPU, 1 GPU: lower "
+            "the stage's `resources`, or give the --address of a larger cluster",
+            id="more GPUs than a node has",
+        ),
+        pytest.param(
+            [node("head", cpu=0)],
+            Needs(),
+            "stage 'student' requests 1 CPU; but no node that has joined has a CPU for stages (a "
+            "head with --num-cpus=0 has none): start workers with `ray start "
+            "--address=HEAD:6379`, or wait until they have joined",
+            id="a head without CPUs, alone",
+        ),
+        pytest.param(
+            [node("a", kind="slow")],
+            Needs(label="kind=fast"),
+            "stage 'student' requests 1 CPU, the label 'kind=fast'; but no node has that label "
+            "(there are kind=slow): start nodes with `ray start --labels=NAME=VALUE`, or take "
+            "`label` out of the stage's `resources`",
+            id="a label that no node has",
+        ),
+    ],
+)
+def test_a_stage_that_could_run_nowhere_is_refused_with_the_reason(
+    nodes: list[ClusterNode], needs: Needs, sentence: str
+) -> None:
+    assert oversized({"teacher": Needs(cpu=0), "student": needs}, Slots(nodes)) == [sentence]
+
+
+def test_stages_with_the_same_fault_are_named_together() -> None:
+    wants = {"teacher": Needs(cpu=8), "fits": Needs(cpu=4), "student": Needs(cpu=5)}
+    (problem,) = oversized(wants, Slots([node("a", cpu=2), node("b")]))
+    assert problem.startswith(
+        "stage 'teacher' requests 8 CPU; stage 'student' requests 5 CPU; but the largest node has "
+        "4 CPU and no GPU: lower"
+    )
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wants", "at_once", "idle"),
+    [
+        pytest.param(
+            [node("a"), node("b")], {"net": Needs()}, 16, [], id="nothing where all is used"
+        ),
+        pytest.param(
+            [node("a", gpu=2)],
+            {"net": Needs()},
+            16,
+            [
+                "a: 2 GPUs of 2: no stage requests one; give stages `resources: {gpu: 0.25}`, or "
+                "another share"
+            ],
+            id="GPUs that no stage requests",
+        ),
+        pytest.param(
+            [node("a", cpu=64, gpu=1)],
+            {"net": Needs(gpu=0.5)},
+            16,
+            [
+                "a: 62 CPUs of 64: its GPUs or its memory are full before; lower what stages "
+                "request of them"
+            ],
+            id="CPUs beside full GPUs",
+        ),
+        pytest.param(
+            [node("a", pool="x"), node("b")],
+            {"net": Needs(label="pool=x")},
+            16,
+            ["b: 4 CPUs: it lacks the label pool=x"],
+            id="a node without the label",
+        ),
+        pytest.param(
+            [node("head", cpu=0), node("a"), node("b", cpu=1)],
+            {"net": Needs(cpu=2)},
+            16,
+            ["b: 1 CPU: too small: the least that a stage requests is 2 CPU"],
+            id="a node that is too small, and a head without CPUs",
+        ),
+        pytest.param(
+            [node("a"), node("b")],
+            {"net": Needs()},
+            3,
+            [
+                "room for 5 of 8 stages: at most 3 trials of this search run at once, and each "
+                "trains one stage at a time"
+            ],
+            id="more room than trials",
+        ),
+    ],
+)
+def test_what_a_search_leaves_idle_is_named_with_the_reason(
+    nodes: list[ClusterNode], wants: dict[str, Needs], at_once: int, idle: list[str]
+) -> None:
+    assert idle_parts(nodes, {each.name: each.name for each in nodes}, wants, at_once) == idle
+
+
+def test_a_torch_that_cannot_use_the_gpus_of_its_node_is_named() -> None:
+    facts = NodeFacts("gpu-1", {"torch": "2.9.1+cpu"})
+    with_cuda = replace(facts, host="gpu-2", versions={"torch": "2.9.1"})
+    nodes, known = [node("a", gpu=2), node("b", gpu=1)], {"a": facts, "b": with_cuda}
+    (problem,) = torch_without_cuda(nodes, known, {"net": Needs(gpu=1)})
+    assert problem.startswith("node gpu-1 has 2 GPU and torch 2.9.1+cpu, which was built without")
+    assert torch_without_cuda(nodes, known, {"net": Needs()}) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
+        ("ray://head:10001", "through which a search cannot run"),
+        ("nowhere", "the address 'nowhere' is none; give host:port, `auto`, or `local`"),
+    ],
+)
+def test_a_check_of_a_cluster_that_is_not_there_says_so_at_once(
+    address: str, sentence: str
+) -> None:
+    ran = CliRunner().invoke(app, ["cluster", "check", "--address", address])
+    assert isinstance(ran.exception, UsageError)
+    assert sentence in str(ran.exception)
