@@ -89,8 +89,14 @@ def refuse_unreachable(address: str) -> None:
     Raises:
         UsageError: Names the address and what to look at.
     """
-    if address in (LOCAL, "auto"):
+    if address == LOCAL:
         return
+    given = address
+    if address == "auto":
+        found = _latest_cluster()
+        if found is None:
+            return  # Ray says so itself
+        address = found
     try:
         parts = urlsplit(f"//{address}")
         host, port = parts.hostname, parts.port
@@ -105,9 +111,21 @@ def refuse_unreachable(address: str) -> None:
         socket.create_connection((host, port), timeout=REACH_S).close()
     except OSError as error:
         raise UsageError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}): look at `ray "
-            f"status` on its head, {advise_own_ray(address, os.environ)}"
+            f"no Ray cluster answers at {address} ({error.strerror or error})"
+            f"{', the last that this machine was part of' if given == 'auto' else ''}: look at "
+            f"`ray status` on its head, {advise_own_ray(given, os.environ)}"
         ) from error
+
+
+def _latest_cluster() -> str | None:
+    """What Ray takes `auto` for: a cluster of this machine that runs, else the last that did."""
+    from ray._private import services
+
+    try:
+        found: str | None = services.get_ray_address_from_environment("auto", None)
+    except ConnectionError:
+        return None
+    return found
 
 
 def connected() -> bool:

@@ -276,6 +276,20 @@ def test_a_torch_that_cannot_use_the_gpus_of_its_node_is_named() -> None:
     assert torch_without_cuda(nodes, known, {"net": Needs()}) == []
 
 
+def test_the_last_cluster_of_this_machine_that_is_gone_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray._private import services
+
+    monkeypatch.setattr(services, "find_gcs_addresses", set)  # others may run on this machine
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: "127.0.0.1:1")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ran = CliRunner().invoke(app, ["cluster", "check", "--address", "auto"])
+    assert "answers at 127.0.0.1:1 (Connection refused), the last that this machine was" in str(
+        ran.exception
+    )
+
+
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
