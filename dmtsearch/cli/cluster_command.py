@@ -1,5 +1,6 @@
 """`dmtsearch cluster check`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,13 +76,15 @@ def _print(found: "ClusterCheck") -> None:
         time = "" if found.store_s is None else f"; {_milliseconds(found.store_s)} from here"
         say(f"store     {found.store}: written, read and removed{time}")
     if found.data is not None:
-        same = all(node.data == found.data for node in found.nodes)
-        say(f"data      fingerprint {found.data[:12]}{', the same on every node' if same else ''}")
+        say(f"data      fingerprint {found.data[:12]} here")
     say()
-    columns = ["node", "CPUs", "GPUs", "memory", "labels", "store"]
+    columns = ["node", "CPUs", "GPUs", "memory", "store"]
     columns += ["data"] if found.data is not None else []
-    rows = [_node_row(node)[: len(columns)] for node in found.nodes]
+    rows = [_node_row(node, found.data)[: len(columns)] for node in found.nodes]
     console().print(table(columns, rows, numbers=("CPUs", "GPUs", "memory", "store")))
+    labels = Counter(label for node in found.nodes for label in node.labels)
+    for label, count in labels.items():
+        say(f"label     {label}: {counted(count, 'node')}")
     if found.stages:
         say()
         stages = [
@@ -101,15 +104,14 @@ def _print(found: "ClusterCheck") -> None:
         say(f"idle      {part}")
 
 
-def _node_row(node: "NodeCheck") -> tuple[str, ...]:
+def _node_row(node: "NodeCheck", data: str | None) -> tuple[str, ...]:
     return (
         f"{node.name} (head)" if node.head else node.name,
         f"{node.cpu:g}",
         f"{node.gpu:g}",
         byte_size(node.memory),
-        ", ".join(node.labels) or "none",
         "no" if node.store_s is None else _milliseconds(node.store_s),
-        "no" if node.data is None else node.data[:12],
+        "no" if node.data is None else "the same" if node.data == data else node.data[:12],
     )
 
 

@@ -313,4 +313,4 @@ def version_line(nodes: Sequence[NodeCheck]) -> str:
         for name, wanted in mine.items()
     )
     words = ", ".join(f"{name} {wanted}" for name, wanted in mine.items())
-    return f"{words}: {'the same everywhere' if same else 'here; nodes differ'}"
+    return f"{words}{', the same everywhere' if same else ' here; nodes differ'}"
