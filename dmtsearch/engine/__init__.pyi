@@ -2,6 +2,9 @@ from .backend import SearchContext as SearchContext
 from .chain_outputs import predict_chain as predict_chain
 from .cluster import ray_at as ray_at
 from .cluster import sweep as sweep
+from .cluster_check import ClusterCheck as ClusterCheck
+from .cluster_check import NodeCheck as NodeCheck
+from .cluster_check import StagePlaces as StagePlaces
 from .cluster_check import check_cluster as check_cluster
 from .cluster_check import idle_parts as idle_parts
 from .confirm_arms import replicate as replicate

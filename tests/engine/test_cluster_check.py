@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from dmtsearch.cli.main import app
 from dmtsearch.engine import (
+    ClusterCheck,
     ClusterNode,
     Needs,
+    NodeCheck,
     NodeFacts,
     Slots,
+    StagePlaces,
     StageSetting,
     idle_parts,
     oversized,
@@ -274,6 +277,42 @@ def test_a_torch_that_cannot_use_the_gpus_of_its_node_is_named() -> None:
     (problem,) = torch_without_cuda(nodes, known, {"net": Needs(gpu=1)})
     assert problem.startswith("node gpu-1 has 2 GPU and torch 2.9.1+cpu, which was built without")
     assert torch_without_cuda(nodes, known, {"net": Needs()}) == []
+
+
+@pytest.mark.parametrize("problems", [(), ("node b has no dmtsearch: install it",)])
+def test_a_check_is_printed_in_80_columns_and_its_exit_says_whether_a_search_could_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problems: tuple[str, ...]
+) -> None:
+    def made(name: str, gpu: float, data: str | None) -> NodeCheck:
+        return NodeCheck(
+            f"ip-10-0-0-{name}", name == "1", 8, gpu, 64 * GB, ("k=v",), own_versions(), 0.03, data
+        )
+
+    found = ClusterCheck(
+        address="10.0.0.1:6379",
+        nodes=(made("1", 0, "a" * 64), made("2", 4, None)),
+        store="s3://bucket/store",
+        store_s=0.2,
+        data="a" * 64,
+        stages=(StagePlaces("student", "1 CPU, 0.5 GPU", ("ip-10-0-0-2",), 8),),
+        trials_at_once=10,
+        idle=("ip-10-0-0-1: 8 CPUs: too small",),
+        problems=problems,
+    )
+    monkeypatch.setattr("dmtsearch.engine.cluster_check.check_cluster", lambda *_, **__: found)
+    (tmp_path / "space.yaml").touch()
+    words = ["cluster", "check", str(tmp_path / "space.yaml"), "--address", "auto"]
+    ran = CliRunner().invoke(app, words)
+    assert ran.exit_code == (1 if problems else 0)
+    assert "The cluster at 10.0.0.1:6379: 2 nodes, 16 CPUs, 4 GPUs" in ran.stdout
+    cells = [line.split() for line in ran.stdout.splitlines()]
+    assert ["ip-10-0-0-2", "8", "4", "68.7", "GB", "30", "ms", "no"] in cells
+    assert ["student", "1", "CPU,", "0.5", "GPU", "1", "of", "2", "8"] in cells
+    assert "idle      ip-10-0-0-1: 8 CPUs: too small" in ran.stdout
+    assert ("--address auto --out runs/space" in ran.stdout) is not bool(problems)
+    assert all(problem in ran.stderr for problem in problems)
+    tables = [line for line in ran.stdout.splitlines() if line.startswith("─")]
+    assert all(len(line) <= 80 for line in tables)
 
 
 def test_the_last_cluster_of_this_machine_that_is_gone_is_not_waited_for(
