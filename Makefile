@@ -4,11 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 RUNTIME := $(VENV)/.runtime
-# Over the cores; each process takes about 0.8 GB. No more than cores: Ray's workers run at nice 15
-# and would get nothing beside them.
+# Over the cores, as tests/conftest.py says; each process takes about 0.8 GB.
 SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo setup test tests quick slow fuzz lint types contracts cover docs clean
+.PHONY: demo setup test tests quick slow everything fuzz lint types contracts cover docs clean
 # Types are checked on one core while tests run; an older make does one after the other.
 MAKEFLAGS += --jobs=2
 
@@ -28,6 +27,10 @@ quick: $(STAMP)
 # What takes more than 20 seconds a test: the README's commands in order, faults, browsers.
 slow: $(STAMP)
 	$(BIN)/python -m pytest -q $(SPREAD) -m slow
+
+# `docs`, `test` and `slow` at once: sooner than one after the other, since slow tests wait much.
+everything: docs lint types contracts
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not fuzz"
 
 # 20,000 made inputs for every reader of files; by hand. Some 45 minutes of CPU time, over the cores.
 fuzz: $(STAMP)

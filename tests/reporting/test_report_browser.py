@@ -9,7 +9,7 @@ from made_selector import made_sweep, selector_run, try_selector
 import dmtsearch
 
 pytestmark = [
-    pytest.mark.slow,  # a browser starts, and reads a page of 600 kB four times
+    pytest.mark.slow,  # starts no Ray; a browser reads a page of 600 kB four times
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
 
