@@ -1,7 +1,8 @@
 """The searcher's proposals: what the sampler draws, until a draw is worth a training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dmtsearch.errors import DmtSearchError, ScheduleError
 from dmtsearch.schedule import Schedule, SearchSpec, dump_schedule
@@ -10,7 +11,7 @@ from dmtsearch.space.hole import Value
 
 from .bounds import REFUSALS, broken_bound, excess_of, first_problem
 from .ledger import Ledger, RunState
-from .ledger_lines import Redrawn, TrialEnded
+from .ledger_lines import Redrawn, TrialEnded, TrialProposed
 from .messages import Prepare, Prepared
 from .samplers import draw_seed
 from .study import RunStudy
@@ -84,6 +85,7 @@ class Proposals:
     def _resume(self, state: RunState) -> None:
         """Learn from the ledger; report to the study what a killed driver could not."""
         running = set(self._study.running())
+        histories = {stage.key: stage.history for stage in state.stages}
         known: set[int] = set()
         for proposed in state.of_search():
             self.num_trials += 1
@@ -95,9 +97,11 @@ class Proposals:
                     "control arm: the ledger is damaged; put it back from a copy"
                 )
             known.add(proposed.number)
+            self._study.note_trial(proposed.number, proposed.trial)
             end = state.ends.get(proposed.trial)
             if end is not None and proposed.number in running:
-                self._report(proposed.number, end)
+                reports = self._reports(proposed, histories.get(proposed.key, ()))
+                self._report(proposed.number, end, reports)
         for redrawn in state.redrawn:
             self._combinations.see(redrawn.values)
             if redrawn.number is not None:
@@ -117,6 +121,7 @@ class Proposals:
         self.num_trials += 1
         self._duplicates = 0
         self._note(trial, draw.text, draw.prepared.key)
+        self._study.note_trial(draw.number, trial)
 
     def next(self) -> Draw | None:
         """Draw until something is worth a training; None, and `over`, where nothing more is.
@@ -217,22 +222,42 @@ class Proposals:
         elif original is None:
             self._study.report_failed(number)
         elif original in state.ends:
-            self._report(number, state.ends[original], state.trials[original].number)
+            self._report(number, state.ends[original], like=state.trials[original].number)
         else:
             self._waiting.setdefault(original, []).append(number)
 
-    def end(self, number: int, end: TrialEnded) -> None:
-        """Report to the study how a trial ended; its duplicates end alike."""
-        self._report(number, end)
-        for duplicate in self._waiting.pop(end.trial, ()):
-            self._report(duplicate, end, number)
+    def end(
+        self, proposed: TrialProposed, end: TrialEnded, history: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Report to the study how a trial ended; its duplicates end alike.
 
-    def _report(self, number: int, end: TrialEnded, like: int | None = None) -> None:
+        Args:
+            proposed: The trial, one of the search's own.
+            end: How it ended.
+            history: Of its delivered stage.
+        """
+        assert proposed.number is not None
+        self._report(proposed.number, end, self._reports(proposed, history))
+        for duplicate in self._waiting.pop(end.trial, ()):
+            self._report(duplicate, end, like=proposed.number)
+
+    def _reports(
+        self, proposed: TrialProposed, history: Sequence[Mapping[str, Any]]
+    ) -> dict[int, float]:
+        delivered = next(one for one in proposed.stages if one.name == proposed.deliver)
+        return self._study.reports(history, delivered.epochs)
+
+    def _report(
+        self,
+        number: int,
+        end: TrialEnded,
+        reports: Mapping[int, float] | None = None,
+        like: int | None = None,
+    ) -> None:
         values = [end.objectives.get(name) for name in self._spec.objectives]
         if end.status == "done" and all(value is not None for value in values):
-            self._study.report_done(
-                number, [float(value) for value in values if value is not None]
-            )
+            reached = [float(value) for value in values if value is not None]
+            self._study.report_done(number, reached, reports)
         elif end.status == "pruned":
             self._study.report_pruned(number, like)
         else:

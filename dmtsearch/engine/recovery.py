@@ -156,7 +156,7 @@ def _restore(
             if state.ends[trial.trial].status == "pruned" and reports:
                 stopped_at = max(reports)
         try:
-            study.restore(drawn[number], reports, stopped_at)
+            study.restore(drawn[number], reports, stopped_at, trial.trial if trial else None)
         except (ValueError, KeyError) as error:
             raise DmtSearchError(
                 f"{paths.ledger}: draw {number} has values that this space cannot have "
@@ -172,10 +172,7 @@ def _reports(
     asked = next(request for request in trial.stages if request.name == trial.deliver)
     until = state.ends[trial.trial].epochs
     rows = [row for row in stage.history if row["epoch"] <= until]
-    try:
-        return study.reports(rows, asked.epochs)
-    except (KeyError, TypeError):
-        return {}  # a stage that was not measured epoch by epoch
+    return study.reports(rows, asked.epochs)
 
 
 def _rows(paths: RunPaths) -> dict[int, str]:

@@ -84,6 +84,9 @@ class Searcher:
         begun = {(trial.arm, trial.seed) for trial in state.of_controls()}
         self._arms = deque(arm for arm in arms if (arm.name, arm.seed) not in begun)
         self._front_arms = front_arms
+        for trial in state.of_controls():
+            if trial.trial in state.ends:
+                self._study.note_control(trial, state.ends[trial.trial])
         self._num_controls = len(state.of_controls())
         self._tables = Tables(paths, [hole.name for hole in space.holes])
         if state.ends:
@@ -287,8 +290,10 @@ class Searcher:
             cost_spent=outcome.cost_spent,
         )
         self._ledger.append(end)
-        if proposed.number is not None:
-            self._proposals.end(proposed.number, end)
+        if proposed.number is None:
+            self._study.note_control(proposed, end)
+        else:
+            self._proposals.end(proposed, end, (outcome.record or {}).get("history", ()))
         self._tables.follow(self.state)
 
     def reopen(self, trials: Iterable[int]) -> None:

@@ -1,10 +1,12 @@
 """The Optuna study of a run, by trial numbers: draws, results, and repair after a crash."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -17,6 +19,7 @@ from dmtsearch.space import Space
 from dmtsearch.space.hole import Value
 
 from .journal import Journal
+from .ledger_lines import TrialEnded, TrialProposed
 from .own_sampler import named
 from .pruning import make_pruner, measured_steps, wake
 from .run_paths import RunPaths
@@ -25,6 +28,8 @@ from .suggest import distribution_of, exact, suggest
 
 _DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 _STOPPED_AT = "stopped_at"
+_TRIAL = "trial"
+"""The attribute of a trial in the study that holds its number in the run."""
 MOVE_AWAY = "move it away, and give the same command again: the study is rebuilt from ledger.jsonl"
 
 
@@ -89,9 +94,18 @@ class RunStudy:
                     sampler=sampler,
                     pruner=pruner,
                 )
+        self._name_objectives(study)
         for trial in study.get_trials(deepcopy=False):
             _check_types(trial)
         return study
+
+    def _name_objectives(self, study: optuna.Study) -> None:
+        names = list(self._spec.objectives)
+        if study.metric_names != names:
+            with warnings.catch_warnings():
+                # That it may change is Optuna's caveat.
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names(names)
 
     def ask(
         self, seed: int, fixed: Mapping[str, Value] | None = None
@@ -122,7 +136,11 @@ class RunStudy:
         return len(self._trials(None))
 
     def restore(
-        self, values: Mapping[str, Value], reports: Mapping[int, float], stopped_at: int | None
+        self,
+        values: Mapping[str, Value],
+        reports: Mapping[int, float],
+        stopped_at: int | None,
+        trial: int | None,
     ) -> None:
         """Add a trial that the journal has lost, as it was before its end was reported.
 
@@ -130,7 +148,9 @@ class RunStudy:
             values: That it had drawn.
             reports: Value by step, as its pruner was shown them.
             stopped_at: The step at which its pruner stopped it.
+            trial: Its number in the run; None where it was not tried.
         """
+        known = {_STOPPED_AT: stopped_at, _TRIAL: trial}
         holes = {hole.name: hole for hole in self._space.holes}
         distributions = {name: distribution_of(holes[name]) for name in values}
         drawn = {name: _as_drawn(distributions[name], value) for name, value in values.items()}
@@ -141,32 +161,52 @@ class RunStudy:
                     params=drawn,
                     distributions=distributions,
                     intermediate_values=dict(reports),
-                    user_attrs={} if stopped_at is None else {_STOPPED_AT: stopped_at},
+                    user_attrs={name: value for name, value in known.items() if value is not None},
                 )
             )
 
     def complete(self, number: int, reports: Mapping[int, float]) -> None:
         """Report steps that the journal has lost, of a trial whose end it does not know."""
-        frozen = self._frozen(number)
-        missing = {
-            step: value
-            for step, value in reports.items()
-            if step not in frozen.intermediate_values
-        }
-        if missing and not frozen.state.is_finished():
+        if reports and not self._frozen(number).state.is_finished():
             with self._journal.together():
-                for step, value in missing.items():
-                    self._trial(number).report(value, step)
+                self._report_missing(number, reports)
+
+    def _report_missing(self, number: int, reports: Mapping[int, float]) -> None:
+        known = self._frozen(number).intermediate_values
+        for step, value in reports.items():
+            if step not in known:
+                self._trial(number).report(value, step)
 
     def reports(self, history: Sequence[Mapping[str, Any]], epochs: int) -> dict[int, float]:
-        """Value by step that a pruner is shown of a delivered stage; none without a pruner."""
-        if self._spec.pruner is None or epochs < 1:
+        """Value by step of a delivered stage, as a pruner is shown it.
+
+        None where there are several objectives, of which Optuna takes no steps, or where epochs
+        were not measured.
+        """
+        if len(self._spec.objectives) > 1 or epochs < 1:
             return {}
-        return {
-            step: value
-            for _, steps, value in measured_steps(history, epochs, self._objective)
-            for step in steps
-        }
+        try:
+            return {
+                step: value
+                for _, steps, value in measured_steps(history, epochs, self._objective)
+                for step in steps
+                if abs(value) <= MOST
+            }
+        except (KeyError, TypeError):
+            return {}
+
+    def note_trial(self, number: int, trial: int) -> None:
+        """Write down which trial of the run a trial of the study is, for optuna-dashboard."""
+        frozen = self._frozen(number)
+        if _TRIAL not in frozen.user_attrs and not frozen.state.is_finished():
+            self._trial(number).set_user_attr(_TRIAL, trial)
+
+    def note_control(self, trial: TrialProposed, end: TrialEnded) -> None:
+        """Write down how a control arm ended: it is no trial of the study, and is shown beside."""
+        name = f"control arm {trial.arm}, seed {trial.seed}"
+        known = {_TRIAL: trial.trial, "status": end.status, **end.objectives}
+        if self._study.user_attrs.get(name) != known:
+            self._study.set_user_attr(name, known)
 
     def values(self, number: int) -> dict[str, Value]:
         """The values that a trial drew, none but those that are holes of the space."""
@@ -186,9 +226,20 @@ class RunStudy:
     def _trial(self, number: int) -> optuna.Trial:
         return optuna.Trial(self._study, self._frozen(number)._trial_id)
 
-    def report_done(self, number: int, values: Sequence[float]) -> None:
-        """Report the objectives' values of a trial that ran to its end; once."""
-        self._tell(number, TrialState.COMPLETE, list(values))
+    def report_done(
+        self, number: int, values: Sequence[float], reports: Mapping[int, float] | None = None
+    ) -> None:
+        """Report the objectives' values of a trial that ran to its end; once.
+
+        Args:
+            number: Of the trial.
+            values: In the order of the objectives.
+            reports: Value by step; those that a pruner was shown are there already.
+        """
+        with self._journal.together():
+            if not self._frozen(number).state.is_finished():
+                self._report_missing(number, reports or {})
+            self._tell(number, TrialState.COMPLETE, list(values))
 
     def report_failed(self, number: int) -> None:
         """Report that a trial has no value; a sampler takes no notice of it."""

@@ -107,7 +107,7 @@ def test_a_lost_study_is_made_anew_from_the_ledger_and_proposes_the_same(
         drive(tmp_path / name, 12, space).run()
     paths = RunPaths(tmp_path / "lost")
     lines = paths.journal.read_bytes().splitlines(keepends=True)
-    paths.journal.write_bytes(b"".join(lines[:6]) if space is SPACE else b"")
+    paths.journal.write_bytes(b"".join(lines[:8]) if space is SPACE else b"")
     resumed = drive(paths.root, 16, space)
     (note,) = resumed.searcher.notes
     assert "missing; rebuilt from ledger.jsonl" in note

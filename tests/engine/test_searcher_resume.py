@@ -12,7 +12,20 @@ from typing import Any
 
 import optuna
 import pytest
-from untrained import CONDITIONAL, FORTY, SOFT, TWELVE, Driver, FakeArm, Job, chain, prepare, story
+from untrained import (
+    CONDITIONAL,
+    FORTY,
+    SOFT,
+    TWELVE,
+    Driver,
+    FakeArm,
+    Job,
+    chain,
+    curve_of,
+    prepare,
+    record_of,
+    story,
+)
 
 from dmtsearch.engine import (
     Journal,
@@ -47,11 +60,70 @@ def waiting_arms(space: Space, make: Callable[[Schedule], list[FakeArm]]) -> dic
     return {"arms": make(space.anchor())}
 
 
-def study_states(paths: RunPaths) -> Counter[str]:
-    """Trials of the study by state, as `optuna-dashboard` reads the file."""
+def study_of(paths: RunPaths) -> optuna.Study:
+    """The study, as `optuna-dashboard` reads the file."""
     backend = optuna.storages.journal.JournalFileBackend(str(paths.journal))
-    study = optuna.load_study(study_name="chain", storage=optuna.storages.JournalStorage(backend))
-    return Counter(trial.state.name for trial in study.trials)
+    return optuna.load_study(study_name="chain", storage=optuna.storages.JournalStorage(backend))
+
+
+def study_states(paths: RunPaths) -> Counter[str]:
+    """Trials of the study by state."""
+    return Counter(trial.state.name for trial in study_of(paths).trials)
+
+
+def shown_in_dashboard(paths: RunPaths) -> Any:
+    """What `optuna-dashboard` shows beside parameters and values."""
+    study = study_of(paths)
+    trials = [(t.state.name, t.user_attrs, t.intermediate_values) for t in study.trials]
+    return study.metric_names, study.user_attrs, trials
+
+
+@pytest.mark.parametrize("pruned", [{}, {"pruner": {"name": "median"}}])
+def test_the_journal_names_objectives_trials_and_control_arms_and_has_learning_curves(
+    tmp_path: Path, pruned: Any
+) -> None:
+    space = chain(SOFT, sampler="random", **pruned)
+
+    def learn(plan: RunnableTrial) -> TrialOutcome:
+        key = plan.delivered.key
+        record = {**record_of(key), "history": curve_of(key, plan.epochs)}
+        for epoch in range(1, plan.epochs + 1):
+            driver.searcher.should_prune(plan.trial, record["history"][:epoch], plan.epochs)
+        return TrialOutcome("done", record, epochs=plan.epochs)
+
+    driver = Driver(tmp_path, space, trials=3, arms=arms_of(space.anchor()), outcome=learn)
+    driver.run()
+    names, beside, trials = shown_in_dashboard(driver.paths)
+    assert names == ["val_accuracy"]
+    # Trials of the run: arm, search, arm, search, search.
+    assert {name: known["trial"] for name, known in beside.items()} == {
+        "control arm scratch, seed 0": 0,
+        "control arm scratch, seed 1": 2,
+    }
+    state = driver.searcher.state
+    arm = beside["control arm scratch, seed 1"]
+    assert (arm["status"], arm["val_accuracy"]) == (
+        "done",
+        state.ends[2].objectives["val_accuracy"],
+    )
+    assert [known["trial"] for _, known, _ in trials] == [1, 3, 4]
+    for _, known, steps in trials:
+        # 10 epochs are 20 fractions of a training, of two each.
+        assert list(steps) == list(range(1, 21))
+        assert steps[20] == pytest.approx(state.ends[known["trial"]].objectives["val_accuracy"])
+    driver.paths.journal.unlink()
+    rebuilt = Driver(tmp_path, space, trials=3, arms=arms_of(space.anchor()))
+    assert shown_in_dashboard(rebuilt.paths)[:2] == (names, beside)
+    assert [known for _, known, _ in shown_in_dashboard(rebuilt.paths)[2]] == [
+        known for _, known, _ in trials
+    ]
+
+
+def test_several_objectives_are_named_in_the_journal_and_have_no_curves(tmp_path: Path) -> None:
+    space = chain(SOFT, sampler="random", objectives={"val_accuracy": "max", "val_nll": "min"})
+    names, _, trials = shown_in_dashboard(Driver(tmp_path, space, trials=2).run().paths)
+    assert names == ["val_accuracy", "val_nll"]
+    assert [steps for _, _, steps in trials] == [{}, {}]
 
 
 @pytest.fixture
