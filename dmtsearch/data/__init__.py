@@ -4,6 +4,8 @@ from .batches import crop_flip as crop_flip
 from .batches import default_pad as default_pad
 from .batches import epoch_order as epoch_order
 from .batches import normalise as normalise
+from .batches import rescale as rescale
+from .batches import unit_of as unit_of
 from .blur import gaussian_blur as gaussian_blur
 from .cifar import CIFAR10 as CIFAR10
 from .data_loading import describe_data as describe_data

@@ -74,7 +74,16 @@ def normalise(x: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.f
         std: [C], of each channel too.
         dtype: Of the result; the arithmetic is float32.
     """
+    unit = unit_of(x.dtype)
+    return rescale(x, mean * unit, std * unit).to(dtype)
+
+
+def unit_of(dtype: torch.dtype) -> float:
+    """What stored values of a type are divided by."""
+    return 255.0 if dtype == torch.uint8 else 1.0
+
+
+def rescale(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return (x - mean) / std per channel as float32; `mean` and `std` in the unit of `x`."""
     shape = (1, -1, *(1 for _ in x.shape[2:]))
-    unit = 255.0 if x.dtype == torch.uint8 else 1.0
-    centred = x.float() - (mean * unit).reshape(shape)
-    return (centred / (std * unit).reshape(shape)).to(dtype)
+    return (x.float() - mean.reshape(shape)) / std.reshape(shape)

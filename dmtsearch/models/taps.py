@@ -12,11 +12,10 @@ from ..errors import ModelError, nearest
 
 
 class _AllTapped(Exception):
-    """Ends a forward pass once every tap has been seen; never leaves its `Taps`."""
+    """Ends a forward pass once every tap has been seen; its argument is the `Taps` it ends in.
 
-    def __init__(self, owner: "Taps") -> None:
-        super().__init__(owner)
-        self.owner = owner
+    Of no methods of its own, so that a compiler can follow it.
+    """
 
 
 class Taps:
@@ -38,7 +37,8 @@ class Taps:
         paths: Module paths, as `find_path` gives them; a path given twice is one tap.
         stop: Layers after the last tap do not run: neither their compute is spent nor does their
             BatchNorm move. The call then returns None.
-        forward: What to call in place of `model`, where that is wrapped (compiled, distributed).
+        forward: What to call in place of `model`, where that is wrapped.
+        compiler: What the whole pass goes through, hooks and all, such as `torch.compile`.
 
     Attributes:
         maps: Activations of the latest call by path, with their gradient; a new dict each call.
@@ -56,10 +56,12 @@ class Taps:
         *,
         stop: bool = False,
         forward: Callable[..., Any] | None = None,
+        compiler: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     ) -> None:
         self.maps: dict[str, Tensor] = {}
         self._model, self._stop = model, stop
         self._forward = model if forward is None else forward
+        self._pass = self._run if compiler is None else compiler(self._run)
         self._modules = {path: find_module(model, path) for path in paths}
         self._handles: list[Any] = []
         self._running = False
@@ -95,13 +97,9 @@ class Taps:
         if self._modules and not self._handles:
             raise ModelError("taps are called outside their `with`, where no hook is set")
         self.maps, self._seen = {}, {}
-        output = None
         self._running = True
         try:
-            output = self._forward(*args, **kwargs)
-        except _AllTapped as stopped:
-            if stopped.owner is not self:
-                raise
+            output = self._pass(*args, **kwargs)
         finally:
             self._running = False
         missed = [path for path in self._modules if path not in self.maps]
@@ -109,6 +107,14 @@ class Taps:
             raise ModelError(f"module {missed[0]!r} did not run in this forward pass; tap another")
         self._look()
         return output
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._forward(*args, **kwargs)
+        except _AllTapped as stopped:
+            if stopped.args[0] is not self:
+                raise
+            return None
 
     def _keep(self, path: str, module: nn.Module, args: object, output: object) -> None:
         if not self._running:

@@ -199,6 +199,9 @@ def idle_fields(stage: PlainStage, lines: Lines) -> Iterator[Idle]:
             yield from _of_other_forms(block, fields[block])
     if isinstance(fields.get("model"), dict):
         yield from _idle_in_model(fields["model"])
+    if fields.get("cuda_graphs") is True and fields.get("compile", False) is False:
+        rule = _no_effect("what is not compiled is not recorded; add compile: true")
+        yield Idle(("cuda_graphs",), rule, (("compile",),), ("compile",))
     if "order" in fields:
         why = "it sorts what holes draw for each copy, and there are none"
         why = why if "repeat" in fields else "the stage has no `repeat`"

@@ -184,7 +184,9 @@ class _Where:
     resources: Resources = Resources()
     """CPUs, GPUs and memory of the stage's task on Ray."""
     compile: Truth = False
-    """Pass the model through `torch.compile` where no hint reads from it."""
+    """Pass the trained model through `torch.compile`, with what hints read from it."""
+    cuda_graphs: Truth = False
+    """With `compile`: record the compiled model once and replay it as CUDA graphs; GPUs only."""
     amp: Truth | None = None
     """Forward passes in bfloat16; unless given, on CUDA devices that support it."""
 

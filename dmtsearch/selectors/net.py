@@ -125,7 +125,8 @@ def selector_phase(
         should_switch: Says from the values of each epoch whether the training ends now.
     """
     clock, steps = CLOCKS["train"], dataset.steps(optimizer)
-    made = build_optimizer(optimizer, net.parameters())
+    fused = next(net.parameters()).is_cuda
+    made = build_optimizer(optimizer, net.parameters(), fused=fused)
     return Phase(
         stage=name,
         name="train",

@@ -15,6 +15,7 @@ from .evaluate import device_name as device_name
 from .evaluate import measure as measure
 from .evaluate import measure_latency as measure_latency
 from .evaluate import predict as predict
+from .evaluate import validation_batch as validation_batch
 from .jobs import make_jobs as make_jobs
 from .keys import ModelIdentities as ModelIdentities
 from .keys import key_of as key_of

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dmtsearch.data import Split, crop_flip, normalise
+from dmtsearch.data import Split, crop_flip, rescale, unit_of
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,15 @@ class Viewer:
 
     def __init__(self, view: View, device: torch.device, *, channels_last: bool) -> None:
         self.view = view
-        self._mean = torch.tensor(view.mean, dtype=torch.float32, device=device)
-        self._std = torch.tensor(view.std, dtype=torch.float32, device=device)
+        mean = torch.tensor(view.mean, dtype=torch.float32, device=device)
+        std = torch.tensor(view.std, dtype=torch.float32, device=device)
+        # In the units of what is stored, here and not in each step.
+        self._moments = {unit: (mean * unit, std * unit) for unit in (1.0, unit_of(torch.uint8))}
         self._format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, stored: Tensor) -> Tensor:
         """Map [B, C, H, W] (or [B, features]) as stored to float32, normalised."""
-        x = normalise(stored, self._mean, self._std)
+        x = rescale(stored, *self._moments[unit_of(stored.dtype)])
         if x.ndim != 4:
             return x
         if self.view.size is not None and tuple(x.shape[2:]) != (self.view.size, self.view.size):

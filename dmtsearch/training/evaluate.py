@@ -13,6 +13,23 @@ from torch import Tensor, nn
 EVALUATION_BATCH = 512
 """Fixed, so that a result does not depend on a stage's own batch size."""
 
+
+def validation_batch(values: int, device: torch.device) -> int:
+    """Return how many samples are scored at once on val, by what a sample and the device are.
+
+    A power of two within bounds, of at most 2^18 stored numbers on a CPU and 2^22 on a GPU. On a
+    CPU more is slower: 512 images of 3x32x32 took a ResNet-20 1.3 to 2 times as long as four
+    times 128 (outputs beyond 32 MB are mapped anew in each pass), and the logits were the same.
+
+    Args:
+        values: Numbers of one stored sample.
+        device: Where it is scored.
+    """
+    least, most, limit = (512, 2048, 2**22) if device.type == "cuda" else (128, 512, 2**18)
+    fit = max(1, limit // max(1, values))
+    return min(most, max(least, 1 << (fit.bit_length() - 1)))
+
+
 ECE_BINS = 15
 
 

@@ -42,7 +42,8 @@ from dmtsearch.training.stage_models import OBJECT
 
 ELSEWHERE = (
     *("name", "path", "copy_of", "resources"),  # in no key
-    *("model", "init", "seed", "modality", "compile", "amp"),  # as what they come to
+    *("model", "init", "seed", "modality"),  # as what they come to
+    *("compile", "amp", "cuda_graphs"),  # as the profile has them
     *("sources", "judges", "soft", "hints", "hint_phase"),  # with names replaced by keys
     *("repeat", "order"),  # written out
     *(one.name for one in fields(Select)),  # with names replaced by keys
@@ -53,6 +54,9 @@ AFTER_HINTS = ("epochs", "keep", "hard", "merit", "switch")
 
 PLACEBO_VIEWS = 2
 """Version of what a placebo of merit reads under augmentation: 1 was the images undistorted."""
+
+COMPILED_HINTS = 2
+"""Version of `compile: true` where hints tap: 1 did not compile there."""
 
 
 def key_of(preimage: Mapping[str, Any]) -> str:
@@ -81,7 +85,7 @@ def stage_keys(resolved: ResolvedStage, parts: KeyParts) -> StageKeys:
             "kind": "hint_phase",
             **without_defaults(stage, without=(*ELSEWHERE, *AFTER_HINTS)),
             **without_defaults(stage.hint_phase, without=("then",)),
-            **_hints(resolved, parts.source_keys),
+            **_hints(resolved, parts),
         }
     hint_key = key_of(hint_preimage) if hint_preimage is not None else None
     # The 0 is what sets it apart from a stage whose every field is as it is by default.
@@ -91,7 +95,7 @@ def stage_keys(resolved: ResolvedStage, parts: KeyParts) -> StageKeys:
         preimage |= {
             **without_defaults(stage, without=ELSEWHERE),
             **_soft_targets(stage, parts.source_keys),
-            **(_hints(resolved, parts.source_keys) if hints_stay(stage) else {}),
+            **(_hints(resolved, parts) if hints_stay(stage) else {}),
         }
     return StageKeys(key_of(preimage), preimage, hint_key, hint_preimage)
 
@@ -128,9 +132,11 @@ def _soft(soft: Soft, epochs: int, num_sources: int) -> dict[str, Any]:
     return found
 
 
-def _hints(resolved: ResolvedStage, source_keys: list[str]) -> dict[str, Any]:
+def _hints(resolved: ResolvedStage, parts: KeyParts) -> dict[str, Any]:
+    source_keys = parts.source_keys
     position = {ref.stage: number for number, ref in enumerate(resolved.stage.sources)}
     return {
+        **({"compiled_hints": COMPILED_HINTS} if parts.profile.get("compile") else {}),
         "hints": [
             {
                 **without_defaults(found.hint, without=_POINTS),
@@ -139,7 +145,7 @@ def _hints(resolved: ResolvedStage, source_keys: list[str]) -> dict[str, Any]:
                 "source": source_keys[position[found.hint.stage]],
             }
             for found in resolved.hints
-        ]
+        ],
     }
 
 

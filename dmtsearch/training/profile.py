@@ -2,9 +2,10 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,12 @@ from dmtsearch.preimages import without_defaults
 from dmtsearch.schedule import Stage
 from dmtsearch.training.batch import View, Viewer
 
+ON_CUDA = 2
+"""Raised whenever a GPU computes other numbers for the same pre-image.
+
+1: Optimizers were not fused, and val was scored 512 samples at once (until dmtsearch 0.1).
+"""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -23,7 +30,8 @@ class Profile:
     Attributes:
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
         amp: Forward passes in bfloat16 (autocast); weights, losses and merit stay float32.
-        compile: The trained model goes through `torch.compile` where no hint taps it.
+        compile: The trained model goes through `torch.compile`, hints' taps with it.
+        cuda_graphs: What is compiled is recorded once and replayed as CUDA graphs.
         threads: CPU threads of the stage. On a CPU sums are in another order with more of them,
             so that other numbers than 1 are in its key.
     """
@@ -31,6 +39,7 @@ class Profile:
     device: str
     amp: bool = False
     compile: bool = False
+    cuda_graphs: bool = False
     threads: int = 1
 
     @property
@@ -41,6 +50,18 @@ class Profile:
     def channels_last(self) -> bool:
         return self.torch_device.type == "cuda"
 
+    @property
+    def fused(self) -> bool:
+        """Whether one kernel moves all weights."""
+        return self.torch_device.type == "cuda"
+
+    def compiler(self) -> Callable[[Callable[..., Any]], Callable[..., Any]] | None:
+        """What a forward pass of the trained model goes through; None where it runs as it is."""
+        if not self.compile:
+            return None
+        torch.compiler.reset()  # after eight nets torch would run further ones as they are
+        return partial(torch.compile, mode="reduce-overhead" if self.cuda_graphs else None)
+
     def keyed(self) -> dict[str, Any]:
         """The part of a stage's key that says how numbers were computed."""
         on_cpu = self.torch_device.type == "cpu"
@@ -48,6 +69,7 @@ class Profile:
             **without_defaults(self, without=() if on_cpu else ("threads",)),
             "device": self.torch_device.type,
             "torch": _torch_version(),
+            **({"on_cuda": ON_CUDA} if self.torch_device.type == "cuda" else {}),
         }
 
     def identity(self) -> dict[str, Any]:
@@ -60,6 +82,8 @@ class Profile:
             "deterministic": True,
             "torch": _torch_version(),
         }
+        if self.cuda_graphs:
+            found["cuda_graphs"] = True
         if self.threads != 1 and self.torch_device.type == "cpu":
             found["threads"] = self.threads
         return found
@@ -91,12 +115,18 @@ def choose_profile(stage: Stage, device: str) -> Profile:
     """The profile of a stage on `device`: its own `amp` and `compile`, else what the device does.
 
     Raises:
-        UsageError: The stage requests several workers, which need Ray.
+        UsageError: The stage requests several workers, which need Ray, or CUDA graphs without
+            CUDA.
     """
     if stage.resources.workers > 1:
         raise UsageError(
             f"stage {stage.name!r} requests resources.workers: {stage.resources.workers}; this "
             "version trains a stage on one device: set workers to 1"
+        )
+    if stage.cuda_graphs and not device.startswith("cuda"):
+        raise UsageError(
+            f"stage {stage.name!r} has cuda_graphs: true, and {device!r} is no CUDA device: leave "
+            "cuda_graphs out, or train it on a GPU (--device cuda)"
         )
     amp = stage.amp
     if amp is None:
@@ -107,6 +137,7 @@ def choose_profile(stage: Stage, device: str) -> Profile:
         device=device,
         amp=amp,
         compile=stage.compile,
+        cuda_graphs=stage.cuda_graphs,
         threads=max(1, math.floor(stage.resources.cpu)),
     )
 
@@ -141,14 +172,19 @@ def computing(profile: Profile) -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
+    memory: Any = torch.utils.deterministic  # its setting is there as it runs alone
+    filling = memory.fill_uninitialized_memory
     # cuBLAS reads this when its first handle is made; without it, it refuses to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(profile.threads)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else deterministic mode fills each new tensor before it is written: 222 calls of a step.
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
+        memory.fill_uninitialized_memory = filling
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         torch.backends.cudnn.benchmark = benchmark
         torch.set_num_threads(threads)

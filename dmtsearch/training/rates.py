@@ -18,9 +18,15 @@ from torch.optim.lr_scheduler import (
 from dmtsearch.schedule import Adam, AdamW, Optimizer, Sgd
 
 
-def build_optimizer(spec: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """Return a new optimizer over `parameters`, with no state of any earlier phase."""
+def build_optimizer(
+    spec: Optimizer, parameters: Iterable[nn.Parameter], *, fused: bool = False
+) -> optim.Optimizer:
+    """Return a new optimizer over `parameters`, with no state of any earlier phase.
+
+    `fused`: One kernel moves all weights, in place of one for each; it rounds differently.
+    """
     params = list(parameters)
+    more = {"fused": True} if fused else {}
     if isinstance(spec, Sgd):
         return optim.SGD(
             params,
@@ -28,10 +34,18 @@ def build_optimizer(spec: Optimizer, parameters: Iterable[nn.Parameter]) -> opti
             momentum=spec.momentum,
             nesterov=spec.nesterov,
             weight_decay=spec.weight_decay,
+            **more,
         )
     assert isinstance(spec, Adam), "every optimizer of the schedule is one of these"
     kind: type[optim.Adam] = optim.AdamW if isinstance(spec, AdamW) else optim.Adam
-    return kind(params, lr=spec.lr, betas=spec.betas, eps=spec.eps, weight_decay=spec.weight_decay)
+    return kind(
+        params,
+        lr=spec.lr,
+        betas=spec.betas,
+        eps=spec.eps,
+        weight_decay=spec.weight_decay,
+        **more,
+    )
 
 
 def build_scheduler(spec: Optimizer, optimizer: optim.Optimizer, *, steps: int) -> LRScheduler:

@@ -17,7 +17,13 @@ from dmtsearch.models import Taps, make_adapter
 from dmtsearch.seeding import derive_seed
 from dmtsearch.training.bank import Bank
 from dmtsearch.training.batch import Augmentation, Batch, View, batches_in_order, in_order
-from dmtsearch.training.evaluate import EVALUATION_BATCH, Metrics, measure, predict
+from dmtsearch.training.evaluate import (
+    EVALUATION_BATCH,
+    Metrics,
+    measure,
+    predict,
+    validation_batch,
+)
 from dmtsearch.training.folds import fold_of_samples, positions_without
 from dmtsearch.training.loop import Phase
 from dmtsearch.training.objective import (
@@ -285,7 +291,8 @@ class StageRun:
 
     def measure(self, split: Split) -> Metrics:
         """Score the model as it is on a split."""
-        batches = in_order(split.x, self.viewer, batch=EVALUATION_BATCH)
+        batch = validation_batch(split.x[self.viewer.view.modality][0].numel(), self.device)
+        batches = in_order(split.x, self.viewer, batch=batch)
         logits = predict(self.model, batches, autocast=self.profile.autocast)
         return measure(logits, split.y)
 
@@ -302,8 +309,8 @@ class StageRun:
     # -- shared by both phases --------------------------------------------------------------
 
     def _taps(self, paths: Sequence[str], *, stop: bool) -> Taps:
-        forward = torch.compile(self.model) if self.profile.compile and not paths else None
-        return Taps(self.model, sorted(set(paths)), stop=stop, forward=forward)
+        compiler = self.profile.compiler()
+        return Taps(self.model, sorted(set(paths)), stop=stop, compiler=compiler)
 
     def _steps(self) -> int:
         batch, n = self.stage.optimizer.batch, len(self.train)
@@ -333,7 +340,9 @@ class StageRun:
         switch: Callable[[list[dict[str, float]]], bool],
     ) -> Phase[Batch]:
         clock = CLOCKS[name]
-        optimizer = build_optimizer(self.stage.optimizer, self.modules.parameters())
+        optimizer = build_optimizer(
+            self.stage.optimizer, self.modules.parameters(), fused=self.profile.fused
+        )
         steps = self._steps()
         scheduler = build_scheduler(self.stage.optimizer, optimizer, steps=max(1, steps * epochs))
         return Phase(

@@ -119,7 +119,7 @@ def test_a_stage_of_no_epochs_is_not_the_stage_of_all_defaults(bench):
 
 DEFAULTS = {
     Stage: "init=None epochs=20 keep='last' hard={} merit=None switch={} augment='none' "
-    "seed=None compile=False amp=None",
+    "seed=None compile=False amp=None cuda_graphs=False",
     AdamW: "name='adamw' lr=0.003 weight_decay=0.01 betas=(0.9, 0.999) "
     "eps=1e-08 schedule='one_cycle' milestones=None gamma=None batch=128 "
     "drop_last=True",
@@ -133,7 +133,7 @@ DEFAULTS = {
     HintPhase: "keep='best' then='stop'",
     Switch: "when='epochs'",
     Select: "inputs='topk' k=5 target='undegraded' decision='hard'",
-    Profile: "amp=False compile=False threads=1",
+    Profile: "amp=False compile=False cuda_graphs=False threads=1",
     FAMILIES["plain"]: "pool=(2, 2) pool_ceil=True last_pool=True head=() dropout=0.0 norm=True",
     FAMILIES["resnet"]: "bottleneck=False dropout=0.0",
     FAMILIES["mlp"]: "dropout=0.0 norm=False",

@@ -79,7 +79,7 @@ COMMON = {Sgd: Optimizer, Dkd: Soft, Dist: Soft, Plateau: Switch, Accuracy: Swit
 ELSEWHERE = {
     # Found in the key by what they come to: tested below, each by its own test.
     Stage: {"model", "sources", "optimizer", "soft", "hard", "merit", "hints", "hint_phase",
-            "switch", "modality", "compile", "amp", "seed", "fold", "judges"},
+            "switch", "modality", "compile", "amp", "cuda_graphs", "seed", "fold", "judges"},
     Hint: {"stage", "source", "at", "adapter"},
     Adam: {"name"},
     Soft: {"loss"},
