@@ -100,7 +100,7 @@ class RunStudy:
         return study
 
     def _name_objectives(self, study: optuna.Study) -> None:
-        names = list(self._spec.objectives)
+        names: list[str] = [*self._spec.objectives]
         if study.metric_names != names:
             with warnings.catch_warnings():
                 # That it may change is Optuna's caveat.
