@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 # Over the cores, as tests/conftest.py says; each process takes about 0.8 GB.
 SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo setup test tests quick slow everything fuzz lint types contracts cover docs clean
+.PHONY: demo setup test tests quick slow everything fuzz soak lint types contracts cover docs clean
 # Types are checked on one core while tests run; an older make does one after the other.
 MAKEFLAGS += --jobs=2
 
@@ -35,6 +35,10 @@ everything: docs lint types contracts
 # 20,000 made inputs for every reader of files; by hand. Some 45 minutes of CPU time, over the cores.
 fuzz: $(STAMP)
 	$(BIN)/python -m pytest -q $(SPREAD) -m fuzz
+
+# 20 minutes of faults under one search on three Ray nodes of this machine; by hand.
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -41,6 +41,8 @@ WAIT_S = 240.0
 class Search:
     """A `dmtsearch` command on a run folder, in a process of its own."""
 
+    code = "from dmtsearch.cli.main import main; main()"
+
     def __init__(self, folder: Path, store: Path, said: Path | None = None) -> None:
         self.folder, self.store = folder, store
         self.paths = RunPaths(folder)
@@ -49,7 +51,17 @@ class Search:
 
     def begin(self, *words: str) -> "Search":
         """Start a command; do not wait for it."""
-        code = "from dmtsearch.cli.main import main; main()"
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", self.code, *words],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=self.environment(),
+            )
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """Of the command, and of a Ray of its own."""
         environment = {
             **os.environ,
             "DMTSEARCH_SAVE_EVERY_S": "0",
@@ -57,14 +69,7 @@ class Search:
             "OMP_NUM_THREADS": "1",
         }
         environment.pop("RAY_ADDRESS", None)
-        with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code, *words],
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
-        return self
+        return environment
 
     def search(self, space: Path, *more: str) -> "Search":
         return self.begin("search", str(space), "--out", str(self.folder), *more)
