@@ -28,8 +28,13 @@ STARTS = 3
 """A stage that meets a fault is started so often before the search stops."""
 SAME_TWICE = 2
 """An unexpected error of the same kind at the same line, so often, is an answer."""
+NODES = 10
+"""A stage whose nodes leave the cluster is started so often: a cheap node's end is no fault of
+its stages, but a stage that fills its machine's memory may take one node after the other."""
+LEFT = "its node has left"
+"""The cause of such a loss."""
 PAUSES_S = (0.5, 3.0)
-"""Before the second start and before the third."""
+"""Before the second start and before all later ones."""
 
 _ANSWERS = (DivergedError, ModelError, ShapeError, ScheduleError, UsageError)
 _HOPELESS = {
@@ -80,13 +85,16 @@ def failed_outcome(error: BaseException, stage: str) -> StageOutcome:
     )
 
 
-def lost_outcome(stage: str, error: BaseException, end: str | None) -> StageOutcome:
+def lost_outcome(
+    stage: str, error: BaseException, end: str | None, *, with_node: bool = False
+) -> StageOutcome:
     """A stage whose process is gone.
 
     Args:
         stage: The stage's name.
         error: What Ray says.
         end: How the process ended itself; None where it was killed, or went with its machine.
+        with_node: Whether the machine has left the cluster.
     """
     if end is not None:
         reason = f"stage {stage!r}: its code ends its process: {end}"
@@ -95,7 +103,7 @@ def lost_outcome(stage: str, error: BaseException, end: str | None) -> StageOutc
         f"the process of stage {stage!r} was lost ({_first_line(error).rstrip('.')}): killed from "
         "outside, by the kernel for want of memory, or with its machine"
     )
-    return StageOutcome("failed", reason=reason)
+    return StageOutcome("failed", reason=reason, cause=LEFT if with_node else "")
 
 
 def store_outcome(error: BaseException) -> StageOutcome:
@@ -118,9 +126,12 @@ def after_failure(
         `answer`: the schedule is at fault, and its trial has failed; `again`: start it once more;
         `give up`: the machine is at fault, and no further start helps.
     """
-    if outcome.certain or (outcome.cause and causes.count(outcome.cause) >= SAME_TWICE):
+    left = causes.count(LEFT)
+    known = outcome.cause and outcome.cause != LEFT
+    if outcome.certain or (known and causes.count(outcome.cause) >= SAME_TWICE):
         return "answer"
-    return "again" if outcome.again and len(causes) < STARTS else "give up"
+    more = len(causes) - left < STARTS and left < NODES
+    return "again" if outcome.again and more else "give up"
 
 
 def system_error(error: BaseException) -> OSError | None:

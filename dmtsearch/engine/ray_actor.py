@@ -76,7 +76,8 @@ class SchedulerActor(StageScheduler):
         except ray.exceptions.RayTaskError as error:  # it could not even begin
             return failed_outcome(error, stage.request.name)
         except ray.exceptions.RayError as error:
-            return lost_outcome(stage.request.name, error, await self._read_end(attempt))
+            end, left = await self._read_end(attempt), left_with_node(error)
+            return lost_outcome(stage.request.name, error, end, with_node=left)
         return result
 
     async def _read_end(self, attempt: str) -> str | None:
@@ -92,6 +93,14 @@ class SchedulerActor(StageScheduler):
             if found is not None:
                 return found
         return None
+
+
+def left_with_node(error: BaseException) -> bool:
+    """Whether a process was lost since its node has left the cluster, by what Ray says."""
+    died = isinstance(error, ray.exceptions.ActorDiedError)
+    return isinstance(error, ray.exceptions.NodeDiedError) or (
+        died and "node has died" in str(error)
+    )
 
 
 def ray_options(needs: Needs, nodes: Sequence[ClusterNode]) -> dict[str, Any]:

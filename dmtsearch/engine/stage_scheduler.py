@@ -440,7 +440,7 @@ class StageScheduler:
             if sources is not None:
                 self._give_up(stage, StageAnswer(sources.status, reason=sources.reason))
                 return
-            await asyncio.sleep(self._pauses_s[len(stage.faults) - 1])
+            await asyncio.sleep([*self._pauses_s][: len(stage.faults)][-1])
             if self._pending.get(stage.key) is stage:  # not drained meanwhile
                 self._queue(stage)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from engine_pieces import Found, Scheduling, all_done, record_of, scheduling, stage_of
 
-from dmtsearch.engine import RunnableStage, RunnableTrial
+from dmtsearch.engine import RunnableStage, RunnableTrial, lost_outcome
 from dmtsearch.files import sha256_text
 
 Test = Callable[..., Coroutine[Any, Any, None]]
@@ -250,6 +250,22 @@ async def test_a_fault_is_tried_three_times_and_then_answered_as_a_fault_of_the_
     answer = await asyncio.wait_for(call, 5)
     assert (answer.status, answer.reason) == ("fault", "the store cannot be reached")
     assert await events_of(here) == [], "the ledger hears nothing of it"
+
+
+@in_loop
+async def test_nodes_that_leave_do_not_count_as_faults_of_their_stage_until_the_tenth() -> None:
+    here = scheduling(pauses_s=(0.0, 0.0))
+    call = await here.request(0, stage_of("teacher"))
+    lost = lost_outcome("teacher", RuntimeError("gone"), None)
+    left = lost_outcome("teacher", RuntimeError("gone"), None, with_node=True)
+    ends = [left, left, lost, left, lost] + [left] * 6
+    for number, end in enumerate(ends, start=1):
+        assert here.tasks.started == ["teacher"] * number
+        here.tasks.end("teacher", "failed", reason=end.reason, cause=end.cause)
+        await all_done()
+    here.tasks.end("teacher", "failed", reason="the tenth node", cause=left.cause)
+    answer = await asyncio.wait_for(call, 5)
+    assert (answer.status, answer.reason) == ("fault", "the tenth node")
 
 
 @in_loop
