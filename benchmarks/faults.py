@@ -358,6 +358,7 @@ def finish(case: Case) -> tuple[str, float]:
         code, said = case.search.end()
         if not exits:
             stopped_s = time.monotonic() - began
+            case.search.marks.with_name("first-said.txt").write_text(said)
         exits.append(code)
         for act in case.undo:
             act()

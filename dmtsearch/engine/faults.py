@@ -99,6 +99,13 @@ def lost_outcome(
     if end is not None:
         reason = f"stage {stage!r}: its code ends its process: {end}"
         return StageOutcome("failed", reason=reason, cause=end)
+    if type(error).__name__ == "OutOfMemoryError":  # Ray's own: this module knows no Ray
+        reason = (
+            f"the process of stage {stage!r} was ended, since its node ran low on memory "
+            f"({_first_line(error).rstrip('.')}); give it more (`resources: {{memory: ...}}`), or "
+            "run fewer at once (`--concurrency`)"
+        )
+        return StageOutcome("failed", reason=reason)
     reason = (
         f"the process of stage {stage!r} was lost ({_first_line(error).rstrip('.')}): killed from "
         "outside, by the kernel for want of memory, or with its machine"

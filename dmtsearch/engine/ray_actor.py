@@ -87,7 +87,10 @@ class SchedulerActor(StageScheduler):
             return found
         for node in self.slots.nodes:
             there = NodeAffinitySchedulingStrategy(node.name, soft=False)
-            task = ray.remote(read_end).options(num_cpus=0, scheduling_strategy=there)
+            # Not again: where memory is short, Ray would end it and try it for ever.
+            task = ray.remote(read_end).options(
+                num_cpus=0, max_retries=0, scheduling_strategy=there
+            )
             with suppress(ray.exceptions.RayError, TimeoutError, asyncio.TimeoutError):
                 found = await asyncio.wait_for(task.remote(attempt), ASK_NODE_S)
             if found is not None:

@@ -100,6 +100,17 @@ def test_an_unexpected_error_is_known_again_by_its_kind_and_line_not_by_its_text
     )
 
 
+def test_a_stage_that_ray_ended_for_want_of_memory_says_how_to_need_less() -> None:
+    ray_error = type("OutOfMemoryError", (Exception,), {})
+    found = lost_outcome("student", ray_error("1 worker(s) were killed.\nTop 10"), None)
+    assert found.reason == (
+        "the process of stage 'student' was ended, since its node ran low on memory (1 worker(s) "
+        "were killed); give it more (`resources: {memory: ...}`), or run fewer at once "
+        "(`--concurrency`)"
+    )
+    assert (found.again, found.cause) == (True, "")
+
+
 DYING = """
 import ctypes, os, signal, sys
 from dmtsearch.engine.crashes import end_noted

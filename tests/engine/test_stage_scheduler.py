@@ -567,7 +567,10 @@ async def test_a_snapshot_says_what_runs_and_what_waits() -> None:
 
 
 @in_loop
-async def test_an_ended_trial_s_stopped_stage_is_among_the_events_that_it_gets() -> None:
+async def test_an_ended_trial_s_stopped_stage_is_among_the_events_that_it_gets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.SAVED_S", 60.0)
     here = scheduling()
     await here.request(0, stage_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
