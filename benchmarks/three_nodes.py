@@ -26,6 +26,8 @@ from dmtsearch.store import open_store  # noqa: E402
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 << 20}
 HEAD = {"num_cpus": 0, "object_store_memory": 100 << 20, "include_dashboard": False}
+STILL_S = "20"
+"""A stage of which nothing has moved for so many seconds hangs: minutes, for users."""
 GONE_S = 30.0
 """What a search has left behind is looked at so long after its end, at most."""
 
@@ -124,7 +126,8 @@ class MarkedSearch(Search):
         self.nodes = nodes
 
     def environment(self) -> dict[str, str]:
-        return {**super().environment(), MARKS: str(self.marks)}
+        still = {"DMTSEARCH_STILL_S": STILL_S}
+        return {**super().environment(), **still, MARKS: str(self.marks)}
 
     def search(self, space: Path, *more: str) -> "MarkedSearch":
         super().search(space, "--address", self.nodes.address, *more)
