@@ -334,7 +334,7 @@ class Plateau(Switch):
     on: Literal["val_accuracy", "val_nll"] = "val_accuracy"
     """plateau: the value that is watched."""
     patience: Count = 5
-    """plateau: epochs in a row without a gain."""
+    """plateau: validated epochs in a row without a gain."""
     min_delta: NotNegative = 0.0
     """plateau: a gain must be larger than this, in the unit of `on`."""
 

@@ -147,6 +147,8 @@ class _HowLong:
     """Passes over the training split, at most; a hint phase comes before and is added."""
     optimizer: AnyOptimizer = AdamW()
     """How weights move."""
+    val_every: Count = 1
+    """Epochs between validations; the last epoch is always validated."""
     keep: Literal["best", "last"] = "last"
     """Which epoch is handed on: the last, or the `best` by val accuracy, of equals the latest."""
 
