@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import DmtSearchError, StoreError
 from ..human import counted, listed
@@ -15,7 +15,7 @@ from ..space import Space, load_space
 from ..store import Store, open_store
 from .cluster import ray_at
 from .environment import choose_address, here, prepare_environment, refuse_unreachable
-from .messages import Needs, stage_needs
+from .messages import Needs, StageSetting, stage_needs
 from .probes import (
     NodeFacts,
     ask_with_ray,
@@ -28,9 +28,6 @@ from .probes import (
 )
 from .redirect import output_in
 from .slots import ClusterNode, Slots
-
-if TYPE_CHECKING:
-    from .stage_task import StageSetting
 
 
 @dataclass(frozen=True)
@@ -194,10 +191,9 @@ def _try_store(given: str | None, problems: list[str]) -> tuple[Store | None, fl
 
 def _read_data(
     space: Space, problems: list[str]
-) -> tuple["StageSetting | None", Mapping[str, str] | None]:
+) -> tuple[StageSetting | None, Mapping[str, str] | None]:
     """What the nodes are to read, and what this machine reads."""
     from .prepare import open_run
-    from .stage_task import StageSetting
 
     anchor = space.anchor()
     expanded = expand(anchor)

@@ -1,14 +1,15 @@
 """What passes between searcher, driver, stage scheduler, trials and stage tasks: no torch."""
 
+import math
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .ledger_lines import StageRequest
 
 if TYPE_CHECKING:  # coordinators import this module, and start faster without the language
-    from dmtsearch.schedule import Resources, Schedule
+    from dmtsearch.schedule import DataSpec, Resources, Schedule
 
 NAMESPACE = "dmtsearch"
 """Of named actors; another driver's have another."""
@@ -29,12 +30,41 @@ class Needs:
     memory: int = 0
     label: str | None = None
 
+    def alone(self) -> "Needs":
+        """The same with a whole GPU, where it has a part of one."""
+        return replace(self, gpu=float(math.ceil(self.gpu)))
+
     def __str__(self) -> str:
         parts = [f"{self.cpu:g} CPU"] if self.cpu else []
         parts += [f"{self.gpu:g} GPU"] if self.gpu else []
         parts += [f"{self.memory:,} bytes of memory"] if self.memory else []
         parts += [f"the label {self.label!r}"] if self.label else []
         return ", ".join(parts) or "nothing"
+
+
+STILL_S = 300.0
+"""A stage of which nothing moves for so long hangs."""
+
+
+@dataclass(frozen=True)
+class StageSetting:
+    """What all stages of a run share.
+
+    Attributes:
+        run: The run's id, which goes into the records of what it trains.
+        data: What is learned from.
+        with_selector: Whether samples are kept for selectors.
+        folder: Where relative paths and factories start from.
+        save_every_s: Seconds between checkpoints, at least.
+        still_s: A stage of which nothing has moved for so many seconds hangs.
+    """
+
+    run: str
+    data: "DataSpec | None"
+    with_selector: bool
+    folder: str
+    save_every_s: float
+    still_s: float = STILL_S
 
 
 @dataclass(frozen=True)
@@ -175,6 +205,7 @@ class StageOutcome:
         missing: Keys of stored objects that must be made again before.
         cause: Kind and place of an unexpected end: the same one twice is an answer.
         node: Name of the machine that trained it; "" where the store had it.
+        alone: Whether it needs more of a GPU than it was given: another start gets a whole one.
     """
 
     status: str
@@ -188,6 +219,7 @@ class StageOutcome:
     missing: tuple[str, ...] = ()
     cause: str = ""
     node: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from ..human import command_line
 from ..store import Store
 from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
-from .messages import Needs, RunnableTrial
+from .messages import Needs, RunnableTrial, StageSetting
 from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
 from .ray_actor import ActorSetting, look_at_nodes, node_names, start_scheduler
 from .slots import Slots
-from .stage_task import StageSetting, warm_up
 from .tune_adapter import RESOURCES, TuneCallback, TuneScheduler, TuneSearcher, coordinate
 from .watchdog import Heartbeat, watched_ray
 
@@ -239,13 +238,16 @@ def choose_concurrency(wanted: int | None, fitting: int) -> int:
     return min(MAX_CONCURRENCY, wanted or 2 * max(1, fitting))
 
 
-def run_trials(context: SearchContext, *, concurrency: int, warm: int = 0) -> str | None:
+def run_trials(
+    context: SearchContext, *, concurrency: int, warm: int = 0, needs: Needs | None = None
+) -> str | None:
     """Run trials until the searcher has no more, time is up, or the user stops it.
 
     Args:
         context: What the search runs with.
         concurrency: Trials at once.
         warm: Processes that get ready for stages at once.
+        needs: Of these stages; a CPU if None.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.
@@ -259,8 +261,7 @@ def run_trials(context: SearchContext, *, concurrency: int, warm: int = 0) -> st
     scheduler = start_scheduler(
         ActorSetting(name, context.store, stage, context.perform, first=concurrency)
     )
-    for _ in range(warm):
-        ray.remote(warm_up).remote(stage, "cpu")
+    scheduler.warm.remote(needs or Needs(), warm)
     driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name)
     try:
         driver.restore_lines()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TextIO
 
 from ..errors import DmtSearchError, SearchStoppedError, StoreError
-from ..human import printable
+from ..human import printable, seconds_of
 from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
@@ -27,14 +27,13 @@ from .environment import (
 from .inline import run_inline
 from .interrupts import catch_interrupts
 from .ledger_lines import RunStarted, now
-from .messages import ArmLike, stage_needs
+from .messages import STILL_S, ArmLike, StageSetting, stage_needs
 from .probes import own_versions
 from .recovery import uncertain_failures
 from .redirect import log_in, output_in
 from .run_folder import RunInfo, has_begun, write_run
 from .run_paths import RunPaths
 from .searcher import Searcher
-from .stage_task import StageSetting
 from .status import SearchView, StatusWriter
 
 MOST_WARM = 4
@@ -42,6 +41,8 @@ MOST_WARM = 4
 SAVE_EVERY_S = 20.0
 """Seconds between checkpoints of a stage, at least."""
 SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
+STILL_VARIABLE = "DMTSEARCH_STILL_S"
+"""Names the seconds after which a stage of which nothing moves is ended."""
 
 RunTrials = Callable[[SearchContext], str | None]
 """As `run_inline`."""
@@ -215,7 +216,11 @@ class Session:
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
             self._view.tell(f"starting worker processes for {at_once} at once ...")
             warm = min(concurrency, fitting, MOST_WARM)
-            yield concurrency, partial(run_trials, concurrency=concurrency, warm=warm)
+            first = wants[expanded.needed()[0].name]
+            yield (
+                concurrency,
+                partial(run_trials, concurrency=concurrency, warm=warm, needs=first),
+            )
 
     def _reopen(self, searcher: Searcher) -> None:
         """Try trials again that an earlier version wrote down as failed for want of a machine."""
@@ -246,6 +251,7 @@ class Session:
             with_selector=expanded.with_selector,
             folder=self._info.folder,
             save_every_s=float(os.environ.get(SAVE_VARIABLE, SAVE_EVERY_S)),
+            still_s=seconds_of(os.environ.get(STILL_VARIABLE)) or STILL_S,
         )
 
     def _started(self, resumed: bool, concurrency: int, command: str) -> RunStarted:
