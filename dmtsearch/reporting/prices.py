@@ -120,18 +120,10 @@ def _labels_alone(runs: Mapping[str, Sequence[Run]], found: Recommended) -> Sequ
 
 
 def _curve(run: Run) -> list[float]:
-    """Val accuracy by epoch, after the hint phase; [] where it was never measured.
-
-    An epoch that was not validated has the value of the one before that was, or 0.
-    """
+    """Val accuracy by epoch, after the hint phase; [] where it was not measured at each."""
     rows = [row for row in run[1].history if row.get("phase") != "hint"]
-    if all(row.get("val_accuracy") is None for row in rows):
-        return []
-    values: list[float] = []
-    for row in rows:
-        value = row.get("val_accuracy")
-        values.append((values[-1] if values else 0.0) if value is None else float(value))
-    return values
+    values = [float(v) for row in rows if (v := row.get("val_accuracy")) is not None]
+    return values if len(values) == len(rows) else []
 
 
 def _compared(
