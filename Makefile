@@ -7,7 +7,8 @@ RUNTIME := $(VENV)/.runtime
 # Over the cores, as tests/conftest.py says; each process takes about 0.8 GB.
 SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo setup test tests quick slow everything fuzz soak lint types contracts cover docs clean
+.PHONY: demo setup test tests quick slow everything fuzz soak gpu gpu-bundle lint types contracts \
+	cover docs clean
 # Types are checked on one core while tests run; an older make does one after the other.
 MAKEFLAGS += --jobs=2
 
@@ -19,10 +20,10 @@ setup: $(STAMP)
 test: lint types contracts tests
 
 tests: $(STAMP)
-	$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not fuzz"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not fuzz and not gpu"
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -q $(SPREAD) -m "not engine and not slow and not fuzz"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not engine and not slow and not fuzz and not gpu"
 
 # What takes more than 20 seconds a test: the README's commands in order, faults, browsers.
 slow: $(STAMP)
@@ -40,6 +41,15 @@ fuzz: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py
 
+# On a machine with a GPU, by its own Python and torch: tests, step times, sharing, a whole search;
+# writes benchmarks/GPU.md. What lacks is installed beside, from BUNDLE where that is given.
+gpu:
+	$(PYTHON) benchmarks/gpu.py $(if $(BUNDLE),--bundle $(BUNDLE))
+
+# The wheels that `make gpu` needs on a machine without network, all but torch and torchvision.
+gpu-bundle:
+	$(PYTHON) benchmarks/gpu.py --fill --bundle $(or $(BUNDLE),build/gpu-bundle) $(TARGET)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,7 +61,7 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 cover: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not fuzz" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -m "not fuzz and not gpu" --cov --cov-report=term:skip-covered
 
 # Pages in build/docs, from docs/; warnings are errors.
 docs: $(STAMP)

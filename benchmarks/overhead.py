@@ -76,12 +76,12 @@ def prepare(schedule: Any) -> Prepared:
 
 def run_ours(trials: int, sampler: str, at_once: int) -> float:
     """Seconds for so many trials of our engine."""
+    from dmtsearch.engine import StageSetting
     from dmtsearch.engine.backend import SearchContext
     from dmtsearch.engine.interrupts import Interrupts
     from dmtsearch.engine.ray_backend import run_trials
     from dmtsearch.engine.run_paths import RunPaths
     from dmtsearch.engine.searcher import Searcher
-    from dmtsearch.engine.stage_task import StageSetting
     from dmtsearch.engine.status import StatusWriter
     from dmtsearch.store import open_store
 

@@ -6,7 +6,8 @@ regressor (Conv3x3, BatchNorm, ReLU). SGD with momentum. One thread.
 
 Every row must give the same losses for 20 steps before its time means anything. Then rounds in
 turn, so that a change in the machine's speed meets all of them. Reported: median over all rounds
-of CPU time per step, with the quartiles, and the ratio to the bare loop within each round.
+of CPU time per step, with the quartiles, and the ratio to the bare loop within each round. On a
+GPU (`benchmarks/gpu.py`) it is wall-clock, with all work on the device waited for.
 
     python benchmarks/step_time.py
     pip install torchdistill==1.1.5   # for its row; left out where it is not installed
@@ -17,7 +18,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,8 +34,8 @@ from dmtsearch.stage_kinds import resolve
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.loop import Phase, train_epoch
 from dmtsearch.training.objective import TrainObjective
-from dmtsearch.training.profile import computing
-from dmtsearch.training.source_outputs import Source, freeze
+from dmtsearch.training.profile import Profile, computing
+from dmtsearch.training.source_outputs import FrozenStage, freeze
 from dmtsearch.training.stage_run import StageRun
 
 BARE, ALONE = "bare torch loop", "student alone, bare loop"
@@ -73,13 +74,19 @@ def random_data() -> TensorDataset:
 
 
 class Job:
-    """Models, data and order that all rows share."""
+    """Models, data and order that all rows share.
 
-    def __init__(self) -> None:
+    Args:
+        device: Where they lie.
+        amp: Forward passes in bfloat16, in all rows.
+    """
+
+    def __init__(self, device: str = "cpu", *, amp: bool = False) -> None:
+        self.device = torch.device(device)
         self.schedule = parse_schedule(SCHEDULE, "benchmark")
         self.data = load_data(
             objects=random_data(), train=BATCH * STEPS, val=128, test=128, mean=0.0, std=1.0
-        )
+        ).to(device)
         self.plan = resolve(self.schedule, self.data.facts, num_train=BATCH * STEPS)
         shape = {"in_shape": (3, 32, 32), "num_classes": CLASSES}
         self.teacher = build_model({"preset": "resnet-32"}, seed=1, **shape)
@@ -87,12 +94,18 @@ class Job:
             for _ in range(5):
                 self.teacher.train()(torch.randn(64, 3, 32, 32))
         self.student = build_model({"preset": "resnet-8"}, seed=derive_seed(0, "init"), **shape)
+        self.stage_job = make_jobs(self.plan, self.data, device=device)[1]
+        self.profile: Profile = replace(self.stage_job.profile, amp=amp)
         self.at = find_path(self.student, "block3")
         self.adapter = make_adapter((64, 8, 8), (64, 8, 8), seed=derive_seed(0, "adapter", 0, 0))
         self.train: Split = self.data.split("train")
 
     def order(self, epoch: int) -> Tensor:
-        return epoch_order(BATCH * STEPS, seed=0, epoch=epoch)
+        return epoch_order(BATCH * STEPS, seed=0, epoch=epoch).to(self.device)
+
+    def copy(self, net: nn.Module) -> nn.Module:
+        """A copy for one row, on the device."""
+        return self.profile.place(copy.deepcopy(net))
 
 
 # -- rows -----------------------------------------------------------------------------------
@@ -106,8 +119,10 @@ def bare(job: Job, *, taught: bool = True, adapted: bool = True) -> Row:
         adapted: With the regressor's arithmetic, which hints need however the source's outputs
             come (its output is pulled to zero where there is no teacher).
     """
-    teacher = copy.deepcopy(job.teacher).eval().requires_grad_(False)
-    student, adapter = copy.deepcopy(job.student).train(), copy.deepcopy(job.adapter).train()
+    teacher = job.copy(job.teacher).eval().requires_grad_(False)
+    student, adapter = job.copy(job.student).train(), job.copy(job.adapter).train()
+    autocast = job.profile.autocast
+    layout = torch.channels_last if job.profile.channels_last else torch.contiguous_format
     taps: dict[str, Tensor] = {}
     teacher.get_submodule(job.at).register_forward_hook(lambda m, i, o: taps.update(teacher=o))
     student.get_submodule(job.at).register_forward_hook(lambda m, i, o: taps.update(student=o))
@@ -116,20 +131,25 @@ def bare(job: Job, *, taught: bool = True, adapted: bool = True) -> Row:
     x, y = job.train.x[""], job.train.y
 
     def step(index: Tensor) -> Tensor:
-        images, labels = x[index], y[index]
-        logits = student(images)
+        images, labels = x[index].contiguous(memory_format=layout), y[index]
+        with autocast():
+            logits = student(images).float()
         loss = functional.cross_entropy(logits, labels)
         if adapted and not taught:
-            loss = loss + HINT * adapter(taps["student"]).square().mean()
+            with autocast():
+                adapted_tap = adapter(taps["student"]).float()
+            loss = loss + HINT * adapted_tap.square().mean()
         if taught:
-            with torch.no_grad():
-                soft = teacher(images)
+            with torch.no_grad(), autocast():
+                soft = teacher(images).float()
             divergence = functional.kl_div(
                 functional.log_softmax(logits / TEMPERATURE, 1),
                 functional.softmax(soft / TEMPERATURE, 1),
                 reduction="batchmean",
             )
-            hint = functional.mse_loss(adapter(taps["student"]), taps["teacher"])
+            with autocast():
+                adapted_tap = adapter(taps["student"])
+            hint = functional.mse_loss(adapted_tap.float(), taps["teacher"].float())
             loss = (1 - SOFT) * loss + SOFT * TEMPERATURE**2 * divergence + HINT * hint
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -145,9 +165,12 @@ def bare(job: Job, *, taught: bool = True, adapted: bool = True) -> Row:
     return Row(BARE if taught else name, epoch)
 
 
-def ours(job: Job, *, kept: bool, hints: bool = True) -> Row:
-    """The loop that `dmtsearch train` runs, on the schedule above."""
-    stage_job = make_jobs(job.plan, job.data, device="cpu")[1]
+def ours(job: Job, *, kept: bool, hints: bool = True, **changed: bool) -> Row:
+    """The loop that `dmtsearch train` runs, on the schedule above.
+
+    `changed`: Other fields of the numeric profile, such as `compile`.
+    """
+    stage_job, profile = job.stage_job, replace(job.profile, **changed)
     run = StageRun(
         stage_job.resolved,
         seed=0,
@@ -156,13 +179,9 @@ def ours(job: Job, *, kept: bool, hints: bool = True) -> Row:
         train=job.train,
         val=job.data.split("val"),
         sources=[
-            Source(
-                "teacher",
-                freeze(copy.deepcopy(job.teacher)),
-                stage_job.profile.viewer(stage_job.view),
-            )
+            FrozenStage("teacher", freeze(job.copy(job.teacher)), profile.viewer(stage_job.view))
         ],
-        profile=stage_job.profile,
+        profile=profile,
     )
     outputs = (
         run.bank.for_training(maps=hints) if kept else [run.bank._live(0, logits=True, maps=hints)]
@@ -192,6 +211,7 @@ def ours(job: Job, *, kept: bool, hints: bool = True) -> Row:
     )
     name = "dmtsearch, outputs kept" if kept else "dmtsearch, outputs live"
     name += "" if hints else ", soft only"
+    name += "".join(f", {field}" for field, value in changed.items() if value)
     return Row(name, lambda number: train_epoch(phase, number)[:, 0].tolist())
 
 
@@ -291,7 +311,7 @@ def torchdistill(job: Job) -> Row:
 # -- measuring ------------------------------------------------------------------------------
 
 
-def check_equal(rows: list[Row]) -> None:
+def check_equal(rows: list[Row], *, within: float = 1e-3) -> None:
     """Refuse to time rows whose losses differ in the first 20 steps."""
     reference = rows[0]
     expected = [loss for e in range(SAME_STEPS // STEPS) for loss in reference.epoch(e)]
@@ -300,18 +320,20 @@ def check_equal(rows: list[Row]) -> None:
         found = [loss for e in range(SAME_STEPS // STEPS) for loss in row.epoch(e)]
         worst = max(abs(a - b) / abs(b) for a, b in zip(found, expected, strict=True))
         print(f"{row.name}: {SAME_STEPS} losses equal within {worst:.1e} of {reference.name}")
-        if worst > 1e-3:
+        if worst > within:
             raise SystemExit(f"{row.name} does not do the same job: {found[:3]}")
 
 
-def measure(rows: list[Row], rounds: int) -> dict[str, list[float]]:
-    """CPU milliseconds per step, a value a round; rows take turns in each round."""
+def measure(
+    rows: list[Row], rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, list[float]]:
+    """Milliseconds per step by `clock`, a value a round; rows take turns in each round."""
     times: dict[str, list[float]] = {row.name: [] for row in rows}
     for number in range(rounds):
         for row in rows if number % 2 == 0 else reversed(rows):
-            start = time.process_time()
+            start = clock()
             row.epoch(SAME_STEPS // STEPS + number)
-            times[row.name].append((time.process_time() - start) * 1e3 / STEPS)
+            times[row.name].append((clock() - start) * 1e3 / STEPS)
     return times
 
 
@@ -327,8 +349,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     job = Job()
-    stage_profile = make_jobs(job.plan, job.data, device="cpu")[1].profile
-    with computing(stage_profile):
+    with computing(job.profile):
         rows = [bare(job), ours(job, kept=False), ours(job, kept=True)]
         try:
             rows.append(torchdistill(job))

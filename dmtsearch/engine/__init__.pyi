@@ -27,17 +27,14 @@ from .equal_size import front_arms as front_arms
 from .equal_size import front_trials as front_trials
 from .equal_size import searches_sizes as searches_sizes
 from .eta import TimeLeft as TimeLeft
+from .faults import after_failure as after_failure
 from .faults import failed_outcome as failed_outcome
 from .faults import lost_outcome as lost_outcome
-from .gpu_shares import GpuFacts as GpuFacts
-from .gpu_shares import GpuShares as GpuShares
-from .gpu_shares import describe_shares as describe_shares
-from .gpu_shares import look_at_gpus as look_at_gpus
-from .gpu_shares import share_of as share_of
 from .inline import run_inline as run_inline
 from .interrupts import Interrupts as Interrupts
 from .interrupts import catch_interrupts as catch_interrupts
 from .journal import Journal as Journal
+from .kept_data import context_of as context_of
 from .ledger import Ledger as Ledger
 from .ledger import RunState as RunState
 from .ledger import cut_torn_line as cut_torn_line
@@ -64,6 +61,7 @@ from .messages import RunnableStage as RunnableStage
 from .messages import RunnableTrial as RunnableTrial
 from .messages import StageEvent as StageEvent
 from .messages import StageOutcome as StageOutcome
+from .messages import StageSetting as StageSetting
 from .messages import TrialOutcome as TrialOutcome
 from .messages import runnable_stages as runnable_stages
 from .messages import stage_needs as stage_needs
@@ -77,6 +75,7 @@ from .opening import LEAST_TEST as LEAST_TEST
 from .opening import small_test as small_test
 from .own_sampler import check_sampler as check_sampler
 from .own_sampler import try_sampler as try_sampler
+from .pending_stage import Pulse as Pulse
 from .prepare import PrepareContext as PrepareContext
 from .prepare import context_on as context_on
 from .prepare import open_context as open_context
@@ -111,8 +110,6 @@ from .recovery import uncertain_failures as uncertain_failures
 from .redirect import output_in as output_in
 from .reopening import reopen as reopen
 from .run import Run as Run
-from .run_device import device_here as device_here
-from .run_device import device_on as device_on
 from .run_folder import RunInfo as RunInfo
 from .run_folder import held as held
 from .run_folder import is_held as is_held
@@ -142,9 +139,10 @@ from .slots import Slots as Slots
 from .stage_ledger import StageLedger as StageLedger
 from .stage_scheduler import StageScheduler as StageScheduler
 from .stage_task import Perform as Perform
-from .stage_task import StageSetting as StageSetting
-from .stage_task import context_of as context_of
+from .stage_task import WorkerProcess as WorkerProcess
+from .stage_task import attempt_stage as attempt_stage
 from .stage_task import train_stage as train_stage
+from .stage_workers import StageWorkers as StageWorkers
 from .status import BestTrial as BestTrial
 from .status import LiveState as LiveState
 from .status import RunCounts as RunCounts

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from ..store import Store
 from ..training.stored_records import check_stage
-from .messages import RunnableTrial, TrialOutcome
+from .messages import RunnableTrial, StageSetting, TrialOutcome
 from .searcher import Searcher
 from .spending import cost_spent
 from .stage_ledger import StageLedger
-from .stage_task import Perform, StageSetting, train_stage
+from .stage_task import Perform, train_stage
 from .status import StatusWriter
 
 TRIES = 3

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import DmtSearchError, StoreError
 from ..human import counted, listed
@@ -15,7 +15,7 @@ from ..space import Space, load_space
 from ..store import Store, open_store
 from .cluster import ray_at
 from .environment import choose_address, here, prepare_environment, refuse_unreachable
-from .messages import Needs, stage_needs
+from .messages import Needs, StageSetting, stage_needs
 from .probes import (
     NodeFacts,
     ask_with_ray,
@@ -28,9 +28,6 @@ from .probes import (
 )
 from .redirect import output_in
 from .slots import ClusterNode, Slots
-
-if TYPE_CHECKING:
-    from .stage_task import StageSetting
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ def check_cluster(
         )
     problems += problems_of(facts.values(), opened, data)
     slots = Slots(nodes)
-    wants = _wants_of(loaded, nodes)
+    wants = _wants_of(loaded)
     problems += [*oversized(wants, slots), *torch_without_cuda(nodes, facts, wants)]
     trials_at_once = None
     if loaded is not None:
@@ -194,10 +191,9 @@ def _try_store(given: str | None, problems: list[str]) -> tuple[Store | None, fl
 
 def _read_data(
     space: Space, problems: list[str]
-) -> tuple["StageSetting | None", Mapping[str, str] | None]:
+) -> tuple[StageSetting | None, Mapping[str, str] | None]:
     """What the nodes are to read, and what this machine reads."""
     from .prepare import open_run
-    from .stage_task import StageSetting
 
     anchor = space.anchor()
     expanded = expand(anchor)
@@ -212,13 +208,11 @@ def _read_data(
     return setting, data
 
 
-def _wants_of(space: Space | None, nodes: Iterable[ClusterNode]) -> dict[str, Needs]:
-    """What each stage takes there; a share of a GPU that it leaves open is the usual one."""
+def _wants_of(space: Space | None) -> dict[str, Needs]:
     if space is None:
         return {}
-    device = "cuda" if any(node.gpu for node in nodes) else "cpu"
     stages = expand(space.anchor()).needed()
-    return {stage.name: stage_needs(stage.resources, device=device) for stage in stages}
+    return {stage.name: stage_needs(stage.resources) for stage in stages}
 
 
 def _node(node: ClusterNode, facts: NodeFacts, head: bool) -> NodeCheck:
@@ -284,7 +278,7 @@ def _used(node: ClusterNode, needs: Needs, kind: str) -> float:
 
 def _why_left(kind: str, wants: Mapping[str, Needs]) -> str:
     if kind == "GPU" and not any(needs.gpu for needs in wants.values()):
-        return "every stage says `resources: {gpu: 0}`; leave `gpu` out to train on GPUs"
+        return "no stage requests one; give stages `resources: {gpu: 0.25}`, or another share"
     other = "GPUs" if kind == "CPU" else "CPUs"
     return f"its {other} or its memory are full before; lower what stages request of them"
 

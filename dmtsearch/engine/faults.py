@@ -7,8 +7,11 @@ where that does not help the search stops and leaves the trial unfinished.
 
 import errno
 import os
+import re
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from ..errors import (
@@ -44,6 +47,10 @@ _HOPELESS = {
 """What stays as it is until somebody makes room or gives permission."""
 _MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "bad_alloc")
 """As torch's errors say it; its own class of them is no MemoryError."""
+_GPU = re.compile("CUDA|CUBLAS|CUDNN|HIP|MPS|XPU")
+"""How torch's errors call what has the memory."""
+_OF_GPU = "out of a GPU's memory"
+"""The cause of a stage that is too large for its share of a GPU."""
 _FULL = ("No space left on device", "os error 28", "Disk quota exceeded")
 
 
@@ -62,6 +69,15 @@ def failed_outcome(error: BaseException, stage: str) -> StageOutcome:
     system = system_error(error)
     if isinstance(error, SourceMissingError):
         return StageOutcome("failed", reason=str(error), missing=(error.key,))
+    if any(_is_gpu_memory(one) for one in chain):
+        reason = (
+            f"stage {stage!r} ran out of its GPU's memory ({_first_line(error)}); give it a whole "
+            "GPU (`resources: {gpu: 1}`), a smaller batch (`optimizer: {batch: ...}`), "
+            "`amp: true`, smaller images (`data: {size: ...}`), or a GPU with more memory"
+        )
+        return StageOutcome(
+            "failed", reason=reason, trace=_trace(error), cause=_OF_GPU, alone=True
+        )
     if any(_is_memory(one) for one in chain):
         reason = (
             f"stage {stage!r} ran out of memory ({_first_line(error)}); give it more (`resources: "
@@ -113,6 +129,16 @@ def lost_outcome(
     return StageOutcome("failed", reason=reason, cause=LEFT if with_node else "")
 
 
+def hung_outcome(stage: str, how: str) -> StageOutcome:
+    """A stage that was ended since it hung.
+
+    Args:
+        stage: The stage's name.
+        how: How that showed, as in `has not moved for 300 s`.
+    """
+    return StageOutcome("failed", reason=f"stage {stage!r} {how}: its process was ended")
+
+
 def store_outcome(error: BaseException) -> StageOutcome:
     """A store that did not answer a look, as an outcome: never an answer about a schedule."""
     system = system_error(error)
@@ -141,6 +167,14 @@ def after_failure(
     return "again" if outcome.again and more else "give up"
 
 
+def answered(outcome: StageOutcome) -> StageOutcome:
+    """The last of a stage's failed starts, once the failure is known to be an answer."""
+    reason = outcome.reason
+    if outcome.alone:
+        reason = f"{reason}; it was tried twice, the second time with a GPU to itself"
+    return replace(outcome, certain=True, reason=reason)
+
+
 def system_error(error: BaseException) -> OSError | None:
     """What the machine said, where that is why an error was raised: a file gone, a disk full."""
     return next((one for one in _causes(error) if isinstance(one, OSError)), None)
@@ -152,6 +186,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while one is not None:
         yield one
         one = one.__cause__
+
+
+def _is_gpu_memory(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")  # else nothing of it can have been raised
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    return _is_memory(error) and _GPU.search(str(error)) is not None
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -15,11 +15,11 @@ from typing import Any
 
 from ..errors import SearchStoppedError
 from .backend import SearchContext, TrialRules
-from .faults import PAUSES_S, after_failure, failed_outcome, store_outcome
+from .faults import PAUSES_S, after_failure, answered, failed_outcome, store_outcome
+from .kept_data import forget_data
 from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
 from .pending_stage import view_of
 from .stage_scheduler import find_finished
-from .stage_task import forget_data
 
 
 def run_inline(context: SearchContext, *, pauses_s: Sequence[float] = PAUSES_S) -> str | None:
@@ -108,8 +108,8 @@ class _InlineSearch(TrialRules):
             causes.append(outcome.cause)
             step = after_failure(outcome, causes)
             if step == "answer":
-                self._write_stage(trial, stage, replace(outcome, certain=True))
-                return StageAnswer("failed", reason=outcome.reason)
+                self._write_stage(trial, stage, answered(outcome))
+                return StageAnswer("failed", reason=answered(outcome).reason)
             if step == "give up":
                 return StageAnswer("fault", reason=outcome.reason or "no reason is known")
             self._status.log(f"{outcome.reason}; trying again")

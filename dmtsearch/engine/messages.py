@@ -1,14 +1,15 @@
 """What passes between searcher, driver, stage scheduler, trials and stage tasks: no torch."""
 
+import math
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .ledger_lines import StageRequest
 
 if TYPE_CHECKING:  # coordinators import this module, and start faster without the language
-    from dmtsearch.schedule import Resources, Schedule
+    from dmtsearch.schedule import DataSpec, Resources, Schedule
 
 NAMESPACE = "dmtsearch"
 """Of named actors; another driver's have another."""
@@ -22,15 +23,16 @@ class Needs:
         cpu, gpu: Of one node; may be fractions.
         memory: Bytes.
         label: A node's label, as `name=value` or as a value of any label; None for any node.
-        gpu_bytes: What it is expected to need of a GPU's memory, from which its share follows
-            (`dmtsearch.engine.gpu_shares`); 0 where the share is given.
     """
 
     cpu: float = 1.0
     gpu: float = 0.0
     memory: int = 0
     label: str | None = None
-    gpu_bytes: int = 0
+
+    def alone(self) -> "Needs":
+        """The same with a whole GPU, where it has a part of one."""
+        return replace(self, gpu=float(math.ceil(self.gpu)))
 
     def __str__(self) -> str:
         parts = [f"{self.cpu:g} CPU"] if self.cpu else []
@@ -38,6 +40,31 @@ class Needs:
         parts += [f"{self.memory:,} bytes of memory"] if self.memory else []
         parts += [f"the label {self.label!r}"] if self.label else []
         return ", ".join(parts) or "nothing"
+
+
+STILL_S = 300.0
+"""A stage of which nothing moves for so long hangs."""
+
+
+@dataclass(frozen=True)
+class StageSetting:
+    """What all stages of a run share.
+
+    Attributes:
+        run: The run's id, which goes into the records of what it trains.
+        data: What is learned from.
+        with_selector: Whether samples are kept for selectors.
+        folder: Where relative paths and factories start from.
+        save_every_s: Seconds between checkpoints, at least.
+        still_s: A stage of which nothing has moved for so many seconds hangs.
+    """
+
+    run: str
+    data: "DataSpec | None"
+    with_selector: bool
+    folder: str
+    save_every_s: float
+    still_s: float = STILL_S
 
 
 @dataclass(frozen=True)
@@ -178,7 +205,7 @@ class StageOutcome:
         missing: Keys of stored objects that must be made again before.
         cause: Kind and place of an unexpected end: the same one twice is an answer.
         node: Name of the machine that trained it; "" where the store had it.
-        gpu_bytes: What its process held of its GPU's memory at most; 0 where that is not known.
+        alone: Whether it needs more of a GPU than it was given: another start gets a whole one.
     """
 
     status: str
@@ -192,7 +219,7 @@ class StageOutcome:
     missing: tuple[str, ...] = ()
     cause: str = ""
     node: str = ""
-    gpu_bytes: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,52 +257,44 @@ class StageEvent:
 
 
 GPU_SHARE = 0.25
-"""Of a GPU, for a stage that does not say how much of it, where the GPU's memory is not known."""
+"""Of a GPU, for a stage that trains on one and does not say how much of it."""
 
 
-def stage_needs(resources: "Resources", *, device: str = "cpu", gpu_bytes: int = 0) -> Needs:
-    """What a stage's task holds: as its `resources` say, and what it takes of a GPU it trains on.
+def stage_needs(resources: "Resources", *, device: str = "cpu") -> Needs:
+    """What a stage's task holds: as its `resources` say, and a share of a GPU it trains on."""
+    gpu = resources.gpu
+    if not gpu and device.startswith("cuda"):
+        gpu = GPU_SHARE
+    return Needs(resources.cpu, gpu, resources.memory or 0, resources.label)
 
-    Args:
-        resources: Of the stage. With `gpu: auto` it takes a share by its memory, and a whole one
-            for each of several workers.
-        device: Where it trains.
-        gpu_bytes: What it is expected to need of a GPU's memory; 0 where that is not known.
-    """
-    given, expected = resources.gpu, 0
-    if not isinstance(given, str):
-        gpu = given
-    elif not device.startswith("cuda"):
-        gpu = 0.0
-    elif resources.workers > 1:
-        gpu = float(resources.workers)
-    else:
-        gpu, expected = GPU_SHARE, gpu_bytes
-    return Needs(resources.cpu, gpu, resources.memory or 0, resources.label, expected)
+
+def device_of(job: Any) -> str:
+    """Where a job trains; the CPU where it does not say."""
+    profile = getattr(job, "profile", None)
+    return "cpu" if profile is None else str(profile.device)
 
 
 def runnable_stages(
-    requests: Sequence[StageRequest], jobs: Sequence[Any], needs: Sequence[Needs]
+    requests: Sequence[StageRequest], jobs: Sequence[Any]
 ) -> tuple[RunnableStage, ...]:
     """Put stages and their jobs together, as the scheduler takes them.
 
     Args:
         requests: In an order in which they can run.
-        jobs: For each, anything that has `snapshots` (with a `key` each), as `StageJob` has, and
-            can be pickled.
-        needs: What each takes.
+        jobs: For each, anything that has `resources` and `snapshots` (with a `key` each), as
+            `StageJob` has, and can be pickled.
     """
     ways = _path_costs(requests)
     return tuple(
         RunnableStage(
             request=request,
             job=pickle.dumps(job),
-            needs=held,
+            needs=stage_needs(job.resources, device=device_of(job)),
             snapshots=tuple(snapshot.key for snapshot in job.snapshots),
             path_cost=ways[request.name],
             costs=_costs(request, job),
         )
-        for request, job, held in zip(requests, jobs, needs, strict=True)
+        for request, job in zip(requests, jobs, strict=True)
     )
 
 

@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from .ledger_lines import StageRequest
 from .messages import RunnableStage, StageAnswer
 
 Rows = tuple[Mapping[str, Any], ...]
+LONGER = 20
+"""A stage hangs that takes so many times as long as for its longest epoch, and works."""
+LONG_EPOCH_S = 3600.0
+"""But not before so long: after its last epoch it measures and writes."""
 
 
 def now_s() -> float:
@@ -28,6 +34,23 @@ async def happens(event: asyncio.Event, wait_s: float | None) -> bool:
     return bool(done)
 
 
+@dataclass(frozen=True)
+class Pulse:
+    """That a stage's process lives, sent every few seconds.
+
+    Attributes:
+        node: Of the cluster, by Ray's id.
+        machine, pid, started: Of the process, as `dmtsearch.store.process` names one.
+        cpu_s: What the thread that runs the stage has used; one that waits for ever uses none.
+    """
+
+    node: str
+    machine: str
+    pid: int
+    started: int
+    cpu_s: float
+
+
 class PendingStage:
     """A stage in the stage scheduler, from its first request to its end.
 
@@ -40,6 +63,8 @@ class PendingStage:
         attempt: Id of the running start; another one is to stop.
         queued, running: At most one of them.
         since: Start of the wait or of the run, in seconds by the event loop's clock.
+        pulse: The last one of the running start; None before its process has begun.
+        hung: Why the running start was ended by the scheduler, in words; else "".
         held: Whether it is at the end of an epoch, and waits for the answer whether to train on.
         faults: Of its starts that failed without being an answer: the cause of each, or "".
     """
@@ -52,6 +77,8 @@ class PendingStage:
         self.attempt = ""
         self.queued = self.running = self.held = False
         self.since = now_s()
+        self.pulse: Pulse | None = None
+        self.hung = ""
         self.faults: list[str] = []
         self.history: Rows = ()
         self.phase: tuple[str, int, int] = ("", 0, 0)
@@ -59,6 +86,8 @@ class PendingStage:
         self._lost_since: float | None = None
         self._at_once = False
         self._moved = asyncio.Event()
+        self._still = 0
+        self._epochs: list[float] = []
 
     @property
     def key(self) -> str:
@@ -67,6 +96,11 @@ class PendingStage:
     @property
     def request(self) -> StageRequest:
         return self.runnable.request
+
+    @property
+    def title(self) -> str:
+        """What its process is called, for a user of Ray's dashboard or of `ps`."""
+        return f"stage {self.request.name} of trial {self.requested_by}"
 
     def rank(self) -> tuple[int, int]:
         """The longest way first; ties: the earlier trial's."""
@@ -81,7 +115,7 @@ class PendingStage:
             self.watchers.setdefault(trial, 0)
         self._path_cost = max(self._path_cost, runnable.path_cost)
         if len(runnable.snapshots) > len(self.runnable.snapshots) and not self.running:
-            self.runnable = runnable
+            self.runnable = replace(runnable, needs=self.runnable.needs)
         self._lost_since, self._at_once = None, False
 
     def leave(self, trial: int, *, at_once: bool) -> None:
@@ -102,6 +136,8 @@ class PendingStage:
     def start(self, attempt: str) -> None:
         """Its task starts, under an id of its own."""
         self.attempt, self.queued, self.running, self.held = attempt, False, True, False
+        self.pulse, self.hung, self._still, self._epochs = None, "", 0, []
+        self.since = now_s()
 
     @property
     def ended_well(self) -> bool:
@@ -120,7 +156,40 @@ class PendingStage:
     def advance(self, phase: tuple[str, int, int], history: Rows) -> None:
         """The stage has done an epoch."""
         self.phase, self.history = phase, history
+        self._still = 0
+        self._epochs.append(now_s())
         self._step()
+
+    def beat(self, pulse: Pulse) -> None:
+        """Its process has sent that it lives; it has moved if it has used the CPU since."""
+        if self.pulse is None or pulse.cpu_s != self.pulse.cpu_s:
+            self._still = 0
+        self.pulse = pulse
+
+    def look(self, still_looks: int, still_s: float) -> str:
+        """Look whether it hangs; return why in words, or "".
+
+        Looks are counted, not seconds: a scheduler that was itself stopped for a while, with its
+        whole machine, has looked once in that time.
+
+        Args:
+            still_looks: So many looks in a row at which nothing had moved mean that it hangs.
+            still_s: The same in seconds.
+        """
+        if self.pulse is None or self.held:
+            return ""
+        self._still += 1
+        if self._still > still_looks:
+            return f"has not moved for {still_s:g} s"
+        # The first report is of a checkpoint, or comes after data and models have been read.
+        longest = max((b - a for a, b in pairwise(self._epochs)), default=None)
+        if longest is not None:
+            allowed = max(LONG_EPOCH_S, LONGER * longest)
+            if now_s() - self._epochs[-1] > allowed:
+                return (
+                    f"has reported nothing for {allowed:.0f} s, {LONGER} times its longest epoch"
+                )
+        return ""
 
     def approve(self, trial: int, seen: int) -> None:
         """A trial's pruner lets the stage go on after `seen` rows."""

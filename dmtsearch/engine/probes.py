@@ -5,17 +5,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import DmtSearchError, StoreError, UsageError
 from ..files import sha256_text
 from ..human import listed
 from ..store import Store
-from .messages import Needs
+from .messages import Needs, StageSetting
 from .slots import ClusterNode, Slots, has_label
-
-if TYPE_CHECKING:
-    from .stage_task import StageSetting
 
 PROBED = ("dmtsearch", "ray", "torch", "numpy")
 """Packages whose versions must be the same on all nodes."""
@@ -114,7 +111,7 @@ def probe_store(store: Store, asked: str, answered: str) -> tuple[str, float]:
     return saw, time.monotonic() - start
 
 
-def probe_data(setting: "StageSetting") -> Mapping[str, str] | str:
+def probe_data(setting: StageSetting) -> Mapping[str, str] | str:
     """Runs on a node: fingerprint and split digests of the run's data, or why it has none."""
     from .stage_task import facts_of_data
 
@@ -125,7 +122,7 @@ def probe_data(setting: "StageSetting") -> Mapping[str, str] | str:
 
 
 def survey_nodes(
-    nodes: Mapping[str, str], store: Store | None, ask: Ask, setting: "StageSetting | None" = None
+    nodes: Mapping[str, str], store: Store | None, ask: Ask, setting: StageSetting | None = None
 ) -> dict[str, NodeFacts]:
     """Ask every node for its versions, what it sees of the store, and its data.
 
@@ -295,7 +292,7 @@ def refuse_differing_nodes(
     nodes: Mapping[str, str],
     store: Store,
     ask: Ask,
-    setting: "StageSetting | None" = None,
+    setting: StageSetting | None = None,
     data: Mapping[str, str] | None = None,
 ) -> None:
     """Refuse a cluster whose nodes differ in versions or data, or do not share the store.

@@ -54,21 +54,23 @@ def wake(study: optuna.Study) -> None:
 def measured_steps(
     history: Sequence[Mapping[str, Any]], epochs: int, objective: str
 ) -> Iterator[tuple[int, tuple[int, ...], float]]:
-    """The training proper, epoch by epoch: epoch, fractions that it completes, value.
+    """The training proper, by validated epochs: epoch, fractions that it completes, value.
 
-    The hint phase is passed over: val accuracy is chance there. A training shorter than
-    `FRACTIONS` epochs completes several fractions at once; a longer one, none after some epochs.
+    The hint phase is passed over: val accuracy is chance there. A training of fewer than
+    `FRACTIONS` validated epochs completes several fractions at once; a longer one, none after
+    some epochs.
 
     Args:
         history: Rows of the stage so far, oldest first.
         epochs: That the training has at most.
         objective: The value's name in a row.
     """
+    completed = 0
     for row in history:
-        if row.get("phase") != "train":
+        if row.get("phase") != "train" or row.get(objective) is None:
             continue
         epoch = int(row["epoch"])
-        before = (epoch - 1) * FRACTIONS // epochs
-        steps = tuple(range(before + 1, epoch * FRACTIONS // epochs + 1))
+        steps = tuple(range(completed + 1, epoch * FRACTIONS // epochs + 1))
         if steps:
+            completed = steps[-1]
             yield epoch, steps, float(row[objective])

@@ -1,14 +1,18 @@
 """The stage scheduler as a Ray actor: one for each run, not detached, restarted when it is killed.
 
-Stage tasks are its children, so that a trial that is stopped takes no shared stage with it.
+Stages run in its children, so that a trial that is stopped takes no shared stage with it, and
+none outlives it: a stage on a GPU in a worker that keeps the GPU, any other in a task, whose
+process Ray uses again for the next one.
 """
 
 import asyncio
+import os
+import signal
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -16,21 +20,24 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .crashes import read_end
 from .faults import failed_outcome, lost_outcome
-from .gpu_shares import GpuFacts, look_at_gpus
-from .messages import NAMESPACE, Needs, RunnableStage, StageOutcome
+from .messages import NAMESPACE, Needs, RunnableStage, StageOutcome, StageSetting
+from .pending_stage import Pulse, now_s
 from .slots import ClusterNode
 from .stage_scheduler import StageScheduler
-from .stage_task import Perform, StageSetting, run_stage
+from .stage_task import Perform, WorkerProcess, run_stage, warm_up
+from .stage_workers import StageWorker, StageWorkers
 
 if TYPE_CHECKING:  # every coordinator imports this module, and needs no store
     from ..store import Store
 
-ASK_GPUS_S = 90.0
-"""A node's first process must start, and import torch, in so long."""
 ASK_NODE_S = 20.0
 """A node is asked how a process of it ended for at most so long; it may be gone too."""
 HEAD = "node:__internal_head__"
 """A resource that only the head has."""
+TEND_S = 1.0
+"""Between two looks for idle workers that are to end."""
+BEGIN_S = 3.0
+"""A stage that has not begun so long after its start may wait for what idle workers hold."""
 MAX_PENDING = 10_000
 """Calls that may wait at once: each trial has one a stage, and one that follows."""
 
@@ -45,7 +52,6 @@ class ActorSetting:
         stage: What stage tasks need besides their stage.
         perform: Runs a job inside a task.
         first: Coordinators that start at once.
-        gpus: What torch sees on nodes with GPUs, by the node's id; None where none is used.
     """
 
     name: str
@@ -53,7 +59,6 @@ class ActorSetting:
     stage: StageSetting
     perform: Perform
     first: int
-    gpus: Mapping[str, GpuFacts] | None = None
 
 
 class SchedulerActor(StageScheduler):
@@ -62,31 +67,103 @@ class SchedulerActor(StageScheduler):
     def __init__(self, setting: ActorSetting) -> None:
         self._setting = setting
         self._me = ray.get_runtime_context().current_actor
-        self._task = ray.remote(max_calls=0)(run_stage)
-        self._fresh_task = ray.remote(max_calls=1)(run_stage)
-        gpus = dict(setting.gpus) if setting.gpus is not None else None
-        look = partial(look_at_nodes, gpus)
-        super().__init__(setting.store, self._start, look, first=setting.first)
-
-    async def _start(self, stage: RunnableStage, attempt: str) -> StageOutcome:
-        setting = self._setting
-        # Ray starts a new process for each GPU task by default, which imports torch each time.
-        # A process may serve again where it cannot meet another GPU than its first.
-        fresh = stage.needs.gpu > 0 and any(node.gpu > 1 for node in self.slots.nodes)
-        task = (self._fresh_task if fresh else self._task).options(
-            name=f"stage {stage.request.name}",
-            max_retries=0,  # the scheduler tries again: it knows a crash from a kill
-            **ray_options(stage.needs, self.slots.nodes),
+        self._task = ray.remote(run_stage)
+        self._worker_class = ray.remote(WorkerProcess)
+        self._workers = StageWorkers(self._start_worker, _end_worker, time.monotonic)
+        super().__init__(
+            setting.store,
+            self._start,
+            look_at_nodes,
+            first=setting.first,
+            still_s=setting.stage.still_s,
         )
-        call = task.remote(stage, attempt, self._me, setting.store, setting.stage, setting.perform)
+        self._spawn(self._tend_workers())
+
+    async def warm(self, needs: Needs, count: int) -> None:
+        """Let so many processes get ready for stages with these needs, where they will train."""
+        for _ in range(count):
+            if needs.gpu > 0:
+                self._workers.prepare(needs).warm_up.remote("cuda")
+            else:
+                ray.remote(warm_up).remote(self._setting.stage, "cpu")
+
+    async def _start(self, stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
+        while True:
+            worker = self._workers.take(stage.needs) if stage.needs.gpu > 0 else None
+            outcome = await self._run_in(worker, stage, attempt, title)
+            if outcome is not None:
+                return outcome
+
+    async def _run_in(
+        self, worker: StageWorker | None, stage: RunnableStage, attempt: str, title: str
+    ) -> StageOutcome | None:
+        """Run a stage in a worker, or in a task; None where the worker had died while idle."""
+        stays = False
         try:
-            result: StageOutcome = await call
+            outcome: StageOutcome = await self._call(worker, stage, attempt, title)
+            # Of an answer the worker knows all that was left; an unexpected error may have left
+            # a device on which nothing runs any more, or fills its memory.
+            stays = outcome.status != "failed" or outcome.certain
         except ray.exceptions.RayTaskError as error:  # it could not even begin
             return failed_outcome(error, stage.request.name)
         except ray.exceptions.RayError as error:
+            if worker is not None and worker.used and self._pulse_of(stage, attempt) is None:
+                return None
             end, left = await self._read_end(attempt), left_with_node(error)
             return lost_outcome(stage.request.name, error, end, with_node=left)
-        return result
+        except asyncio.CancelledError:
+            pulse = self._pulse_of(stage, attempt)
+            if worker is None and pulse is not None:
+                await self._kill(pulse)
+            raise
+        finally:
+            if worker is not None:
+                (self._workers.give_back if stays else self._workers.end)(worker)
+        return outcome
+
+    def _call(
+        self, worker: StageWorker | None, stage: RunnableStage, attempt: str, title: str
+    ) -> Any:
+        if worker is not None:
+            return worker.handle.run.options(name=title).remote(stage, attempt, title)
+        setting = self._setting
+        task = self._task.options(
+            name=title,
+            max_retries=0,  # the scheduler tries again: it knows a crash from a kill
+            **ray_options(stage.needs, self.slots.nodes),
+        )
+        return task.remote(
+            stage, attempt, title, self._me, setting.store, setting.stage, setting.perform
+        )
+
+    def _start_worker(self, needs: Needs) -> Any:
+        setting = self._setting
+        return self._worker_class.options(
+            max_restarts=0, **ray_options(needs, self.slots.nodes)
+        ).remote(self._me, setting.store, setting.stage, setting.perform)
+
+    async def _tend_workers(self) -> None:
+        """The loop that ends workers which nothing needs, or whose share something waits for."""
+        while True:
+            await asyncio.sleep(TEND_S)
+            self._workers.end_unused()
+            for stage in self._pending.values():
+                if stage.running and stage.pulse is None and now_s() - stage.since > BEGIN_S:
+                    self._workers.give_way(stage.runnable.needs)
+
+    def _pulse_of(self, stage: RunnableStage, attempt: str) -> Pulse | None:
+        pending = self._pending.get(stage.key)
+        return pending.pulse if pending is not None and pending.attempt == attempt else None
+
+    async def _kill(self, pulse: Pulse) -> None:
+        """Kill a process that answers nobody, also where it cannot take Ray's word for it."""
+        if not kill_process(pulse):
+            there = NodeAffinitySchedulingStrategy(pulse.node, soft=False)
+            task = ray.remote(kill_process).options(
+                num_cpus=0, max_retries=0, scheduling_strategy=there
+            )
+            with suppress(ray.exceptions.RayError, TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(task.remote(pulse), ASK_NODE_S)
 
     async def _read_end(self, attempt: str) -> str | None:
         """How a lost process ended itself, where it did: from the machine on which it ran."""
@@ -114,6 +191,24 @@ def left_with_node(error: BaseException) -> bool:
     )
 
 
+def _end_worker(handle: Any) -> None:
+    with suppress(ray.exceptions.RayError):  # it has died by itself
+        ray.kill(handle)
+
+
+def kill_process(pulse: Pulse) -> bool:
+    """Kill a stage's process; False where it does not run on this machine."""
+    from ..store.process import Process, is_dead, this_process
+
+    process = Process("", pulse.machine, pulse.pid, pulse.started)
+    if pulse.machine != this_process().machine:
+        return False
+    if not is_dead(process):  # its number may be another's by now
+        with suppress(OSError):
+            os.kill(pulse.pid, signal.SIGKILL)
+    return True
+
+
 def ray_options(needs: Needs, nodes: Sequence[ClusterNode]) -> dict[str, Any]:
     """A stage's needs in Ray's words."""
     options: dict[str, Any] = {"num_cpus": needs.cpu, "num_gpus": needs.gpu}
@@ -130,13 +225,8 @@ def ray_options(needs: Needs, nodes: Sequence[ClusterNode]) -> dict[str, Any]:
     return options
 
 
-def look_at_nodes(gpus: dict[str, GpuFacts] | None = None) -> list[ClusterNode]:
-    """The cluster's living nodes.
-
-    Args:
-        gpus: What torch sees on nodes with GPUs; those that are not in it are asked, and added.
-            None to ask nobody: the memory of GPUs is not known then.
-    """
+def look_at_nodes() -> list[ClusterNode]:
+    """The cluster's living nodes."""
     found = []
     for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it untyped
         has = node["Resources"]
@@ -150,28 +240,6 @@ def look_at_nodes(gpus: dict[str, GpuFacts] | None = None) -> list[ClusterNode]:
                     labels=node.get("Labels") or {},
                 )
             )
-    if gpus is None:
-        return found
-    new = [node.name for node in found if node.gpu and node.name not in gpus]
-    gpus |= ask_gpus(new) if new else {}
-    sizes = {name: min(facts.sizes, default=0) for name, facts in gpus.items()}
-    return [replace(node, gpu_bytes=sizes.get(node.name, 0)) for node in found]
-
-
-def ask_gpus(nodes: Sequence[str]) -> dict[str, GpuFacts]:
-    """Ask torch on nodes what it sees, all at once; one that does not answer may have GPUs."""
-    calls = {
-        name: ray.remote(look_at_gpus)
-        .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False))
-        .remote()
-        for name in nodes
-    }
-    found = {}
-    for name, call in calls.items():
-        try:
-            found[name] = ray.get(call, timeout=ASK_GPUS_S)
-        except (ray.exceptions.RayError, TimeoutError) as error:
-            found[name] = GpuFacts(f"(not to be asked: {type(error).__name__})", built=True)
     return found
 
 
@@ -193,17 +261,6 @@ def head_node() -> str | None:
         if node["Alive"] and HEAD in node["Resources"]:
             return str(node["NodeID"])
     return None
-
-
-def may_get_gpus() -> bool:
-    """Whether the cluster's autoscaler could start nodes with GPUs."""
-    from ray._private.state import state
-
-    try:
-        largest = state.get_max_resources_from_cluster_config() or {}
-    except Exception:  # a private call of Ray's: a cluster without an answer has no autoscaler
-        return False
-    return largest.get("GPU", 0) > 0
 
 
 def start_scheduler(setting: ActorSetting) -> Any:

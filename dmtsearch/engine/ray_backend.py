@@ -13,12 +13,10 @@ from ..human import command_line
 from ..store import Store
 from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
-from .gpu_shares import GpuFacts
-from .messages import Needs, RunnableTrial
+from .messages import Needs, RunnableTrial, StageSetting
 from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
 from .ray_actor import ActorSetting, look_at_nodes, node_names, start_scheduler
 from .slots import Slots
-from .stage_task import StageSetting, warm_up
 from .tune_adapter import RESOURCES, TuneCallback, TuneScheduler, TuneSearcher, coordinate
 from .watchdog import Heartbeat, watched_ray
 
@@ -213,7 +211,6 @@ def probe_cluster(
     wants: Mapping[str, Needs],
     setting: StageSetting | None = None,
     data: Mapping[str, str] | None = None,
-    gpus: dict[str, GpuFacts] | None = None,
 ) -> Slots:
     """Refuse a cluster on which the search cannot run; return what there is of it.
 
@@ -222,13 +219,11 @@ def probe_cluster(
         wants: What each stage of the space's anchor requests.
         setting: Of the run whose data the nodes are to read.
         data: Fingerprint and split digests that the driver has read.
-        gpus: What torch sees on nodes with GPUs, as far as it is known; filled.
 
     Raises:
         UsageError: Nodes differ, do not share the store, or are too small.
     """
-    uses_gpus = any(needs.gpu for needs in wants.values())
-    nodes = look_at_nodes(gpus if uses_gpus else None)
+    nodes = look_at_nodes()
     slots = Slots(nodes)
     refuse_oversized(wants, slots)
     if len(nodes) > 1:  # one node is this machine's own
@@ -244,11 +239,7 @@ def choose_concurrency(wanted: int | None, fitting: int) -> int:
 
 
 def run_trials(
-    context: SearchContext,
-    *,
-    concurrency: int,
-    warm: int = 0,
-    gpus: Mapping[str, GpuFacts] | None = None,
+    context: SearchContext, *, concurrency: int, warm: int = 0, needs: Needs | None = None
 ) -> str | None:
     """Run trials until the searcher has no more, time is up, or the user stops it.
 
@@ -256,7 +247,7 @@ def run_trials(
         context: What the search runs with.
         concurrency: Trials at once.
         warm: Processes that get ready for stages at once.
-        gpus: What torch sees on nodes with GPUs; None where no stage uses one.
+        needs: Of these stages; a CPU if None.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.
@@ -268,10 +259,9 @@ def run_trials(
     stage, status = context.stage, context.status
     name = f"scheduler-{context.run}-{time.time_ns():x}"
     scheduler = start_scheduler(
-        ActorSetting(name, context.store, stage, context.perform, concurrency, gpus)
+        ActorSetting(name, context.store, stage, context.perform, first=concurrency)
     )
-    for _ in range(warm):
-        ray.remote(warm_up).remote(stage, "cpu")
+    scheduler.warm.remote(needs or Needs(), warm)
     driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name)
     try:
         driver.restore_lines()

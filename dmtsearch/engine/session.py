@@ -2,18 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TextIO
 
 from ..errors import DmtSearchError, SearchStoppedError, StoreError
-from ..human import printable
-from ..schedule import Expanded, Schedule, expand
+from ..human import printable, seconds_of
+from ..schedule import Schedule, expand
 from ..space import Space
 from ..store import Store
 from .backend import SearchContext
-from .bounds import REFUSALS
 from .cluster import own_session, ray_at
 from .console import ConsoleView
 from .driver_options import DriverOptions
@@ -25,19 +24,16 @@ from .environment import (
     prepare_environment,
     refuse_unreachable,
 )
-from .gpu_shares import GpuFacts, GpuShares, describe_shares
 from .inline import run_inline
 from .interrupts import catch_interrupts
 from .ledger_lines import RunStarted, now
-from .messages import ArmLike, Needs, stage_needs
+from .messages import STILL_S, ArmLike, StageSetting, stage_needs
 from .probes import own_versions
 from .recovery import uncertain_failures
 from .redirect import log_in, output_in
 from .run_folder import RunInfo, has_begun, write_run
 from .run_paths import RunPaths
 from .searcher import Searcher
-from .slots import Slots
-from .stage_task import StageSetting
 from .status import SearchView, StatusWriter
 
 MOST_WARM = 4
@@ -45,6 +41,8 @@ MOST_WARM = 4
 SAVE_EVERY_S = 20.0
 """Seconds between checkpoints of a stage, at least."""
 SAVE_VARIABLE = "DMTSEARCH_SAVE_EVERY_S"
+STILL_VARIABLE = "DMTSEARCH_STILL_S"
+"""Names the seconds after which a stage of which nothing moves is ended."""
 
 RunTrials = Callable[[SearchContext], str | None]
 """As `run_inline`."""
@@ -81,8 +79,6 @@ class Session:
         self._store, self._options, self._arms = store, options, arms
         self._view = options.view or ConsoleView()
         self._notes = list(notes)
-        self._gpus: dict[str, GpuFacts] = {}
-        self._wants: dict[str, Needs] = {}
 
     def run(self, *, resumed: bool, command: str) -> str:
         """Search until it is over; return why (see `SearchEnded`).
@@ -103,48 +99,19 @@ class Session:
             sys.path.insert(0, self._info.folder)  # factories are found from there
         self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
         anchor = self._space.anchor().with_seed(self._info.seed)
-        with ExitStack() as own:
-            device = self._find_device(where, anchor, own)
-            self._view.tell("reading the data ...")
-            searcher = self._open_searcher(anchor, resumed, device)
-            self._store.check_writable()  # before Ray starts
-            reason = self._search(searcher, anchor, where, resumed, command)
+        self._view.tell("reading the data ...")
+        searcher = self._open_searcher(anchor, resumed)
+        self._store.check_writable()  # before Ray starts
+        reason = self._search(searcher, anchor, where, resumed, command)
         searcher.stop(reason)
         over = searcher.state.ended
         return over.reason if over is not None else "failed"
 
-    def _find_device(self, address: str | None, anchor: Schedule, own: ExitStack) -> str:
-        """Where stages train; a cluster is joined for it, and asked.
-
-        Args:
-            address: Of Ray; None without it.
-            anchor: Of the space.
-            own: Leaves the cluster, unless it stays joined for other sessions.
-
-        Raises:
-            UsageError: The cluster cannot be used, or a GPU is requested and none is there.
-        """
-        from .run_device import device_here, device_on
-
-        is_own = connected() and own_session() is not None
-        if address is None or is_own or (address == LOCAL and not connected()):
-            return device_here(anchor, self._notes.append)
-        if not connected():
-            self._view.tell(_joining(address))
-        (self._ray or own).enter_context(ray_at(address))
-        from .ray_actor import ask_gpus, look_at_nodes, may_get_gpus
-
-        def ask(nodes: Sequence[str]) -> dict[str, GpuFacts]:
-            self._gpus.update(ask_gpus(nodes))
-            return self._gpus
-
-        return device_on(anchor, look_at_nodes(), ask, may_grow=may_get_gpus())
-
-    def _open_searcher(self, anchor: Schedule, resumed: bool, device: str) -> Searcher:
+    def _open_searcher(self, anchor: Schedule, resumed: bool) -> Searcher:
         from ..training.schedule_data import data_facts
         from .equal_cost import find_cost
         from .own_sampler import keep_sampler, try_sampler
-        from .prepare import needs_of, open_run, open_searcher
+        from .prepare import open_run, open_searcher
         from .run_folder import keep_data, keep_equal_cost
 
         goes_on = resumed and has_begun(self._paths)
@@ -152,7 +119,7 @@ class Session:
         self._info = keep_sampler(
             self._info, self._space.search, resumed=goes_on, tell=self._notes.append
         )
-        context = open_run(self._space, anchor, self._info.folder, device=device)
+        context = open_run(self._space, anchor, self._info.folder)
         self._info = keep_data(
             self._info,
             data_facts(context.data),
@@ -165,13 +132,6 @@ class Session:
             cost = find_cost(self._space, context.resolve)
             self._space = self._space.with_equal_cost(cost)
             keep_equal_cost(self._paths, cost)
-        try:
-            self._wants = needs_of(context.resolve(anchor), device, context.data.bytes)
-        except REFUSALS:  # other fills may run; the searcher says if none does
-            self._wants = {
-                stage.name: stage_needs(stage.resources, device=device)
-                for stage in expand(anchor).needed()
-            }
         return open_searcher(
             self._space,
             context,
@@ -243,21 +203,24 @@ class Session:
         if address is None:
             yield 1, run_inline
             return
-        expanded, wants = expand(anchor), self._wants
+        expanded = expand(anchor)
+        wants = {stage.name: stage_needs(stage.resources) for stage in expanded.needed()}
         with ExitStack() as own:
             (self._ray or own).enter_context(ray_at(address))
             from .ray_backend import choose_concurrency, probe_cluster, run_trials
 
             setting = self._stage_setting(anchor)
-            slots = probe_cluster(self._store, wants, setting, self._info.data, self._gpus)
-            self._view.tell(_resources(expanded, wants, slots))
-            fitting = slots.count(GpuShares().of(wants[expanded.deliver], slots.nodes))
+            slots = probe_cluster(self._store, wants, setting, self._info.data)
+            fitting = slots.count(wants[expanded.deliver])
             concurrency = choose_concurrency(self._info.concurrency, fitting)
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
             self._view.tell(f"starting worker processes for {at_once} at once ...")
             warm = min(concurrency, fitting, MOST_WARM)
-            gpus = self._gpus if any(needs.gpu for needs in wants.values()) else None
-            yield concurrency, partial(run_trials, concurrency=concurrency, warm=warm, gpus=gpus)
+            first = wants[expanded.needed()[0].name]
+            yield (
+                concurrency,
+                partial(run_trials, concurrency=concurrency, warm=warm, needs=first),
+            )
 
     def _reopen(self, searcher: Searcher) -> None:
         """Try trials again that an earlier version wrote down as failed for want of a machine."""
@@ -288,6 +251,7 @@ class Session:
             with_selector=expanded.with_selector,
             folder=self._info.folder,
             save_every_s=float(os.environ.get(SAVE_VARIABLE, SAVE_EVERY_S)),
+            still_s=seconds_of(os.environ.get(STILL_VARIABLE)) or STILL_S,
         )
 
     def _started(self, resumed: bool, concurrency: int, command: str) -> RunStarted:
@@ -318,14 +282,6 @@ def _joining(address: str | None) -> str:
         return "using the Ray that this process is connected to ..."
     where = "on this machine" if address == LOCAL else f"at {address}"
     return f"{'starting' if address == LOCAL else 'joining'} Ray {where} ..."
-
-
-def _resources(expanded: Expanded, wants: Mapping[str, Needs], slots: Slots) -> str:
-    """Which stage gets what, in one line."""
-    written = [
-        stage.name for stage in expanded.needed() if not isinstance(stage.resources.gpu, str)
-    ]
-    return f"resources: {describe_shares(wants, written, slots.nodes)}"
 
 
 @contextmanager

@@ -153,7 +153,7 @@ async def _run(
     ran: dict[str, int] = {}
     hinted: dict[str, asyncio.Future[None]] = {}
 
-    async def launch(stage: RunnableStage, attempt: str) -> StageOutcome:
+    async def launch(stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
         job = jobs[stage.key]
         key, rest = job.keys.hint_key, seconds(job, True)
         ran[stage.key] = 0 if key in hinted else stage.request.hint_epochs

@@ -13,10 +13,9 @@ from typing import Any
 
 from ..store import Store
 from ..training.stored_records import check_stage
-from .faults import PAUSES_S, after_failure, store_outcome
-from .gpu_shares import GpuShares
-from .messages import Needs, RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
-from .pending_stage import PendingStage, happens, now_s
+from .faults import PAUSES_S, after_failure, answered, hung_outcome, store_outcome
+from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
+from .pending_stage import PendingStage, Pulse, happens, now_s
 from .slots import ClusterNode, Slots
 
 GRACE_S = 10.0
@@ -37,8 +36,12 @@ NODES_EVERY_S = 5.0
 IDLE_S = 1.0
 """The loop looks at the queue at least so often, also where nothing was reported to it."""
 
-Launch = Callable[[RunnableStage, str], Awaitable[StageOutcome]]
-"""Starts a stage's task: the stage, and the id of this start."""
+LOOKS = 30
+"""A stage is looked at so often in the time in which it must move."""
+
+Launch = Callable[[RunnableStage, str, str], Awaitable[StageOutcome]]
+"""Runs a stage in a process: the stage, the id of this start, and what the process is called.
+Cancelled, it ends the process."""
 
 
 def find_finished(
@@ -75,6 +78,8 @@ class StageScheduler:
         barrier_s: The first coordinators wait for one another at most so long.
         pauses_s: Before the second start of a stage that met a fault, and before the third.
         idle_s: Between two looks at the queue, at most; None to look only when something changes.
+        still_s: A stage of which nothing has moved for so long hangs, and is ended; None to let
+            all run on.
     """
 
     def __init__(
@@ -88,13 +93,13 @@ class StageScheduler:
         barrier_s: float = BARRIER_S,
         pauses_s: Sequence[float] = PAUSES_S,
         idle_s: float | None = IDLE_S,
+        still_s: float | None = None,
     ) -> None:
         self._idle_s = idle_s
         self._store, self._launch, self._look = store, launch, look
         self._grace_s, self._barrier_s, self._pauses_s = grace_s, barrier_s, pauses_s
         self.life = uuid.uuid4().hex
         self.slots = Slots(look())
-        self._shares = GpuShares()
         self._first, self._callers, self._together = first, set[int](), asyncio.Event()
         self._barrier_ends: float | None = None
         self._trials: dict[int, asyncio.Future[RunnableTrial]] = {}
@@ -109,7 +114,10 @@ class StageScheduler:
         self._looked = now_s()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._launched: dict[str, asyncio.Future[StageOutcome]] = {}
         self._spawn(self._start_stages())
+        if still_s is not None:
+            self._spawn(self._end_hung(still_s))
 
     # -- what coordinators call ---------------------------------------------------------------
 
@@ -207,6 +215,12 @@ class StageScheduler:
             await stage.approved(len(history), APPROVAL_S)
         stage.held = self._draining or stage.unwanted(self._grace_s)
         return not stage.held
+
+    async def beat(self, key: str, attempt: str, pulse: Pulse) -> None:
+        """Take that the process of a stage's start lives."""
+        stage = self._pending.get(key)
+        if stage is not None and stage.attempt == attempt:
+            stage.beat(pulse)
 
     async def note(self, text: str) -> None:
         """Keep a sentence for the log."""
@@ -374,12 +388,11 @@ class StageScheduler:
         waiting = [stage for stage in self._pending.values() if stage.queued]
         for stage in sorted(waiting, key=PendingStage.rank):
             waited = now_s() - stage.since
-            needs = self._shares.of(stage.runnable.needs, self.slots.nodes)
-            if not self.slots.could_hold(needs):
+            if not self.slots.could_hold(stage.runnable.needs):
                 self._refuse_oversized(stage, waited)
-            elif self.slots.take(stage.key, needs) is not None:
+            elif self.slots.take(stage.key, stage.runnable.needs) is not None:
                 stage.start(uuid.uuid4().hex)
-                self._spawn(self._run(stage, needs))
+                self._spawn(self._run(stage))
             elif waited > PATIENCE_S:
                 break
 
@@ -402,13 +415,18 @@ class StageScheduler:
 
     # -- from start to end ----------------------------------------------------------------------
 
-    async def _run(self, stage: PendingStage, needs: Needs) -> None:
-        """Run a stage that holds `needs`, with which its task starts too."""
+    async def _run(self, stage: PendingStage) -> None:
+        launched = asyncio.ensure_future(self._launch(stage.runnable, stage.attempt, stage.title))
+        self._launched[stage.key] = launched
         try:
-            outcome = await self._launch(replace(stage.runnable, needs=needs), stage.attempt)
+            outcome = await launched
+        except asyncio.CancelledError:
+            if not stage.hung:
+                raise
+            outcome = hung_outcome(stage.request.name, stage.hung)
         except Exception as error:
             outcome = store_outcome(error)
-        self._shares.learn(stage.runnable.needs, outcome.gpu_bytes)
+        del self._launched[stage.key]
         self.slots.free(stage.key)
         stage.running = False
         if outcome.status == "stopped" and stage.waiters:
@@ -424,15 +442,26 @@ class StageScheduler:
             self._end(stage, outcome)
         self._changed.set()
 
+    async def _end_hung(self, still_s: float) -> None:
+        """The loop that looks at running stages, and ends those that hang."""
+        while True:
+            await asyncio.sleep(still_s / LOOKS)
+            for key, launched in list(self._launched.items()):
+                stage = self._pending.get(key)
+                if stage is not None and not stage.hung:
+                    stage.hung = stage.look(LOOKS, still_s)
+                    if stage.hung:
+                        launched.cancel()
+
     async def _after_failure(self, stage: PendingStage, outcome: StageOutcome) -> None:
         """End a stage by an answer; try it again after a fault, and give up where none helps."""
         if outcome.trace:
-            self._notes.append(outcome.trace)
+            self._notes.append(f"{stage.title}, key {stage.key[:12]}:\n{outcome.trace}")
             outcome = replace(outcome, trace=None)
         stage.faults.append(outcome.cause)
         step = after_failure(outcome, stage.faults)
         if step == "answer":
-            self._end(stage, replace(outcome, certain=True))
+            self._end(stage, answered(outcome))
             return
         reason = outcome.reason or "no reason is known"
         if self._draining or stage.unwanted(self._grace_s):
@@ -440,7 +469,12 @@ class StageScheduler:
         elif step == "give up":
             self._give_up(stage, StageAnswer("fault", reason=reason))
         else:
-            self._notes.append(f"{reason}; trying again")
+            where = ""
+            alone = stage.runnable.needs.alone()
+            if outcome.alone and self.slots.could_hold(alone):
+                stage.runnable = replace(stage.runnable, needs=alone)
+                where = " alone on a GPU" if alone.gpu else ""
+            self._notes.append(f"{reason}; trying again{where}")
             sources = await self._make_again(stage, outcome.missing)
             if sources is not None:
                 self._give_up(stage, StageAnswer(sources.status, reason=sources.reason))

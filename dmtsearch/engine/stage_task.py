@@ -1,50 +1,37 @@
 """A stage's task: runs in a worker process, asks the scheduler after every epoch whether to go on.
 
-The process is used for one stage after the other; it keeps the data it has read.
+The process is used for one stage after the other: as a task's, which Ray uses again, or as a
+worker's, which keeps its GPU. Nothing of a stage may reach the next one.
 """
 
+import gc
 import os
 import pickle
 import platform
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataChangedError, DataError
 from .crashes import end_noted
 from .faults import failed_outcome
-from .messages import RunnableStage, StageOutcome
+from .kept_data import context_of, read_data
+from .messages import RunnableStage, StageOutcome, StageSetting
+from .pending_stage import Pulse
 
 if TYPE_CHECKING:
-    from ..schedule import DataSpec
     from ..store import Store
     from ..training.progress import Progress
-    from ..training.stage_kind import StageContext
 
 Tell = Callable[[str], None]
+BEATS = 10
+"""So often a stage says that it moves, in the time in which it must."""
+MOST_BEAT_S = 10.0
 OnEpoch = Callable[[tuple[str, int, int], tuple[Mapping[str, Any], ...]], bool]
 """Given phase, epoch, epochs and the whole history; False: stop."""
-
-
-@dataclass(frozen=True)
-class StageSetting:
-    """What all stages of a run share.
-
-    Attributes:
-        run: The run's id, which goes into the records of what it trains.
-        data: What is learned from.
-        with_selector: Whether samples are kept for selectors.
-        folder: Where relative paths and factories start from.
-        save_every_s: Seconds between checkpoints, at least.
-    """
-
-    run: str
-    data: "DataSpec | None"
-    with_selector: bool
-    folder: str
-    save_every_s: float
 
 
 Perform = Callable[[Any, "Store", StageSetting, OnEpoch, Tell], StageOutcome]
@@ -54,6 +41,7 @@ Perform = Callable[[Any, "Store", StageSetting, OnEpoch, Tell], StageOutcome]
 def run_stage(
     stage: RunnableStage,
     attempt: str,
+    title: str,
     scheduler: Any,
     store: "Store",
     setting: StageSetting,
@@ -72,12 +60,104 @@ def run_stage(
     def tell(text: str) -> None:
         scheduler.note.remote(text)
 
+    def beat(pulse: Pulse) -> None:
+        ray.get(scheduler.beat.remote(stage.key, attempt, pulse))
+
+    node, began = ray.get_runtime_context().get_node_id(), time.monotonic()
+    label = f"{title}, key {stage.key[:12]}, start {attempt[:8]}"
+    _log(f"{label}: begins")
+    with beating(node, setting.still_s / BEATS, beat):
+        outcome = attempt_stage(stage, attempt, store, setting, perform, on_epoch, tell)
+    how = outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}"
+    _log(f"{label}: {how} after {time.monotonic() - began:.1f} s")
+    return outcome
+
+
+def attempt_stage(
+    stage: RunnableStage,
+    attempt: str,
+    store: "Store",
+    setting: StageSetting,
+    perform: Perform,
+    on_epoch: OnEpoch,
+    tell: Tell,
+) -> StageOutcome:
+    """Run a stage in this process, which is afterwards as before but for the data that it read."""
     try:
         with end_noted(attempt):
             _go_to(setting.folder)
-            return perform(pickle.loads(stage.job), store, setting, on_epoch, tell)
+            outcome = perform(pickle.loads(stage.job), store, setting, on_epoch, tell)
     except BaseException as error:
-        return failed_outcome(error, stage.request.name)
+        outcome = failed_outcome(error, stage.request.name)
+    # An error has gone by now with its traceback, which held the model.
+    _give_memory_back(failed=outcome.status == "failed")
+    return outcome
+
+
+class WorkerProcess:
+    """The Ray actor: runs one stage after the other, and keeps its GPU and what it has read.
+
+    Args:
+        scheduler: The stage scheduler's handle.
+        store, setting, perform: As `run_stage` takes them.
+    """
+
+    def __init__(
+        self, scheduler: Any, store: "Store", setting: StageSetting, perform: Perform
+    ) -> None:
+        self._scheduler, self._store = scheduler, store
+        self._setting, self._perform = setting, perform
+
+    def run(self, stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
+        """As `run_stage`."""
+        return run_stage(
+            stage, attempt, title, self._scheduler, self._store, self._setting, self._perform
+        )
+
+    def warm_up(self, device: str) -> None:
+        """As `warm_up`."""
+        warm_up(self._setting, device)
+
+
+@contextmanager
+def beating(node: str, every_s: float, beat: Callable[[Pulse], None]) -> Iterator[None]:
+    """Send that this process lives, and whether this thread moves: now, and then from another one.
+
+    Args:
+        node: Of the cluster.
+        every_s: Between two beats, at most.
+        beat: Sends one; returns when it has been taken.
+    """
+    from ..store.process import this_process
+
+    me, over = this_process(), threading.Event()
+    try:
+        clock = time.pthread_getcpuclockid(threading.get_ident())
+        used: Callable[[], float] = partial(time.clock_gettime, clock)
+    except (AttributeError, OSError):  # not every system counts by thread
+        used = time.process_time
+
+    def send() -> None:
+        beat(Pulse(node, me.machine, me.pid, me.started, used()))
+
+    def go_on() -> None:
+        while not over.wait(min(MOST_BEAT_S, every_s)):
+            send()
+
+    send()  # else one that is stopped at once would seem to wait for its process
+    thread = threading.Thread(target=go_on, name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _log(text: str) -> None:
+    """Write a line into this process's log, which holds what many stages have printed."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _go_to(folder: str) -> None:
@@ -93,7 +173,6 @@ def train_stage(
 ) -> StageOutcome:
     """Train a `StageJob`, or find it in the store."""
     from ..training.cached_stage import get_or_train
-    from ..training.memory import GpuPeak
     from ..training.progress import Decision
     from ..training.stage_kind import Stopped
 
@@ -102,24 +181,42 @@ def train_stage(
         goes_on = on_epoch(phase, tuple(dict(row) for row in progress.history))
         return Decision.CONTINUE if goes_on else Decision.STOP
 
-    peak = GpuPeak(job.profile)
-    result = get_or_train(job, context_of(job, setting), store, listen=listen, notify=tell)
-    held = peak.bytes()
-    _give_memory_back(job)
+    with _torch_as_before():
+        result = get_or_train(job, context_of(job, setting), store, listen=listen, notify=tell)
     if isinstance(result, Stopped):
-        rows = tuple(dict(row) for row in result.history)
-        return StageOutcome("stopped", history=rows, gpu_bytes=held)
-    if result.reused:  # what was found has not trained here
-        return StageOutcome("done", record=dict(result.record), reused=True)
-    record = dict(result.record)
-    return StageOutcome("done", record=record, node=platform.node(), gpu_bytes=held)
+        return StageOutcome("stopped", history=tuple(dict(row) for row in result.history))
+    node = "" if result.reused else platform.node()
+    return StageOutcome("done", record=dict(result.record), reused=result.reused, node=node)
+
+
+@contextmanager
+def _torch_as_before() -> Iterator[None]:
+    """Put back what a user's code may set for the whole process: no later stage meets it."""
+    import torch
+
+    numbers, device, grad = (
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.is_grad_enabled(),
+    )
+    cudnn, precision = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    flags = cudnn.enabled, cudnn.deterministic
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(numbers)
+        if torch.get_default_device() != device:  # to set it at all slows torch down
+            torch.set_default_device(device)
+        torch.set_grad_enabled(grad)
+        torch.set_float32_matmul_precision(precision)
+        cudnn.enabled, cudnn.deterministic = flags
 
 
 def warm_up(setting: StageSetting, device: str) -> None:
     """A Ray task: let a process import torch and read the data while coordinators still start."""
     with suppress(Exception):  # a stage will say it better
         _go_to(setting.folder)
-        _context(setting, device)
+        read_data(setting, device)
 
 
 def facts_of_data(setting: StageSetting) -> Mapping[str, str]:
@@ -129,113 +226,18 @@ def facts_of_data(setting: StageSetting) -> Mapping[str, str]:
         DataChangedError: It cannot be read here.
     """
     _go_to(setting.folder)
-    return _context(setting, "cpu").facts or {}
+    return read_data(setting, "cpu").facts or {}
 
 
-def context_of(job: Any, setting: StageSetting) -> "StageContext":
-    """The run's data on the job's device; read once in each process.
+def _give_memory_back(*, failed: bool) -> None:
+    """What a stage held is free for the next one, in this process or another.
 
-    A node may hold other files than the driver's, files may change in mid-search, and a process
-    may have read them for a run before: what was read must be what the job's key says.
-
-    Raises:
-        DataChangedError: It is not, or cannot be read; names this machine. No answer about the
-            job's schedule.
+    A whole collection takes a tenth of a second beside torch: on a CPU what a stage leaves in
+    cycles can wait, unless it failed, perhaps for want of memory.
     """
-    device = job.profile.device
-    expected = job.keys.preimage["data"]
-    kept = _mark(setting, device) in _CONTEXTS
-    context = _context(setting, device)
-    changed = _difference(expected, context)
-    if changed and kept:  # read when the files, or the factory's code, were others
-        _CONTEXTS.clear()
-        _forget_factory(setting)
-        context = _context(setting, device)
-        changed = _difference(expected, context)
-    if changed:
-        _CONTEXTS.clear()
-        raise DataChangedError(
-            f"{platform.node()}: the data that stage {job.name!r} would learn from here is not "
-            f"what this search began with: {changed}. {_advice(setting)}"
-        )
-    return context
-
-
-def _difference(expected: Mapping[str, str], context: "StageContext") -> str | None:
-    from ..training.schedule_data import data_difference
-
-    return data_difference(expected, context.facts) if context.facts is not None else None
-
-
-def _advice(setting: StageSetting) -> str:
-    words = (
-        "Every node must read the same: put the same files at the same place on each, or where "
-        "all reach them; if they were changed on purpose, search into a new folder"
-    )
-    if setting.data is not None and setting.data.factory is not None:
-        words += (
-            ". A factory must not draw when it is imported, or go by the order of a set or of "
-            "os.listdir: these differ from process to process"
-        )
-    return words
-
-
-def _forget_factory(setting: StageSetting) -> None:
-    """Let a factory's module, and those of its package, be imported again."""
-    factory = setting.data.factory if setting.data is not None else None
-    root = (factory or "").partition(":")[0].partition(".")[0]
-    for name in [name for name in sys.modules if root and name.partition(".")[0] == root]:
-        if "site-packages" not in (getattr(sys.modules[name], "__file__", None) or ""):
-            del sys.modules[name]
-
-
-def _context(setting: StageSetting, device: str) -> "StageContext":
-    mark = _mark(setting, device)
-    if mark not in _CONTEXTS:
-        # One run at a time in a process; a Ray that outlives it may serve others.
-        _CONTEXTS.clear()
-        _CONTEXTS[mark] = _read_context(setting, device)
-    return _CONTEXTS[mark]
-
-
-def _mark(setting: StageSetting, device: str) -> str:
-    return f"{setting} on {device}"
-
-
-_CONTEXTS: "dict[str, StageContext]" = {}
-"""The data of the last run that this process served."""
-
-
-def forget_data() -> None:
-    """Free the data that stages of this process have read."""
-    _CONTEXTS.clear()
-
-
-def _read_context(setting: StageSetting, device: str) -> "StageContext":
-    from ..training.schedule_data import data_facts, load_described
-    from ..training.stage_kind import StageContext
-
-    assert setting.data is not None, "a run of real stages has data"
-    try:
-        data = load_described(setting.data, with_selector=setting.with_selector).to(device)
-    except DataError as error:  # the driver has read it
-        raise DataChangedError(
-            f"{platform.node()} cannot read the data that this search began with: {error}"
-        ) from error
-    return StageContext(
-        data.split("train"),
-        data.split("val"),
-        {},
-        setting.save_every_s,
-        run=setting.run,
-        selector=data.split("selector") if setting.with_selector else None,
-        facts=data_facts(data),
-    )
-
-
-def _give_memory_back(job: Any) -> None:
-    """What a stage held on an accelerator is free for the next one, in this process or another."""
-    if job.profile.torch_device.type == "cuda":
-        import torch
-
+    torch = sys.modules.get("torch")
+    on_gpu = torch is not None and torch.cuda.is_initialized()
+    if failed or on_gpu:
+        gc.collect()
+    if torch is not None and on_gpu:
         torch.cuda.empty_cache()

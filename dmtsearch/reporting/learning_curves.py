@@ -285,7 +285,7 @@ def draw_curves(stage: StageCurves) -> Drawing:
         size=(PHONE, 172),
         title=f"{stage.stage}{', delivered' if stage.delivered else ''}, best trial",
         alt=(
-            f"Val accuracy of {stage.stage} over {counted(len(best.epochs), 'epoch')}, from "
+            f"Val accuracy of {stage.stage} over {counted(best.epochs[-1], 'epoch')}, from "
             f"{100 * best.values[0]:.2f} to {100 * best.values[-1]:.2f} %."
         ),
         caption=f"{stage.model}; one seed{n}.{hints}",

@@ -120,10 +120,18 @@ def _labels_alone(runs: Mapping[str, Sequence[Run]], found: Recommended) -> Sequ
 
 
 def _curve(run: Run) -> list[float]:
-    """Val accuracy by epoch, after the hint phase; [] where it was not measured at each."""
+    """Val accuracy by epoch, after the hint phase; [] where it was never measured.
+
+    An epoch that was not validated has the value of the one before that was, or 0.
+    """
     rows = [row for row in run[1].history if row.get("phase") != "hint"]
-    values = [float(v) for row in rows if (v := row.get("val_accuracy")) is not None]
-    return values if len(values) == len(rows) else []
+    if all(row.get("val_accuracy") is None for row in rows):
+        return []
+    values: list[float] = []
+    for row in rows:
+        value = row.get("val_accuracy")
+        values.append((values[-1] if values else 0.0) if value is None else float(value))
+    return values
 
 
 def _compared(

@@ -158,12 +158,15 @@ def _ending(stage: Stage) -> list[str]:
     sentences = []
     if isinstance(switch, Plateau):
         sentences.append(
-            f"It ends early once {switch.on} has not improved for {switch.patience} epochs."
+            f"It ends early once {switch.on} has not improved for {switch.patience} "
+            f"{'validated ' if stage.val_every > 1 else ''}epochs."
         )
     elif isinstance(switch, Accuracy):
         sentences.append(f"It ends early at a val accuracy of {switch.at_least:g}.")
     if stage.keep == "best" and stage.epochs:
         sentences.append("The epoch with the highest val accuracy is kept.")
+    if stage.val_every > 1 and stage.epochs > 1:
+        sentences.append(f"Every {stage.val_every} epochs it is validated, and after the last.")
     return sentences
 
 

@@ -33,7 +33,6 @@ from .blocks import (
     Resources,
     SourceRef,
     Switch,
-    auto_word,
 )
 from .model import FAMILIES, OTHER_FORMS, AnyModel, Input, Size
 from .values import (
@@ -148,6 +147,8 @@ class _HowLong:
     """Passes over the training split, at most; a hint phase comes before and is added."""
     optimizer: AnyOptimizer = AdamW()
     """How weights move."""
+    val_every: Count = 1
+    """Epochs between validations; the last epoch is always validated."""
     keep: Literal["best", "last"] = "last"
     """Which epoch is handed on: the last, or the `best` by val accuracy, of equals the latest."""
 
@@ -182,8 +183,8 @@ class _Distorted:
 class _Where:
     seed: Annotated[int | None, Field(strict=True)] = None
     """In place of the schedule's: for replicates that share a first model."""
-    resources: Annotated[Resources, BeforeValidator(auto_word)] = Resources()
-    """CPUs, GPUs and memory of the stage's task; `auto`: a GPU where there is one."""
+    resources: Resources = Resources()
+    """CPUs, GPUs and memory of the stage's task on Ray."""
     compile: Truth = False
     """Pass the trained model through `torch.compile`, with what hints read from it."""
     cuda_graphs: Truth = False

@@ -112,6 +112,7 @@ def selector_phase(
     validate: Callable[[], Mapping[str, float]],
     keep_on: str | None,
     should_switch: Callable[[list[dict[str, float]]], bool],
+    val_every: int = 1,
 ) -> Phase[SelectorBatch]:
     """Return the training of a selector as the loop takes it.
 
@@ -122,7 +123,8 @@ def selector_phase(
         optimizer, epochs, seed: As of any stage.
         validate: Values on val after each epoch.
         keep_on: The value that decides which epoch is kept, the highest; None keeps the last.
-        should_switch: Says from the values of each epoch whether the training ends now.
+        should_switch: Says from the values of each validated epoch whether the training ends.
+        val_every: Epochs between validations; the last epoch is validated in any case.
     """
     clock, steps = CLOCKS["train"], dataset.steps(optimizer)
     fused = next(net.parameters()).is_cuda
@@ -144,4 +146,5 @@ def selector_phase(
         keep_on=keep_on,
         keep_highest=True,
         should_switch=should_switch,
+        val_every=val_every,
     )

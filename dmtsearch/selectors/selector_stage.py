@@ -315,6 +315,7 @@ class SelectorRun:
             validate=self._val_values,
             keep_on="val_accuracy" if self.stage.keep == "best" else None,
             should_switch=lambda values: should_switch(self.stage.switch, values),
+            val_every=self.stage.val_every,
         )
         return run_saved(
             phase,

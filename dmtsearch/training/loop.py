@@ -57,7 +57,8 @@ class Phase(Generic[B]):
         validate: Values on val (`val_accuracy`, ...), in eval mode.
         keep_on: The value that decides which epoch is kept, or None to keep the last one.
         keep_highest: Whether more of `keep_on` is better.
-        should_switch: Says from the values of each epoch whether the phase ends now.
+        should_switch: Says from the values of each validated epoch whether the phase ends now.
+        val_every: Epochs between validations; the last epoch is validated in any case.
     """
 
     stage: str
@@ -76,6 +77,11 @@ class Phase(Generic[B]):
     keep_on: str | None
     keep_highest: bool
     should_switch: Callable[[list[dict[str, float]]], bool]
+    val_every: int = 1
+
+    def is_validated(self, epoch: int) -> bool:
+        """Whether an epoch (from 1) is scored on val."""
+        return epoch % self.val_every == 0 or epoch == self.epochs
 
 
 @dataclass
@@ -84,7 +90,7 @@ class PhaseState:
 
     Attributes:
         epoch: Epochs done.
-        values: What `validate` said after each of them.
+        values: What `validate` said after each of them; nothing after one that was not validated.
         history: Rows for people and pruners.
         kept_epoch: The epoch (from 1) whose weights are kept; 0 before the first.
         kept: Those weights, where they are not simply the last ones.
@@ -131,10 +137,11 @@ def run_phase(
 
     if 0 < state.epoch < phase.epochs and report(resumed=True) is Decision.STOP:
         return Decision.STOP
-    while state.epoch < phase.epochs and not phase.should_switch(state.values):
+    while state.epoch < phase.epochs and not phase.should_switch([v for v in state.values if v]):
         terms = train_epoch(phase, state.epoch)
         losses = read_terms(phase, state.epoch, terms)
-        values = read_values(phase, state.epoch)
+        is_validated = phase.is_validated(state.epoch + 1)
+        values = read_values(phase, state.epoch) if is_validated else {}
         state.epoch += 1
         state.values.append(values)
         state.history.append({"phase": phase.name, "epoch": state.epoch, **losses, **values})
@@ -204,9 +211,14 @@ def read_values(phase: Phase[Any], epoch: int) -> dict[str, float]:
 
 
 def keep_best(phase: Phase[Any], state: PhaseState) -> None:
-    """Keep this epoch's weights if none was better; of equal epochs the latest is kept."""
+    """Keep this epoch's weights if none was better; of equal epochs the latest is kept.
+
+    One that was not validated is kept only where the last epoch is.
+    """
     if phase.keep_on is None:
         state.kept_epoch = state.epoch
+        return
+    if not state.values[-1]:
         return
     now = state.values[-1][phase.keep_on]
     best = state.values[state.kept_epoch - 1][phase.keep_on] if state.kept_epoch else now

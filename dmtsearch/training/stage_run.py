@@ -362,6 +362,7 @@ class StageRun:
             keep_on=keep_on,
             keep_highest=keep_highest,
             should_switch=switch,
+            val_every=self.stage.val_every,
         )
 
     def _run(

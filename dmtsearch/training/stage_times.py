@@ -107,8 +107,10 @@ class StageTimes:
         found += factor * stage.epochs * (steps * self.step.base + self.step.slope * costs.epoch)
         found += hint_epochs * (steps * self.step.base + self.step.slope * costs.hint_epoch)
         found += self._forward(sum(resolved.source_macs), samples) * resolved.passes()
-        found += self._forward(resolved.macs, self.num_val) * (stage.epochs + 1)
-        found += self._forward(resolved.hint_macs, self.num_val) * hint_epochs
+        scored = -(-stage.epochs // stage.val_every) + 1  # what is kept is measured once more
+        found += self._forward(resolved.macs, self.num_val) * scored
+        hints_scored = -(-hint_epochs // stage.val_every)
+        found += self._forward(resolved.hint_macs, self.num_val) * hints_scored
         return found
 
     def _forward(self, macs: int, samples: int) -> float:

@@ -18,7 +18,7 @@ def should_switch(rule: Switch, history: Sequence[dict[str, float]]) -> bool:
         rule: `epochs` never ends a stage early; `plateau` ends it once `on` has not improved by
             more than `min_delta` for `patience` epochs in a row; `accuracy` ends it once val
             accuracy is at least `at_least`.
-        history: Values on val after each epoch of the phase, oldest first.
+        history: Values on val after each validated epoch of the phase, oldest first.
     """
     if not history:
         return False

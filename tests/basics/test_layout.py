@@ -18,7 +18,7 @@ PAIRS = 5
 TESTS = Path(__file__).parents[1]
 DEEP = {
     "cli.main": "the command line's own door: `app`, and `main` as a process runs it",
-    "engine.stage_task": "what a worker process remembers, which a new process does not",
+    "engine.kept_data": "what a worker process remembers, which a new process does not",
     "models.families.plain": "the size of a map after pooling, beside PyTorch's",
     "models.families.resnet": "one block, computed by hand",
     "reporting.page": "how a text is kept from being read as Markdown",

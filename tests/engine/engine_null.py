@@ -89,18 +89,21 @@ def ray_settings() -> Iterator[None]:
         yield
 
 
-def preparer(marks: Path, *, seconds: float, needs: Needs) -> Callable[[Any], Prepared]:
-    """`prepare` for such trials."""
+def preparer(
+    marks: Path, *, seconds: float, needs: Needs | Callable[[Any], Needs]
+) -> Callable[[Any], Prepared]:
+    """`prepare` for such trials; `needs` of all stages, or of a stage's request."""
 
     def prepare(schedule: Any) -> Prepared:
         prepared = untrained.prepare(schedule)
         jobs = [
-            Nothing(r.key, r.name, str(marks), r.epochs, seconds, needs) for r in prepared.requests
+            Nothing(
+                *(r.key, r.name, str(marks), r.epochs, seconds),
+                needs if isinstance(needs, Needs) else needs(r),
+            )
+            for r in prepared.requests
         ]
-        return replace(
-            prepared,
-            stages=runnable_stages(prepared.requests, jobs, [job.resources for job in jobs]),
-        )
+        return replace(prepared, stages=runnable_stages(prepared.requests, jobs))
 
     return prepare
 
@@ -150,7 +153,8 @@ def run_null(
     inline: bool = False,
     concurrency: int = 4,
     seconds: float = 0.0,
-    needs: Needs | None = None,
+    needs: Needs | Callable[[Any], Needs] | None = None,
+    still_s: float = 300.0,
     time_budget_s: float | None = None,
     stop_asked: Callable[[], bool] = lambda: False,
     stop: Any = None,
@@ -180,7 +184,7 @@ def run_null(
     view, log = RememberingView(), []
     context = SearchContext(
         run="null",
-        stage=StageSetting("null", None, False, str(folder), 20.0),
+        stage=StageSetting("null", None, False, str(folder), 20.0, still_s),
         searcher=searcher,
         store=open_store(str(folder / "store")),
         status=StatusWriter(paths, view, log.append),

@@ -1,8 +1,9 @@
 """Small real things for the tests of the engine: stages, a store in memory, tasks one can end."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 from dmtsearch.engine import (
@@ -33,11 +34,13 @@ def request_of(
     )
 
 
-def stage_of(name: str, *, path_cost: int = 100, cpu: float = 1.0, **more: Any) -> RunnableStage:
+def stage_of(
+    name: str, *, path_cost: int = 100, cpu: float = 1.0, gpu: float = 0.0, **more: Any
+) -> RunnableStage:
     return RunnableStage(
         request=request_of(name),
         job=b"",
-        needs=Needs(cpu=cpu),
+        needs=Needs(cpu=cpu, gpu=gpu),
         snapshots=more.pop("snapshots", ()),
         path_cost=path_cost,
         costs=EpochCosts(epoch=25, hint_epoch=0, sources=0, repeated=False),
@@ -91,14 +94,12 @@ class Tasks:
         self._memory = memory
         self.started: list[str] = []
         self.attempts: dict[str, str] = {}
-        self.needs: dict[str, Needs] = {}
         self._ends: dict[str, asyncio.Future[StageOutcome]] = {}
 
-    async def launch(self, stage: RunnableStage, attempt: str) -> StageOutcome:
+    async def launch(self, stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
         name = stage.request.name
         self.started.append(name)
         self.attempts[name] = attempt
-        self.needs[name] = stage.needs
         self._ends[name] = asyncio.get_running_loop().create_future()
         return await self._ends[name]
 
@@ -134,6 +135,16 @@ class Scheduling:
         )
 
 
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an async test in a loop of its own, and end what the scheduler still does."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
 async def all_done() -> None:
     """Let the scheduler's own tasks, and its threads, do what is to be done."""
     for _ in range(10):
@@ -141,11 +152,11 @@ async def all_done() -> None:
 
 
 def scheduling(
-    *, cpus: float = 2.0, first: int = 0, nodes: list[ClusterNode] | None = None, **options: Any
+    *, cpus: float = 2.0, gpus: float = 0.0, first: int = 0, **options: Any
 ) -> Scheduling:
     """A scheduler in the running event loop."""
     memory = Memory()
     tasks = Tasks(memory)
-    nodes = nodes or [ClusterNode("one", cpu=cpus, gpu=0.0, memory=1e9)]
+    nodes = [ClusterNode("one", cpu=cpus, gpu=gpus, memory=1e9)]
     scheduler = StageScheduler(memory, tasks.launch, lambda: list(nodes), first=first, **options)
     return Scheduling(scheduler, tasks, memory, nodes)

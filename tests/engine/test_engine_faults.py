@@ -13,6 +13,7 @@ import pytest
 
 from dmtsearch.engine import (
     StageOutcome,
+    after_failure,
     failed_outcome,
     lost_outcome,
     processes_of,
@@ -64,9 +65,9 @@ def test_a_diverged_stage_and_a_refused_model_are_answers_at_once(error: Excepti
         pytest.param(OSError(errno.ENOSPC, "full"), False, "'student': OSError", id="disk"),
         pytest.param(MemoryError(), True, "ran out of memory", id="memory"),
         pytest.param(
-            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
-            *(True, r"ran out of memory \(CUDA out of memory"),
-            id="accelerator's memory",
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+            *(True, r"'student' ran out of memory .*resources: {memory"),
+            id="CPU's memory",
         ),
         pytest.param(DataChangedError("node-2: other data"), True, "node-2", id="other data"),
     ],
@@ -78,6 +79,24 @@ def test_the_machine_is_to_blame_whatever_the_error_is_called(
     assert (found.certain, found.cause, found.again) == (False, "", again)
     assert found.reason is not None
     assert re.search(words, found.reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2 GiB",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "MPS backend out of memory (MPS allocated: 9 GB)",
+    ],
+)
+def test_a_gpu_out_of_memory_is_tried_once_more_and_is_then_an_answer(text: str) -> None:
+    found = outcome_of(RuntimeError(text))
+    assert (found.certain, found.alone, found.again) == (False, True, True)
+    assert after_failure(found, [found.cause]) == "again"
+    assert after_failure(found, [found.cause, found.cause]) == "answer"
+    assert found.reason is not None
+    assert "`resources: {gpu: 1}`" in found.reason
 
 
 def test_a_refused_model_whose_file_could_not_be_read_is_no_answer() -> None:

@@ -17,9 +17,9 @@ from dmtsearch.engine import (
     StageSetting,
     context_of,
     keep_data,
+    kept_data,
     open_context,
     prepare_schedule,
-    stage_task,
     train_stage,
 )
 from dmtsearch.errors import DataChangedError, DataError
@@ -48,7 +48,7 @@ def load():
 def fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A worker that has read nothing, in a folder of its own."""
     torch.set_num_threads(1)
-    monkeypatch.setattr("dmtsearch.engine.stage_task._CONTEXTS", {})
+    monkeypatch.setattr("dmtsearch.engine.kept_data._KEPT", {})
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # files here change within a second
     monkeypatch.chdir(tmp_path)
@@ -74,7 +74,7 @@ def job_and_setting(made_for: Schedule) -> tuple[StageJob, StageSetting]:
 def in_another_process() -> None:
     """What a new worker has imported and read."""
     sys.modules.pop("drawn_for_search", None)
-    stage_task._CONTEXTS.clear()
+    kept_data._KEPT.clear()
 
 
 def test_a_worker_refuses_other_content_than_its_jobs_and_names_its_machine(
@@ -112,7 +112,7 @@ def test_a_worker_that_has_read_the_jobs_data_goes_on_with_it() -> None:
     job, setting = job_and_setting(schedule())
     context = context_of(job, setting)
     write_factory(1)
-    assert context_of(job, setting) is context
+    assert context_of(job, setting).train is context.train
 
 
 def test_a_worker_that_served_other_data_reads_anew_before_it_refuses() -> None:
@@ -120,10 +120,10 @@ def test_a_worker_that_served_other_data_reads_anew_before_it_refuses() -> None:
     old, setting = job_and_setting(schedule())
     context_of(old, setting)
     write_factory(1)
-    kept, module = dict(stage_task._CONTEXTS), sys.modules["drawn_for_search"]
+    kept, module = dict(kept_data._KEPT), sys.modules["drawn_for_search"]
     in_another_process()
     new, _ = job_and_setting(schedule())
-    stage_task._CONTEXTS.update(kept)
+    kept_data._KEPT.update(kept)
     sys.modules["drawn_for_search"] = module  # the worker imported the factory's old code
     context = context_of(new, setting)
     assert context.facts is not None
@@ -178,3 +178,30 @@ def test_a_run_goes_on_with_its_own_data_alone() -> None:
         resumed(begun, {**found, "val": "0" * 64})
     assert resumed(info, found).data == found  # a run of an older version
     assert "made by an older version" in notes[0]
+
+
+def test_a_process_reads_data_once_for_all_runs_and_keeps_as_much_as_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_factory(0)
+    text = Path("drawn_for_search.py").read_text()
+    Path("drawn_for_search.py").write_text(
+        text.replace(
+            "def load():\n", "def load():\n    with open('reads', 'a') as file: file.write('.')\n"
+        )
+    )
+    job, setting = job_and_setting(schedule())
+    reads = Path("reads").stat().st_size
+    context_of(job, setting)
+    other = context_of(job, replace(setting, run="another", save_every_s=5.0))
+    assert Path("reads").stat().st_size == reads + 1
+    assert (other.run, other.save_every_s) == ("another", 5.0)
+    assert setting.data is not None
+    shuffled = replace(setting, data=replace(setting.data, split_seed=1))
+    kept_data.read_data(shuffled, "cpu")
+    context_of(job, setting)
+    assert Path("reads").stat().st_size == reads + 2, "both are kept"
+    monkeypatch.setattr("dmtsearch.engine.kept_data.MOST_BYTES", 1)
+    kept_data.read_data(shuffled, "cpu")
+    context_of(job, setting)
+    assert Path("reads").stat().st_size == reads + 3

@@ -55,6 +55,14 @@ def test_every_fraction_is_measured_once_and_never_before_it_is_reached(epochs: 
         assert all((epoch - 1) * 20 < step * epochs <= epoch * 20 for step in steps)
 
 
+def test_fractions_between_validated_epochs_are_measured_at_the_next() -> None:
+    history = rows([0.1, 0.2, 0.3, 0.4])
+    for number in (0, 2):
+        del history[number]["val_accuracy"]
+    found = list(measured_steps(history, 4, "val_accuracy"))
+    assert found == [(2, tuple(range(1, 11)), 0.2), (4, tuple(range(11, 21)), 0.4)]
+
+
 def test_the_hint_phase_is_passed_over() -> None:
     history = rows([0.3, 0.6], hints=5)
     found = list(measured_steps(history, 20, "val_accuracy"))

@@ -2,28 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import wraps
-from typing import Any
 
 import pytest
-from engine_pieces import Found, Scheduling, all_done, record_of, scheduling, stage_of
+from engine_pieces import Found, Scheduling, all_done, in_loop, record_of, scheduling, stage_of
 
 from dmtsearch.engine import RunnableStage, RunnableTrial, lost_outcome
 from dmtsearch.files import sha256_text
-
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-def in_loop(test: Test) -> Callable[..., None]:
-    """Run an async test in a loop of its own, and end what the scheduler still does."""
-
-    @wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))
-
-    return run
 
 
 async def events_of(here: Scheduling) -> list[tuple[str, int, str]]:

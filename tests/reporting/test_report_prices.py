@@ -11,9 +11,15 @@ from dmtsearch.reporting import read_run, summarize
 
 
 def scratch(run, *values):
-    """A finished run of `scratch_long` with this learning curve; its last value is its score."""
+    """A finished run of `scratch_long` with this learning curve; its last value is its score.
+
+    None is an epoch that was not validated.
+    """
     trial = run.propose("scratch_long", arm_schedule("scratch_long"), {}, 0)
-    rows = [{"phase": "train", "epoch": n, "val_accuracy": v} for n, v in enumerate(values, 1)]
+    rows = [
+        {"phase": "train", "epoch": n, **({} if v is None else {"val_accuracy": v})}
+        for n, v in enumerate(values, 1)
+    ]
     (stage,) = trial.stages
     run.stage(stage, trial.trial, values[-1], history=tuple(rows))
     run.end(trial, "done", values[-1])
@@ -40,6 +46,13 @@ def test_a_first_model_pays_from_so_many_students_on(tiny):
     start = f"From {count} students of one first model on it costs less than labels alone: its"
     assert prices.words.startswith(f"{start} val accuracy of 90.00 % takes 26 epochs and ")
     assert "(scratch_long, n = 1 seed)" in prices.words
+
+
+def test_an_accuracy_is_reached_at_the_first_validated_epoch_that_shows_it(tiny):
+    run = tiny()
+    try_weight(run, 0.3, 0.90)
+    scratch(run, *[None] * 9, 0.5, *[None] * 9, 0.9, *[None] * 9, 0.9)
+    assert "val accuracy of 90.00 % takes 20 epochs and " in prices_of(run).words
 
 
 def test_a_student_that_costs_more_than_labels_alone_never_pays(tiny):
@@ -87,7 +100,7 @@ def test_labels_alone_have_no_first_model_to_pay_for(tiny):
 def test_pages_and_summary_have_both_prices(tiny):
     run = tiny()
     trial = try_weight(run, 0.3, 0.90)
-    scratch(run, *[0.5] * 25, *[0.9] * 5)
+    scratch(run, None, *[0.5] * 24, None, None, *[0.9] * 3)
     written = dmtsearch.report(run.stop(), out=run.root / "report")
     text = (written.folder / "report.md").read_text()
     assert text.count("where the first model is given") == 3  # tile, schedule, provenance

@@ -118,8 +118,8 @@ def test_a_stage_of_no_epochs_is_not_the_stage_of_all_defaults(bench):
 
 
 DEFAULTS = {
-    Stage: "init=None epochs=20 keep='last' hard={} merit=None switch={} augment='none' "
-    "seed=None compile=False amp=None cuda_graphs=False",
+    Stage: "init=None epochs=20 val_every=1 keep='last' hard={} merit=None switch={} "
+    "augment='none' seed=None compile=False amp=None cuda_graphs=False",
     AdamW: "name='adamw' lr=0.003 weight_decay=0.01 betas=(0.9, 0.999) "
     "eps=1e-08 schedule='one_cycle' milestones=None gamma=None batch=128 "
     "drop_last=True",

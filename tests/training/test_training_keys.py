@@ -34,6 +34,7 @@ OTHER = {
     Stage: {
         "init": "elsewhere",
         "epochs": 3,
+        "val_every": 2,
         "keep": "best",
         "augment": "crop_flip",
     },
@@ -148,7 +149,7 @@ def changed(stage, kind, field):
 def seen_by_hint_phase(kind, field):
     """Whether the hint phase's own key reads the field too."""
     if kind is Stage:
-        return field in ("init", "augment")
+        return field in ("init", "augment", "val_every")
     if kind is HintPhase:
         return field != "then"
     return kind in (Adam, Sgd, Hint, Adapter)

@@ -22,7 +22,10 @@ from dmtsearch.training import (
     epochs_without_gain,
     go_on,
     should_switch,
+    state_bytes,
 )
+
+PHASE = {"epochs": 3, "then": "stay"}
 
 # -- keep ------------------------------------------------------------------------------------
 
@@ -75,6 +78,42 @@ def test_what_is_kept_is_scored_and_handed_on(bench):
     assert record["metrics"]["val"]["accuracy"] == max(scores)
     last = max(epoch for epoch, score in enumerate(scores, start=1) if score == max(scores))
     assert record["kept_epoch"] == last
+
+
+def test_only_every_second_epoch_is_validated_and_the_last(bench, monkeypatch):
+    made = pair({"keep": "best", "epochs": 5, "val_every": 2, "model": NORMED})
+    run, _ = stage_run(bench, made)
+    states = scripted(run, monkeypatch, [0.2, 0.7, 0.6])
+    result = run.run_training(NoCheckpoints(), go_on)
+    measured = {row["epoch"]: row.get("val_accuracy") for row in result.history}
+    assert measured == {1: None, 2: 0.2, 3: None, 4: 0.7, 5: 0.6}
+    assert all("loss" in row for row in result.history)
+    assert result.kept_epoch == 4
+    assert same(state_of(run.modules), states[1])
+
+
+def test_a_stage_that_is_validated_less_often_learns_the_same_weights(bench):
+    often, seldom = (
+        bench.run(pair({"epochs": 3, "val_every": n, "hints": [HINT], "hint_phase": PHASE}))
+        for n in (1, 2)
+    )
+    assert often["student"].key != seldom["student"].key
+    assert same(*(bench.weights(found["student"]) for found in (often, seldom)))
+    rows = seldom["student"].record["history"]
+    measured = [(row["phase"], row["epoch"]) for row in rows if {"val_hint", "val_nll"} & set(row)]
+    assert measured == [("hint", 2), ("hint", 3), ("train", 2), ("train", 3)]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_stage_with_gaps_in_its_history_goes_on_to_the_same_bytes(bench, after):
+    made = pair({"keep": "best", "epochs": 4, "val_every": 3, "model": NORMED})
+    unbroken, _ = stage_run(bench, made)
+    whole = unbroken.run_training(NoCheckpoints(), go_on)
+    kept = Checkpoints()
+    stage_run(bench, made)[0].run_training(kept, Watcher(stop_at=after))
+    second, _ = stage_run(bench, made)
+    assert second.run_training(kept, go_on) == whole
+    assert state_bytes(second.modules) == state_bytes(unbroken.modules)
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", 3), ("last", 4)])
@@ -181,17 +220,22 @@ def test_a_switch_rule_decides_by_the_history_alone(rule, history, expected):
         ({"when": "accuracy", "at_least": 0.9}, [0.1, 0.2, 0.6, 0.7], 4),
         ({"when": "plateau", "patience": 2}, [0.5, 0.4, 0.5, 0.6], 3),
         ({"when": "epochs"}, [0.5, 0.5, 0.5, 0.5], 4),
+        # Of validated epochs 2, 4, 6: two without gain.
+        ({"when": "plateau", "patience": 2, "val_every": 2}, [0.5, 0.4, 0.5, 0.6], 6),
     ],
 )
 def test_the_loop_hands_over_when_the_rule_says(bench, monkeypatch, switch, scores, ended):
     constant = {"name": "adam", "batch": 32, "schedule": "constant"}
-    student = {"epochs": 4, "switch": switch, "optimizer": constant, "keep": "best"}
+    often = switch.get("val_every", 1)
+    switch = {name: value for name, value in switch.items() if name != "val_every"}
+    student = {"epochs": 4 * often, "val_every": often, "switch": switch, "keep": "best"}
+    student["optimizer"] = constant
     run, _ = stage_run(bench, pair(student))
     states = scripted(run, monkeypatch, scores)
     watcher = Watcher()
     result = run.run_training(NoCheckpoints(), watcher)
     assert len(watcher.seen) == len(result.history) == ended
-    best = max(range(ended), key=lambda epoch: (scores[epoch], epoch))
+    best = max(range(ended // often), key=lambda number: (scores[number], number))
     assert same(state_of(run.modules), states[best])
 
 

@@ -96,8 +96,8 @@ def whole_student(**hint_phase):
 class Workbench:
     """Data and a store, on which schedules are run stage by stage."""
 
-    def __init__(self, data, store, save_every_s=20.0):
-        self.data, self.store, self.told = data, store, []
+    def __init__(self, data, store, save_every_s=20.0, device="cpu"):
+        self.data, self.store, self.told, self.device = data, store, [], device
         self.save_every_s = save_every_s
 
     def plan(self, made, objects=None, folder=None):
@@ -108,7 +108,7 @@ class Workbench:
 
     def jobs(self, made, objects=None, folder=None):
         plan = self.plan(made, objects, folder)
-        jobs = make_jobs(plan, self.data, device="cpu", objects=objects, folder=folder)
+        jobs = make_jobs(plan, self.data, device=self.device, objects=objects, folder=folder)
         return {job.name: job for job in jobs}
 
     def context(self, objects=None):
