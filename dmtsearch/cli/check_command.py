@@ -74,6 +74,8 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
                 f"hint      {hint['source']} {_shape(hint['source_shape'])} to "
                 f"{stage.name}.{hint['at']} {_shape(hint['at_shape'])}: {hint['adapter']}"
             )
+    for line in _devices(found.stages):
+        say(f"trains on {line}")
     if report.holes:
         say()
         out.print(
@@ -96,6 +98,30 @@ def _print(file: Path, report: api.CheckReport, given: Sequence[str]) -> None:
         say_command("Next: ", "search", file, "--out", f"runs/{file.stem}", *given)
     else:
         say_command("Next: ", "train", file, "--out", f"out/{file.stem}", *given)
+
+
+def _devices(stages: Sequence[Any]) -> list[str]:
+    """Which stages get a GPU, here and on a cluster that has some: a line for each answer."""
+    groups: dict[str, list[Any]] = {}
+    for stage in stages:
+        if stage.gpu == 0:
+            words = "the CPU, as written"
+        elif stage.gpu == "auto" and stage.device == "cpu":
+            words = "the CPU here, a share of a GPU where a cluster has one"
+        elif stage.gpu == "auto":
+            words = "a share of a GPU"
+        else:
+            lacking = ", which this machine has not" if stage.device == "cpu" else ""
+            words = f"{stage.gpu:g} GPU, as written{lacking}"
+        groups.setdefault(words, []).append(stage)
+    return [f"{words}: {', '.join(map(_with_memory, there))}" for words, there in groups.items()]
+
+
+def _with_memory(stage: Any) -> str:
+    """A stage's name, with what it would take of a GPU's memory where that decides its share."""
+    if stage.gpu != "auto":
+        return str(stage.name)
+    return f"{stage.name} (about {stage.gpu_bytes / 1e9:.1f} GB)"
 
 
 def _print_equal_cost(equal: Any) -> None:

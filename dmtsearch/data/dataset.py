@@ -122,6 +122,13 @@ class DataSet:
         return sample_features(whole, column_moments(whole, learned, x["train"]))
 
     @property
+    def bytes(self) -> int:
+        """Memory of all splits that stages read, which is not the test split."""
+        read = (split for name, split in self._stored.items() if name != "test")
+        tensors = (each for split in read for each in (*split.x.values(), split.y, split.index))
+        return sum(each.nbytes for each in tensors)
+
+    @property
     def openings(self) -> tuple[str, ...]:
         """Why the test split was opened, once for each opening."""
         return tuple(self._openings)

@@ -4,6 +4,7 @@ the store has of it."""
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import Any
 
 from dmtsearch.data import DataFacts, DataSet, describe_data, describe_splits
@@ -16,6 +17,7 @@ from dmtsearch.stage_kinds import resolve
 from dmtsearch.store import Store
 from dmtsearch.training.equal_cost import GIVEN, counted_cost
 from dmtsearch.training.jobs import make_jobs
+from dmtsearch.training.memory import estimate_gpu_bytes
 from dmtsearch.training.merit_check import merit_in_store
 from dmtsearch.training.profile import pick_device
 from dmtsearch.training.schedule_data import open_schedule_data
@@ -42,6 +44,9 @@ class StageCheck:
         cost: Cold cost in sample-MACs; None where `samples` is.
         shared: Whether the store has it; None where the data cannot be read yet.
         key: Its key, likewise.
+        gpu: Its `resources.gpu`: `auto`, a share of a GPU, or whole ones; 0 for the CPU.
+        gpu_bytes: What it would need of a GPU's memory, about.
+        device: Where this machine would train it.
     """
 
     name: str
@@ -56,6 +61,9 @@ class StageCheck:
     cost: int | None
     shared: bool | None
     key: str | None
+    gpu: float | str
+    gpu_bytes: int
+    device: str
 
 
 @dataclass(frozen=True)
@@ -128,8 +136,9 @@ def check_schedule(schedule: Schedule, store: Store | None) -> ScheduleCheck:
     elif opened is not None or (facts.num_train or 0) <= EAGER_SAMPLES:
         opened, keys, more = _with_data(schedule, plan, opened, store)
         notes += more
+    data_bytes = opened.bytes if opened is not None else _stored_bytes(facts, sizes)
     return ScheduleCheck(
-        stages=tuple(_stage(plan, stage, keys, store) for stage in plan.stages),
+        stages=tuple(_stage(plan, stage, keys, store, data_bytes) for stage in plan.stages),
         deliver=plan.deliver,
         data=_describe(facts, sizes),
         cost=_total(plan),
@@ -173,6 +182,13 @@ def _merit_notes(jobs: Sequence[StageJob], data: DataSet, store: Store) -> list[
     return notes
 
 
+def _stored_bytes(facts: DataFacts, sizes: Mapping[str, int] | None) -> int:
+    """Memory of the splits that stages read, by their sizes."""
+    values = sum(prod(shape) for shape in facts.shapes.values())
+    each = values * (1 if facts.storage == "uint8" else 4)
+    return each * sum(size for name, size in (sizes or {}).items() if name != "test")
+
+
 def _unread(expanded: Expanded, facts: DataFacts) -> list[str]:
     """Modalities that a selector could choose between and no stage reads: allowed, but noted."""
     if not expanded.with_selector:
@@ -205,7 +221,11 @@ def _data_problem(schedule: Schedule, error: DmtSearchError) -> ScheduleError:
 
 
 def _stage(
-    plan: Plan, resolved: ResolvedStage, keys: dict[str, str], store: Store | None
+    plan: Plan,
+    resolved: ResolvedStage,
+    keys: dict[str, str],
+    store: Store | None,
+    data_bytes: int,
 ) -> StageCheck:
     stage = resolved.stage
     key = keys.get(resolved.name)
@@ -239,6 +259,9 @@ def _stage(
         cost=None if plan.num_train is None else resolved.cost(),
         shared=shared,
         key=key,
+        gpu=stage.resources.gpu,
+        gpu_bytes=estimate_gpu_bytes(resolved, plan, data_bytes),
+        device="cpu" if stage.resources.gpu == 0 else pick_device(),
     )
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from dmtsearch.deploy.cache_miss import kept_by_others, why_new
 from dmtsearch.deploy.folder import claim_folder
 from dmtsearch.errors import BundleError
 from dmtsearch.notebook import html_view, short_repr, shown_names
-from dmtsearch.schedule import Schedule
+from dmtsearch.schedule import Schedule, expand
 from dmtsearch.stage_kinds import bundle_class, resolve
 from dmtsearch.store import Store
 from dmtsearch.training.cached_stage import get_or_train
 from dmtsearch.training.jobs import make_jobs
 from dmtsearch.training.phases import SAVE_EVERY_S
-from dmtsearch.training.profile import pick_device
+from dmtsearch.training.profile import pick_device, refuse_lacking_gpus
 from dmtsearch.training.progress import Listener, go_on
 from dmtsearch.training.records import versions
 from dmtsearch.training.schedule_data import open_schedule_data
@@ -136,7 +137,9 @@ def train_schedule(
             it can be known.
     """
     watch, models = watch or Watch(), models or {}
-    device = pick_device(device)
+    asked, device = device, pick_device(device)
+    if asked is None:
+        refuse_lacking_gpus(expand(schedule).needed(), device)
     with claim_folder(out, schedule) as write_schedule:
         opened = open_schedule_data(schedule, data, verify=True)
         sizes = opened.split_sizes
@@ -147,18 +150,22 @@ def train_schedule(
             num_selector=sizes.get("selector"),
             objects=models,
         )
-        placed = opened.to(device)
-        jobs = make_jobs(plan, placed, device=device, objects=models)
+        jobs = make_jobs(plan, opened, device=device, objects=models)
         finished = _already_there(out, plan, jobs)
         if finished is not None:
             watch.tell(f"{out} holds this schedule's finished bundle already; nothing to do")
-        context = StageContext(
-            placed.split("train"),
-            placed.split("val"),
-            models,
-            save_every_s,
-            selector=placed.split("selector") if "selector" in sizes else None,
-        )
+
+        @cache
+        def context_on(device: str) -> StageContext:
+            placed = opened.to(device)
+            return StageContext(
+                placed.split("train"),
+                placed.split("val"),
+                models,
+                save_every_s,
+                selector=placed.split("selector") if "selector" in sizes else None,
+            )
+
         for note in _notes_before(plan, models):
             watch.tell(f"note: {note}")
         if any(store.get(job.keys.key) is None for job in jobs):
@@ -178,6 +185,7 @@ def train_schedule(
                 reason = why_new(job, store)
                 if reason is not None:
                     watch.tell(reason)
+            context = context_on(job.profile.device)
             result = get_or_train(job, context, store, listen=watch.listen, notify=watch.tell)
             if isinstance(result, Stopped):
                 return Training(out, tuple(results), plan.deliver, stopped=result.name)

@@ -30,6 +30,11 @@ from .eta import TimeLeft as TimeLeft
 from .faults import after_failure as after_failure
 from .faults import failed_outcome as failed_outcome
 from .faults import lost_outcome as lost_outcome
+from .gpu_shares import GpuFacts as GpuFacts
+from .gpu_shares import GpuShares as GpuShares
+from .gpu_shares import describe_shares as describe_shares
+from .gpu_shares import look_at_gpus as look_at_gpus
+from .gpu_shares import share_of as share_of
 from .inline import run_inline as run_inline
 from .interrupts import Interrupts as Interrupts
 from .interrupts import catch_interrupts as catch_interrupts
@@ -110,6 +115,8 @@ from .recovery import uncertain_failures as uncertain_failures
 from .redirect import output_in as output_in
 from .reopening import reopen as reopen
 from .run import Run as Run
+from .run_device import device_here as device_here
+from .run_device import device_on as device_on
 from .run_folder import RunInfo as RunInfo
 from .run_folder import held as held
 from .run_folder import is_held as is_held

@@ -150,7 +150,7 @@ def check_cluster(
         )
     problems += problems_of(facts.values(), opened, data)
     slots = Slots(nodes)
-    wants = _wants_of(loaded)
+    wants = _wants_of(loaded, nodes)
     problems += [*oversized(wants, slots), *torch_without_cuda(nodes, facts, wants)]
     trials_at_once = None
     if loaded is not None:
@@ -208,11 +208,13 @@ def _read_data(
     return setting, data
 
 
-def _wants_of(space: Space | None) -> dict[str, Needs]:
+def _wants_of(space: Space | None, nodes: Iterable[ClusterNode]) -> dict[str, Needs]:
+    """What each stage takes there; a share of a GPU that it leaves open is the usual one."""
     if space is None:
         return {}
+    device = "cuda" if any(node.gpu for node in nodes) else "cpu"
     stages = expand(space.anchor()).needed()
-    return {stage.name: stage_needs(stage.resources) for stage in stages}
+    return {stage.name: stage_needs(stage.resources, device=device) for stage in stages}
 
 
 def _node(node: ClusterNode, facts: NodeFacts, head: bool) -> NodeCheck:
@@ -278,7 +280,7 @@ def _used(node: ClusterNode, needs: Needs, kind: str) -> float:
 
 def _why_left(kind: str, wants: Mapping[str, Needs]) -> str:
     if kind == "GPU" and not any(needs.gpu for needs in wants.values()):
-        return "no stage requests one; give stages `resources: {gpu: 0.25}`, or another share"
+        return "every stage says `resources: {gpu: 0}`; leave `gpu` out to train on GPUs"
     other = "GPUs" if kind == "CPU" else "CPUs"
     return f"its {other} or its memory are full before; lower what stages request of them"
 

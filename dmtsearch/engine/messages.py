@@ -23,16 +23,19 @@ class Needs:
         cpu, gpu: Of one node; may be fractions.
         memory: Bytes.
         label: A node's label, as `name=value` or as a value of any label; None for any node.
+        gpu_bytes: What it is expected to need of a GPU's memory, from which its share follows
+            (`dmtsearch.engine.gpu_shares`); 0 where the share is given.
     """
 
     cpu: float = 1.0
     gpu: float = 0.0
     memory: int = 0
     label: str | None = None
+    gpu_bytes: int = 0
 
     def alone(self) -> "Needs":
         """The same with a whole GPU, where it has a part of one."""
-        return replace(self, gpu=float(math.ceil(self.gpu)))
+        return replace(self, gpu=float(math.ceil(self.gpu)), gpu_bytes=0)
 
     def __str__(self) -> str:
         parts = [f"{self.cpu:g} CPU"] if self.cpu else []
@@ -206,6 +209,7 @@ class StageOutcome:
         cause: Kind and place of an unexpected end: the same one twice is an answer.
         node: Name of the machine that trained it; "" where the store had it.
         alone: Whether it needs more of a GPU than it was given: another start gets a whole one.
+        gpu_bytes: What its process held of its GPU's memory at most; 0 where that is not known.
     """
 
     status: str
@@ -220,6 +224,7 @@ class StageOutcome:
     cause: str = ""
     node: str = ""
     alone: bool = False
+    gpu_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -257,44 +262,52 @@ class StageEvent:
 
 
 GPU_SHARE = 0.25
-"""Of a GPU, for a stage that trains on one and does not say how much of it."""
+"""Of a GPU, for a stage that does not say how much of it, where the GPU's memory is not known."""
 
 
-def stage_needs(resources: "Resources", *, device: str = "cpu") -> Needs:
-    """What a stage's task holds: as its `resources` say, and a share of a GPU it trains on."""
-    gpu = resources.gpu
-    if not gpu and device.startswith("cuda"):
-        gpu = GPU_SHARE
-    return Needs(resources.cpu, gpu, resources.memory or 0, resources.label)
+def stage_needs(resources: "Resources", *, device: str = "cpu", gpu_bytes: int = 0) -> Needs:
+    """What a stage's task holds: as its `resources` say, and what it takes of a GPU it trains on.
 
-
-def device_of(job: Any) -> str:
-    """Where a job trains; the CPU where it does not say."""
-    profile = getattr(job, "profile", None)
-    return "cpu" if profile is None else str(profile.device)
+    Args:
+        resources: Of the stage. With `gpu: auto` it takes a share by its memory, and a whole one
+            for each of several workers.
+        device: Where it trains.
+        gpu_bytes: What it is expected to need of a GPU's memory; 0 where that is not known.
+    """
+    given, expected = resources.gpu, 0
+    if not isinstance(given, str):
+        gpu = given
+    elif not device.startswith("cuda"):
+        gpu = 0.0
+    elif resources.workers > 1:
+        gpu = float(resources.workers)
+    else:
+        gpu, expected = GPU_SHARE, gpu_bytes
+    return Needs(resources.cpu, gpu, resources.memory or 0, resources.label, expected)
 
 
 def runnable_stages(
-    requests: Sequence[StageRequest], jobs: Sequence[Any]
+    requests: Sequence[StageRequest], jobs: Sequence[Any], needs: Sequence[Needs]
 ) -> tuple[RunnableStage, ...]:
     """Put stages and their jobs together, as the scheduler takes them.
 
     Args:
         requests: In an order in which they can run.
-        jobs: For each, anything that has `resources` and `snapshots` (with a `key` each), as
-            `StageJob` has, and can be pickled.
+        jobs: For each, anything that has `snapshots` (with a `key` each), as `StageJob` has, and
+            can be pickled.
+        needs: What each takes.
     """
     ways = _path_costs(requests)
     return tuple(
         RunnableStage(
             request=request,
             job=pickle.dumps(job),
-            needs=stage_needs(job.resources, device=device_of(job)),
+            needs=held,
             snapshots=tuple(snapshot.key for snapshot in job.snapshots),
             path_cost=ways[request.name],
             costs=_costs(request, job),
         )
-        for request, job in zip(requests, jobs, strict=True)
+        for request, job, held in zip(requests, jobs, needs, strict=True)
     )
 
 

@@ -56,6 +56,7 @@ class PendingStage:
 
     Attributes:
         runnable: As the first trial sent it, or one that needs more snapshots.
+        takes: What its task holds, since it started: its share of a GPU may follow from others'.
         requested_by: The trial that requested it first.
         waiters: Trials that need it now.
         watchers: Trial to how many rows its pruner has let pass.
@@ -71,6 +72,7 @@ class PendingStage:
 
     def __init__(self, runnable: RunnableStage, trial: int) -> None:
         self.runnable, self.requested_by = runnable, trial
+        self.takes = runnable.needs
         self.waiters: set[int] = set()
         self.watchers: dict[int, int] = {}
         self.answer: asyncio.Future[StageAnswer] = asyncio.get_running_loop().create_future()

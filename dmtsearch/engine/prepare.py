@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmtsearch.errors import UsageError
-from dmtsearch.schedule import Schedule, expand
+from dmtsearch.schedule import AUTO, Schedule, expand
 from dmtsearch.space import Arm, Costs, Space, control_arms
 
 from .equal_cost import equaliser
 from .equal_size import front_arms, searches_sizes, with_own_size
 from .ledger_lines import StageRequest
-from .messages import ArmLike, Prepared, runnable_stages
+from .messages import ArmLike, Needs, Prepared, runnable_stages, stage_needs
 from .run_paths import RunPaths
 
 if TYPE_CHECKING:
@@ -103,13 +103,17 @@ def open_context(
     return PrepareContext(opened, where, objects or {}, folder, first_model)
 
 
-def open_run(space: Space, anchor: Schedule, folder: str) -> PrepareContext:
+def open_run(
+    space: Space, anchor: Schedule, folder: str, *, device: str | None = None
+) -> PrepareContext:
     """Open what all schedules of a run share, as its search does and its confirmation after it.
 
     Args:
         space: The run's.
         anchor: Its anchor.
         folder: Where relative file names start from, and the user's own modules are found.
+        device: Where stages train that are to have a GPU where there is one; this machine's
+            where None.
 
     Raises:
         DataError: As `open_context`.
@@ -118,7 +122,7 @@ def open_run(space: Space, anchor: Schedule, folder: str) -> PrepareContext:
         sys.path.insert(0, folder)
     return open_context(
         anchor,
-        device="cuda" if _asks_for_gpu(anchor) else None,
+        device=device or ("cuda" if asks_for_gpu(anchor) else None),
         folder=Path(folder),
         first_model=space.search.first_model,
     )
@@ -128,12 +132,13 @@ def context_on(space: Space, data: DataSet) -> PrepareContext:
     """The same for data that is open already, from the current folder."""
     from dmtsearch.training.profile import pick_device
 
-    device = "cuda" if _asks_for_gpu(space.anchor()) else pick_device()
+    device = "cuda" if asks_for_gpu(space.anchor()) else pick_device()
     return PrepareContext(data, device, {}, Path.cwd(), space.search.first_model)
 
 
-def _asks_for_gpu(anchor: Schedule) -> bool:
-    return any(stage.resources.gpu > 0 for stage in expand(anchor).stages)
+def asks_for_gpu(schedule: Schedule) -> bool:
+    """Whether a stage wants a GPU in any case."""
+    return any(stage.resources.gpu not in (AUTO, 0) for stage in expand(schedule).stages)
 
 
 def preparer(context: PrepareContext) -> Callable[[Schedule], Prepared]:
@@ -165,7 +170,10 @@ def prepare_schedule(schedule: Schedule, context: PrepareContext) -> Prepared:
         folder=context.folder,
         identities=_identities(context),
     )
-    stages = runnable_stages([_request(job, plan) for job in made], made)
+    needs = needs_of(plan, context.device, data.bytes)
+    stages = runnable_stages(
+        [_request(job, plan) for job in made], made, [needs[job.name] for job in made]
+    )
     return Prepared(
         stages=stages,
         deliver=plan.deliver,
@@ -174,6 +182,26 @@ def prepare_schedule(schedule: Schedule, context: PrepareContext) -> Prepared:
         cold_cost=counted_cost(plan, first=context.first_model),
         uncounted=uncounted(plan, context.first_model),
     )
+
+
+def needs_of(plan: Plan, device: str, data_bytes: int) -> dict[str, Needs]:
+    """What each stage of a plan takes, by name.
+
+    Args:
+        plan: The plan.
+        device: Where stages train that are to have a GPU where there is one.
+        data_bytes: Of the splits that stages read.
+    """
+    from dmtsearch.training.memory import estimate_gpu_bytes
+
+    return {
+        one.name: stage_needs(
+            one.stage.resources,
+            device=device,
+            gpu_bytes=estimate_gpu_bytes(one, plan, data_bytes),
+        )
+        for one in plan.stages
+    }
 
 
 def _identities(context: PrepareContext) -> ModelIdentities:

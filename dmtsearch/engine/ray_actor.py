@@ -10,9 +10,10 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -20,6 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .crashes import read_end
 from .faults import failed_outcome, lost_outcome
+from .gpu_shares import GpuFacts, look_at_gpus
 from .messages import NAMESPACE, Needs, RunnableStage, StageOutcome, StageSetting
 from .pending_stage import Pulse, now_s
 from .slots import ClusterNode
@@ -30,6 +32,8 @@ from .stage_workers import StageWorker, StageWorkers
 if TYPE_CHECKING:  # every coordinator imports this module, and needs no store
     from ..store import Store
 
+ASK_GPUS_S = 90.0
+"""A node's first process must start, and import torch, in so long."""
 ASK_NODE_S = 20.0
 """A node is asked how a process of it ended for at most so long; it may be gone too."""
 HEAD = "node:__internal_head__"
@@ -52,6 +56,7 @@ class ActorSetting:
         stage: What stage tasks need besides their stage.
         perform: Runs a job inside a task.
         first: Coordinators that start at once.
+        gpus: What torch sees on nodes with GPUs, by the node's id; None where none is used.
     """
 
     name: str
@@ -59,6 +64,7 @@ class ActorSetting:
     stage: StageSetting
     perform: Perform
     first: int
+    gpus: Mapping[str, GpuFacts] | None = None
 
 
 class SchedulerActor(StageScheduler):
@@ -70,10 +76,11 @@ class SchedulerActor(StageScheduler):
         self._task = ray.remote(run_stage)
         self._worker_class = ray.remote(WorkerProcess)
         self._workers = StageWorkers(self._start_worker, _end_worker, time.monotonic)
+        gpus = dict(setting.gpus) if setting.gpus is not None else None
         super().__init__(
             setting.store,
             self._start,
-            look_at_nodes,
+            partial(look_at_nodes, gpus),
             first=setting.first,
             still_s=setting.stage.still_s,
         )
@@ -149,7 +156,7 @@ class SchedulerActor(StageScheduler):
             self._workers.end_unused()
             for stage in self._pending.values():
                 if stage.running and stage.pulse is None and now_s() - stage.since > BEGIN_S:
-                    self._workers.give_way(stage.runnable.needs)
+                    self._workers.give_way(stage.takes)
 
     def _pulse_of(self, stage: RunnableStage, attempt: str) -> Pulse | None:
         pending = self._pending.get(stage.key)
@@ -225,8 +232,13 @@ def ray_options(needs: Needs, nodes: Sequence[ClusterNode]) -> dict[str, Any]:
     return options
 
 
-def look_at_nodes() -> list[ClusterNode]:
-    """The cluster's living nodes."""
+def look_at_nodes(gpus: dict[str, GpuFacts] | None = None) -> list[ClusterNode]:
+    """The cluster's living nodes.
+
+    Args:
+        gpus: What torch sees on nodes with GPUs; those that are not in it are asked, and added.
+            None to ask nobody: the memory of GPUs is not known then.
+    """
     found = []
     for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray leaves it untyped
         has = node["Resources"]
@@ -240,6 +252,28 @@ def look_at_nodes() -> list[ClusterNode]:
                     labels=node.get("Labels") or {},
                 )
             )
+    if gpus is None:
+        return found
+    new = [node.name for node in found if node.gpu and node.name not in gpus]
+    gpus |= ask_gpus(new) if new else {}
+    sizes = {name: min(facts.sizes, default=0) for name, facts in gpus.items()}
+    return [replace(node, gpu_bytes=sizes.get(node.name, 0)) for node in found]
+
+
+def ask_gpus(nodes: Sequence[str]) -> dict[str, GpuFacts]:
+    """Ask torch on nodes what it sees, all at once; one that does not answer may have GPUs."""
+    calls = {
+        name: ray.remote(look_at_gpus)
+        .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False))
+        .remote()
+        for name in nodes
+    }
+    found = {}
+    for name, call in calls.items():
+        try:
+            found[name] = ray.get(call, timeout=ASK_GPUS_S)
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            found[name] = GpuFacts(f"(not to be asked: {type(error).__name__})", built=True)
     return found
 
 
@@ -261,6 +295,17 @@ def head_node() -> str | None:
         if node["Alive"] and HEAD in node["Resources"]:
             return str(node["NodeID"])
     return None
+
+
+def may_get_gpus() -> bool:
+    """Whether the cluster's autoscaler could start nodes with GPUs."""
+    from ray._private.state import state
+
+    try:
+        largest = state.get_max_resources_from_cluster_config() or {}
+    except Exception:  # a private call of Ray's: a cluster without an answer has no autoscaler
+        return False
+    return largest.get("GPU", 0) > 0
 
 
 def start_scheduler(setting: ActorSetting) -> Any:

@@ -13,6 +13,7 @@ from ..human import command_line
 from ..store import Store
 from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
+from .gpu_shares import GpuFacts
 from .messages import Needs, RunnableTrial, StageSetting
 from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
 from .ray_actor import ActorSetting, look_at_nodes, node_names, start_scheduler
@@ -211,6 +212,7 @@ def probe_cluster(
     wants: Mapping[str, Needs],
     setting: StageSetting | None = None,
     data: Mapping[str, str] | None = None,
+    gpus: dict[str, GpuFacts] | None = None,
 ) -> Slots:
     """Refuse a cluster on which the search cannot run; return what there is of it.
 
@@ -219,11 +221,13 @@ def probe_cluster(
         wants: What each stage of the space's anchor requests.
         setting: Of the run whose data the nodes are to read.
         data: Fingerprint and split digests that the driver has read.
+        gpus: What torch sees on nodes with GPUs, as far as it is known; filled.
 
     Raises:
         UsageError: Nodes differ, do not share the store, or are too small.
     """
-    nodes = look_at_nodes()
+    uses_gpus = any(needs.gpu for needs in wants.values())
+    nodes = look_at_nodes(gpus if uses_gpus else None)
     slots = Slots(nodes)
     refuse_oversized(wants, slots)
     if len(nodes) > 1:  # one node is this machine's own
@@ -239,7 +243,12 @@ def choose_concurrency(wanted: int | None, fitting: int) -> int:
 
 
 def run_trials(
-    context: SearchContext, *, concurrency: int, warm: int = 0, needs: Needs | None = None
+    context: SearchContext,
+    *,
+    concurrency: int,
+    warm: int = 0,
+    needs: Needs | None = None,
+    gpus: Mapping[str, GpuFacts] | None = None,
 ) -> str | None:
     """Run trials until the searcher has no more, time is up, or the user stops it.
 
@@ -248,6 +257,7 @@ def run_trials(
         concurrency: Trials at once.
         warm: Processes that get ready for stages at once.
         needs: Of these stages; a CPU if None.
+        gpus: What torch sees on nodes with GPUs; None where no stage uses one.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.
@@ -259,7 +269,7 @@ def run_trials(
     stage, status = context.stage, context.status
     name = f"scheduler-{context.run}-{time.time_ns():x}"
     scheduler = start_scheduler(
-        ActorSetting(name, context.store, stage, context.perform, first=concurrency)
+        ActorSetting(name, context.store, stage, context.perform, concurrency, gpus)
     )
     scheduler.warm.remote(needs or Needs(), warm)
     driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name)

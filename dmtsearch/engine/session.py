@@ -2,17 +2,18 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TextIO
 
 from ..errors import DmtSearchError, SearchStoppedError, StoreError
 from ..human import printable, seconds_of
-from ..schedule import Schedule, expand
+from ..schedule import Expanded, Schedule, expand
 from ..space import Space
 from ..store import Store
 from .backend import SearchContext
+from .bounds import REFUSALS
 from .cluster import own_session, ray_at
 from .console import ConsoleView
 from .driver_options import DriverOptions
@@ -24,16 +25,18 @@ from .environment import (
     prepare_environment,
     refuse_unreachable,
 )
+from .gpu_shares import GpuFacts, GpuShares, describe_shares
 from .inline import run_inline
 from .interrupts import catch_interrupts
 from .ledger_lines import RunStarted, now
-from .messages import STILL_S, ArmLike, StageSetting, stage_needs
+from .messages import STILL_S, ArmLike, Needs, StageSetting, stage_needs
 from .probes import own_versions
 from .recovery import uncertain_failures
 from .redirect import log_in, output_in
 from .run_folder import RunInfo, has_begun, write_run
 from .run_paths import RunPaths
 from .searcher import Searcher
+from .slots import Slots
 from .status import SearchView, StatusWriter
 
 MOST_WARM = 4
@@ -79,6 +82,8 @@ class Session:
         self._store, self._options, self._arms = store, options, arms
         self._view = options.view or ConsoleView()
         self._notes = list(notes)
+        self._gpus: dict[str, GpuFacts] = {}
+        self._wants: dict[str, Needs] = {}
 
     def run(self, *, resumed: bool, command: str) -> str:
         """Search until it is over; return why (see `SearchEnded`).
@@ -99,19 +104,48 @@ class Session:
             sys.path.insert(0, self._info.folder)  # factories are found from there
         self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
         anchor = self._space.anchor().with_seed(self._info.seed)
-        self._view.tell("reading the data ...")
-        searcher = self._open_searcher(anchor, resumed)
-        self._store.check_writable()  # before Ray starts
-        reason = self._search(searcher, anchor, where, resumed, command)
+        with ExitStack() as own:
+            device = self._find_device(where, anchor, own)
+            self._view.tell("reading the data ...")
+            searcher = self._open_searcher(anchor, resumed, device)
+            self._store.check_writable()  # before Ray starts
+            reason = self._search(searcher, anchor, where, resumed, command)
         searcher.stop(reason)
         over = searcher.state.ended
         return over.reason if over is not None else "failed"
 
-    def _open_searcher(self, anchor: Schedule, resumed: bool) -> Searcher:
+    def _find_device(self, address: str | None, anchor: Schedule, own: ExitStack) -> str:
+        """Where stages train; a cluster is joined for it, and asked.
+
+        Args:
+            address: Of Ray; None without it.
+            anchor: Of the space.
+            own: Leaves the cluster, unless it stays joined for other sessions.
+
+        Raises:
+            UsageError: The cluster cannot be used, or a GPU is requested and none is there.
+        """
+        from .run_device import device_here, device_on
+
+        is_own = connected() and own_session() is not None
+        if address is None or is_own or (address == LOCAL and not connected()):
+            return device_here(anchor, self._notes.append)
+        if not connected():
+            self._view.tell(_joining(address))
+        (self._ray or own).enter_context(ray_at(address))
+        from .ray_actor import ask_gpus, look_at_nodes, may_get_gpus
+
+        def ask(nodes: Sequence[str]) -> dict[str, GpuFacts]:
+            self._gpus.update(ask_gpus(nodes))
+            return self._gpus
+
+        return device_on(anchor, look_at_nodes(), ask, may_grow=may_get_gpus())
+
+    def _open_searcher(self, anchor: Schedule, resumed: bool, device: str) -> Searcher:
         from ..training.schedule_data import data_facts
         from .equal_cost import find_cost
         from .own_sampler import keep_sampler, try_sampler
-        from .prepare import open_run, open_searcher
+        from .prepare import needs_of, open_run, open_searcher
         from .run_folder import keep_data, keep_equal_cost
 
         goes_on = resumed and has_begun(self._paths)
@@ -119,7 +153,7 @@ class Session:
         self._info = keep_sampler(
             self._info, self._space.search, resumed=goes_on, tell=self._notes.append
         )
-        context = open_run(self._space, anchor, self._info.folder)
+        context = open_run(self._space, anchor, self._info.folder, device=device)
         self._info = keep_data(
             self._info,
             data_facts(context.data),
@@ -132,6 +166,13 @@ class Session:
             cost = find_cost(self._space, context.resolve)
             self._space = self._space.with_equal_cost(cost)
             keep_equal_cost(self._paths, cost)
+        try:
+            self._wants = needs_of(context.resolve(anchor), device, context.data.bytes)
+        except REFUSALS:  # other fills may run; the searcher says if none does
+            self._wants = {
+                stage.name: stage_needs(stage.resources, device=device)
+                for stage in expand(anchor).needed()
+            }
         return open_searcher(
             self._space,
             context,
@@ -203,23 +244,24 @@ class Session:
         if address is None:
             yield 1, run_inline
             return
-        expanded = expand(anchor)
-        wants = {stage.name: stage_needs(stage.resources) for stage in expanded.needed()}
+        expanded, wants = expand(anchor), self._wants
         with ExitStack() as own:
             (self._ray or own).enter_context(ray_at(address))
             from .ray_backend import choose_concurrency, probe_cluster, run_trials
 
             setting = self._stage_setting(anchor)
-            slots = probe_cluster(self._store, wants, setting, self._info.data)
-            fitting = slots.count(wants[expanded.deliver])
+            slots = probe_cluster(self._store, wants, setting, self._info.data, self._gpus)
+            self._view.tell(_resources(expanded, wants, slots))
+            fitting = slots.count(GpuShares().of(wants[expanded.deliver], slots.nodes))
             concurrency = choose_concurrency(self._info.concurrency, fitting)
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
             self._view.tell(f"starting worker processes for {at_once} at once ...")
             warm = min(concurrency, fitting, MOST_WARM)
-            first = wants[expanded.needed()[0].name]
+            first = GpuShares().of(wants[expanded.needed()[0].name], slots.nodes)
+            gpus = self._gpus if any(needs.gpu for needs in wants.values()) else None
             yield (
                 concurrency,
-                partial(run_trials, concurrency=concurrency, warm=warm, needs=first),
+                partial(run_trials, concurrency=concurrency, warm=warm, needs=first, gpus=gpus),
             )
 
     def _reopen(self, searcher: Searcher) -> None:
@@ -282,6 +324,14 @@ def _joining(address: str | None) -> str:
         return "using the Ray that this process is connected to ..."
     where = "on this machine" if address == LOCAL else f"at {address}"
     return f"{'starting' if address == LOCAL else 'joining'} Ray {where} ..."
+
+
+def _resources(expanded: Expanded, wants: Mapping[str, Needs], slots: Slots) -> str:
+    """Which stage gets what, in one line."""
+    written = [
+        stage.name for stage in expanded.needed() if not isinstance(stage.resources.gpu, str)
+    ]
+    return f"resources: {describe_shares(wants, written, slots.nodes)}"
 
 
 @contextmanager

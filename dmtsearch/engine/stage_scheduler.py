@@ -14,6 +14,7 @@ from typing import Any
 from ..store import Store
 from ..training.stored_records import check_stage
 from .faults import PAUSES_S, after_failure, answered, hung_outcome, store_outcome
+from .gpu_shares import GpuShares
 from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
 from .pending_stage import PendingStage, Pulse, happens, now_s
 from .slots import ClusterNode, Slots
@@ -100,6 +101,7 @@ class StageScheduler:
         self._grace_s, self._barrier_s, self._pauses_s = grace_s, barrier_s, pauses_s
         self.life = uuid.uuid4().hex
         self.slots = Slots(look())
+        self._shares = GpuShares()
         self._first, self._callers, self._together = first, set[int](), asyncio.Event()
         self._barrier_ends: float | None = None
         self._trials: dict[int, asyncio.Future[RunnableTrial]] = {}
@@ -388,9 +390,11 @@ class StageScheduler:
         waiting = [stage for stage in self._pending.values() if stage.queued]
         for stage in sorted(waiting, key=PendingStage.rank):
             waited = now_s() - stage.since
-            if not self.slots.could_hold(stage.runnable.needs):
+            needs = self._shares.of(stage.runnable.needs, self.slots.nodes)
+            if not self.slots.could_hold(needs):
                 self._refuse_oversized(stage, waited)
-            elif self.slots.take(stage.key, stage.runnable.needs) is not None:
+            elif self.slots.take(stage.key, needs) is not None:
+                stage.takes = needs
                 stage.start(uuid.uuid4().hex)
                 self._spawn(self._run(stage))
             elif waited > PATIENCE_S:
@@ -416,7 +420,8 @@ class StageScheduler:
     # -- from start to end ----------------------------------------------------------------------
 
     async def _run(self, stage: PendingStage) -> None:
-        launched = asyncio.ensure_future(self._launch(stage.runnable, stage.attempt, stage.title))
+        runnable = replace(stage.runnable, needs=stage.takes)
+        launched = asyncio.ensure_future(self._launch(runnable, stage.attempt, stage.title))
         self._launched[stage.key] = launched
         try:
             outcome = await launched
@@ -427,6 +432,7 @@ class StageScheduler:
         except Exception as error:
             outcome = store_outcome(error)
         del self._launched[stage.key]
+        self._shares.learn(stage.runnable.needs, outcome.gpu_bytes)
         self.slots.free(stage.key)
         stage.running = False
         if outcome.status == "stopped" and stage.waiters:

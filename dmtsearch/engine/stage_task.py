@@ -173,6 +173,7 @@ def train_stage(
 ) -> StageOutcome:
     """Train a `StageJob`, or find it in the store."""
     from ..training.cached_stage import get_or_train
+    from ..training.memory import GpuPeak
     from ..training.progress import Decision
     from ..training.stage_kind import Stopped
 
@@ -181,12 +182,17 @@ def train_stage(
         goes_on = on_epoch(phase, tuple(dict(row) for row in progress.history))
         return Decision.CONTINUE if goes_on else Decision.STOP
 
+    peak = GpuPeak(job.profile)
     with _torch_as_before():
         result = get_or_train(job, context_of(job, setting), store, listen=listen, notify=tell)
+    held = peak.bytes()
     if isinstance(result, Stopped):
-        return StageOutcome("stopped", history=tuple(dict(row) for row in result.history))
-    node = "" if result.reused else platform.node()
-    return StageOutcome("done", record=dict(result.record), reused=result.reused, node=node)
+        rows = tuple(dict(row) for row in result.history)
+        return StageOutcome("stopped", history=rows, gpu_bytes=held)
+    if result.reused:  # what was found has not trained here
+        return StageOutcome("done", record=dict(result.record), reused=True)
+    record = dict(result.record)
+    return StageOutcome("done", record=record, node=platform.node(), gpu_bytes=held)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from .points import list_points as list_points
 from .presets import PRESETS as PRESETS
 from .probe import count_macs as count_macs
 from .probe import count_params as count_params
+from .probe import count_pass as count_pass
 from .probe import tap_shapes as tap_shapes
 from .shape import SizedShape as SizedShape
 from .sizing import resolve_size as resolve_size

@@ -241,8 +241,29 @@ def count_macs(model: nn.Module, in_shape: Sequence[int], *, up_to: Sequence[str
     Raises:
         ModelError: The model cannot run on such an input, or a path cannot be tapped.
     """
+    return count_pass(model, in_shape, up_to=up_to)[0]
+
+
+def count_pass(
+    model: nn.Module, in_shape: Sequence[int], *, up_to: Sequence[str] = ()
+) -> tuple[int, int]:
+    """Return the multiply-accumulates of one sample's forward pass, and the values that it makes.
+
+    The values are the outputs of all innermost modules, about what training keeps of a sample for
+    its backward pass.
+
+    Args and errors: As `count_macs`.
+    """
+    values = 0
+
+    def add(module: nn.Module, args: Any, output: object) -> None:
+        nonlocal values
+        if isinstance(output, Tensor):
+            values += output.numel()
 
     def see(forward: Callable[..., Any], x: Tensor) -> int:
+        nonlocal values
+        values = 0
         with (
             Taps(model, up_to, stop=bool(up_to), forward=forward) as taps,
             FlopCounterMode(display=False) as counter,
@@ -250,4 +271,12 @@ def count_macs(model: nn.Module, in_shape: Sequence[int], *, up_to: Sequence[str
             taps(x)
         return int(counter.get_total_flops()) // 2
 
-    return look(model, in_shape, see, batch=1)
+    inner = [one for one in model.modules() if not any(True for _ in one.children())]
+    script = (torch.jit.ScriptModule, torch.jit.ScriptFunction)
+    hooks = [one.register_forward_hook(add) for one in inner if not isinstance(one, script)]
+    try:
+        macs = look(model, in_shape, see, batch=1)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return macs, values

@@ -1,5 +1,6 @@
 """What a schedule is: read, check, expand, describe and write it. Knows no torch."""
 
+from .blocks import AUTO as AUTO
 from .blocks import FORMS as FORMS
 from .blocks import HINT_LOSSES as HINT_LOSSES
 from .blocks import SOFT_LOSSES as SOFT_LOSSES

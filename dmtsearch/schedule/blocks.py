@@ -351,20 +351,46 @@ class Accuracy(Switch):
 Switch.USUAL = Switch()
 
 
+def _gpus(value: Any) -> Any:
+    """`auto`, no GPU, a share of one, or whole ones, as Ray gives them out."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == AUTO or (is_number and (0 <= value < 1 or value in range(1, 1_000_000))):
+        return value if value == AUTO else float(value)
+    raise refuse(
+        "must be auto, 0 (the CPU), a share of one GPU (0 to 1) or a number of whole GPUs"
+    )
+
+
+AUTO = "auto"
+_GPU_SCHEMA = {
+    "anyOf": [
+        {"const": AUTO},
+        {"type": "number", "minimum": 0, "maximum": 1},
+        {"type": "integer", "minimum": 2},
+    ]
+}
+
+
 @block
 class Resources:
-    """What the stage's task gets on Ray."""
+    """What the stage's task gets; `auto` in its place is all of this unless given."""
 
     cpu: NotNegative = 1.0
     """CPUs that the task holds on Ray; its whole part is the number of threads."""
-    gpu: NotNegative = 0.0
-    """GPUs, or a share of one."""
+    gpu: Annotated[float | str, BeforeValidator(_gpus), WithJsonSchema(_GPU_SCHEMA)] = AUTO
+    """A share of a GPU, whole GPUs, or 0 for the CPU; `auto`: a share by the stage's memory where
+    there is a GPU, else the CPU."""
     memory: Count | None = None
     """Memory in bytes that Ray reserves for the task."""
     workers: Count = 1
     """Processes that train the stage together; this version takes only 1."""
     label: Text | None = None
     """Runs only on Ray nodes with this label: `NAME=VALUE`, or `VALUE` of any name."""
+
+
+def auto_word(value: Any) -> Any:
+    """`auto` is a block with nothing in it."""
+    return {} if value == AUTO else value
 
 
 def _severity(value: tuple[float, float]) -> tuple[float, float]:

@@ -33,6 +33,7 @@ from .blocks import (
     Resources,
     SourceRef,
     Switch,
+    auto_word,
 )
 from .model import FAMILIES, OTHER_FORMS, AnyModel, Input, Size
 from .values import (
@@ -183,8 +184,8 @@ class _Distorted:
 class _Where:
     seed: Annotated[int | None, Field(strict=True)] = None
     """In place of the schedule's: for replicates that share a first model."""
-    resources: Resources = Resources()
-    """CPUs, GPUs and memory of the stage's task on Ray."""
+    resources: Annotated[Resources, BeforeValidator(auto_word)] = Resources()
+    """CPUs, GPUs and memory of the stage's task; `auto`: a GPU where there is one."""
     compile: Truth = False
     """Pass the trained model through `torch.compile`, with what hints read from it."""
     cuda_graphs: Truth = False

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from torch import nn
 
 from dmtsearch.errors import UsageError
 from dmtsearch.preimages import without_defaults
-from dmtsearch.schedule import Stage
+from dmtsearch.schedule import AUTO, Stage
 from dmtsearch.training.batch import View, Viewer
 
 ON_CUDA = 2
@@ -112,7 +112,9 @@ def _torch_version() -> str:
 
 
 def choose_profile(stage: Stage, device: str) -> Profile:
-    """The profile of a stage on `device`: its own `amp` and `compile`, else what the device does.
+    """The profile of a stage on `device`, or on the CPU where it is to have no GPU.
+
+    Its `amp` and `compile` are its own, else what the device does.
 
     Raises:
         UsageError: The stage requests several workers, which need Ray, or CUDA graphs without
@@ -123,6 +125,8 @@ def choose_profile(stage: Stage, device: str) -> Profile:
             f"stage {stage.name!r} requests resources.workers: {stage.resources.workers}; this "
             "version trains a stage on one device: set workers to 1"
         )
+    if stage.resources.gpu == 0:
+        device = "cpu"
     if stage.cuda_graphs and not device.startswith("cuda"):
         raise UsageError(
             f"stage {stage.name!r} has cuda_graphs: true, and {device!r} is no CUDA device: leave "
@@ -159,6 +163,29 @@ def pick_device(wanted: str | None = None) -> str:
             f"GPU ({first})"
         ) from error
     return wanted
+
+
+def refuse_lacking_gpus(stages: Iterable[Stage], device: str) -> None:
+    """Refuse stages that request a GPU where training has none.
+
+    Args:
+        stages: All of a schedule.
+        device: Where they would train.
+
+    Raises:
+        UsageError: Names the stages and the remedies.
+    """
+    asking = [
+        f"stage {stage.name!r} requests `resources: {{gpu: {stage.resources.gpu:g}}}`"
+        for stage in stages
+        if stage.resources.gpu not in (AUTO, 0)
+    ]
+    if asking and torch.device(device).type == "cpu":
+        raise UsageError(
+            f"{', '.join(asking)}, but there is no GPU that torch can use here: leave `gpu` out "
+            "to train on a GPU only where there is one, set it to 0 for the CPU, or search on a "
+            "cluster with GPUs (--address)"
+        )
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from dmtsearch.models import (
     build_model,
     build_skeleton,
     check_weights,
-    count_macs,
     count_params,
+    count_pass,
     is_foreign,
     resolve_size,
 )
@@ -289,15 +289,19 @@ class _Resolver:
         return quick
 
     def _macs(self, name: str, up_to: Sequence[str] = ()) -> int:
+        return self._pass(name, up_to)[0]
+
+    def _pass(self, name: str, up_to: Sequence[str] = ()) -> tuple[int, int]:
+        """MACs of one sample's forward pass, and the values that it makes."""
         text = self._same_model(self.expanded.stage(name))
         key = None if text is None else canonical_json([text, list(up_to)])
         if key is None or key not in self.known:
-            found = count_macs(self.skeletons[name], self.in_shapes[name], up_to=list(up_to))
+            found = count_pass(self.skeletons[name], self.in_shapes[name], up_to=list(up_to))
             if key is None:
                 return found
             self.known[key] = found
-        macs: int = self.known[key]
-        return macs
+        counts: tuple[int, int] = self.known[key]
+        return counts
 
     def _drawn(self, spec: Mapping[str, Any], shape: tuple[int, ...], classes: int) -> nn.Module:
         """A package's net with drawn weights: its code is to be seen, and nothing downloaded."""
@@ -318,7 +322,7 @@ class _Resolver:
     def _finish(self, stage: Stage) -> ResolvedStage | None:
         skeleton, shape = self.skeletons[stage.name], self.in_shapes[stage.name]
         try:
-            macs = self._macs(stage.name)
+            macs, activations = self._pass(stage.name)
         except DmtSearchError as error:
             del self.skeletons[stage.name]
             self._problem(stage, "model", error)
@@ -341,6 +345,7 @@ class _Resolver:
             num_classes=self._classes(stage),
             params=count_params(skeleton),
             macs=macs,
+            activations=activations,
             hint_macs=self._macs(stage.name, at) if at else 0,
             source_macs=tuple(
                 self._source_macs(stage, one.stage, found)

@@ -93,6 +93,7 @@ class ResolvedStage:
         num_classes: Width of its output.
         params: Trainable parameters.
         macs: Multiply-accumulates of one sample's forward pass.
+        activations: Values that this pass makes, module by module.
         hint_macs: The same, up to its last hint point; 0 without hints.
         source_macs: Of each stage that it learns from or whose outputs it reads, in order, as
             far as it reads it.
@@ -107,6 +108,7 @@ class ResolvedStage:
     num_classes: int
     params: int
     macs: int
+    activations: int
     hint_macs: int
     source_macs: tuple[int, ...]
     hints: tuple[ResolvedHint, ...]

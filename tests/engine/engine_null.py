@@ -103,7 +103,10 @@ def preparer(
             )
             for r in prepared.requests
         ]
-        return replace(prepared, stages=runnable_stages(prepared.requests, jobs))
+        return replace(
+            prepared,
+            stages=runnable_stages(prepared.requests, jobs, [job.resources for job in jobs]),
+        )
 
     return prepare
 

@@ -94,12 +94,14 @@ class Tasks:
         self._memory = memory
         self.started: list[str] = []
         self.attempts: dict[str, str] = {}
+        self.needs: dict[str, Needs] = {}
         self._ends: dict[str, asyncio.Future[StageOutcome]] = {}
 
     async def launch(self, stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
         name = stage.request.name
         self.started.append(name)
         self.attempts[name] = attempt
+        self.needs[name] = stage.needs
         self._ends[name] = asyncio.get_running_loop().create_future()
         return await self._ends[name]
 
@@ -152,11 +154,16 @@ async def all_done() -> None:
 
 
 def scheduling(
-    *, cpus: float = 2.0, gpus: float = 0.0, first: int = 0, **options: Any
+    *,
+    cpus: float = 2.0,
+    gpus: float = 0.0,
+    first: int = 0,
+    nodes: list[ClusterNode] | None = None,
+    **options: Any,
 ) -> Scheduling:
     """A scheduler in the running event loop."""
     memory = Memory()
     tasks = Tasks(memory)
-    nodes = [ClusterNode("one", cpu=cpus, gpu=gpus, memory=1e9)]
+    nodes = nodes or [ClusterNode("one", cpu=cpus, gpu=gpus, memory=1e9)]
     scheduler = StageScheduler(memory, tasks.launch, lambda: list(nodes), first=first, **options)
     return Scheduling(scheduler, tasks, memory, nodes)

@@ -223,8 +223,8 @@ def test_stages_with_the_same_fault_are_named_together() -> None:
             {"net": Needs()},
             16,
             [
-                "a: 2 GPUs of 2: no stage requests one; give stages `resources: {gpu: 0.25}`, or "
-                "another share"
+                "a: 2 GPUs of 2: every stage says `resources: {gpu: 0}`; leave `gpu` out to train "
+                "on GPUs"
             ],
             id="GPUs that no stage requests",
         ),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from dmtsearch.engine import (
     ray_at,
     refuse_unreachable,
     runnable_stages,
-    stage_needs,
     watched_ray,
 )
 from dmtsearch.errors import UsageError
@@ -155,7 +154,6 @@ with ray_at("local", num_cpus=1):
 
 @dataclass(frozen=True)
 class Job:
-    resources: Needs = field(default_factory=Needs)
     snapshots: tuple[Any, ...] = ()
 
 
@@ -167,16 +165,11 @@ def test_the_way_of_a_stage_is_the_dearest_path_to_the_end_of_its_trial() -> Non
         request_of("narrow", "iris", "periocular", cost=10),
         request_of("last", "wide", "narrow", cost=1),
     )
-    stages = runnable_stages(requests, [Job()] * len(requests))
+    all_alike = [Job()] * len(requests), [Needs()] * len(requests)
+    stages = runnable_stages(requests, *all_alike)
     ways = {stage.request.name: stage.path_cost for stage in stages}
     # iris: 5 + 100 + 1; periocular: 7 + 10 + 1.
     assert ways == {"iris": 106, "periocular": 18, "wide": 101, "narrow": 11, "last": 1}
-
-
-def test_a_stage_on_a_gpu_holds_a_share_of_it_unless_it_says_how_much() -> None:
-    assert stage_needs(Needs(), device="cuda").gpu == 0.25
-    assert stage_needs(Needs(gpu=1), device="cuda:0").gpu == 1
-    assert stage_needs(Needs()).gpu == 0
 
 
 def test_the_cost_of_all_epochs_is_the_cold_cost_and_of_some_their_part() -> None:

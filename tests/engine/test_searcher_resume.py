@@ -30,6 +30,7 @@ from untrained import (
 from dmtsearch.engine import (
     Journal,
     Ledger,
+    Needs,
     Prepared,
     RunCounts,
     RunnableTrial,
@@ -294,7 +295,10 @@ def test_a_trial_taken_up_on_another_device_stands_with_its_new_keys(tmp_path: P
     def on_cuda(schedule: Schedule) -> Prepared:
         made = prepare(schedule)
         there = [replace(r, key=r.key[::-1]) for r in made.requests]
-        return replace(made, stages=runnable_stages(there, [Job(r.key) for r in there]))
+        return replace(
+            made,
+            stages=runnable_stages(there, [Job(r.key) for r in there], [Needs()] * len(there)),
+        )
 
     second = Driver(tmp_path, space, trials=2, preparing=on_cuda).run()
     assert begun is not None

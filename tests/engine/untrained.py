@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,6 @@ class Job:
     """What would be trained."""
 
     key: str
-    resources: Needs = field(default_factory=Needs)
     snapshots: tuple[Any, ...] = ()
 
 
@@ -90,7 +89,9 @@ def prepare(schedule: Schedule) -> Prepared:
         )
     delivered = requests[-1]
     return Prepared(
-        stages=runnable_stages(requests, [Job(request.key) for request in requests]),
+        stages=runnable_stages(
+            requests, [Job(request.key) for request in requests], [Needs()] * len(requests)
+        ),
         deliver=expanded.deliver,
         params=delivered.params,
         macs=delivered.macs,

@@ -61,7 +61,7 @@ def test_a_stage_that_says_nothing_has_the_defaults_of_the_grammar():
         drop_last=True,
     )
     assert (stage.epochs, stage.keep, stage.switch) == (20, "last", Switch("epochs"))
-    assert stage.resources == Resources(cpu=1, gpu=0, memory=None, workers=1, label=None)
+    assert stage.resources == Resources(cpu=1, gpu="auto", memory=None, workers=1, label=None)
     assert stages_of(text_with())["teacher"].soft is None
 
 
