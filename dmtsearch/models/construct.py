@@ -59,7 +59,7 @@ def build_model(
         load_weights(model, (base_dir or Path()) / file, new=head)
     if file is not None or is_foreign(spec):
         refuse_non_finite(model)
-    check_output(model, in_shape, num_classes)
+    _check(model, spec, in_shape, num_classes)
     return model.train()
 
 
@@ -129,8 +129,25 @@ def _finish(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int
     model = _construct(spec, in_shape, num_classes)
     if new_head(spec):
         renew_head(model, in_shape, num_classes)
-    check_output(model, in_shape, num_classes)
+    _check(model, spec, in_shape, num_classes)
     return model.train()
+
+
+_right: set[tuple[str, tuple[int, ...], int]] = set()
+"""Nets of ours, by their specifications, that give logits for their classes on their inputs."""
+
+
+def _check(
+    model: nn.Module, spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int
+) -> None:
+    """Refuse a wrong output; what a net of ours gives follows from its specification alone."""
+    if is_foreign(spec):
+        return check_output(model, in_shape, num_classes)
+    known = (repr(dict(spec)), in_shape, num_classes)
+    if known not in _right:
+        check_output(model, in_shape, num_classes)
+        _right.add(known)
+    return None
 
 
 def _construct(spec: Mapping[str, Any], in_shape: tuple[int, ...], num_classes: int) -> nn.Module:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from kept import check_unchanged, contents
 from made_run import MadeRun
 from made_search import ONE_HOLE, made_search
+from matplotlib.figure import Figure
 
 import dmtsearch
 from dmtsearch.reporting import Report
@@ -42,3 +44,14 @@ def tiny(tmp_path: Path) -> Callable[..., MadeRun]:
         return run
 
     return start
+
+
+@pytest.fixture
+def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are painted, and neither laid out nor written: most of a report's time."""
+
+    def write_frame(figure: Figure, file: TextIO, **how: object) -> None:
+        width, height = 72 * figure.get_size_inches()
+        file.write(f'<svg width="{width}pt" height="{height}pt"></svg>')
+
+    monkeypatch.setattr(Figure, "savefig", write_frame)

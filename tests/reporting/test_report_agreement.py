@@ -42,6 +42,7 @@ def test_models_that_always_give_one_class_have_no_kappa():
     assert (pair.agreement, pair.kappa, pair.errors) == (1.0, None, 0)
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_a_run_whose_store_is_elsewhere_says_so(tiny, tmp_path):
     run = tiny()
     try_weight(run, 0.3, 0.9)
@@ -49,6 +50,7 @@ def test_a_run_whose_store_is_elsewhere_says_so(tiny, tmp_path):
     assert "Agreement of students and sources is not shown: the store with the trained" in page
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_a_schedule_with_its_authors_own_code_runs_none_of_it(tiny, tmp_path):
     def predict(trial):
         return predict_chain(run.root, trial)
@@ -62,6 +64,7 @@ def test_a_schedule_with_its_authors_own_code_runs_none_of_it(tiny, tmp_path):
     assert "its author's own code, which a report does not run" in found.missing
 
 
+@pytest.mark.usefixtures("quick_figures")
 @pytest.mark.engine  # starts no Ray
 def test_the_stages_of_the_recommended_chain_are_compared_on_val(tmp_path):
     space = tmp_path / "space.yaml"

@@ -11,6 +11,7 @@ import dmtsearch
 from dmtsearch.evidence import Looks, decide
 from dmtsearch.reporting import answer, residual_sd
 
+pytestmark = pytest.mark.usefixtures("quick_figures")
 SEEDS = (11001, 11002, 11003, 11004, 11005)
 CHOSEN = (0.90, 0.91, 0.89, 0.92, 0.90)
 DIRECT = (0.88, 0.885, 0.87, 0.90, 0.875)

@@ -322,6 +322,7 @@ def test_three_objectives_have_their_pareto_set(rendered):
     assert "under pareto/" in text
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_arms_that_a_space_cannot_have_are_listed_by_reason_and_nothing_is_advised(tmp_path):
     run = made_search(tmp_path / "run", trials=2, controls=False)
     for arm in ("scratch", "direct"):

@@ -97,6 +97,7 @@ def test_labels_alone_have_no_first_model_to_pay_for(tiny):
     assert prices.words == "It learns from labels alone: there is no first model to pay for."
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_pages_and_summary_have_both_prices(tiny):
     run = tiny()
     trial = try_weight(run, 0.3, 0.90)

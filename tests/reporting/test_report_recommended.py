@@ -72,6 +72,7 @@ stages:
 """
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_arms_of_several_delivered_models_are_never_averaged_or_compared(tiny):
     run = tiny()
     try_weight(run, 0.3, 0.90)

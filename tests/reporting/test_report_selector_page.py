@@ -184,10 +184,14 @@ RUNS = {
     "a failed selector": (_some_failed, "no draw to learn from"),
     "a schedule of a later version": (_later_version, "a schedule that this version cannot read"),
 }
+DRAWN = {"one condition", "a kind on one modality", "three modalities"}
+"""Those whose figures are of other forms than those of `written`."""
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_selectors_report_renders_with(kind, tmp_path):
+def test_a_selectors_report_renders_with(kind, tmp_path, request):
+    if kind not in DRAWN:
+        request.getfixturevalue("quick_figures")
     fill, words = RUNS[kind]
     run = selector_run(tmp_path / "run", **({"text": THREE} if fill is _three else {}))
     fill(run)
@@ -202,6 +206,7 @@ def test_a_selectors_report_renders_with(kind, tmp_path):
     assert len(page.ids) == len(set(page.ids))
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_a_run_without_a_selector_has_neither_section_nor_files(tiny, tmp_path):
     run = tiny()
     try_weight(run, 0.3, 0.8)
