@@ -37,7 +37,7 @@ ALREADY_THERE = ("torch", "torchvision")
 FOR_TESTS = ("hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6")
 NEEDED = (
     *("ray", "optuna", "pydantic", "typer", "fsspec", "safetensors", "sklearn", "pandas"),
-    *("matplotlib", "jinja2", "rich", "ruamel.yaml", "hypothesis", "pytest", "xdist"),
+    *("matplotlib", "jinja2", "rich", "ruamel", "hypothesis", "pytest", "xdist"),
 )
 """Modules without which the packages are installed first."""
 VERSIONS = ("torch", "ray", "optuna", "numpy")
