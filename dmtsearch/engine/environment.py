@@ -73,7 +73,8 @@ def prepare_environment(address: str, environment: MutableMapping[str, str]) -> 
     if "ray" not in sys.modules and (address == LOCAL or _has_token(environment)):
         environment.setdefault("RAY_AUTH_MODE", "token")
     if address == LOCAL:
-        environment.setdefault("RAY_gcs_server_port_wait_time_s", START_S)
+        for part in ("gcs_server_port", "raylet_start"):
+            environment.setdefault(f"RAY_{part}_wait_time_s", START_S)
 
 
 def _has_token(environment: Mapping[str, str]) -> bool:

@@ -115,6 +115,13 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         refuse_unreachable(address)
 
 
+def test_a_private_ray_waits_longer_for_its_processes_unless_the_user_says_otherwise() -> None:
+    environment = {"RAY_raylet_start_wait_time_s": "7"}
+    prepare_environment("local", environment)
+    assert environment["RAY_gcs_server_port_wait_time_s"] == "120"
+    assert environment["RAY_raylet_start_wait_time_s"] == "7"
+
+
 def test_settings_leave_the_choice_of_authentication_to_the_user() -> None:
     environment = {"RAY_AUTH_MODE": "disabled"}
     prepare_environment("local", environment)
