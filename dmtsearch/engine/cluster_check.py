@@ -159,7 +159,11 @@ def check_cluster(
         trials_at_once = min(runs, choose_concurrency(None, fitting))
     return ClusterCheck(
         address=where,
-        nodes=tuple(_node(node, facts[node.name], node.name == head) for node in nodes),
+        nodes=tuple(
+            _node(node, facts[node.name], node.name == head)
+            for node in nodes
+            if node.name in facts  # the others have left meanwhile
+        ),
         store=opened.where if opened is not None else None,
         store_s=store_s,
         data=data["fingerprint"] if data is not None else None,

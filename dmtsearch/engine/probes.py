@@ -284,7 +284,9 @@ def torch_without_cuda(
         f"node {facts[node.name].host} has {node.gpu:g} GPU and torch {version}, which was built "
         "without CUDA: install one with it there (https://pytorch.org/get-started/locally)"
         for node in nodes
-        if node.gpu and (version := facts[node.name].versions.get("torch", "")).endswith("+cpu")
+        if node.gpu
+        and node.name in facts
+        and (version := facts[node.name].versions.get("torch", "")).endswith("+cpu")
     ]
 
 
@@ -314,7 +316,7 @@ def refuse_differing_nodes(
 
 
 def ask_with_ray(questions: Mapping[str, Question], within_s: float) -> dict[str, Reply | str]:
-    """Let nodes of the cluster answer, side by side."""
+    """Let nodes of the cluster answer, side by side; one that leaves meanwhile has no reply."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -337,6 +339,8 @@ def ask_with_ray(questions: Mapping[str, Question], within_s: float) -> dict[str
                 f"did not answer within {within_s:.0f} s: look at `ray status` and at the load of "
                 "that machine, or take it out of the cluster"
             )
+        except ray.exceptions.NodeDiedError:
+            continue  # a preempted machine: another may come, and the search outlives both
         except ray.exceptions.RayError as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             replies[node] = (

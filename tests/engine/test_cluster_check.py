@@ -116,6 +116,21 @@ def test_a_node_that_cannot_take_part_is_refused_once_by_name_with_the_remedy(
     assert "first" not in str(caught.value)
 
 
+def test_a_node_that_leaves_while_it_is_asked_is_no_reason_to_refuse_the_others(
+    tmp_path: Path,
+) -> None:
+    def leaving(questions: Any, within_s: float) -> Any:
+        replies = answering()(questions, within_s)
+        return {node: reply for node, reply in replies.items() if node != "b"}
+
+    store = open_store(str(tmp_path / "store"))
+    refuse_differing(NAMES, store, leaving)
+    facts = survey_nodes(NAMES, store, leaving)
+    assert list(facts) == ["a"]
+    both = [node("a", gpu=1), node("b", gpu=1)]
+    assert torch_without_cuda(both, facts, {"teacher": Needs(gpu=1)}) == []
+
+
 def setting() -> StageSetting:
     return StageSetting("run", DataSpec(name="digits"), False, ".", 0.0)
 
