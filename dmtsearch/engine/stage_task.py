@@ -53,23 +53,24 @@ def run_stage(
     """
     import ray
 
+    whose = f"{title}, key {stage.key[:12]}"
+
     def on_epoch(phase: tuple[str, int, int], history: tuple[Mapping[str, Any], ...]) -> bool:
         answer: bool = ray.get(scheduler.progress.remote(stage.key, attempt, phase, history))
         return answer
 
     def tell(text: str) -> None:
-        scheduler.note.remote(text)
+        scheduler.note.remote(f"{whose}: {text}")
 
     def beat(pulse: Pulse) -> None:
         ray.get(scheduler.beat.remote(stage.key, attempt, pulse))
 
     node, began = ray.get_runtime_context().get_node_id(), time.monotonic()
-    label = f"{title}, key {stage.key[:12]}, start {attempt[:8]}"
-    _log(f"{label}: begins")
+    _log(f"{whose}, start {attempt[:8]}: begins")
     with beating(node, setting.still_s / BEATS, beat):
         outcome = attempt_stage(stage, attempt, store, setting, perform, on_epoch, tell)
     how = outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}"
-    _log(f"{label}: {how} after {time.monotonic() - began:.1f} s")
+    _log(f"{whose}, start {attempt[:8]}: {how} after {time.monotonic() - began:.1f} s")
     return outcome
 
 
