@@ -3,6 +3,17 @@
 import os
 
 
+def free_memory() -> int | None:
+    """Return the bytes of main memory that processes may still take here, or None where the
+    system does not say."""
+    try:
+        with open("/proc/meminfo") as lines:
+            found = next((line for line in lines if line.startswith("MemAvailable:")), "")
+        return int(found.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def physical_memory() -> int | None:
     """Return the bytes of main memory of this machine, or None where the system does not say."""
     try:

@@ -143,6 +143,7 @@ from .simulation import simulate_search as simulate_search
 from .slots import ClusterNode as ClusterNode
 from .slots import Placement as Placement
 from .slots import Slots as Slots
+from .slots import choose_concurrency as choose_concurrency
 from .stage_ledger import StageLedger as StageLedger
 from .stage_scheduler import StageScheduler as StageScheduler
 from .stage_task import Perform as Perform

@@ -27,7 +27,7 @@ from .probes import (
     torch_without_cuda,
 )
 from .redirect import output_in
-from .slots import ClusterNode, Slots
+from .slots import ClusterNode, Slots, choose_concurrency
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,10 @@ def check_cluster(
         ray_at(where),
     ):
         from .ray_actor import head_node, look_at_nodes, node_names
-        from .ray_backend import choose_concurrency
+        from .ray_backend import head_memory
 
         nodes, names, head = look_at_nodes(), node_names(), head_node()
+        free = head_memory()
         facts = survey_nodes(
             {node.name: names[node.name] for node in nodes}, opened, ask_with_ray, setting
         )
@@ -156,7 +157,7 @@ def check_cluster(
     if loaded is not None:
         runs = loaded.search.trials + len(loaded.search.controls)
         fitting = slots.count(wants[expand(loaded.anchor()).deliver])
-        trials_at_once = min(runs, choose_concurrency(None, fitting))
+        trials_at_once = min(runs, choose_concurrency(None, fitting, free)[0])
     return ClusterCheck(
         address=where,
         nodes=tuple(

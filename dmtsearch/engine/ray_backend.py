@@ -10,13 +10,14 @@ from ray import tune
 
 from ..errors import SearchStoppedError
 from ..human import command_line
+from ..machine import free_memory
 from ..store import Store
 from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
 from .gpu_shares import GpuFacts
 from .messages import Needs, RunnableTrial, StageSetting
 from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
-from .ray_actor import ActorSetting, look_at_nodes, node_names, start_scheduler
+from .ray_actor import ActorSetting, head_node, look_at_nodes, node_names, start_scheduler
 from .slots import Slots
 from .tune_adapter import RESOURCES, TuneCallback, TuneScheduler, TuneSearcher, coordinate
 from .watchdog import Heartbeat, watched_ray
@@ -201,8 +202,6 @@ class SearchDriver(TrialRules):
         self._scheduler.release.remote([trial], at_once)
 
 
-MAX_CONCURRENCY = 64
-"""A coordinator takes about 110 MB."""
 COORDINATOR_DEATHS = 3
 """A trial's coordinator is started again so often before the trial fails."""
 
@@ -237,9 +236,12 @@ def probe_cluster(
     return slots
 
 
-def choose_concurrency(wanted: int | None, fitting: int) -> int:
-    """Trials at once: as wanted, else twice as many as stages fit at once; at most 64."""
-    return min(MAX_CONCURRENCY, wanted or 2 * max(1, fitting))
+def head_memory() -> int | None:
+    """Bytes of the head, where coordinators run, that are free; None where that is not known."""
+    head = head_node()
+    if head == ray.get_runtime_context().get_node_id():
+        return free_memory()
+    return next((int(node.memory) for node in look_at_nodes() if node.name == head), None)
 
 
 def run_trials(

@@ -36,7 +36,7 @@ from .redirect import log_in, output_in
 from .run_folder import RunInfo, has_begun, write_run
 from .run_paths import RunPaths
 from .searcher import Searcher
-from .slots import Slots
+from .slots import Slots, choose_concurrency
 from .status import SearchView, StatusWriter
 
 MOST_WARM = 4
@@ -247,13 +247,15 @@ class Session:
         expanded, wants = expand(anchor), self._wants
         with ExitStack() as own:
             (self._ray or own).enter_context(ray_at(address))
-            from .ray_backend import choose_concurrency, probe_cluster, run_trials
+            from .ray_backend import head_memory, probe_cluster, run_trials
 
             setting = self._stage_setting(anchor)
             slots = probe_cluster(self._store, wants, setting, self._info.data, self._gpus)
             self._view.tell(_resources(expanded, wants, slots))
             fitting = slots.count(GpuShares().of(wants[expanded.deliver], slots.nodes))
-            concurrency = choose_concurrency(self._info.concurrency, fitting)
+            concurrency, fewer = choose_concurrency(self._info.concurrency, fitting, head_memory())
+            if fewer:
+                self._view.tell(fewer)
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
             self._view.tell(f"starting worker processes for {at_once} at once ...")
             warm = min(concurrency, fitting, MOST_WARM)

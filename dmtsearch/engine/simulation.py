@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from ..store import Store
     from ..training.stage_kind import StageJob
 
-MOST_AT_ONCE = 64
-"""Trials of a search at once, however many slots there are."""
-
 Seconds = Callable[["StageJob", bool], float]
 """How long a stage takes, and whether its hint phase is there already."""
 
@@ -177,8 +174,7 @@ async def _run(
         for trial in waiting:
             await _walk(scheduler, trial)
 
-    at_once = min(MOST_AT_ONCE, 2 * slots)
-    await asyncio.gather(*(coordinate() for _ in range(at_once)))
+    await asyncio.gather(*(coordinate() for _ in range(2 * slots)))
     return loop.time(), ran
 
 

@@ -82,6 +82,34 @@ class ClusterNode:
         return free
 
 
+COORDINATOR_BYTES = 110_000_000
+"""What the process that coordinates a trial takes of the head's memory."""
+
+
+def choose_concurrency(wanted: int | None, fitting: int, free: int | None) -> tuple[int, str]:
+    """Trials at once: as wanted, else twice as many as stages fit at once.
+
+    Args:
+        wanted: `--concurrency`.
+        fitting: Stages that fit at once.
+        free: Bytes of the head's memory that are free, half of which coordinators may take; None
+            where that is not known.
+
+    Returns:
+        How many, and a sentence where they are fewer; else "".
+    """
+    found = wanted or 2 * max(1, fitting)
+    if free is None:
+        return found, ""
+    most = max(1, free // 2 // COORDINATOR_BYTES)
+    if found <= most:
+        return found, ""
+    return most, (
+        f"{most} trials at once, not {found}: each takes {COORDINATOR_BYTES / 1e6:.0f} MB of the "
+        f"head's memory, of which {free / 1e9:.1f} GB are free, and half may be taken"
+    )
+
+
 def has_label(labels: Mapping[str, str], wanted: str | None) -> bool:
     """Whether a node has a label: `name=value`, or `value` under any name."""
     if wanted is None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmtsearch.engine import ClusterNode, Needs, Placement, Slots
+from dmtsearch.engine import ClusterNode, Needs, Placement, Slots, choose_concurrency
 
 SHARES = (0.0, 0.125, 0.2, 0.25, 1 / 3, 0.5, 0.6, 1.0, 2.0)
 
@@ -135,3 +135,13 @@ def test_thousands_that_want_what_is_taken_are_refused_without_a_search(waiting:
     assert slots.take("runs", Needs())
     assert not any(slots.take(str(number), Needs()) for number in range(waiting))
     assert looks == 2
+
+
+def test_trials_at_once_follow_the_slots_as_far_as_the_head_s_memory_goes() -> None:
+    assert choose_concurrency(None, 200, 200 * 10**9) == (400, "")
+    assert choose_concurrency(500, 200, None) == (500, "")
+    assert choose_concurrency(None, 0, 10**9) == (2, "")
+    fewer, words = choose_concurrency(None, 200, 33 * 10**9)  # 16.5 GB for 110 MB each
+    assert fewer == 150
+    assert words.startswith("150 trials at once, not 400: each takes 110 MB of the head's memory")
+    assert choose_concurrency(8, 200, 10**6)[0] == 1
