@@ -17,6 +17,8 @@ STAGE_FORMAT = 2
 1: Every default was written out (until dmtsearch 0.1).
 """
 
+_SCALARS = {bool, int, float, str, type(None)}
+
 
 def without_defaults(block: Any, *, without: Collection[str] = ()) -> dict[str, Any]:
     """Return a block's fields as plain data, those left out that equal their declared default.
@@ -55,6 +57,9 @@ def _default(field: Field[Any]) -> Any:
 def _is(value: Any, default: Any) -> bool:
     if default is MISSING or (is_dataclass(value) and not isinstance(value, type(default))):
         return False
+    kinds = {type(value), type(default)}
+    if kinds <= _SCALARS and kinds != {int, float}:
+        return len(kinds) == 1 and bool(value == default)  # as below, and faster
     # As JSON, so that 1 and 1.0, and a tuple and a list, are as equal as they are in a key.
     return canonical_json(_plain(value)) == canonical_json(_plain(default))
 

@@ -12,7 +12,12 @@ _BATCH = 2
 
 
 def check_output(
-    model: nn.Module, in_shape: Sequence[int], num_classes: int, *, resize: str = RESIZE
+    model: nn.Module,
+    in_shape: Sequence[int],
+    num_classes: int,
+    *,
+    resize: str = RESIZE,
+    modes: Sequence[bool] = (False, True),
 ) -> None:
     """Refuse a model that gives other than one tensor with a logit for each class.
 
@@ -21,13 +26,13 @@ def check_output(
         in_shape: Its input without the batch.
         num_classes: Classes of the data.
         resize: What to do where only the number of outputs differs.
+        modes: Whether it is in train mode; both by default, since some nets add outputs there.
 
     Raises:
         ModelError: It does not run on such an input, or gives something else; the text says what
             it gives and how to wrap it.
     """
-    # Both modes: some nets add outputs in training only.
-    for training in (False, True):
+    for training in modes:
         problem = look(
             model,
             in_shape,

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dmtsearch.errors import ModelError
 from dmtsearch.models import build_model, build_skeleton, count_macs, count_params, tap_shapes
@@ -22,6 +23,18 @@ class Awkward(nn.Module):
         self.calls += 1
         x = self.drop(self.bn(self.conv(x)))
         return x.mean(dim=(2, 3)) if x.sum().item() < 1e9 else x
+
+
+class Remembering(TorchDispatchMode):
+    """Remembers the names of the operations that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
 
 
 class Attention(nn.Module):
@@ -134,3 +147,26 @@ def test_tap_that_cannot_be_taken_is_told_by_either_way():
     twice = nn.Sequential(model[0].drop, Awkward(), model[0].drop)
     with pytest.raises(ModelError, match="'0' runs more than once"):
         tap_shapes(twice, (1, 4, 4), ["0"])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_look_reckons_no_batch_norm_and_sees_the_same_shapes(training):
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 3, 3))
+    with Remembering() as ran:
+        found = tap_shapes(net, (1, 8, 8), ["1", "3"], training=training)
+    assert found == {"1": (2, 6, 6), "3": (3, 4, 4)}
+    assert [name for name in ran.names if "norm" in name or "mul" in name or "rsqrt" in name] == []
+    assert len([name for name in ran.names if "conv" in name]) == 2
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape", "training", "words"),
+    [
+        (nn.BatchNorm2d(3), (2, 4, 4), False, "running_mean"),
+        (nn.BatchNorm2d(3, affine=False, track_running_stats=False), (3,), False, "expected 4D"),
+        (nn.BatchNorm2d(3, track_running_stats=False), (2, 4, 4), False, "weight"),
+    ],
+)
+def test_a_look_refuses_what_batch_norm_refuses(norm, shape, training, words):
+    with pytest.raises(ModelError, match=words):
+        tap_shapes(nn.Sequential(norm), shape, ["0"], training=training)
