@@ -391,6 +391,7 @@ def search(
     set: Mapping[str, Any] | None = None,
     backend: str = "ray",
     view: SearchView | None = None,
+    log: Sequence[str] = (),
 ) -> Run:
     """Search a space; return the run as data frames, with the best schedule.
 
@@ -410,6 +411,7 @@ def search(
         backend: `ray`; or `inline`: no Ray, one stage at a time in this process, which suits
             tests, debugging and notebooks. It takes neither `address` nor `concurrency`.
         view: Who is shown how it goes; now and then a line on standard output, if None.
+        log: Loggers that get each trial as it ends: `tensorboard`, `mlflow`, `wandb`.
 
     Raises:
         DmtSearchError: It cannot run as requested; raised before anything is tried.
@@ -417,7 +419,9 @@ def search(
     from dmtsearch.engine.driver_options import DriverOptions
     from dmtsearch.engine.run import search as run_search
 
-    options = DriverOptions(trials, time_budget, address, concurrency, backend, view)
+    options = DriverOptions(
+        trials, time_budget, address, concurrency, backend, view, log=tuple(log)
+    )
     where = str(store) if isinstance(store, Path) else store
     return run_search(space, options, out=out, store=where, seed=seed, set=set)
 
@@ -434,6 +438,7 @@ def resume(
     train_again: bool = False,
     backend: str | None = None,
     view: SearchView | None = None,
+    log: Sequence[str] = (),
 ) -> Run:
     """Go on with a run after any interruption, or add trials to a finished one.
 
@@ -442,7 +447,7 @@ def resume(
     Args:
         run: Its folder, or what `search` returned.
         trials: The new total of search trials; as it was if None.
-        time_budget, address, concurrency, view: As for `search`.
+        time_budget, address, concurrency, view, log: As for `search`.
         store: URL of the store that holds its stages now; as it was if None. Any store does,
             since stages are found by their content.
         folder: Where relative paths and factories start from now; as it was if None.
@@ -455,7 +460,9 @@ def resume(
     from dmtsearch.engine.driver_options import DriverOptions
     from dmtsearch.engine.run import resume as run_resume
 
-    options = DriverOptions(trials, time_budget, address, concurrency, backend, view)
+    options = DriverOptions(
+        trials, time_budget, address, concurrency, backend, view, log=tuple(log)
+    )
     where = str(store) if isinstance(store, Path) else store
     return run_resume(run, options, store=where, folder=folder, train_again=train_again)
 

@@ -35,6 +35,11 @@ Concurrency = Annotated[
     int | None, typer.Option(help="Trials at once, at most 64; else twice what fits.")
 ]
 
+Log = Annotated[
+    str | None,
+    typer.Option(help="Write each trial to tensorboard, mlflow, wandb (with commas between)."),
+]
+
 
 class Backend(str, Enum):
     """Where trials run."""
@@ -58,6 +63,7 @@ def search(
     seed: Annotated[int, typer.Option(help="Of proposals and of the trials' schedules.")] = 0,
     set: Settings = None,
     backend: Annotated[Backend, typer.Option(help=f"{BACKENDS}.")] = Backend.RAY,
+    log: Log = None,
 ) -> None:
     """Search a space of switching schedules, and keep the best.
 
@@ -67,7 +73,7 @@ def search(
     """
     from dmtsearch.engine.run import search as run_search
 
-    options = options_of(trials, time_budget, address, concurrency, backend)
+    options = options_of(trials, time_budget, address, concurrency, backend, log)
     finish(run_search(space, options, out=out, store=store, seed=seed, set=read_settings(set)))
 
 
@@ -92,6 +98,7 @@ def resume(
         typer.Option("--train-again", help="Go on though no finished stage is in the store."),
     ] = False,
     backend: Annotated[Backend | None, typer.Option(help=f"{BACKENDS}; else as before.")] = None,
+    log: Log = None,
 ) -> None:
     """Go on with a run after any interruption, or add trials to a finished one.
 
@@ -102,7 +109,7 @@ def resume(
     """
     from dmtsearch.engine.run import resume as run_resume
 
-    options = options_of(trials, time_budget, address, concurrency, backend)
+    options = options_of(trials, time_budget, address, concurrency, backend, log)
     finish(run_resume(run, options, store=store, folder=folder, train_again=train_again))
 
 
@@ -112,6 +119,7 @@ def options_of(
     address: str | None = None,
     concurrency: int | None = None,
     backend: Backend | None = None,
+    log: str | None = None,
 ) -> "DriverOptions":
     """Options of a command that searches: shown on the terminal, and written down as typed."""
     from dmtsearch.cli.search_view import make_view
@@ -126,6 +134,7 @@ def options_of(
         view=make_view(),
         command=command_line(*sys.argv[1:]),
         leave=True,
+        log=tuple(word.strip() for word in log.split(",")) if log else (),
     )
 
 

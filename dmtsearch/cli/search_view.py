@@ -9,7 +9,8 @@ from rich.text import Text
 from dmtsearch.cli.fitted_table import FittedTable, wrap_words
 from dmtsearch.cli.terminal import table
 from dmtsearch.engine.console import ConsoleView, describe
-from dmtsearch.engine.status import LiveState, SearchView
+from dmtsearch.engine.live import LiveState
+from dmtsearch.engine.status import SearchView
 from dmtsearch.human import printable
 
 SHOWN_STAGES = 12

@@ -58,6 +58,10 @@ from .ledger_lines import TrialEnded as TrialEnded
 from .ledger_lines import TrialProposed as TrialProposed
 from .ledger_lines import from_line as from_line
 from .ledger_lines import to_line as to_line
+from .live import BestTrial as BestTrial
+from .live import LiveState as LiveState
+from .loggers import LOGGERS as LOGGERS
+from .loggers import TrialLoggers as TrialLoggers
 from .messages import ArmLike as ArmLike
 from .messages import EpochCosts as EpochCosts
 from .messages import Needs as Needs
@@ -70,6 +74,8 @@ from .messages import StageSetting as StageSetting
 from .messages import TrialOutcome as TrialOutcome
 from .messages import runnable_stages as runnable_stages
 from .messages import stage_needs as stage_needs
+from .metrics import METRICS as METRICS
+from .metrics import RayMetrics as RayMetrics
 from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import check_objectives as check_objectives
 from .objectives import dominates as dominates
@@ -151,8 +157,6 @@ from .stage_task import WorkerProcess as WorkerProcess
 from .stage_task import attempt_stage as attempt_stage
 from .stage_task import train_stage as train_stage
 from .stage_workers import StageWorkers as StageWorkers
-from .status import BestTrial as BestTrial
-from .status import LiveState as LiveState
 from .status import RunCounts as RunCounts
 from .status import Status as Status
 from .status import StatusWriter as StatusWriter

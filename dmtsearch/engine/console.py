@@ -5,7 +5,7 @@ import time
 from typing import TextIO
 
 from ..human import printable, rough_duration
-from .status import BestTrial, LiveState
+from .live import BestTrial, LiveState
 
 LINE_EVERY_S = 10.0
 """While trials end, a line at most so often; the last state always has one."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..errors import UsageError
 from ..human import seconds_of
 from .environment import INLINE, RAY
+from .loggers import check_loggers
 from .status import SearchView
 
 
@@ -22,6 +23,7 @@ class DriverOptions:
         view: Shows how it goes; lines on standard output if None.
         command: What the ledger says that began it.
         leave: End the process where a stop takes too long: only for commands.
+        log: Names of loggers that get each trial (see `dmtsearch.engine.loggers`).
 
     Raises:
         UsageError: A value cannot be.
@@ -35,6 +37,7 @@ class DriverOptions:
     view: SearchView | None = None
     command: str | None = None
     leave: bool = False
+    log: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("trials", self.trials), ("concurrency", self.concurrency)):
@@ -45,6 +48,7 @@ class DriverOptions:
                 f"no backend is called {self.backend!r}: there are {RAY!r} and {INLINE!r}"
             )
         seconds_of(self.time_budget)
+        check_loggers(self.log)
 
     @property
     def time_budget_s(self) -> float | None:

@@ -38,6 +38,7 @@ from .run_paths import RunPaths
 from .searcher import Searcher
 from .slots import Slots, choose_concurrency
 from .status import SearchView, StatusWriter
+from .watchers import Watcher
 
 MOST_WARM = 4
 """Processes that import torch while coordinators start; others when a stage needs them."""
@@ -206,6 +207,7 @@ class Session:
                     self._view,
                     lambda text: _log(log, text),
                     lambda: searcher.arms_left,
+                    list(self._watchers(address)),
                 )
                 # Ray has set handlers of its own by now; ours come last.
                 with catch_interrupts(self._say_stopping, leave=self._options.leave) as stop:
@@ -228,6 +230,18 @@ class Session:
                         raise SearchStoppedError(self._how_to_go_on(error, searcher)) from error
                 status.finish(reason or searcher.over or "failed")
                 return reason
+
+    def _watchers(self, address: str | None) -> Iterator[Watcher]:
+        """Who else follows: a cluster's Prometheus, and the loggers that the user named."""
+        if address is not None and own_session() is None:
+            from .metrics import RayMetrics
+
+            yield RayMetrics()
+        if self._options.log:
+            from .loggers import LOGGERS, TrialLoggers
+
+            for name in self._options.log:
+                yield TrialLoggers(LOGGERS[name][1](self._paths.root))
 
     def _say_stopping(self) -> None:
         """All that is said where a second Ctrl-C, or a stage that hangs, ends the process."""

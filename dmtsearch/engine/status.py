@@ -3,87 +3,27 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from dmtsearch.fields import Checked, Count, Number, RunningStage
+from dmtsearch.fields import Checked
 
 from ..errors import DmtSearchError
 from ..files import read_regular, write_json
 from .confirm_plan import Confirmation, ConfirmPaths, read_confirmation
 from .eta import TimeLeft
 from .ledger import LedgerReader, read_state
-from .ledger_lines import RunStarted, StageEnded, TrialEnded, TrialProposed, TrialReopened
+from .ledger_lines import Record, RunStarted, StageEnded, TrialEnded, TrialProposed, TrialReopened
+from .live import BestTrial, LiveState
 from .messages import SEARCH
 from .run_folder import is_held, read_run
 from .run_paths import RunPaths
 from .run_summary import delivered_model, summarise
+from .watchers import Watcher, Watchers
 
 WRITE_EVERY_S = 1.0
-
-
-@dataclass(frozen=True)
-class BestTrial:
-    """The best finished trial of a kind.
-
-    Attributes:
-        trial: Its number.
-        arm: `search`, or the control arm's name.
-        objective, value: The first objective.
-        n: Samples that the value was measured on, where it was measured on any.
-    """
-
-    trial: Count
-    arm: str
-    objective: str
-    value: Number
-    n: Count | None
-
-
-@dataclass(frozen=True)
-class LiveState:
-    """A moment of a search.
-
-    Attributes:
-        name: The run folder's.
-        state: `starting`, `running`, `stopping`, or why it ended.
-        wanted: Search trials in all.
-        trials, controls: Number by state: running, done, pruned, failed.
-        running: Stages that train now, each with name, model, phase, epoch, epochs.
-        waiting: Names of stages that wait for room.
-        stages: Number by how they ended: run, store, stopped, failed.
-        requested, distinct: Stages that trials requested so far; of these, different ones.
-        best, best_control: By the first objective, the control of those that deliver the model of
-            the best trial; None before the first.
-        seconds: Since this driver started.
-        left_s: Seconds left, or None before that can be said.
-        pid: The driver's process.
-        written: Unix time.
-    """
-
-    name: str
-    state: str = "starting"
-    wanted: Count = 0
-    trials: Mapping[str, Count] = field(default_factory=dict)
-    controls: Mapping[str, Count] = field(default_factory=dict)
-    running: tuple[RunningStage, ...] = ()
-    waiting: tuple[str, ...] = ()
-    stages: Mapping[str, Count] = field(default_factory=dict)
-    requested: Count = 0
-    distinct: Count = 0
-    best: BestTrial | None = None
-    best_control: BestTrial | None = None
-    seconds: Number = 0.0
-    left_s: Number | None = None
-    pid: Count = 0
-    written: Number = 0.0
-
-    @property
-    def shared(self) -> int:
-        """Requests that need no training of their own: another trial's, or the store's."""
-        return self.requested - self.distinct + self.stages.get("store", 0)
 
 
 MOST_LIVE_BYTES = 1 << 24
@@ -139,11 +79,13 @@ class RunCounts:
         self.time = TimeLeft()
         self._objectives: list[tuple[str, str]] = []
 
-    def read(self) -> None:
-        """Take the lines that were written since the last call."""
+    def read(self) -> list[Record]:
+        """Take the lines that were written since the last call, and return them."""
+        found: list[Record] = []
         if not self._lines.path.exists():
-            return
+            return found
         for _, record in self._lines.read():
+            found.append(record)
             if isinstance(record, RunStarted):
                 self.wanted = record.trials
                 self._objectives = list(record.objectives.items())
@@ -156,6 +98,7 @@ class RunCounts:
             elif isinstance(record, StageEnded):
                 self.stages[record.status] = self.stages.get(record.status, 0) + 1
                 self.time.stage(record)
+        return found
 
     def _proposed(self, record: TrialProposed) -> None:
         if record.trial not in self._arms:
@@ -238,6 +181,8 @@ class StatusWriter:
         view: Who is shown it.
         log: Takes text for `driver.log`.
         arms_left: Number of control arms that have not begun.
+        watchers: Who else follows the search; those lines that an earlier driver wrote are given
+            to them with the first moment.
     """
 
     def __init__(
@@ -246,11 +191,13 @@ class StatusWriter:
         view: SearchView,
         log: Callable[[str], None],
         arms_left: Callable[[], int] = lambda: 0,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self._paths, self._view, self.log = paths, view, log
         self._arms_left = arms_left
+        self._watchers = Watchers(watchers, log)
         self._tally = RunCounts(paths.ledger)
-        self._tally.read()
+        self._unwatched = self._tally.read()
         self._tally.time.begin()
         self._running: tuple[Mapping[str, Any], ...] = ()
         self._waiting: tuple[str, ...] = ()
@@ -277,7 +224,9 @@ class StatusWriter:
     def finish(self, reason: str) -> LiveState:
         """The driver is through; return the last state."""
         self._running, self._waiting, self._state = (), (), reason
-        return self._show(now=True)
+        state = self._show(now=True)
+        self._watchers.close()
+        return state
 
     @property
     def folder(self) -> str:
@@ -292,7 +241,8 @@ class StatusWriter:
         if not now and time.monotonic() - self._written < WRITE_EVERY_S:
             return LiveState(self._paths.root.name)
         self._written = time.monotonic()
-        self._tally.read()
+        records = [*self._unwatched, *self._tally.read()]
+        self._unwatched = []
         state = replace(
             self._tally.state(self._paths.root.name),
             state=self._state,
@@ -306,6 +256,7 @@ class StatusWriter:
         with self._paths.writing():
             write_json(self._paths.live, asdict(state))
         self._view.show(state)
+        self._watchers.take(state, records)
         return state
 
 

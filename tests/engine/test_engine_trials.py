@@ -24,7 +24,15 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine import LiveState, Needs, RunState, Slots, processes_of, read_state
+from dmtsearch.engine import (
+    LiveState,
+    Needs,
+    RayMetrics,
+    RunState,
+    Slots,
+    processes_of,
+    read_state,
+)
 from dmtsearch.errors import SearchStoppedError, UsageError
 
 pytestmark = pytest.mark.engine
@@ -385,3 +393,5 @@ def test_a_private_ray_listens_on_loopback_alone_and_requires_a_token(tmp_path: 
     assert len(found) >= 4
     assert {address for address, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert os.environ["RAY_AUTH_MODE"] == "token"
+    # Ray's own gauges take what a search gives them.
+    RayMetrics().take(LiveState("run", trials={"done": 1}, left_s=1.0), ())

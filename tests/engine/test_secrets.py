@@ -115,15 +115,15 @@ def test_no_file_holds_a_secret_of_the_environment_or_a_pickle(
     for name, secret in SECRETS.items():
         monkeypatch.setenv(name, secret)
     space, run, store = write_space(tmp_path), tmp_path / "run", tmp_path / "store"
-    shown = invoke(
-        "search", space, "--trials", 2, "--out", run, "--store", store, "--backend", "inline"
-    )
+    options = ("--store", store, "--backend", "inline", "--log", "tensorboard")
+    shown = invoke("search", space, "--trials", 2, "--out", run, *options)
     shown += invoke("train", run / "best_schedule.yaml", "--out", tmp_path / "b", "--store", store)
     shown += invoke("report", run, "--out", tmp_path / "report")
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"ledger.jsonl", "study.journal", "driver.log", "manifest.json"} <= {
         path.name for path in files
     }
+    assert any(path.name.startswith("events.") for path in files)
     assert any(path.suffix == ".html" for path in files)
     assert any(path.suffix == ".safetensors" for path in (tmp_path / "b").rglob("*"))
     for path in files:
