@@ -1,5 +1,6 @@
 """Stages that do nothing, for `overhead.py`: in a module that workers import."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,3 +26,19 @@ def do_nothing(job: Nothing, store: Any, setting: Any, on_epoch: Any, tell: Any)
     }
     store.commit(job.key, {}, record)
     return StageOutcome("done", record=record)
+
+
+def rest(job: Nothing, store: Any, setting: Any, on_epoch: Any, tell: Any) -> StageOutcome:
+    """Run a stage of 2 to 4 seconds, by its key; its record says when it began and ended."""
+    began = time.time()
+    time.sleep(2 + 2 * int(job.key[6:12], 16) / 2**24)
+    outcome = do_nothing(job, _Nowhere(), setting, on_epoch, tell)
+    row = {**outcome.record["history"][0], "began": began, "ended": time.time()}
+    record = {**outcome.record, "history": [row]}
+    store.commit(job.key, {}, record)
+    return StageOutcome("done", record=record)
+
+
+class _Nowhere:
+    def commit(self, *given: Any) -> None:
+        """Nothing."""

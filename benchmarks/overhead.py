@@ -76,6 +76,15 @@ def prepare(schedule: Any) -> Prepared:
 
 def run_ours(trials: int, sampler: str, at_once: int) -> float:
     """Seconds for so many trials of our engine."""
+    started = time.perf_counter()
+    state = search(trials, sampler, at_once, do_nothing)
+    run = [stage for stage in state.stages if stage.status == "run"]
+    assert len(run) == trials + 1, "one stage for each trial, and the first"
+    return time.perf_counter() - started
+
+
+def search(trials: int, sampler: str, at_once: int, perform: Any) -> Any:
+    """Run so many trials of our engine; return what its ledger says of them."""
     from dmtsearch.engine import StageSetting
     from dmtsearch.engine.backend import SearchContext
     from dmtsearch.engine.interrupts import Interrupts
@@ -97,7 +106,6 @@ def run_ours(trials: int, sampler: str, at_once: int) -> float:
                 "benchmarks/overhead.py",
             )
         )
-        started = time.perf_counter()
         run_trials(
             SearchContext(
                 run="run",
@@ -106,17 +114,14 @@ def run_ours(trials: int, sampler: str, at_once: int) -> float:
                 store=open_store(str(Path(folder) / "store")),
                 status=StatusWriter(paths, Quiet(), lambda text: None),
                 stop=Interrupts(lambda: None, leave=False),
-                perform=do_nothing,
+                perform=perform,
             ),
             concurrency=at_once,
         )
         searcher.stop()
-        seconds = time.perf_counter() - started
         done = [end for end in searcher.state.ends.values() if end.status == "done"]
         assert len(done) == trials, f"{len(done)} of {trials} trials are done"
-        run = [stage for stage in searcher.state.stages if stage.status == "run"]
-        assert len(run) == trials + 1, "one stage for each trial, and the first"
-    return seconds
+        return searcher.state
 
 
 def report_one(config: dict[str, Any]) -> None:

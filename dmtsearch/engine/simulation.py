@@ -132,7 +132,7 @@ def run_by_clock(
     Returns:
         Seconds in all, and the epochs of hints that were run, by the key of each stage that was.
     """
-    loop = _ClockLoop()
+    loop = ClockLoop()
     try:
         return loop.run_until_complete(_run(found, slots, seconds))
     finally:
@@ -164,7 +164,7 @@ async def _run(
         return StageOutcome("done", record={"history": []})
 
     node = _machine(found, slots)
-    nothing = cast("Store", _EmptyStore())
+    nothing = cast("Store", EmptyStore())
     scheduler = StageScheduler(
         nothing, launch, lambda: [replace(node, used=[])], first=0, idle_s=None
     )
@@ -172,7 +172,7 @@ async def _run(
 
     async def coordinate() -> None:
         for trial in waiting:
-            await _walk(scheduler, trial)
+            await walk(scheduler, trial)
 
     await asyncio.gather(*(coordinate() for _ in range(2 * slots)))
     return loop.time(), ran
@@ -191,7 +191,7 @@ def _machine(found: SimulatedSearch, slots: int) -> ClusterNode:
     )
 
 
-async def _walk(scheduler: StageScheduler, trial: RunnableTrial) -> None:
+async def walk(scheduler: StageScheduler, trial: RunnableTrial) -> None:
     """Ask for each stage as soon as its sources are there; independent ones at once."""
     await scheduler.add_trial(trial)
     made: dict[str, asyncio.Task[None]] = {}
@@ -208,14 +208,14 @@ async def _walk(scheduler: StageScheduler, trial: RunnableTrial) -> None:
     await scheduler.release([trial.trial], at_once=True)
 
 
-class _EmptyStore:
+class EmptyStore:
     """Has nothing."""
 
     def get(self, key: str, **options: Any) -> None:
         return None
 
 
-class _ClockLoop(asyncio.SelectorEventLoop):
+class ClockLoop(asyncio.SelectorEventLoop):
     """An event loop that waits for nothing: its clock jumps to the next timer."""
 
     def __init__(self) -> None:
@@ -235,7 +235,7 @@ class _ClockLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    def __init__(self, loop: _ClockLoop) -> None:
+    def __init__(self, loop: ClockLoop) -> None:
         super().__init__()
         self._loop = loop
 

@@ -1,0 +1,304 @@
+"""Ten thousand trials on 512 slots, without training: what scheduler and searcher cost.
+
+    python benchmarks/scale.py              the scheduler: 10,000 trials on 64 x 8 GPUs
+    python benchmarks/scale.py searcher --trials 2000 --sampler tpe
+    python benchmarks/scale.py compare      a real search on two slots, and its simulation
+
+The scheduler is a search's own, by a clock that jumps (as in `dmtsearch plan`); only the stages
+are stand-ins, and durations are drawn: log-normal, sigma 0.5, medians below. Every trial passes
+through a teacher and an assistant to its student; several trials share teachers and assistants.
+All times are of this process's CPU, so that a busy machine changes them little.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dmtsearch.engine import (
+    ClusterNode,
+    EpochCosts,
+    Needs,
+    Prepared,
+    RunnableStage,
+    RunnableTrial,
+    RunPaths,
+    Searcher,
+    StageOutcome,
+    StageRequest,
+    StageScheduler,
+    TrialOutcome,
+)
+from dmtsearch.engine.simulation import ClockLoop, EmptyStore, walk
+from dmtsearch.space import parse_space
+
+MEDIAN_S = {"teacher": 600.0, "assistant": 300.0, "student": 120.0}
+SIGMA = 0.5
+TEACHERS, ASSISTANTS = 20, 1_000
+"""Different ones in 10,000 trials; students are all different."""
+
+
+class TimedScheduler(StageScheduler):
+    """Measures each decision, and how many of the GPUs work."""
+
+    def __init__(self, *args: Any, slots: int, **options: Any) -> None:
+        self.decisions: list[float] = []
+        self.looked = 0
+        self._slots, self._at = slots, 0.0
+        self._busy = self._full = 0.0
+        self._state = (0, 0)
+        super().__init__(*args, **options)
+
+    def _start_what_fits(self) -> None:
+        self._account()
+        begin = time.process_time()
+        super()._start_what_fits()
+        self.decisions.append(time.process_time() - begin)
+        stages = list(self._pending.values())
+        self.looked += len(stages)
+        running = sum(stage.running for stage in stages)
+        self._state = (running, running + sum(stage.queued for stage in stages))
+
+    def _account(self) -> None:
+        """Since the last decision so many stages ran; it counts where enough could run."""
+        now = asyncio.get_running_loop().time()
+        running, could = self._state
+        if could >= self._slots:
+            self._busy += running * (now - self._at)
+            self._full += self._slots * (now - self._at)
+        self._at = now
+
+    @property
+    def utilisation(self) -> float:
+        """Of the GPUs, while at least as many stages could run."""
+        return self._busy / self._full if self._full else float("nan")
+
+
+def make_trials(trials: int, seed: int) -> Iterator[RunnableTrial]:
+    """Chains of three stages."""
+    rng = random.Random(seed)
+    for number in range(trials):
+        teacher = f"teacher-{rng.randrange(TEACHERS)}"
+        assistant = f"assistant-{rng.randrange(ASSISTANTS)}-{teacher}"
+        keys = {"teacher": teacher, "assistant": assistant, "student": f"student-{number}"}
+        names = list(keys)
+        stages = tuple(
+            stage_of(name, keys[name], tuple(names[max(0, at - 1) : at]), len(names) - at)
+            for at, name in enumerate(names)
+        )
+        yield RunnableTrial(number, "search", stages, "student")
+
+
+def stage_of(name: str, key: str, sources: tuple[str, ...], rank: int) -> RunnableStage:
+    """A stage that wants one GPU."""
+    request = StageRequest(name, key, sources, "made", 1, 1, 1, 0, 1)
+    return RunnableStage(
+        request=request,
+        job=b"",
+        needs=Needs(cpu=1, gpu=1),
+        path_cost=rank,
+        snapshots=(),
+        costs=EpochCosts(1, 0, 0, False),
+    )
+
+
+def drawn_s(stage: RunnableStage) -> float:
+    """How long a stage takes: the same for the same key."""
+    return MEDIAN_S[stage.request.name] * random.Random(stage.key).lognormvariate(0, SIGMA)
+
+
+async def schedule(
+    trials: Iterable[RunnableTrial],
+    nodes: Sequence[ClusterNode],
+    slots: int,
+    at_once: int,
+    seconds: Callable[[RunnableStage], float],
+) -> TimedScheduler:
+    """Run all trials by the clock."""
+
+    async def launch(stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
+        await asyncio.sleep(seconds(stage))
+        return StageOutcome("done", record={"history": []})
+
+    def look() -> list[ClusterNode]:
+        return [replace(node, used=[]) for node in nodes]
+
+    scheduler = TimedScheduler(
+        EmptyStore(),
+        launch,
+        look,
+        first=0,
+        idle_s=None,
+        slots=slots,  # type: ignore[arg-type]
+    )
+    waiting = iter(trials)
+
+    async def coordinate() -> None:
+        for trial in waiting:
+            await walk(scheduler, trial)
+            await scheduler.snapshot(scheduler.life, scheduler._num_events)
+
+    await asyncio.gather(*(coordinate() for _ in range(at_once)))
+    return scheduler
+
+
+def by_clock(*given: Any) -> tuple[TimedScheduler, float]:
+    """The same, and the seconds that the clock has run."""
+    loop = ClockLoop()
+    found = loop.run_until_complete(schedule(*given))
+    took = loop.time()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
+    return found, took
+
+
+def run_scheduler(trials: int, nodes: int, gpus: int) -> None:
+    """Print what the scheduler costs."""
+    begin, slots = time.process_time(), nodes * gpus
+    machines = [
+        ClusterNode(f"node{number}", cpu=4.0 * gpus, gpu=gpus, memory=float("inf"))
+        for number in range(nodes)
+    ]
+    found, took = by_clock(make_trials(trials, 0), machines, slots, 2 * slots, drawn_s)
+    used = time.process_time() - begin
+    decisions = sorted(found.decisions)
+    p99 = decisions[int(len(decisions) * 0.99)]
+    print(f"{trials:,} trials on {nodes} x {gpus} GPUs, {2 * nodes * gpus:,} trials at once")
+    print(f"durations: log-normal, sigma {SIGMA}, medians {MEDIAN_S} s")
+    print(f"simulated: {took / 3600:.2f} h; {100 * found.utilisation:.1f} % of GPUs busy while")
+    print(f"  at least {nodes * gpus} stages could run")
+    median, most = statistics.median(decisions), decisions[-1]
+    looked = found.looked / len(decisions)
+    print(f"decisions: {len(decisions):,}, {looked:.0f} stages looked at each; of CPU:")
+    print(f"  p50 {1e3 * median:.1f} ms, p99 {1e3 * p99:.1f} ms, most {1e3 * most:.1f} ms")
+    print(f"scheduler: {used:.0f} s of CPU, {100 * used / took:.2f} % of a core")
+    print(f"memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
+
+
+SPACE = """
+dmtsearch: 1
+name: scale
+search: {sampler: SAMPLER}
+data: {name: digits}
+defaults: {epochs: 10}
+stages:
+  teacher: {model: {family: plain, widths: [8, 16], convs: 1}}
+  student:
+    source: teacher
+    model: {family: plain, widths: [2, 4], convs: 1}
+    soft: {temperature: {float: [1, 8]}, weight: {float: [0.1, 0.9]}}
+    optimizer: {lr: {log: [0.0001, 0.1]}, weight_decay: {float: [0, 0.1]}}
+"""
+
+
+def run_searcher(trials: int, sampler: str) -> None:
+    """Print what a proposal and an end cost as a search grows; nothing is resolved or trained."""
+    space = parse_space(SPACE.replace("SAMPLER", sampler), "scale.yaml")
+    number = iter(range(10 * trials))
+
+    def prepare(schedule: Any) -> Prepared:
+        stage = stage_of("student", f"student-{next(number)}", (), 1)
+        return Prepared((stage,), "student", 1, 1, 1, None)
+
+    print(f"sampler {sampler}: CPU a trial")
+    with tempfile.TemporaryDirectory() as folder:
+        searcher = Searcher(space, RunPaths(Path(folder)), trials=trials, seed=0, prepare=prepare)
+        asks: list[float] = []
+        ends: list[float] = []
+        for at in range(1, trials + 1):
+            begin = time.process_time()
+            trial = searcher.next()
+            asked = time.process_time()
+            assert trial is not None
+            value = random.Random(at).random()
+            val = {"n": 1, "accuracy": value, "nll": value, "ece": value}
+            record = {"metrics": {"val": val}, "latency": {"median_ms": 1.0}, "history": []}
+            searcher.end(trial.trial, TrialOutcome("done", record, epochs=1))
+            asks.append(asked - begin)
+            ends.append(time.process_time() - asked)
+            if at in (100, 250, 500, 1_000, 2_000, 5_000, 10_000):
+                last = slice(-50, None)
+                print(
+                    f"  after {at:6,}: propose {1e3 * statistics.mean(asks[last]):6.1f} ms, "
+                    f"end {1e3 * statistics.mean(ends[last]):6.1f} ms, "
+                    f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
+                    flush=True,
+                )
+
+
+def run_compare(trials: int) -> None:
+    """Print how long a real search on two slots takes, and the simulation of the same trials."""
+    import nothing
+    import overhead
+
+    from dmtsearch.engine.cluster import ray_at
+    from dmtsearch.engine.environment import LOCAL, prepare_environment
+    from dmtsearch.engine.redirect import output_in
+
+    prepare_environment(LOCAL, os.environ)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        output_in(Path(folder, "log")) as (screen, _),
+        ray_at(LOCAL, num_cpus=2),
+    ):
+        state = overhead.search(trials, "random", 4, nothing.rest)
+        known = {stage.key: stage for stage in state.stages}
+        spans = [stage.history[0] for stage in state.stages]
+        begin, end = min(one["began"] for one in spans), max(one["ended"] for one in spans)
+        plans = [
+            RunnableTrial(number, "search", _stages(trial), trial.deliver)
+            for number, trial in sorted(state.trials.items())
+        ]
+        lasted = {
+            key: row["ended"] - row["began"]
+            for key, row in ((key, stage.history[0]) for key, stage in known.items())
+        }
+        node = ClusterNode("here", cpu=2, gpu=0, memory=float("inf"))
+        _, took = by_clock(plans, [node], 2, 4, lambda stage: lasted[stage.key])
+        print(
+            f"{trials} trials, {len(known)} stages on 2 slots: real {end - begin:.1f} s, "
+            f"simulated {took:.1f} s ({100 * (took / (end - begin) - 1):+.0f} %)",
+            file=screen,
+            flush=True,
+        )
+
+
+def _stages(trial: Any) -> tuple[RunnableStage, ...]:
+    return tuple(
+        RunnableStage(one, b"", Needs(), (), one.cost, EpochCosts(1, 0, 0, False))
+        for one in trial.stages
+    )
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = ("scheduler", "searcher", "compare")
+    parser.add_argument("what", nargs="?", choices=kinds, default="scheduler")
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--nodes", type=int, default=64)
+    parser.add_argument("--gpus", type=int, default=8)
+    parser.add_argument("--sampler", default="random")
+    given = parser.parse_args()
+    if given.what == "scheduler":
+        run_scheduler(given.trials, given.nodes, given.gpus)
+    elif given.what == "compare":
+        run_compare(min(given.trials, 16))
+    else:
+        run_searcher(given.trials, given.sampler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
