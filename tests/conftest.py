@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,14 @@ def kind_of(file: str) -> str:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the flag that rewrites golden files."""
     parser.addoption("--rewrite-golden", action="store_true", help="see tests/golden.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is copied from remote stores stays out of the user's cache, and out of other runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DMTSEARCH_COPIES", str(tmp_path_factory.mktemp("copies")))
+        yield
 
 
 _fresh: set[str] = set()

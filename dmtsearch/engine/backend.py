@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..store import Store
 from ..training.stored_records import check_stage
-from .messages import RunnableTrial, StageSetting, TrialOutcome
+from .messages import RunnableTrial, StageEvent, StageSetting, TrialOutcome
 from .searcher import Searcher
 from .spending import cost_spent
 from .stage_ledger import StageLedger
@@ -17,6 +17,9 @@ from .status import StatusWriter
 
 TRIES = 3
 """A trial that is lost begins again until it has begun so often; then the search stops."""
+
+MADE = 512
+"""Records of the last so many stages are at hand when their trials end."""
 
 
 class Stop(Protocol):
@@ -73,6 +76,7 @@ class TrialRules:
         self._again: deque[RunnableTrial] = deque()
         self._tries: dict[int, int] = {}
         self._pruned: dict[int, int] = {}
+        self._made: dict[str, Mapping[str, Any]] = {}
         self._lost = "a trial was lost"
         self._draining = False
         self._error: BaseException | None = None
@@ -126,6 +130,14 @@ class TrialRules:
 
     # -- ends -----------------------------------------------------------------------------------
 
+    def _take(self, event: StageEvent) -> None:
+        """Write down that a stage ended; remember for a while what was made."""
+        self._stage_lines.take(event)
+        if event.outcome.status == "done" and not event.outcome.reused:
+            self._made[event.request.key] = event.outcome.record
+            if len(self._made) > MADE:
+                del self._made[next(iter(self._made))]
+
     def _prunes(self, trial: RunnableTrial, history: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the pruner stops a trial after these epochs of its delivered stage."""
         if not self._searcher.should_prune(trial.trial, history, trial.epochs):
@@ -159,6 +171,9 @@ class TrialRules:
         if outcome["status"] != "done":
             return None
         key = trial.delivered.key
+        if (made := self._made.pop(key, None)) is not None:
+            return TrialOutcome("done", record=made, stage=trial.deliver, epochs=made["epochs"])
+        # It was there before; it may have been removed since it was found.
         stored = self._store.get(key, on_damage=self._status.log, check=check_stage)
         if stored is None:
             self._lost = (

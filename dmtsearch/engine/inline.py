@@ -61,6 +61,11 @@ class _InlineSearch(TrialRules):
         self._pauses_s = pauses_s
         self._home = os.getcwd()
         self._num_events = 0
+        self._own: set[str] = set()
+        self._done: dict[str, tuple[StageAnswer, frozenset[str]]] = {}
+
+    def _forget(self, key: str) -> None:
+        self._done.pop(key, None)
 
     def run(self) -> None:
         """Run trials until there are no more."""
@@ -91,13 +96,20 @@ class _InlineSearch(TrialRules):
 
     def _get(self, trial: RunnableTrial, stage: RunnableStage) -> StageAnswer:
         """A stage's result: found or trained, again where a fault of the machine may pass."""
+        answer, snapshots = self._done.get(stage.key, (None, frozenset()))
+        if answer is not None and snapshots.issuperset(stage.snapshots):
+            return answer
         causes: list[str] = []
         while not self._stopping():
             outcome = self._start(trial, stage)
             self._status.stages((), (), stopping=self._stopping())
             if outcome.status == "done":
                 self._write_stage(trial, stage, outcome)
-                return StageAnswer("done", outcome.record)
+                answer = StageAnswer("done", outcome.record)
+                self._done[stage.key] = (answer, frozenset(stage.snapshots))
+                if not outcome.reused:
+                    self._own.add(stage.key)
+                return answer
             if outcome.status == "stopped":
                 if trial.trial in self._pruned:
                     self._write_stage(trial, stage, outcome)
@@ -116,6 +128,7 @@ class _InlineSearch(TrialRules):
             for key in outcome.missing:
                 source = trial.making(key)
                 if source is not None:
+                    self._forget(source.key)
                     made = self._get(trial, source)
                     if made.status != "done":
                         return made
@@ -125,7 +138,7 @@ class _InlineSearch(TrialRules):
     def _start(self, trial: RunnableTrial, stage: RunnableStage) -> StageOutcome:
         """Look into the store, then train. Whatever goes wrong becomes an outcome."""
         try:
-            found = find_finished(self._store, stage, self._status.log)
+            found = find_finished(self._store, stage, self._status.log, self._own)
         except Exception as error:
             return store_outcome(error)
         return found or self._train(trial, stage)
@@ -174,9 +187,7 @@ class _InlineSearch(TrialRules):
     ) -> None:
         self._num_events += 1
         outcome = replace(outcome, trace=None)
-        self._stage_lines.take(
-            StageEvent(self._num_events, stage.request, stage.costs, trial.trial, outcome)
-        )
+        self._take(StageEvent(self._num_events, stage.request, stage.costs, trial.trial, outcome))
 
 
 @contextmanager

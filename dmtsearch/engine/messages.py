@@ -109,6 +109,7 @@ class RunnableStage:
         path_cost: Cold cost, in sample-MACs, of the longest way from this stage to the end of its
             trial: long ways go first.
         costs: Of its parts.
+        sources: Keys of the stages that it learns from or starts from.
     """
 
     request: StageRequest
@@ -117,6 +118,7 @@ class RunnableStage:
     snapshots: tuple[str, ...]
     path_cost: int
     costs: EpochCosts
+    sources: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -298,6 +300,7 @@ def runnable_stages(
         needs: What each takes.
     """
     ways = _path_costs(requests)
+    keys = {request.name: request.key for request in requests}
     return tuple(
         RunnableStage(
             request=request,
@@ -306,6 +309,7 @@ def runnable_stages(
             snapshots=tuple(snapshot.key for snapshot in job.snapshots),
             path_cost=ways[request.name],
             costs=_costs(request, job),
+            sources=tuple(keys[name] for name in request.sources if name in keys),
         )
         for request, job, held in zip(requests, jobs, needs, strict=True)
     )

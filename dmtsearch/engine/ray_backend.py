@@ -169,7 +169,7 @@ class SearchDriver(TrialRules):
         for event in snapshot["events"]:
             if event.number > self._after:
                 self._after = event.number
-                self._stage_lines.take(event)
+                self._take(event)
                 if event.outcome.trace:
                     self._status.log(event.outcome.trace)
         for text in snapshot["notes"]:

@@ -6,7 +6,7 @@ Knows no Ray; `ray_actor.py` runs it as an actor.
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -46,7 +46,7 @@ Cancelled, it ends the process."""
 
 
 def find_finished(
-    store: Store, runnable: RunnableStage, note: Callable[[str], None]
+    store: Store, runnable: RunnableStage, note: Callable[[str], None], made: Container[str]
 ) -> StageOutcome | None:
     """A stage's result, if the store has it with all snapshots that others learn from.
 
@@ -54,7 +54,11 @@ def find_finished(
         store: Where finished stages lie.
         runnable: Which stage.
         note: Given a sentence about what is damaged.
+        made: Keys of stages that this run has made. Who learns from one of them is not looked
+            for, since it cannot be older than the run; whoever trains it looks under its lease.
     """
+    if any(source in made for source in runnable.sources):
+        return None
     found = store.get(runnable.key, verify=True, on_damage=note, check=check_stage)
     if found is None or found.failed:
         return None  # whoever starts the stage puts a stored failure into words
@@ -109,6 +113,7 @@ class StageScheduler:
         self._early: dict[tuple[int, str], PendingStage] = {}
         self._pending: dict[str, PendingStage] = {}
         self._done: dict[str, tuple[StageAnswer, frozenset[str]]] = {}
+        self._made: set[str] = set()
         self._events: list[StageEvent] = []
         self._notes: list[str] = []
         self._num_events = 0
@@ -357,7 +362,7 @@ class StageScheduler:
         """Find a stage in the store, or put it in the queue."""
         try:
             found = await asyncio.to_thread(
-                find_finished, self._store, stage.runnable, self._notes.append
+                find_finished, self._store, stage.runnable, self._notes.append, self._made
             )
         except Exception as error:
             await self._after_failure(stage, store_outcome(error))
@@ -518,6 +523,8 @@ class StageScheduler:
         self._events.append(event)
         if outcome.status == "done":
             answer = StageAnswer("done", outcome.record)
+            if not outcome.reused:
+                self._made.add(stage.key)
             self._done[stage.key] = (answer, frozenset(ran.snapshots))
         elif outcome.status == "failed":
             answer = StageAnswer("failed", reason=outcome.reason)

@@ -185,7 +185,9 @@ def train_stage(
 
     peak = GpuPeak(job.profile)
     with _torch_as_before():
-        result = get_or_train(job, context_of(job, setting), store, listen=listen, notify=tell)
+        # Whoever starts a stage has looked for it.
+        context = context_of(job, setting)
+        result = get_or_train(job, context, store, listen=listen, notify=tell, looked=True)
     held = peak.bytes()
     if isinstance(result, Stopped):
         rows = tuple(dict(row) for row in result.history)

@@ -153,7 +153,7 @@ def _remove_leftover(disk: Disk, item: Leftover) -> bool:
             disk.remove(item.path)
     elif item.key and is_live(disk, item.key):
         return False
-    elif item.what == "temporary":
+    elif item.what == "temporary" or item.path == paths.lease(item.key):
         disk.remove(item.path)
     else:
         disk.remove_tree(item.path)

@@ -1,7 +1,7 @@
 """What a store needs of a disk, and what a user can do about what a file system says."""
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,6 +37,21 @@ class OddFileError(OSError):
         return OddFileError, (self.reason, self.path)
 
 
+class NoBucketError(OSError):
+    """Object storage has no bucket of that name; dmtsearch never makes one.
+
+    Args:
+        bucket: Its name.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__(errno.ENXIO, f"there is no bucket {bucket!r}")
+        self.bucket = bucket
+
+    def __reduce__(self) -> tuple[type["NoBucketError"], tuple[str]]:
+        return NoBucketError, (self.bucket,)
+
+
 class Disk(Protocol):
     """A file system below one root. Paths are relative, with `/`; errors are OSErrors.
 
@@ -47,6 +62,15 @@ class Disk(Protocol):
     @property
     def where(self) -> str:
         """The root, as a user would write it."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether each call is a request over a network, which takes its time and is paid for."""
+        ...
+
+    def impatient(self) -> "Disk":
+        """The same disk, which fails at once where this one would try again."""
         ...
 
     def read(self, path: str, *, limit: int | None = None) -> bytes:
@@ -82,6 +106,10 @@ class Disk(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file; an absent one is fine."""
+        ...
+
+    def remove_all(self, paths: Sequence[str]) -> None:
+        """Remove files, at once where the file system can; absent ones are fine."""
         ...
 
     def remove_tree(self, folder: str) -> None:
@@ -125,9 +153,19 @@ def _sentence(where: str, doing: str, error: OSError) -> str:
             "what was stored before is whole"
         )
     if error.errno in _REFUSED:
+        remedy = (
+            "let the credentials in use list, read, write and delete below it"
+            if "://" in where
+            else "change its permissions or mount"
+        )
         return (
             f"no permission at the store {where}: could not {doing} ({error.strerror}); "
-            f"change its permissions or mount, or {ELSEWHERE}"
+            f"{remedy}, or {ELSEWHERE}"
+        )
+    if isinstance(error, NoBucketError):
+        return (
+            f"the store {where} has no place: could not {doing} ({error.strerror}); make the "
+            f"bucket, correct the name, or {ELSEWHERE}"
         )
     if error.errno in _NO_FOLDER:
         return (
@@ -136,5 +174,6 @@ def _sentence(where: str, doing: str, error: OSError) -> str:
         )
     return (
         f"the store {where} cannot be reached: could not {doing} ({error}); check its path, "
-        f"connection and credentials, or {ELSEWHERE}"
+        f"connection and credentials, or {ELSEWHERE}; what was stored before is whole, and the "
+        "same command, or `dmtsearch resume RUN` of a search, goes on from it"
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -214,8 +214,12 @@ def leftovers(disk: Disk) -> Iterator[Leftover]:
                 if folder != needed:
                     yield _leftover(folder, key, "attempt", facts, now)
         yield from _temporary(key, entry, now)
+    unfinished: dict[str, Leftover] = {}
     for key, entry in entries(disk, paths.PROGRESS).items():
         of_use = _newest_slots(entry) if key not in finished else []
+        if of_use:
+            newest = of_use[-1]
+            unfinished[key] = _leftover(newest, key, "unfinished", [], now)
         for folder, facts in entry.folders.items():
             if _newer_slot(disk, key, folder) is not None:
                 continue
@@ -231,7 +235,11 @@ def leftovers(disk: Disk) -> Iterator[Leftover]:
     for key, entry in entries(disk, paths.LEASES).items():
         yield from _temporary(key, entry, now)
         if key and bad_lease(disk, key) is None and not is_live(disk, key):
-            yield Leftover(paths.lease(key), key, "lease", 0, 0.0)
+            if disk.remote and key in unfinished:
+                # It says that there are checkpoints, and goes with the last of them.
+                yield replace(unfinished[key], path=paths.lease(key))
+            else:
+                yield Leftover(paths.lease(key), key, "lease", 0, 0.0)
 
 
 def _newest_slots(entry: Entry) -> list[str]:

@@ -6,11 +6,12 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
+from typing import ClassVar
 
 from dmtsearch.files import try_lock
 from dmtsearch.store.disk import FileFact, OddFileError
@@ -26,6 +27,11 @@ class LocalDisk:
     """A folder of this machine (or a mounted one). Makes folders when it first writes."""
 
     root: Path
+    remote: ClassVar[bool] = False
+
+    def impatient(self) -> "LocalDisk":
+        """The same: a folder answers at once."""
+        return self
 
     @property
     def where(self) -> str:
@@ -140,6 +146,11 @@ class LocalDisk:
         target = self._in(path, whole=False)
         target.unlink(missing_ok=True)
         self._remove_empty(target.parent)
+
+    def remove_all(self, paths: Sequence[str]) -> None:
+        """Remove one file after the other."""
+        for path in paths:
+            self.remove(path)
 
     def remove_tree(self, folder: str) -> None:
         """Remove a folder and the folders above that it leaves empty."""

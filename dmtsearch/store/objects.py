@@ -10,6 +10,7 @@ from dmtsearch.errors import DamagedError, StoreError
 from dmtsearch.files import sha256_bytes
 from dmtsearch.store import manifest as manifests
 from dmtsearch.store import paths
+from dmtsearch.store.copies import Copies
 from dmtsearch.store.disk import Disk, OddFileError, translate_os_errors
 from dmtsearch.store.manifest import BadManifestError, Manifest, NewerFormatError
 
@@ -26,6 +27,8 @@ class StoredObject:
     """Its folder below the store's root."""
     seen: str = field(repr=False)
     """Hash of the manifest's bytes as they were read."""
+    copies: Copies | None = field(default=None, repr=False, compare=False)
+    """Where payloads may be read from instead, and are kept."""
 
     @property
     def key(self) -> str:
@@ -78,6 +81,11 @@ class StoredObject:
         return self._manifest.size
 
     @property
+    def encoded(self) -> bytes:
+        """The manifest's bytes."""
+        return manifests.encode(self._manifest)
+
+    @property
     def manifest(self) -> dict[str, Any]:
         """A copy of the whole manifest."""
         return self._manifest.as_dict()
@@ -99,15 +107,24 @@ class StoredObject:
                 f"stored object {self.key[:12]} has no file {name!r}; it has "
                 f"{', '.join(self.names) or 'none'}"
             )
-        with translate_os_errors(self._disk.where, f"read {name} of {self.key[:12]}"):
-            data = read_payload(self._disk, self.folder, self._manifest, name)
+        sha256 = self._manifest.files[name].sha256
+        copy_here = self.copies.payload(sha256) if self.copies is not None else None
+        if copy_here is not None:
+            return copy_here
+        data = self._stored(name)
+        if self.copies is not None:
+            self.copies.keep_payload(sha256, data)
         return data
 
+    def _stored(self, name: str) -> bytes:
+        with translate_os_errors(self._disk.where, f"read {name} of {self.key[:12]}"):
+            return read_payload(self._disk, self.folder, self._manifest, name)
+
     def damage(self) -> str | None:
-        """Read every payload file and return what is wrong with the first bad one, or None."""
+        """Read every stored file and return what is wrong with the first bad one, or None."""
         try:
             for name in self.names:
-                self.read(name)
+                self._stored(name)
         except DamagedError as error:
             return error.reason
         return None
@@ -171,6 +188,24 @@ def read_payload(disk: Disk, folder: str, manifest: Manifest, name: str) -> byte
     return data
 
 
+def find_copy(disk: Disk, key: str, copies: Copies) -> StoredObject | None:
+    """Return a finished object of which this machine has a copy of the manifest."""
+    data = copies.manifest(paths.check_key(key))
+    if data is None:
+        return None
+    try:
+        found = manifests.decode(data, key)
+    except (BadManifestError, NewerFormatError):
+        return None
+    return StoredObject(found, disk, paths.object_folder(key), sha256_bytes(data), copies)
+
+
+def keep_copy(copies: Copies, found: StoredObject) -> None:
+    """Keep the manifest of a finished object on this machine; failures may be made again."""
+    if not found.failed:
+        copies.keep_manifest(found.key, found.encoded)
+
+
 def find_object(
     disk: Disk, key: str, *, verify: bool = False
 ) -> StoredObject | Damaged | Newer | None:
@@ -202,14 +237,14 @@ def put_object(disk: Disk, files: Mapping[str, bytes], draft: Manifest) -> Store
     read: there it lies whole, and `gc` leaves it alone.
     """
     for _ in range(_TRIES):
+        mine = _try_put(disk, files, draft)
+        if mine is not None:
+            return mine
         there = find_object(disk, draft.key, verify=True)
         if isinstance(there, StoredObject):
             return there
         if there is not None:
             quarantine_object(disk, there)
-        mine = _try_put(disk, files, draft)
-        if mine is not None:
-            return mine
     raise StoreError(
         f"object {draft.key[:12]} could not be committed to {disk.where} in {_TRIES} tries: each "
         "time another one was there that was damaged or vanished; check the disk"

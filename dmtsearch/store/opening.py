@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
 from dmtsearch.errors import StoreError, nearest
+from dmtsearch.store.copies import user_cache
 from dmtsearch.store.disk import ELSEWHERE, Disk, translate_os_errors
 from dmtsearch.store.local import LocalDisk
 from dmtsearch.store.remote import RemoteDisk
@@ -18,6 +18,8 @@ from dmtsearch.store.store import Store
 
 VARIABLE = "DMTSEARCH_STORE"
 _PASSWORD = re.compile(r"(?<=://)[^/@]*:[^/]*@")
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""Our extra that brings a protocol's package."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(://|::)")
 
 
@@ -59,22 +61,10 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     Raises:
         StoreError: The user has no home folder.
     """
-    given = environment.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(given):
-        base = Path(given)
-    else:
-        try:
-            home = Path.home()
-        except RuntimeError as error:
-            raise StoreError(
-                f"no home folder to keep the store in; set {VARIABLE}, or give --store"
-            ) from error
-        base = home / ".cache"
-        if sys.platform == "darwin":
-            base = home / "Library" / "Caches"
-        elif sys.platform == "win32":
-            base = Path(environment.get("LOCALAPPDATA", str(home / "AppData" / "Local")))
-    return base / "dmtsearch" / "store"
+    folder = user_cache(environment)
+    if folder is None:
+        raise StoreError(f"no home folder to keep the store in; set {VARIABLE}, or give --store")
+    return folder / "store"
 
 
 def _open_local(root: Path, *, read_only: bool) -> LocalDisk:
@@ -100,10 +90,16 @@ def _open_remote(url: str, scheme: str) -> RemoteDisk:
     try:
         fs, root = fsspec.url_to_fs(url)
     except ImportError as error:
-        advice = known_implementations.get(scheme, {}).get("err", str(error))
+        extra = _EXTRAS.get(scheme.lower())
+        advice = (
+            f"pip install 'dmtsearch[{extra}]'"
+            if extra is not None
+            else known_implementations.get(scheme, {}).get("err", str(error))
+            + " (with pip, beside dmtsearch)"
+        )
         raise StoreError(
-            f"the store {url} needs a package that is not installed: {advice} "
-            f"(with pip, beside dmtsearch), or {ELSEWHERE}"
+            f"the store {url} needs a package that is not installed: {advice}, on every node; "
+            f"or {ELSEWHERE}"
         ) from error
     except Exception as error:
         if isinstance(error, ValueError) and scheme not in known_implementations:

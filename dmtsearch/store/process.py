@@ -34,9 +34,14 @@ def this_process() -> Process:
     return Process(socket.gethostname(), _machine(), pid, _started(pid) or 0)
 
 
+def is_here(process: Process) -> bool:
+    """Return whether `process` is one of this machine, and so has its clock."""
+    return process.machine == _machine()
+
+
 def is_dead(process: Process) -> bool:
     """Return whether `process` has surely ended. False for one of another machine."""
-    if process.machine != _machine() or sys.platform == "win32":
+    if not is_here(process) or sys.platform == "win32":
         return False  # signal 0 is no question but an interrupt on Windows
     try:
         os.kill(process.pid, 0)

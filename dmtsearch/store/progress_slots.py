@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dmtsearch.errors import DamagedError
@@ -39,15 +39,36 @@ class _Slot:
     number: int
     folder: str
     complete: bool
+    files: tuple[str, ...]
+
+
+@dataclass
+class KnownSlots:
+    """What the holder of a key's lease knows of its slots, since nobody else writes any.
+
+    Args:
+        slots: Newest first; None where they must be listed, as always on a local disk.
+    """
+
+    slots: list[_Slot] | None = field(default=None)
+
+    @property
+    def some(self) -> bool:
+        """Whether there surely are some."""
+        return bool(self.slots)
 
 
 def save_progress(
-    disk: Disk, key: str, files: Mapping[str, bytes], record: Mapping[str, Any]
+    disk: Disk,
+    key: str,
+    files: Mapping[str, bytes],
+    record: Mapping[str, Any],
+    known: KnownSlots,
 ) -> None:
     """Write a new slot, its manifest last; then remove all but the two newest."""
     draft = new_manifest(key, "progress", "done", files, record, None)
     data = manifests.encode(draft)
-    slots = _slots(disk, key)
+    slots = _slots(disk, key, known)
     number = slots[0].number + 1 if slots else 1
     folder = paths.progress_slot(key, number, draft.attempt)
     try:
@@ -57,19 +78,27 @@ def save_progress(
         with suppress(OSError):
             disk.remove_tree(folder)
         raise
-    kept = {slot.folder for slot in [slot for slot in slots if slot.complete][: KEPT - 1]}
+    written = [entry.path for entry in draft.files.values()]
+    names = tuple(f"{folder}/{name}" for name in (paths.MANIFEST, *written))
+    older = [slot for slot in slots if slot.complete][: KEPT - 1]
+    if disk.remote:
+        known.slots = [_Slot(number, folder, True, names), *older]
+        going = [name for slot in slots if slot not in older for name in slot.files]
+        if going:
+            disk.remove_all(going)
+        return
     for slot in slots:
-        if slot.folder not in kept:
+        if slot not in older:
             # The manifest goes first, so that a half-removed slot is no whole one.
             disk.remove(f"{slot.folder}/{paths.MANIFEST}")
             disk.remove_tree(slot.folder)
 
 
 def load_progress(
-    disk: Disk, key: str, on_damage: Callable[[str], None] | None
+    disk: Disk, key: str, on_damage: Callable[[str], None] | None, known: KnownSlots
 ) -> StoredProgress | None:
     """Return the newest slot that is whole."""
-    for slot in _slots(disk, paths.check_key(key)):
+    for slot in list(_slots(disk, paths.check_key(key), known)):
         if not slot.complete:
             continue
         try:
@@ -86,6 +115,7 @@ def load_progress(
         except (BadManifestError, DamagedError) as error:
             reason = error.reason if isinstance(error, DamagedError) else str(error)
             where = _quarantine(disk, key, slot.folder)
+            known.slots = None
             if on_damage is not None:
                 on_damage(
                     f"a checkpoint of {key[:12]} is damaged: {reason}; {where}, and the one "
@@ -121,22 +151,38 @@ def decode_slot(disk: Disk, key: str, folder: str) -> Manifest:
     return manifests.decode(data, key)
 
 
-def drop_progress(disk: Disk, key: str) -> None:
+def drop_progress(disk: Disk, key: str, known: KnownSlots) -> None:
     """Remove all slots of `key`."""
-    disk.remove_tree(paths.progress_folder(paths.check_key(key)))
+    folder = paths.progress_folder(paths.check_key(key))
+    if known.slots is None:
+        disk.remove_tree(folder)
+    elif known.slots:
+        disk.remove_all([name for slot in known.slots for name in slot.files])
+        known.slots = []
 
 
-def _slots(disk: Disk, key: str) -> list[_Slot]:
+def _slots(disk: Disk, key: str, known: KnownSlots) -> list[_Slot]:
     """Return all slots of `key`, newest first."""
-    complete: dict[str, bool] = {}
+    if known.slots is not None:
+        return known.slots
+    slots = _listed(disk, key)
+    if disk.remote:
+        known.slots = slots
+    return slots
+
+
+def _listed(disk: Disk, key: str) -> list[_Slot]:
+    files: dict[str, list[str]] = {}
     for fact in disk.files(paths.progress_folder(key)):
         place = paths.place_of(fact.path)
         if place is not None and place.folder:
-            whole = fact.path == f"{place.folder}/{paths.MANIFEST}"
-            complete[place.folder] = complete.get(place.folder, False) or whole
+            files.setdefault(place.folder, []).append(fact.path)
     slots = [
-        _Slot(int(number), folder, whole)
-        for folder, whole in complete.items()
+        # The manifest first: it is the first to be removed.
+        _Slot(int(number), folder, True, (manifest, *(set(names) - {manifest})))
+        if (manifest := f"{folder}/{paths.MANIFEST}") in names
+        else _Slot(int(number), folder, False, tuple(names))
+        for folder, names in files.items()
         if _NUMBER.fullmatch(number := folder.rpartition("/")[2].partition("-")[0])
     ]
     return sorted(slots, key=lambda slot: (slot.number, slot.folder), reverse=True)

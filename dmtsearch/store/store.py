@@ -1,15 +1,19 @@
 """The store: what is known already, by key."""
 
 import hashlib
+import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from dmtsearch.errors import DamagedError
 from dmtsearch.store import collect, explain, inventory, lease, objects, progress_slots
 from dmtsearch.store.collect import GcReport
+from dmtsearch.store.copies import Copies, copies_of
 from dmtsearch.store.disk import Disk, translate_os_errors
 from dmtsearch.store.explain import Closest, Difference
 from dmtsearch.store.inventory import ObjectInfo, Skipped
@@ -41,11 +45,24 @@ class Store:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
+        self._copies: Copies | None = copies_of(disk.where, os.environ) if disk.remote else None
+        self._watch = lease.LeaseWatch()
+        self._thread = threading.local()
+        self._leases: dict[str, Lease] = {}
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[Disk]]:
+        # What a process knows of copies and leases is not another's.
+        return Store, (self._disk,)
 
     @property
     def where(self) -> str:
         """The root, as a user would write it."""
         return self._disk.where
+
+    @property
+    def remote(self) -> bool:
+        """Whether each call is a request over a network."""
+        return self._disk.remote
 
     def __repr__(self) -> str:
         return f"Store({self.where!r})"
@@ -62,10 +79,10 @@ class Store:
         key = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
         with self._translated("write a file to try it"):
             files = {"trial": secrets.token_bytes(TRIED_BYTES)}
-            progress_slots.save_progress(
-                self._disk, key, files, {"name": "a file to try the store"}
-            )
-            progress_slots.drop_progress(self._disk, key)
+            known = progress_slots.KnownSlots([] if self._disk.remote else None)
+            record = {"name": "a file to try the store"}
+            progress_slots.save_progress(self._disk, key, files, record, known)
+            progress_slots.drop_progress(self._disk, key, known)
 
     # Objects
 
@@ -79,6 +96,7 @@ class Store:
         key: str,
         *,
         verify: bool = False,
+        cached: bool = False,
         on_damage: Callable[[str], None] | None = None,
         check: Callable[[StoredObject], None] | None = None,
     ) -> StoredObject | None:
@@ -87,6 +105,7 @@ class Store:
         Args:
             key: 64 hex digits.
             verify: Read and compare every payload file now, not only when it is read.
+            cached: Of a remote store, a copy on this machine will do; and one is made.
             on_damage: What to do with a damaged object: with a listener it goes to the
                 quarantine, the listener gets one sentence saying so, and None is returned. One
                 that only a newer dmtsearch can read stays, the listener gets a sentence, and None
@@ -97,7 +116,12 @@ class Store:
         Raises:
             DamagedError: The object is damaged and there is no listener.
         """
-        found = self.find(key, verify=verify)
+        copies = self._copies if cached and not verify else None
+        found: StoredObject | Damaged | Newer | None = None
+        if copies is not None:
+            found = objects.find_copy(self._disk, key, copies)
+        if found is None:
+            found = self.find(key, verify=verify)
         if isinstance(found, StoredObject) and check is not None:
             try:
                 check(found)
@@ -105,7 +129,9 @@ class Store:
                 found = Damaged(key, str(error), found.attempt, found.seen)
         if isinstance(found, StoredObject):
             self._disk.touch(f"{found.folder}/manifest.json")
-            return found
+            if copies is not None:
+                objects.keep_copy(copies, found)
+            return replace(found, copies=copies)
         if isinstance(found, Newer):
             if on_damage is not None:
                 on_damage(
@@ -146,7 +172,13 @@ class Store:
         """
         draft = new_manifest(key, kind, "done", files, record, preimage)
         with self._translated(f"commit object {key[:12]}"):
-            return objects.put_object(self._disk, files, draft)
+            done = objects.put_object(self._disk, files, draft)
+        if self._copies is not None and done.attempt == draft.attempt:
+            # Whoever learns from it on this machine need not fetch it.
+            for name, data in files.items():
+                self._copies.keep_payload(draft.files[name].sha256, data)
+            objects.keep_copy(self._copies, done)
+        return done
 
     def fail(
         self,
@@ -167,6 +199,8 @@ class Store:
         Returns:
             Where it lies now, or "" where another process had moved it already.
         """
+        if self._copies is not None:
+            self._copies.forget(what.key)
         with self._translated(f"move object {what.key[:12]} to the quarantine"):
             return objects.quarantine_object(self._disk, what)
 
@@ -178,13 +212,31 @@ class Store:
         A lease is free whose process is dead on this machine or that its ttl has outlived.
         """
         with self._translated(f"take the lease of {key[:12]}"):
-            return lease.take_lease(self._disk, key, ttl_s=ttl_s, heartbeat_s=heartbeat_s)
+            mine = lease.take_lease(
+                self._disk,
+                key,
+                ttl_s=ttl_s,
+                heartbeat_s=heartbeat_s,
+                watch=self._watch,
+                held=self._thread.__dict__.setdefault("held", []),
+            )
+        if mine is not None:
+            self._leases[key] = mine
+        return mine
+
+    def _slots(self, key: str) -> progress_slots.KnownSlots:
+        """What is known of a key's checkpoints: nothing without its lease."""
+        mine = self._leases.get(key)
+        if mine is None or mine.ended:
+            self._leases.pop(key, None)
+            return progress_slots.KnownSlots()
+        return mine.slots
 
     def holder(self, key: str) -> Holder | None:
         """Return who works on `key`, or None where no live process does."""
         with self._translated(f"read the lease of {key[:12]}"):
             there = lease.read_holder(self._disk, key)
-        return there if there is not None and there.live else None
+        return there if there is not None and self._watch.is_live(key, there) else None
 
     def wait(
         self,
@@ -248,7 +300,7 @@ class Store:
     ) -> None:
         """Keep a checkpoint of an unfinished stage, and the one before it."""
         with self._translated(f"save a checkpoint of {key[:12]}"):
-            progress_slots.save_progress(self._disk, key, files, record)
+            progress_slots.save_progress(self._disk, key, files, record, self._slots(key))
 
     def load_progress(
         self, key: str, *, on_damage: Callable[[str], None] | None = None
@@ -259,12 +311,12 @@ class Store:
         sentence about a damaged one.
         """
         with self._translated(f"load a checkpoint of {key[:12]}"):
-            return progress_slots.load_progress(self._disk, key, on_damage)
+            return progress_slots.load_progress(self._disk, key, on_damage, self._slots(key))
 
     def drop_progress(self, key: str) -> None:
         """Remove all checkpoints of `key`, once its object is committed."""
         with self._translated(f"remove the checkpoints of {key[:12]}"):
-            progress_slots.drop_progress(self._disk, key)
+            progress_slots.drop_progress(self._disk, key, self._slots(key))
 
     # The whole
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from dmtsearch.errors import DamagedError, DivergedError, SourceMissingError
+from dmtsearch.errors import DivergedError, SourceMissingError
 from dmtsearch.training.phases import epochs_done, state_bytes
 from dmtsearch.training.profile import computing
 from dmtsearch.training.progress import Decision, Listener
@@ -20,7 +20,7 @@ from dmtsearch.training.stage_kind import (
     TrainedModel,
 )
 from dmtsearch.training.stage_models import build_stage_model, build_trained
-from dmtsearch.training.stage_store import KeyedWorkspace, StageStore, once
+from dmtsearch.training.stage_store import KeyedWorkspace, StageStore, once, read_kept
 from dmtsearch.training.stored_records import check_stage
 
 
@@ -31,6 +31,7 @@ def get_or_train(
     *,
     listen: Listener,
     notify: Callable[[str], None],
+    looked: bool = False,
 ) -> StageResult | Stopped:
     """Return the stage's result, training it unless the store has it.
 
@@ -42,17 +43,29 @@ def get_or_train(
         store: The store.
         listen: Asked after every epoch that is trained here.
         notify: Given a sentence for the user: a wait, a damaged object, a resumed checkpoint.
+        looked: Whether the caller has looked into the store, and the stage was not there.
 
     Raises:
         DivergedError: A loss was NaN or infinite, now or when this key was tried before.
         StoreError: The store cannot be read or written.
     """
+    hints = job.keys.hint_key
+    no_hints = False
+
+    def absent(fresh: bool) -> bool:
+        # A finished stage has left its hint phase before itself.
+        nonlocal no_hints
+        no_hints = hints is not None and store.get(hints, cached=True, on_damage=notify) is None
+        return no_hints
+
     return once(
         store,
         job.keys.key,
         look=lambda: _finished(job, store, notify),
-        make=lambda: _train(StageWork(job, context, store, listen, notify)),
+        make=lambda: _train(StageWork(job, context, store, listen, notify, no_hints)),
         on_wait=lambda: notify(f"{job.name}: another process trains this stage; waiting for it"),
+        looked=looked,
+        absent=absent,
     )
 
 
@@ -136,12 +149,9 @@ def _weights(trained: TrainedModel, store: StageStore) -> bytes:
         SourceMissingError: They are gone since, or damaged; what is damaged is quarantined.
     """
     notes: list[str] = []
-    found = store.get(trained.key, on_damage=notes.append)
+    found = read_kept(store, trained.key, MODEL_FILE, notify=notes.append)
     if found is not None:
-        try:
-            return found.read(MODEL_FILE)
-        except DamagedError:
-            store.get(trained.key, verify=True, on_damage=notes.append)
+        return found[1]
     reason = "is damaged, and was quarantined" if notes else "is no longer in the store"
     raise SourceMissingError(trained.name, trained.key, reason)
 

@@ -6,6 +6,7 @@ Whenever the writer was killed, a whole checkpoint is found; an unbroken run giv
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -135,6 +136,8 @@ class Workspace(Protocol):
 
     def load(self) -> Mapping[str, bytes] | None: ...
     def save(self, files: Mapping[str, bytes]) -> None: ...
+    def finish(self) -> None:
+        """Return once what was saved is kept; raise what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -182,5 +185,11 @@ def run_saved(
             workspace.save(save_phase(phase, state))
             last_save = time.monotonic()
 
-    decision = run_phase(phase, state, listen=listen, earlier=earlier, after_epoch=after_epoch)
+    try:
+        decision = run_phase(phase, state, listen=listen, earlier=earlier, after_epoch=after_epoch)
+    except BaseException:
+        with suppress(Exception):  # the first error is the one to tell
+            workspace.finish()
+        raise
+    workspace.finish()
     return PhaseResult(decision, tuple(state.history), state.kept_epoch)

@@ -340,6 +340,7 @@ class StageWork:
         store: The store.
         listen: Asked after every epoch that is trained here.
         notify: Given a sentence for the user: a wait, a damaged object, a resumed checkpoint.
+        no_hints: Whether its hint phase was looked for a moment ago, and was not in the store.
     """
 
     job: StageJob
@@ -347,6 +348,7 @@ class StageWork:
     store: StageStore
     listen: Listener
     notify: Callable[[str], None]
+    no_hints: bool = False
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,7 @@ class _NoWorkspace:
         return None
 
     def save(self, files: Mapping[str, bytes]) -> None: ...
+    def finish(self) -> None: ...
 
 
 def _time(

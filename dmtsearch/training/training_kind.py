@@ -40,7 +40,7 @@ from dmtsearch.training.stage_kind import (
 )
 from dmtsearch.training.stage_models import state_from_bytes
 from dmtsearch.training.stage_run import HintOutcome, StageRun
-from dmtsearch.training.stage_store import KeyedWorkspace, once
+from dmtsearch.training.stage_store import KeyedWorkspace, once, read_kept
 from dmtsearch.training.stored_records import check_hints
 
 MODALITY_ONLY = ""
@@ -151,12 +151,13 @@ def _hinted(work: StageWork, run: StageRun) -> HintOutcome | Stopped:
     assert key is not None
 
     def look() -> HintOutcome | Stopped | None:
-        found = store.get(key, verify=True, on_damage=notify, check=check_hints)
-        if found is None:
+        kept = read_kept(store, key, MODULES_FILE, notify=notify, check=check_hints)
+        if kept is None:
             return None
+        found, weights = kept
         if found.failed:
             raise failure_again(job.name, found.record)
-        load_state(run.modules, state_from_bytes(found.read(MODULES_FILE)))
+        load_state(run.modules, state_from_bytes(weights))
         return HintOutcome(tuple(found.record["history"]), found.record, reused=True)
 
     return once(
@@ -165,6 +166,9 @@ def _hinted(work: StageWork, run: StageRun) -> HintOutcome | Stopped:
         look=look,
         make=lambda: _train_hints(work, run, key),
         on_wait=lambda: notify(f"{job.name}: another process trains its hints; waiting for it"),
+        looked=work.no_hints,
+        # Who makes a hint phase holds its lease until his whole stage has ended.
+        absent=lambda fresh: fresh and work.no_hints,
     )
 
 

@@ -58,8 +58,8 @@ def test_gc_keeps_the_named_keys_and_removes_the_rest(store):
 def test_gc_spares_what_a_live_process_works_on(store):
     fill(store)
     path = orphan(store, A, OLD)
-    store.save_progress(key_for("d"), {"w": b"1"}, {})
     with store.lease(A), store.lease(key_for("d")):
+        store.save_progress(key_for("d"), {"w": b"1"}, {})
         report = store.gc(keep=[], grace_s=0, unfinished_s=0)
         assert summary(report) == sorted([("object", B), ("object", C)])
         assert (report.kept, store.gc(keep=[], dry_run=True, grace_s=0).removed) == (1, ())

@@ -55,9 +55,11 @@ def test_a_lease_is_released_when_its_body_fails(store):
         pytest.param({}, False, id="a living process of this machine"),
         pytest.param({"process": dead_process()}, True, id="a dead process of this machine"),
         pytest.param({"process": stranger()}, False, id="a process of another machine"),
-        pytest.param({"process": stranger(), "heard_s": -61}, True, id="not heard for its ttl"),
+        pytest.param({"process": stranger(), "heard_s": -61}, False, id="a clock that is behind"),
+        pytest.param({"process": stranger(), "heard_s": 1800}, False, id="a clock that is ahead"),
+        pytest.param({"process": stranger(), "heard_s": -3700}, True, id="not heard for an hour"),
         pytest.param({"heard_s": -61}, True, id="alive but hanging"),
-        pytest.param({"process": stranger(), "heard_s": 3600}, True, id="a clock far ahead"),
+        pytest.param({"process": stranger(), "heard_s": 7200}, True, id="a clock far ahead"),
         pytest.param(
             {"process": stranger(), "heard_s": -100, "ttl_s": 400.0},
             False,
@@ -132,6 +134,37 @@ def test_who_lost_a_lease_may_still_commit_and_changes_nothing(store):
 def test_a_heartbeat_must_be_shorter_than_the_ttl(store, ttl_s, heartbeat_s):
     with pytest.raises(UsageError, match="needs 0 < heartbeat_s < ttl_s, got heartbeat"):
         store.lease(KEY, ttl_s=ttl_s, heartbeat_s=heartbeat_s)
+
+
+@pytest.mark.parametrize("skew_s", [-1800, 0, 1800])
+def test_whose_clock_differs_keeps_a_lease_while_he_renews_it_and_loses_it_when_silent(
+    store, monkeypatch, skew_s
+):
+    """Only changes count: the other machine's clock is compared with nothing."""
+    clock = [1000.0]
+    monkeypatch.setattr("dmtsearch.store.lease.time.monotonic", lambda: clock[0])
+    beat = time.time() + skew_s
+    for number in range(12):  # two minutes of heartbeats, looked at every five seconds
+        write_lease(store, process=stranger(), renewed=beat + 10 * number)
+        for _ in range(2):
+            assert store.holder(KEY) is not None
+            assert store.lease(KEY) is None
+            clock[0] += 5
+    for _ in range(13):
+        silent = store.holder(KEY) is None
+        clock[0] += 5
+    assert silent
+    store.lease(KEY).release()
+
+
+def test_a_store_that_was_away_gives_a_holder_of_another_machine_time_to_renew(store, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("dmtsearch.store.lease.time.monotonic", lambda: clock[0])
+    write_lease(store, process=stranger())
+    assert store.holder(KEY) is not None
+    clock[0] += 300  # nobody reached the store: the holder could not renew its lease either
+    assert store.holder(KEY) is not None
+    assert store.lease(KEY) is None
 
 
 def test_two_that_take_over_without_a_lock_agree_on_the_last(store, monkeypatch):

@@ -1,15 +1,18 @@
 """A stage from the store, or trained once: threads, damage, waiting, what is told."""
 
+import errno
 import pickle
 import threading
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
-from training_pieces import HINT, NORMED, SMALL, Watcher, pair, schedule
+from training_pieces import HINT, NORMED, SMALL, Watcher, Workbench, pair, schedule
 
 from dmtsearch.errors import SourceMissingError, StoreError
-from dmtsearch.training import StageRun, once, stage_record
+from dmtsearch.store import RemoteDisk, Store
+from dmtsearch.training import Decision, StageRun, Stopped, once, stage_record
 
 
 def counted(monkeypatch, name, pause_s=0.0):
@@ -258,3 +261,63 @@ def test_the_winner_s_result_is_returned_where_two_finish(bench, monkeypatch):
         lambda *args, **kw: {**stage_record(*args, **kw), "name": "late"},
     )
     assert bench.obtain(job).record == first.record
+
+
+class SlowStorage(fsspec.get_filesystem_class("memory")):
+    """Object storage whose checkpoints take their time, or meet an error."""
+
+    protocol = "slow"
+
+    def __init__(self, *args, act=lambda path: None, **more):
+        super().__init__(*args, **more)
+        self.act = act
+
+    def pipe_file(self, path, value, mode="overwrite", **more):
+        self.act(path)
+        super().pipe_file(path, value, mode=mode, **more)
+
+
+def remote_bench(data, folder, act):
+    fs = SlowStorage(act=act, skip_instance_cache=True)
+    return Workbench(data, Store(RemoteDisk(fs, f"/{folder.name}", "slow://x")), save_every_s=0.0)
+
+
+def test_an_upload_of_a_checkpoint_does_not_hold_up_training_and_is_whole_at_a_stop(
+    data, bench, tmp_path
+):
+    made = schedule({"m": {"model": SMALL, "epochs": 4}})
+    uploading, go_on = threading.Event(), threading.Event()
+
+    def slow(path):
+        if "/progress/" in path and path.endswith(".safetensors"):
+            uploading.set()
+            assert go_on.wait(60), "training waited for its checkpoint"
+
+    def listen(progress):
+        if progress.epoch == 2:
+            assert uploading.wait(60)  # the first epoch's, beside the second
+            go_on.set()
+        return Decision.STOP if progress.epoch == 3 else Decision.CONTINUE
+
+    slowly = remote_bench(data, tmp_path, slow)
+    job = slowly.jobs(made)["m"]
+    assert isinstance(slowly.obtain(job, listen), Stopped)
+    watcher = Watcher()
+    again = Workbench(data, Store(slowly.store._disk), save_every_s=0.0)
+    result = again.obtain(job, watcher)
+    assert [epoch for _, _, epoch in watcher.epochs] == [3, 4]
+    assert again.model_bytes(result) == bench.model_bytes(bench.obtain(bench.jobs(made)["m"]))
+    assert {one.status for one in again.store.ls()} == {"done"}
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_an_upload_that_fails_fails_the_stage_as_a_checkpoint_does(data, tmp_path, epochs):
+    def full(path):
+        if "/progress/" in path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    slowly = remote_bench(data, tmp_path, full)
+    job = slowly.jobs(schedule({"m": {"model": SMALL, "epochs": epochs}}))["m"]
+    with pytest.raises(StoreError, match=r"the store at slow://x is full: could not save a check"):
+        slowly.obtain(job)
+    assert slowly.store.holder(job.keys.key) is None

@@ -173,6 +173,9 @@ class NoCheckpoints:
     def save(self, files):
         pass
 
+    def finish(self):
+        pass
+
 
 class Checkpoints:
     """A workspace that keeps every checkpoint, newest last."""
@@ -185,6 +188,9 @@ class Checkpoints:
 
     def save(self, files):
         self.saved.append(files)
+
+    def finish(self):
+        pass
 
 
 def stage_run(bench, made, name="student", *, device="cpu", save_every_s=20.0, models=None):
