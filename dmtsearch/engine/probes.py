@@ -4,6 +4,7 @@ import pickle
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,8 @@ PROBE_S = 60.0
 """A node must answer within so long; the first process on it has to start."""
 DATA_S = 600.0
 """A node must have read the data within so long."""
+STORE_CALLS = 16
+"""Answers of nodes are read and removed so many at a time."""
 PROBE_FILE = "probe"
 MISSING = "not installed"
 
@@ -139,24 +142,25 @@ def survey_nodes(
     token = uuid.uuid4().hex
     asked = sha256_text(f"{token} asked")
     answers = {node: sha256_text(f"{token} {node}") for node in nodes}
-    facts: dict[str, NodeFacts] = {}
-    try:
-        if store is not None:
-            store.save_progress(asked, {PROBE_FILE: token.encode()}, {"name": "probe"})
-        questions = {
-            node: pickle.dumps((probe_store, (store, asked, answer)) if store else (dict, ()))
-            for node, answer in answers.items()
-        }
-        for node, reply in ask(questions, PROBE_S).items():
-            facts[node] = _facts(nodes[node], reply)
-            if store is not None and facts[node].saw == token:
-                seen = store.load_progress(answers[node])
-                if seen is None or seen.files[PROBE_FILE].decode() != token:
-                    facts[node] = replace(facts[node], saw="its answer did not arrive here")
-    finally:
-        if store is not None:
-            for key in (asked, *answers.values()):
-                store.drop_progress(key)
+    with ThreadPoolExecutor(STORE_CALLS) as pool:
+        try:
+            if store is not None:
+                store.save_progress(asked, {PROBE_FILE: token.encode()}, {"name": "probe"})
+            questions = {
+                node: pickle.dumps((probe_store, (store, asked, answer)) if store else (dict, ()))
+                for node, answer in answers.items()
+            }
+            replies = ask(questions, PROBE_S)
+            facts = {node: _facts(nodes[node], reply) for node, reply in replies.items()}
+            if store is not None:
+                saw = [node for node, each in facts.items() if each.saw == token]
+                there = pool.map(store.load_progress, [answers[node] for node in saw])
+                for node, found in zip(saw, there, strict=True):
+                    if found is None or found.files[PROBE_FILE].decode() != token:
+                        facts[node] = replace(facts[node], saw="its answer did not arrive here")
+        finally:
+            if store is not None:
+                list(pool.map(store.drop_progress, (asked, *answers.values())))
     mine = own_versions()
     able = [
         node
