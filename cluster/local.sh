@@ -13,6 +13,7 @@ folder=${DMTSEARCH_LOCAL:-${TMPDIR:-/tmp}/dmtsearch-local-$(id -u)}
 pids=$folder/pids
 export RAY_AUTH_MODE=token
 export RAY_USAGE_STATS_ENABLED=0
+export RAY_gcs_server_port_wait_time_s=120
 
 # When a living process was started: its number alone may be another's by now.
 started() {
@@ -27,15 +28,18 @@ started() {
 await() {
     python - "$@" <<'PYTHON'
 import os
+import socket
 import sys
 import time
 
 from ray._raylet import GcsClient
 
 address, wanted, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+host, port = address.split(":")
 while True:
     os.kill(pid, 0)
     try:
+        socket.create_connection((host, int(port)), timeout=1).close()  # Ray's client would wait
         nodes = GcsClient(address=address).get_all_node_info(timeout=5).values()
         if sum(node.state == 0 for node in nodes) >= wanted:
             break

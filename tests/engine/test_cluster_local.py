@@ -42,7 +42,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def run(environment: Mapping[str, str], *words: object, code: int = 0) -> str:
     ran = subprocess.run(
-        [str(word) for word in words], env=environment, capture_output=True, text=True, timeout=300
+        [str(word) for word in words], env=environment, capture_output=True, text=True, timeout=600
     )
     assert ran.returncode == code, ran.stdout + ran.stderr
     return ran.stdout + (ran.stderr if code else "")
@@ -82,8 +82,8 @@ def test_three_nodes_run_a_search_and_leave_nothing(
 ) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     dmtsearch = [sys.executable, "-m", "dmtsearch"]
-    address = run(environment, SCRIPT, "start").split()[-1]
     try:
+        address = run(environment, SCRIPT, "start").split()[-1]
         words = [tmp_path / "space.yaml", "--address", address]
         found = json.loads(run(environment, *dmtsearch, "cluster", "check", *words, "--json"))
         assert len(found["nodes"]) == 3
