@@ -1,10 +1,15 @@
 """What is said of a cluster before a search begins; no Ray."""
 
+import json
+import os
 import pickle
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +38,14 @@ from dmtsearch.store import Store, open_store
 
 NAMES = {"a": "first", "b": "second"}
 GB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a check sets for Ray is not left to other tests."""
+    with patch.dict(os.environ):
+        os.environ.pop("RAY_ADDRESS", None)
+        yield
 
 
 def answering(**changed: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
@@ -294,6 +307,38 @@ def test_a_torch_that_cannot_use_the_gpus_of_its_node_is_named() -> None:
     assert torch_without_cuda(nodes, known, {"net": Needs()}) == []
 
 
+@pytest.mark.parametrize(
+    ("store", "sentence"),
+    [
+        ("abfs://container/store", "needs a package that is not installed: .*adlfs"),
+        ("file", "is not a folder"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_one_problem_and_the_nodes_are_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, sentence: str
+) -> None:
+    (tmp_path / "file").touch()
+    room = "dmtsearch.engine"
+    monkeypatch.setattr(f"{room}.cluster_check.refuse_unreachable", lambda address: None)
+    monkeypatch.setattr(f"{room}.cluster_check.ray_at", lambda address: nullcontext())
+    monkeypatch.setattr(f"{room}.cluster_check.ask_with_ray", answering())
+    monkeypatch.setattr(f"{room}.ray_actor.look_at_nodes", lambda: [node("a"), node("b")])
+    monkeypatch.setattr(f"{room}.ray_actor.node_names", lambda: NAMES)
+    monkeypatch.setattr(f"{room}.ray_actor.head_node", lambda: "a")
+    where = store if "://" in store else str(tmp_path / store)
+    words = ["cluster", "check", "--address", "10.0.0.1:6379", "--store", where, "--json"]
+    ran = CliRunner().invoke(app, words)
+    assert ran.exit_code == 1, ran.output
+    found = json.loads(ran.stdout)
+    (problem,) = found["problems"]
+    assert re.search(sentence, problem)
+    assert [(one["name"], one["head"]) for one in found["nodes"]] == [
+        ("first", True),
+        ("second", False),
+    ]
+    assert all(one["versions"] == own_versions() for one in found["nodes"])
+
+
 @pytest.mark.parametrize("problems", [(), ("node b has no dmtsearch: install it",)])
 def test_a_check_is_printed_in_80_columns_and_its_exit_says_whether_a_search_could_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problems: tuple[str, ...]
@@ -337,7 +382,6 @@ def test_the_last_cluster_of_this_machine_that_is_gone_is_not_waited_for(
 
     monkeypatch.setattr(services, "find_gcs_addresses", set)  # others may run on this machine
     monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: "127.0.0.1:1")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     ran = CliRunner().invoke(app, ["cluster", "check", "--address", "auto"])
     assert "answers at 127.0.0.1:1 (Connection refused), the last that this machine was" in str(
         ran.exception

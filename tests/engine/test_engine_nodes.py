@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -139,27 +138,6 @@ def test_a_check_finds_every_node_that_cannot_take_part_and_so_does_a_search(
     data = {"fingerprint": found["data"]}
     with pytest.raises(UsageError, match=r"cannot work together: .* has no dmtsearch: .* other"):
         probe_cluster(open_store(str(tmp_path / "store")), {}, setting, data)
-
-
-@pytest.mark.parametrize(
-    ("store", "sentence"),
-    [
-        ("abfs://container/store", "needs a package that is not installed: .*adlfs"),
-        ("file", "is not a folder"),
-    ],
-)
-def test_a_store_that_cannot_be_used_is_one_problem_and_the_nodes_are_looked_at_all_the_same(
-    tmp_path: Path, cluster: Any, store: str, sentence: str
-) -> None:
-    (tmp_path / "file").touch()
-    where = store if "://" in store else str(tmp_path / store)
-    words = ["cluster", "check", "--address", cluster.address, "--store", where, "--json"]
-    ran = CliRunner().invoke(app, words)
-    assert ran.exit_code == 1, ran.output
-    found = json.loads(ran.stdout)
-    (problem,) = found["problems"]
-    assert re.search(sentence, problem)
-    assert [node["versions"]["ray"] for node in found["nodes"]] == [own_versions()["ray"]] * 2
 
 
 def test_nodes_with_other_versions_are_refused_with_both(
