@@ -254,7 +254,9 @@ def test_damaged_weights_are_refused(tmp_path):
 def test_what_a_net_of_ours_gives_is_looked_at_once_for_all_seeds(monkeypatch):
     seen = []
     look = "dmtsearch.models.construct.check_output"
-    monkeypatch.setattr(look, lambda model, in_shape, classes: seen.append((in_shape, classes)))
+    monkeypatch.setattr(
+        look, lambda model, in_shape, classes, modes: seen.append((in_shape, classes))
+    )
     spec = {"family": "plain", "widths": [5, 7], "convs": 1}  # of no other test
     for classes, seed in ((3, 1), (3, 2), (4, 1)):
         build_model(spec, in_shape=(1, 8, 8), num_classes=classes, seed=seed)
