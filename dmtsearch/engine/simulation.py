@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..schedule import SearchSpec
 from ..space import Space
+from .driver_options import DriverOptions
 from .equal_cost import find_cost
 from .ledger_lines import TrialProposed
 from .messages import SEARCH, RunnableStage, RunnableTrial, StageOutcome, TrialOutcome
@@ -83,7 +84,9 @@ def simulate_search(
 
     Raises:
         ScheduleError: Nothing of the space can be tried.
+        UsageError: Fewer than one trial.
     """
+    total = DriverOptions(trials=trials).trials or space.search.trials
     if space.search.equal_cost is True:
         space = space.with_equal_cost(find_cost(space, context.resolve))
     with TemporaryDirectory() as folder:
@@ -91,7 +94,7 @@ def simulate_search(
             space,
             context,
             RunPaths(Path(folder)),
-            trials=trials or space.search.trials,
+            trials=total,
             seed=seed,
         )
         found = []

@@ -301,6 +301,14 @@ def test_a_space_is_priced_with_its_confirmation_and_a_schedule_with_its_trainin
     assert not list((tmp_path / "store").rglob("*.safetensors"))
 
 
+def test_plan_refuses_a_number_of_trials_that_no_search_has(run, tmp_path):
+    file = tmp_path / "equal.yaml"
+    file.write_text(AT_EQUAL_COST.replace("COST", "true"))
+    ran = run("plan", "--no-time", file, "--trials", "0")
+    assert ran.code == 1
+    assert "trials must be at least 1, got 0" in ran.err
+
+
 def test_plan_prints_what_a_search_runs_by_slots(run, tmp_path):
     file = tmp_path / "equal.yaml"
     file.write_text(AT_EQUAL_COST.replace("COST", "true"))
