@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from dmtsearch.engine import (
     ClusterNode,
@@ -151,6 +152,20 @@ async def all_done() -> None:
     """Let the scheduler's own tasks, and its threads, do what is to be done."""
     for _ in range(10):
         await asyncio.sleep(0.005)
+        begun = [asyncio.wrap_future(one) for one in _Threads.begun if not one.done()]
+        if begun:  # they may be slow on a busy machine
+            await asyncio.wait(begun)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Where the scheduler's calls of the store run: remembers what was begun."""
+
+    begun: ClassVar[list[Future[Any]]] = []
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        found = super().submit(*args, **kwargs)
+        self.begun.append(found)
+        return found
 
 
 def scheduling(
@@ -163,6 +178,8 @@ def scheduling(
 ) -> Scheduling:
     """A scheduler in the running event loop."""
     memory = Memory()
+    _Threads.begun.clear()
+    asyncio.get_running_loop().set_default_executor(_Threads())
     tasks = Tasks(memory)
     nodes = nodes or [ClusterNode("one", cpu=cpus, gpu=gpus, memory=1e9)]
     scheduler = StageScheduler(memory, tasks.launch, lambda: list(nodes), first=first, **options)
