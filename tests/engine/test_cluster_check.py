@@ -325,6 +325,7 @@ def test_a_store_that_cannot_be_used_is_one_problem_and_the_nodes_are_looked_at_
     monkeypatch.setattr(f"{room}.ray_actor.look_at_nodes", lambda: [node("a"), node("b")])
     monkeypatch.setattr(f"{room}.ray_actor.node_names", lambda: NAMES)
     monkeypatch.setattr(f"{room}.ray_actor.head_node", lambda: "a")
+    monkeypatch.setattr(f"{room}.ray_backend.head_memory", lambda: None)
     where = store if "://" in store else str(tmp_path / store)
     words = ["cluster", "check", "--address", "10.0.0.1:6379", "--store", where, "--json"]
     ran = CliRunner().invoke(app, words)

@@ -1,10 +1,12 @@
 """What lies in `cluster/`, checked as far as can be without a cloud. Starts no Ray."""
 
 import copy
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,10 +141,13 @@ def test_the_schema_of_a_rayjob_refuses_a_misspelt_field(wrong: str) -> None:
 @pytest.mark.parametrize("name", ["local.sh", "slurm.sbatch"])
 def test_scripts_are_such_as_bash_and_shellcheck_take(name: str) -> None:
     script = CLUSTER / name
+    beside = Path(sys.executable).parent  # where the extra `dev` puts it
+    path = os.pathsep.join([str(beside), os.environ["PATH"]])
     for words in (["bash", "-n"], ["shellcheck"]):
-        if shutil.which(words[0]) is None:
+        tool = shutil.which(words[0], path=path)
+        if tool is None:
             pytest.skip(f"{words[0]} is not installed: it is in the extra `dev`")
-        ran = subprocess.run([*words, script], capture_output=True, text=True)
+        ran = subprocess.run([tool, *words[1:], script], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
