@@ -20,10 +20,10 @@ setup: $(STAMP)
 test: lint types contracts tests
 
 tests: $(STAMP)
-	$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not fuzz and not gpu"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not slow and not fuzz and not gpu and not soak"
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest -q $(SPREAD) -m "not engine and not slow and not fuzz and not gpu"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not engine and not slow and not fuzz and not gpu and not soak"
 
 # What takes more than 20 seconds a test: the README's commands in order, faults, browsers.
 slow: $(STAMP)
@@ -31,14 +31,16 @@ slow: $(STAMP)
 
 # `docs`, `test` and `slow` at once: sooner than one after the other, since slow tests wait much.
 everything: docs lint types contracts
-	$(BIN)/python -m pytest -q $(SPREAD) -m "not fuzz"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not fuzz and not soak"
 
 # 20,000 made inputs for every reader of files; by hand. Some 45 minutes of CPU time, over the cores.
 fuzz: $(STAMP)
 	$(BIN)/python -m pytest -q $(SPREAD) -m fuzz
 
-# 20 minutes of faults under one search on three Ray nodes of this machine; by hand.
+# Stages on a Ray with GPUs in name, then 20 minutes of faults under one search on three Ray nodes of
+# this machine; by hand.
 soak: $(STAMP)
+	$(BIN)/python -m pytest -q -m soak
 	$(BIN)/python benchmarks/soak.py
 
 # On a machine with a GPU, by its own Python and torch: tests, step times, sharing, a whole search;
@@ -61,7 +63,7 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 cover: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not fuzz and not gpu" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -m "not fuzz and not gpu and not soak" --cov --cov-report=term:skip-covered
 
 # Pages in build/docs, from docs/; warnings are errors.
 docs: $(STAMP)

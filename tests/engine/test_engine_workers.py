@@ -19,7 +19,7 @@ from engine_runs import is_running, title_of, wait_until
 
 from dmtsearch.engine import Needs
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.soak]
 
 STILL_S = 6.0
 

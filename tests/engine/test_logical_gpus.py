@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]  # its Ray is in another process
+pytestmark = [pytest.mark.engine, pytest.mark.soak]  # its Ray is in another process
 
 SEARCH = """
     import json, os, sys, time
