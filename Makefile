@@ -37,8 +37,8 @@ everything: docs lint types contracts
 fuzz: $(STAMP)
 	$(BIN)/python -m pytest -q $(SPREAD) -m fuzz
 
-# Stages on a Ray with GPUs in name, then 20 minutes of faults under one search on three Ray nodes of
-# this machine; by hand.
+# Stages on a Ray with GPUs in name, two faults on three Ray nodes of this machine, then 20 minutes of
+# faults under one search there; by hand.
 soak: $(STAMP)
 	$(BIN)/python -m pytest -q -m soak
 	$(BIN)/python benchmarks/soak.py

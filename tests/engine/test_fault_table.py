@@ -38,7 +38,7 @@ def test_a_stage_runs_again_where_an_epoch_ends_after_the_stage_was_done(
     assert run_again([killed, done, later]) == again
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_search_outlives_the_preemption_of_a_node_and_shares_its_store_with_another(
     tmp_path: Path,
 ) -> None:
