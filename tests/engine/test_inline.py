@@ -233,8 +233,6 @@ def test_an_inline_search_that_is_killed_and_then_ended_goes_on_to_the_same_end(
     progress = tmp_path / "store" / "progress"
     search.wait_for(lambda state: any(progress.glob("*/*/*/manifest.json")))
     search.kill()
-    # A busy machine may look so late that the teacher has ended.
-    teaching = not any((tmp_path / "store" / "objects").glob("*/*/manifest.json"))
 
     search.resume().wait_for(lambda state: len(state.ends) == 1)
     search.send(signal.SIGTERM)
@@ -247,8 +245,6 @@ def test_an_inline_search_that_is_killed_and_then_ended_goes_on_to_the_same_end(
     assert outcome_of(search.state()) == outcome_of(read_state(unbroken.paths.ledger))
     assert run.summary == unbroken.summary
     assert run.paths.best_schedule.read_bytes() == unbroken.paths.best_schedule.read_bytes()
-    if teaching:
-        assert "teacher: going on from its last checkpoint" in run.paths.driver_log.read_text()
 
 
 def trained_by(run: Path) -> list[str]:
