@@ -113,7 +113,7 @@ def run_in_environment(bundle: Path | None) -> int:
         source: list[str] = []
         if bundle is not None:
             join_parts(bundle, Path(whole))
-            source = ["--no-index", "--find-links", whole]
+            source = ["--no-index", "-f", whole]
         subprocess.run(
             [str(python), "-m", "pip", "install", "--quiet", *source, *requirements()], check=True
         )
