@@ -1,6 +1,6 @@
 """What a confirmation found, in sentences for people; from `confirm.json` as it is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dmtsearch.human import listed, points
@@ -17,13 +17,14 @@ def answer(found: Mapping[str, Any]) -> str:
     controls = found["controls"]
     better = [one for one in controls if one["verdict"] == Verdict.LOSES]
     nearest = min(better or controls, key=lambda one: one["difference"])
-    low, high = nearest["interval"]
-    share = f"{100 * found['confidence']:.1f} % over all looks"
+    over_looks = f"{100 * found['confidence']:.1f} % over all looks {_span(nearest['interval'])}"
+    if better:  # by this interval: one over all looks may hold 0
+        over_looks = f"90 % {_span(nearest['interval_90'])}, {over_looks}"
     subject = found.get("subject", "the chosen schedule")
     how = "at equal cost" if found.get("equal_cost", True) else f"in {found['metric']}"
     numbers = (
         f"{points(nearest['difference'])} beside {nearest['arm']} {how} "
-        f"({share} {_bare(low)} to {_bare(high)}, {_replicates(found)})"
+        f"({over_looks}, {_replicates(found)})"
     )
     margin = points(found["margin"]).lstrip("+")
     teacher = ", for this teacher" if found["first_model"] == "given" else ""
@@ -49,8 +50,9 @@ def _replicates(found: Mapping[str, Any]) -> str:
     return f"n = {found['n']} teachers, means of {students} students each"
 
 
-def _bare(difference: float) -> str:
-    return points(difference).removesuffix(" points")
+def _span(interval: Sequence[float]) -> str:
+    low, high = (points(end).removesuffix(" points") for end in interval)
+    return f"{low} to {high}"
 
 
 def seeable(test_n: int, accuracy: float) -> str | None:

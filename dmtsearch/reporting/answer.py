@@ -297,12 +297,15 @@ def _how_sure(summary: Summary) -> Fact:
         return Fact("How sure", "not confirmed", "chosen and measured on the same val samples")
     better = [one for one in found.controls if one.verdict == "LOSES"]
     nearest = min(better or found.controls, key=lambda one: one.difference)
-    low, high = (points(end).removesuffix(" points") for end in nearest.interval)
+    share, interval = found.confidence, nearest.interval
+    if better:
+        share, interval = 0.9, nearest.interval_90
+    low, high = (points(end).removesuffix(" points") for end in interval)
     return Fact(
         "How sure",
         _SURE[found.verdict] if found.over or found.verdict is not Verdict.UNDECIDED else "open",
         f"{found.verdict}: {points(nearest.difference)} beside {nearest.arm} "
-        f"({100 * found.confidence:.0f} % {low} to {high}), n = {found.n} "
+        f"({100 * share:.0f} % {low} to {high}), n = {found.n} "
         + ("seeds" if found.students == 1 else "teachers"),
     )
 

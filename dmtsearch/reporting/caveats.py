@@ -4,7 +4,7 @@ import math
 from statistics import median
 
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.human import counted, listed
+from dmtsearch.human import amount, counted, listed
 from dmtsearch.reporting.chain_diagram import weak_sources
 from dmtsearch.reporting.findings import Summary
 from dmtsearch.reporting.layout import Items, Section
@@ -108,9 +108,10 @@ def gather_fixed(record: RunRecord) -> tuple[str, ...]:
     found.append(_data(expanded))
     holes = [hole.name for hole in record.space.holes] if record.space is not None else []
     delivered = expanded.stage(expanded.deliver)
+    cost = record.space.search.equal_cost if record.space is not None else False
     for block in _BLOCKS:
         is_hole = any(_touches(name, block) for name in holes)
-        words = _words(delivered, block)
+        words = _one_cost(cost) if block == "epochs" and cost else _words(delivered, block)
         if words and not is_hole:
             found.append(words)
     return tuple(found)
@@ -150,6 +151,12 @@ def _data(expanded: Expanded) -> str:
         f"One data set, {data.name or data.factory}{size}, split once (split_seed "
         f"{data.split_seed})."
     )
+
+
+def _one_cost(cost: int | bool) -> str:
+    """At equal cost the delivered stage's epochs follow from the cost, whatever is written."""
+    size = "" if cost is True else f", {amount(cost)} sample-MACs"
+    return f"One cost for every schedule{size}: at another the order may be another."
 
 
 def _words(stage: Stage, block: str) -> str | None:

@@ -35,12 +35,14 @@ class ControlFound:
     Attributes:
         difference: Mean of chosen minus control over replicates, in accuracy.
         interval: Over all looks.
+        interval_90: Of this look alone, by which a control is better or a tie.
         accuracy: Mean of the control on test.
     """
 
     arm: str
     difference: Number
     interval: tuple[Number, Number]
+    interval_90: tuple[Number, Number]
     n: Count
     p: _Share
     verdict: Verdict

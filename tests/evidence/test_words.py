@@ -11,7 +11,13 @@ def found(verdict: str, *controls: tuple[str, float, str], **more: Any) -> dict[
     return {
         "verdict": verdict,
         "controls": [
-            {"arm": arm, "difference": d, "interval": [d - 0.01, d + 0.01], "verdict": each}
+            {
+                "arm": arm,
+                "difference": d,
+                "interval": [d - 0.015, d + 0.015],
+                "interval_90": [d - 0.01, d + 0.01],
+                "verdict": each,
+            }
             for arm, d, each in controls
         ],
         "confidence": 0.98265,
@@ -33,18 +39,18 @@ WORSE = ("direct_long", -0.012, "LOSES")
         (
             found("BEATS", GAIN, MORE),
             "Yes: the chosen schedule is better than every control: +1.90 points beside "
-            "scratch_long at equal cost (98.3 % over all looks +0.90 to +2.90, n = 8).",
+            "scratch_long at equal cost (98.3 % over all looks +0.40 to +3.40, n = 8).",
         ),
         (
             found("BEATS", GAIN, first_model="given"),
             "Yes: the chosen schedule is better than every control, for this teacher: +1.90 "
-            "points beside scratch_long at equal cost (98.3 % over all looks +0.90 to +2.90, n = "
+            "points beside scratch_long at equal cost (98.3 % over all looks +0.40 to +3.40, n = "
             "8).",
         ),
         (
             found("BEATS", GAIN, students=3),
             "Yes: the chosen schedule is better than every control: +1.90 points beside "
-            "scratch_long at equal cost (98.3 % over all looks +0.90 to +2.90, n = 8 teachers, "
+            "scratch_long at equal cost (98.3 % over all looks +0.40 to +3.40, n = 8 teachers, "
             "means of 3 students each).",
         ),
         (
@@ -56,29 +62,30 @@ WORSE = ("direct_long", -0.012, "LOSES")
                 equal_cost=False,
             ),
             "Yes: the chosen mixture is better than every control: +1.90 points beside "
-            "scratch_long in accuracy with one modality degraded (98.3 % over all looks +0.90 to "
-            "+2.90, n = 8).",
+            "scratch_long in accuracy with one modality degraded (98.3 % over all looks +0.40 to "
+            "+3.40, n = 8).",
         ),
         (
-            # The numbers are of the control that is better, though another lies lower.
+            # The numbers are of the control that is better, though another lies lower; over all
+            # looks its interval may hold 0.
             found("LOSES", ("scratch_long", -0.02, "UNDECIDED"), WORSE),
             "No: direct_long is better than the chosen schedule: -1.20 points beside direct_long "
-            "at equal cost (98.3 % over all looks -2.20 to -0.20, n = 8).",
+            "at equal cost (90 % -2.20 to -0.20, 98.3 % over all looks -2.70 to +0.30, n = 8).",
         ),
         (
             found("TIES", GAIN, ("direct_long", 0.001, "TIES")),
             "No: the chosen schedule is within 0.50 points of its best control: +0.10 points "
-            "beside direct_long at equal cost (98.3 % over all looks -0.90 to +1.10, n = 8).",
+            "beside direct_long at equal cost (98.3 % over all looks -1.40 to +1.60, n = 8).",
         ),
         (
             found("UNDECIDED", ("direct_long", 0.001, "UNDECIDED"), futile=True),
             "No: a gain of 0.50 points is out of reach: +0.10 points beside direct_long at equal "
-            "cost (98.3 % over all looks -0.90 to +1.10, n = 8).",
+            "cost (98.3 % over all looks -1.40 to +1.60, n = 8).",
         ),
         (
             found("UNDECIDED", ("direct_long", 0.006, "UNDECIDED")),
             "Undecided: +0.60 points beside direct_long at equal cost (98.3 % over all looks "
-            "-0.40 to +1.60, n = 8). More replicates would decide: give --more.",
+            "-0.90 to +2.10, n = 8). More replicates would decide: give --more.",
         ),
     ],
 )

@@ -113,6 +113,20 @@ def test_how_far_merit_is_from_a_constant_weight_is_a_caveat(dense, shares, expe
     assert not any("Merit, in" in one for one in caveats(summary))
 
 
+def test_at_equal_cost_the_epochs_written_are_no_limit_and_the_cost_is(tmp_path):
+    def limits(text):
+        run = MadeRun(tmp_path / str(len(text)), parse_space(text, "space.yaml"))
+        run.start(text)
+        return [one for one in caveats(summarize(read_run(run.stop()))) if "order" in one]
+
+    short = DENSE.replace("size: 0.7}", "size: 0.7}\n    epochs: 5")
+    assert limits(short) == ["20 epochs for student: longer training may change the order."]
+    equal = "search: {equal_cost: 990000000000}\nstages:"
+    assert limits(short.replace("stages:", equal)) == [
+        "One cost for every schedule, 990.00 G sample-MACs: at another the order may be another."
+    ]
+
+
 def test_the_drawing_says_in_words_what_it_shows(dense):
     record = read_run(dense.stop())
     drawing = draw_chain(gather_chain(record, record.trials[0].asked))

@@ -38,6 +38,7 @@ def kept(chosen=CHOSEN, recommended="chosen"):
                 "arm": arm,
                 "difference": paired.mean,
                 "interval": list(paired.interval(looks.confidence)),
+                "interval_90": list(paired.interval(0.9)),
                 "n": 5,
                 "p": 2 * min(paired.p, 1 - paired.p),
                 "verdict": str(verdict),
