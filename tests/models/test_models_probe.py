@@ -1,5 +1,8 @@
 """Counting and looking: known numbers, and no trace left in the model."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -147,6 +150,53 @@ def test_tap_that_cannot_be_taken_is_told_by_either_way():
     twice = nn.Sequential(model[0].drop, Awkward(), model[0].drop)
     with pytest.raises(ModelError, match="'0' runs more than once"):
         tap_shapes(twice, (1, 4, 4), ["0"])
+
+
+class Branching(nn.Module):
+    """One of two layers by a value of the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(4, 3), nn.Linear(2, 3)
+
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, self.wide, lambda x: self.narrow(x[:, :2]), (x,))
+
+
+def test_of_two_branches_the_dearer_counts():
+    assert count_macs(Branching(), (4,)) == 4 * 3
+
+
+OWN_NETS = """
+import sys
+from dmtsearch.models import build_skeleton, count_pass, tap_shapes
+for spec, shape in [
+    ({"family": "mlp", "hidden": [6, 4], "dropout": 0.2, "norm": True}, (8,)),
+    ({"family": "plain", "widths": [3, 5], "dropout": 0.1}, (1, 8, 8)),
+    ({"family": "resnet", "blocks": [1, 1], "widths": [4, 8]}, (3, 8, 8)),
+    ({"family": "resnet", "blocks": [1, 1], "widths": [4, 8], "bottleneck": True}, (3, 8, 8)),
+]:
+    net = build_skeleton(spec, in_shape=shape, num_classes=3)
+    assert min(count_pass(net, shape)) > 0 and tap_shapes(net, shape, ["block1"])
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_to_look_at_nets_of_ours_imports_no_compiler():
+    done = subprocess.run([sys.executable, "-c", OWN_NETS], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        (nn.Sequential(nn.Linear(3, 4)), (2,)),
+        (nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)), (3,)),
+    ],
+)
+def test_a_look_refuses_what_a_linear_layer_refuses(net, shape):
+    with pytest.raises(ModelError, match="does not run on an input of shape"):
+        count_macs(net, shape)
 
 
 @pytest.mark.parametrize("training", [False, True])
