@@ -128,6 +128,13 @@ class SourceMissingError(StoreError):
         )
 
 
+class WorkerLostError(DmtSearchError):
+    """One of the processes that train a stage together is gone, or does not answer the others.
+
+    A fault of the machine, never an answer about the stage.
+    """
+
+
 class SearchStoppedError(DmtSearchError):
     """A fault of the machine stopped a search; its unfinished trials can be resumed.
 

@@ -376,14 +376,15 @@ class Resources:
     """What the stage's task gets; `auto` in its place is all of this unless given."""
 
     cpu: NotNegative = 1.0
-    """CPUs that the task holds on Ray; its whole part is the number of threads."""
+    """CPUs that each process holds on Ray; its whole part is the number of threads."""
     gpu: Annotated[float | str, BeforeValidator(_gpus), WithJsonSchema(_GPU_SCHEMA)] = AUTO
     """A share of a GPU, whole GPUs, or 0 for the CPU; `auto`: a share by the stage's memory where
     there is a GPU, else the CPU."""
     memory: Count | None = None
-    """Memory in bytes that Ray reserves for the task."""
+    """Memory in bytes that Ray reserves for each process."""
     workers: Count = 1
-    """Processes that train the stage together; this version takes only 1."""
+    """Processes that train the stage together, each on its part of every batch; on GPUs each has a
+    whole one."""
     label: Text | None = None
     """Runs only on Ray nodes with this label: `NAME=VALUE`, or `VALUE` of any name."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .blocks import Delta, Optimizer, Sgd, Soft
+from .blocks import AUTO, Delta, Optimizer, Sgd, Soft
 from .inherit import PlainStage, idle_fields, is_off
 from .model import FAMILIES, MODEL_FORMS, model_class, model_form
 from .places import get
@@ -29,6 +29,7 @@ def check_stage(stage: PlainStage, report: ProblemReport) -> None:
         _hints(stage, report)
     _optimizer(stage, report)
     _switch(stage, report)
+    _workers(stage, report)
     _model(stage, report)
 
 
@@ -114,6 +115,23 @@ def _switch(stage: PlainStage, report: ProblemReport) -> None:
             "a one-cycle rate falls only towards the last epoch, so a plateau may end the "
             "stage too early; optimizer.schedule: constant or cosine goes with it",
         )
+
+
+def _workers(stage: PlainStage, report: ProblemReport) -> None:
+    """What one process does, several do not."""
+    workers = stage.get("resources", "workers", default=1)
+    if "resources" in stage.broken or not _is_number(workers) or workers < 2:
+        return
+    here = stage.at("resources", "workers")
+    if stage.is_select:
+        report.add(here, "must be 1 in a `select` stage, which trains in one process", workers)
+    for field in ("compile", "cuda_graphs"):
+        if stage.get(field) is True and field not in stage.broken:
+            report.add(here, f"must be 1 with {field}: true, which is for one process", workers)
+    gpu = stage.get("resources", "gpu", default=AUTO)
+    if gpu not in (AUTO, 0, 1):
+        rule = "must be auto, 0 (the CPU) or 1 where there are several workers: one GPU for each"
+        report.add(stage.at("resources", "gpu"), rule, gpu)
 
 
 # -- the model ----------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ _PLACES = (
     ("model.tied", "which parameters are one"),
     ("model.weights", "the weights that the model starts from"),
     ("profile.threads", "the CPU threads (`resources.cpu`)"),
+    ("profile.workers", "the processes that train it together (`resources.workers`)"),
     ("soft.until_epoch", "the last epoch with soft targets (`soft.until`)"),
 )
 """What paths in a pre-image mean, where their names do not say it."""

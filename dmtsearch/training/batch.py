@@ -78,6 +78,7 @@ class Batch:
         index: Number of each sample in the whole data set [N]; it seeds the augmentation.
         positions: Which samples of the split, [B].
         augmentation: None leaves images as they are.
+        share: Of a larger batch, whose part it is; 1 where it is none.
     """
 
     def __init__(
@@ -87,8 +88,9 @@ class Batch:
         index: Tensor,
         positions: Tensor,
         augmentation: Augmentation | None = None,
+        share: float = 1.0,
     ) -> None:
-        self.positions = positions
+        self.positions, self.share = positions, share
         self.labels = labels[positions]
         self._stored = stored
         self._every_label = labels
@@ -116,7 +118,10 @@ class Batch:
             which: Their places in this batch, [n].
         """
         positions = self.positions[which]
-        return Batch(self._stored, self._every_label, self._index, positions, self._augmentation)
+        share = self.share * len(which) / len(self.positions)
+        return Batch(
+            self._stored, self._every_label, self._index, positions, self._augmentation, share
+        )
 
     def _drawn(self, modality: str) -> Tensor:
         if modality not in self._raw:

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from dmtsearch.errors import DivergedError, SourceMissingError
+from dmtsearch.training.local_workers import workers_of
 from dmtsearch.training.phases import epochs_done, state_bytes
 from dmtsearch.training.profile import computing
 from dmtsearch.training.progress import Decision, Listener
@@ -90,8 +92,8 @@ def _finished(
 def _train(work: StageWork) -> StageResult | Stopped:
     job, store = work.job, work.store
     kind = job.resolved.kind
-    with computing(job.profile):
-        run = start_stage(work)
+    with computing(job.profile), workers_of(job, work.context) as workers:
+        run = start_stage(replace(work, workers=workers))
         if isinstance(run, Stopped):
             return run
         started = time.monotonic()
@@ -123,6 +125,9 @@ def _train(work: StageWork) -> StageResult | Stopped:
 def start_stage(work: StageWork) -> RunningStage | Stopped:
     """Return the stage ready for its training, its sources read from the store."""
     job, store = work.job, work.store
+    if work.workers is not None:
+        begins = (*job.sources, *([job.init] if job.init is not None else []))
+        work.workers.tell({one.key: _weights(one, store) for one in begins})
     weights = _weights(job.init, store) if job.init is not None else None
     model = build_stage_model(job, objects=work.context.objects, state=weights)
     sources = [frozen_source(trained, work) for trained in job.sources]

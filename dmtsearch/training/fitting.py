@@ -7,6 +7,7 @@ import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import torch
 from torch import nn
 
 from dmtsearch.errors import DmtSearchError, ModelError, nearest
@@ -20,7 +21,7 @@ from dmtsearch.models.screening import (
     refuse_wrapper,
 )
 from dmtsearch.schedule import Hint, Stage
-from dmtsearch.training.own_losses import try_hint_loss
+from dmtsearch.training.own_losses import hint_loss_mixes, try_hint_loss
 from dmtsearch.training.stage_kind import ResolvedHint
 
 Owner = tuple[nn.Module, tuple[int, ...], str | None]
@@ -194,6 +195,49 @@ def batch_problem(stage: Stage, epoch: tuple[int | None, str]) -> str | None:
         f"a batch of {batch} is larger than {what} and drop_last is on, so nothing would "
         "be trained; use a smaller batch, or drop_last: false"
     )
+
+
+MIXES = (
+    "depends on the whole batch (`dist`, `scale: unit`, or a loss of yours that does), of which "
+    "each of several workers has a part; take another, or set resources.workers to 1"
+)
+
+
+def mixes_samples(found: ResolvedHint) -> bool:
+    """Whether a hint's loss of a sample depends on the others of its batch."""
+    sides = [min(a, b) for a, b in zip(found.at_shape[1:], found.source_shape[1:], strict=True)]
+    here = found.at_shape if "adapter" in found.hint.unused else found.source_shape
+    return hint_loss_mixes(found.hint, (here[0], *sides), (found.source_shape[0], *sides))
+
+
+def workers_problem(
+    stage: Stage, epoch: tuple[int | None, str], model: nn.Module, *, objects: bool
+) -> str | None:
+    """Why several processes cannot train a stage together; None where they can.
+
+    Args:
+        stage: What trains.
+        epoch: Rows that an epoch goes over, and what they are, in words.
+        model: Its model.
+        objects: Whether models were given from Python.
+    """
+    workers, batch, (rows, what) = stage.resources.workers, stage.optimizer.batch, epoch
+    if workers == 1:
+        return None
+    if objects:
+        return "must be 1 where models are given from Python; let a `factory` build them"
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        return "must be 1 for TorchScript, whose batch norms are out of reach; use a `factory`"
+    if not _trains(stage):
+        return None
+    left = 0 if rows is None or stage.optimizer.drop_last else rows % batch
+    if batch < workers or 0 < left < workers:
+        size = f"a batch of {batch}" if batch < workers else f"the last batch of {what} ({left})"
+        return (
+            f"must be at most the samples of a step, and {size} is smaller; use fewer workers, "
+            "another batch, or drop_last: true"
+        )
+    return None
 
 
 def lone_sample_problem(

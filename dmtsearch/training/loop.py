@@ -6,6 +6,7 @@ answer may be "stop", and a save call, both at the end of an epoch.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from dmtsearch.errors import DivergedError
 from dmtsearch.models import load_state, seeded_everywhere
 from dmtsearch.seeding import derive_seed
 from dmtsearch.training.progress import Decision, Listener, Progress, Row
+from dmtsearch.training.workers import Workers
 
 B = TypeVar("B")
 """What a step gets: some samples of a split, or of what a selector learns from."""
@@ -59,6 +61,8 @@ class Phase(Generic[B]):
         keep_highest: Whether more of `keep_on` is better.
         should_switch: Says from the values of each validated epoch whether the phase ends now.
         val_every: Epochs between validations; the last epoch is validated in any case.
+        workers: The processes that take its steps together, whose batches are parts of batches,
+            and whose losses and terms add up to a batch's; None where this one is alone.
     """
 
     stage: str
@@ -78,6 +82,7 @@ class Phase(Generic[B]):
     keep_highest: bool
     should_switch: Callable[[list[dict[str, float]]], bool]
     val_every: int = 1
+    workers: Workers | None = None
 
     def is_validated(self, epoch: int) -> bool:
         """Whether an epoch (from 1) is scored on val."""
@@ -138,6 +143,8 @@ def run_phase(
     if 0 < state.epoch < phase.epochs and report(resumed=True) is Decision.STOP:
         return Decision.STOP
     while state.epoch < phase.epochs and not phase.should_switch([v for v in state.values if v]):
+        if phase.workers is not None:
+            phase.workers.tell(state.epoch)
         terms = train_epoch(phase, state.epoch)
         losses = read_terms(phase, state.epoch, terms)
         is_validated = phase.is_validated(state.epoch + 1)
@@ -163,18 +170,22 @@ def train_epoch(phase: Phase[Any], epoch: int) -> Tensor:
     phase.modules.train()
     device = next(phase.modules.parameters()).device
     terms = torch.zeros(phase.steps, 1 + len(phase.terms), device=device)
+    workers = phase.workers
     # Dropout can only draw from the global generators (nets of others from numpy's and Python's
-    # too); they are lent to the epoch and put back.
-    seed = derive_seed(phase.seed, "dropout", phase.clock(epoch))
-    with seeded_everywhere(seed, devices=[device] if device.type == "cuda" else []):
+    # too); they are lent to the epoch and put back. Each worker draws for its own samples.
+    rank, together = (workers.rank, workers.together()) if workers else (0, nullcontext())
+    seed = derive_seed(phase.seed, "dropout", phase.clock(epoch), rank)
+    with seeded_everywhere(seed, devices=[device] if device.type == "cuda" else []), together:
         for step, batch in enumerate(phase.batches(epoch)):
             loss = phase.losses(batch, epoch, step)
             phase.optimizer.zero_grad(set_to_none=True)
             loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            if workers is not None:
+                workers.sum_gradients(phase.modules)
             phase.optimizer.step()
             phase.scheduler.step()
             terms[step] = torch.stack([loss.total.detach(), *loss.parts])
-    return terms
+    return terms if workers is None else workers.sum(terms)
 
 
 def read_terms(phase: Phase[Any], epoch: int, terms: Tensor) -> dict[str, float]:

@@ -9,7 +9,7 @@ with a the soft weight (moved per sample by merit) and h the hard weight, 1 - a 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from dmtsearch.seeding import derive_seed
 from dmtsearch.training.batch import Augmentation, Batch, Viewer, batches_in_order
 from dmtsearch.training.evaluate import EVALUATION_BATCH
 from dmtsearch.training.loop import LossParts
-from dmtsearch.training.own_losses import soft_loss_of
+from dmtsearch.training.own_losses import own_weights, soft_loss_of
 from dmtsearch.training.source_outputs import Autocast, Outputs, SourceOutputs
 
 
@@ -191,7 +191,7 @@ class TrainObjective:
         """The sources' soft losses, combined, [B]; some sources may be left out (DGKD)."""
         student = standardise(logits) if soft.standardise else logits
         losses = []
-        own: dict[str, float] = {"temperature": soft.temperature, **_own_weights(soft)}
+        own: dict[str, float] = {"temperature": soft.temperature, **own_weights(soft)}
         for output in outputs:
             assert output.logits is not None, "a stage with soft targets keeps its logits"
             source = standardise(output.logits) if soft.standardise else output.logits
@@ -214,13 +214,6 @@ class TrainObjective:
         logits = (outputs[0] if targets.judge is None else targets.judge(batch)).logits
         assert logits is not None
         return merit_of(targets.soft, targets.merit, logits, batch.labels)
-
-
-def _own_weights(soft: Soft) -> dict[str, float]:
-    """The weights that only this loss has, by name: its form's own fields."""
-    common = {one.name for one in fields(Soft)}
-    own = [one.name for one in fields(soft) if one.name not in common]
-    return {name: getattr(soft, name) for name in own}
 
 
 def merit_of(soft: Soft, merit: AnyMerit, source_logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Losses of a user's own, by `module:function`: found, tried once, and keyed by their code."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from dmtsearch.exits import RAISED_BY_USERS, exits_raised
 from dmtsearch.losses import HINT_LOSSES, SOFT_LOSSES
 from dmtsearch.models import current_directory, find_function, package_versions, source_hashes
 from dmtsearch.models.user_code import kind_of
+from dmtsearch.schedule import Hint, Soft
 
 Shape = tuple[int, ...]
 TRIED = 4
@@ -85,6 +87,36 @@ def try_hint_loss(name: str, student_shape: Shape, source_shape: Shape) -> None:
     shapes = (student_shape, source_shape)
     student, source = (torch.randn(TRIED, *shape, generator=chance) for shape in shapes)
     _try(name, student, lambda values: loss(values, source, scale="none"))
+
+
+def soft_loss_mixes(soft: Soft, *, classes: int) -> bool:
+    """Whether a sample's soft loss depends on the others of its batch."""
+    loss, chance = soft_loss_of(soft.loss), torch.Generator().manual_seed(0)
+    student, source = (torch.randn(TRIED, classes, generator=chance) for _ in range(2))
+    labels = torch.arange(TRIED) % classes
+    own = {"temperature": soft.temperature, **own_weights(soft)}
+    return _mixes(lambda at: loss(student[at], source[at], labels[at], **own))
+
+
+def hint_loss_mixes(hint: Hint, student_shape: Shape, source_shape: Shape) -> bool:
+    """Whether a sample's hint loss depends on the others of its batch."""
+    loss, chance = hint_loss_of(hint.loss), torch.Generator().manual_seed(0)
+    shapes = (student_shape, source_shape)
+    student, source = (torch.randn(TRIED, *shape, generator=chance) for shape in shapes)
+    return _mixes(lambda at: loss(student[at], source[at], scale=hint.scale))
+
+
+def _mixes(loss: Callable[[slice], Tensor]) -> bool:
+    half = TRIED // 2
+    parts = torch.cat([loss(slice(0, half)), loss(slice(half, TRIED))])
+    return not torch.allclose(loss(slice(TRIED)), parts)
+
+
+def own_weights(soft: Soft) -> dict[str, float]:
+    """The weights that only this loss has, by name: its form's own fields."""
+    common = {one.name for one in fields(Soft)}
+    own = [one.name for one in fields(soft) if one.name not in common]
+    return {name: getattr(soft, name) for name in own}
 
 
 def _find(name: str) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from dmtsearch.models import load_state
-from dmtsearch.training.loop import Phase, PhaseState, run_phase
+from dmtsearch.training.loop import Phase, PhaseState, run_phase, train_epoch
 from dmtsearch.training.progress import Decision, Listener, Row
 
 TENSORS, NUMBERS = "phase.safetensors", "phase.json"
@@ -140,6 +140,19 @@ class Workspace(Protocol):
         """Return once what was saved is kept; raise what went wrong."""
 
 
+class NoWorkspace:
+    """Of a process that keeps no checkpoints."""
+
+    def load(self) -> None:
+        """Nothing."""
+
+    def save(self, files: Mapping[str, bytes]) -> None:
+        """Nowhere."""
+
+    def finish(self) -> None:
+        """At once."""
+
+
 @dataclass(frozen=True)
 class PhaseResult:
     """How a phase ended.
@@ -176,6 +189,8 @@ def run_saved(
     """
     files = workspace.load()
     state = load_phase(phase, files) if files is not None else PhaseState()
+    if phase.workers is not None:
+        phase.workers.tell((files, state_bytes(phase.modules)))
     last_save = time.monotonic()
 
     def after_epoch(state: PhaseState, must_save: bool) -> None:
@@ -192,4 +207,18 @@ def run_saved(
             workspace.finish()
         raise
     workspace.finish()
+    if phase.workers is not None:
+        phase.workers.tell(None)
     return PhaseResult(decision, tuple(state.history), state.kept_epoch)
+
+
+def follow_phase(phase: Phase[Any]) -> PhaseResult:
+    """Take the steps of a phase that rank 0 runs; the modules hold the last ones' weights."""
+    assert phase.workers is not None, "only one of several processes follows"
+    files, weights = phase.workers.hear()
+    if files is not None:
+        load_phase(phase, files)
+    load_state(phase.modules, load_tensors(weights))
+    while (epoch := phase.workers.hear()) is not None:
+        train_epoch(phase, epoch)
+    return PhaseResult(Decision.CONTINUE, (), 0)

@@ -22,6 +22,9 @@ ON_CUDA = 2
 1: Optimizers were not fused, and val was scored 512 samples at once (until dmtsearch 0.1).
 """
 
+PARTED = 1
+"""Raised whenever several workers compute other numbers for the same pre-image."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -41,6 +44,7 @@ class Profile:
     compile: bool = False
     cuda_graphs: bool = False
     threads: int = 1
+    workers: int = 1
 
     @property
     def torch_device(self) -> torch.device:
@@ -70,6 +74,7 @@ class Profile:
             "device": self.torch_device.type,
             "torch": _torch_version(),
             **({"on_cuda": ON_CUDA} if self.torch_device.type == "cuda" else {}),
+            **({"parted": PARTED} if self.workers > 1 else {}),
         }
 
     def identity(self) -> dict[str, Any]:
@@ -86,6 +91,8 @@ class Profile:
             found["cuda_graphs"] = True
         if self.threads != 1 and self.torch_device.type == "cpu":
             found["threads"] = self.threads
+        if self.workers != 1:
+            found["workers"] = self.workers
         return found
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -117,14 +124,8 @@ def choose_profile(stage: Stage, device: str) -> Profile:
     Its `amp` and `compile` are its own, else what the device does.
 
     Raises:
-        UsageError: The stage requests several workers, which need Ray, or CUDA graphs without
-            CUDA.
+        UsageError: The stage requests CUDA graphs without CUDA.
     """
-    if stage.resources.workers > 1:
-        raise UsageError(
-            f"stage {stage.name!r} requests resources.workers: {stage.resources.workers}; this "
-            "version trains a stage on one device: set workers to 1"
-        )
     if stage.resources.gpu == 0:
         device = "cpu"
     if stage.cuda_graphs and not device.startswith("cuda"):
@@ -143,6 +144,7 @@ def choose_profile(stage: Stage, device: str) -> Profile:
         compile=stage.compile,
         cuda_graphs=stage.cuda_graphs,
         threads=max(1, math.floor(stage.resources.cpu)),
+        workers=stage.resources.workers,
     )
 
 

@@ -25,16 +25,19 @@ from dmtsearch.models import (
 )
 from dmtsearch.schedule import Expanded, Hint, Schedule, Stage, expand, with_fold_copies
 from dmtsearch.training.fitting import (
+    MIXES,
     Owner,
     ambiguous_hint,
     batch_problem,
     check_given,
     first_difference,
     lone_sample_problem,
+    mixes_samples,
     resolve_hint,
+    workers_problem,
 )
 from dmtsearch.training.folds import num_without
-from dmtsearch.training.own_losses import try_soft_loss
+from dmtsearch.training.own_losses import soft_loss_mixes, try_soft_loss
 from dmtsearch.training.screen import is_quick, new_head_problem, screen
 from dmtsearch.training.stage_kind import (
     Plan,
@@ -337,6 +340,8 @@ class _Resolver:
         found = tuple(hint for hint in hints if hint is not None)
         lone = lone_sample_problem(stage, self._epoch(stage), skeleton, shape, found)
         self._told(stage, "optimizer.batch", lone)
+        unfit = workers_problem(stage, self._epoch(stage), skeleton, objects=bool(self.objects))
+        self._told(stage, "resources.workers", unfit)
         at = sorted({hint.at_path for hint in found})
         return ResolvedStage(
             stage=stage,
@@ -367,6 +372,8 @@ class _Resolver:
         except DmtSearchError as error:
             self._problem(stage, "soft.loss", error)
             return False
+        if stage.resources.workers > 1 and soft_loss_mixes(soft, classes=classes):
+            self._problem(stage, "soft.loss", MIXES, value=soft.loss)
         return True
 
     def _source_macs(self, stage: Stage, name: str, hints: tuple[ResolvedHint, ...]) -> int:
@@ -384,6 +391,8 @@ class _Resolver:
         owners = {name: self._owner(name) for name in (hint.stage, stage.name)}
         found = resolve_hint(hint, stage.name, owners)
         if isinstance(found, ResolvedHint):
+            if stage.resources.workers > 1 and mixes_samples(found):
+                self._problem(stage, f"hints[{number}]", MIXES)
             return found
         for field, rule in found:
             self._problem(stage, f"hints[{number}]{field}", rule)

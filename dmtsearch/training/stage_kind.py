@@ -29,6 +29,7 @@ from dmtsearch.training.profile import Profile
 from dmtsearch.training.progress import Listener, Row
 from dmtsearch.training.source_outputs import FrozenStage
 from dmtsearch.training.stage_store import StageStore
+from dmtsearch.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -341,6 +342,8 @@ class StageWork:
         listen: Asked after every epoch that is trained here.
         notify: Given a sentence for the user: a wait, a damaged object, a resumed checkpoint.
         no_hints: Whether its hint phase was looked for a moment ago, and was not in the store.
+        workers: The processes that train it together, of which this is rank 0; None where this
+            one is alone.
     """
 
     job: StageJob
@@ -349,6 +352,7 @@ class StageWork:
     listen: Listener
     notify: Callable[[str], None]
     no_hints: bool = False
+    workers: Workers | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from dmtsearch.training.evaluate import (
     validation_batch,
 )
 from dmtsearch.training.folds import fold_of_samples, positions_without
-from dmtsearch.training.loop import Phase
+from dmtsearch.training.loop import LossParts, Phase
 from dmtsearch.training.objective import (
     HintObjective,
     HintPair,
@@ -38,16 +38,25 @@ from dmtsearch.training.own_losses import hint_loss_of
 from dmtsearch.training.phases import (
     CLOCKS,
     SAVE_EVERY_S,
+    NoWorkspace,
     PhaseResult,
     Workspace,
+    follow_phase,
     run_saved,
 )
 from dmtsearch.training.profile import Profile
-from dmtsearch.training.progress import Listener, Row
+from dmtsearch.training.progress import Listener, Row, go_on
 from dmtsearch.training.rates import build_optimizer, build_scheduler
 from dmtsearch.training.source_outputs import FrozenStage, SourceOutputs
-from dmtsearch.training.stage_kind import ResolvedStage, epochs_with_targets, hints_stay
+from dmtsearch.training.stage_kind import (
+    ResolvedStage,
+    StageContext,
+    StageJob,
+    epochs_with_targets,
+    hints_stay,
+)
 from dmtsearch.training.switch import should_switch
+from dmtsearch.training.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class StageRun:
         judges: In the order of the stage's `judges`.
         profile: Number formats and device.
         save_every_s: Seconds between checkpoints, at least; 0 writes one after every epoch.
+        workers: The processes that train it together; None where this one is alone.
     """
 
     def __init__(
@@ -93,7 +103,9 @@ class StageRun:
         judges: Sequence[FrozenStage] = (),
         profile: Profile,
         save_every_s: float = SAVE_EVERY_S,
+        workers: Workers | None = None,
     ) -> None:
+        self.workers = workers
         self.resolved, self.stage, self.seed = resolved, resolved.stage, seed
         self.profile, self.device = profile, profile.torch_device
         self.val = val
@@ -166,6 +178,7 @@ class StageRun:
         """Train the layers up to the hint points on hints alone (FitNets, first phase)."""
         phase_spec = self.stage.hint_phase
         assert phase_spec is not None, "only called where the stage has a hint phase"
+        self._begin("hint")
         with self._taps([pair.at for pair in self.pairs], stop=True) as student:
             objective = HintObjective(
                 student,
@@ -220,6 +233,7 @@ class StageRun:
             at_epoch: Called with each epoch (from 1) at its end, while the modules hold its
                 weights: later stages may learn from them.
         """
+        self._begin("train")
         stay = hints_stay(self.stage)
         with self._taps([pair.at for pair in self.pairs] if stay else [], stop=False) as student:
             outputs = self.bank.for_training(maps=stay)
@@ -306,6 +320,19 @@ class StageRun:
         first = next(batches_in_order(self.train, batch=EVALUATION_BATCH))
         return self.bank.tap_mean_squares(first)
 
+    # -- several processes ------------------------------------------------------------------
+
+    def _begin(self, phase: str) -> None:
+        if self.workers is not None and self.workers.rank == 0:
+            self.workers.tell(phase)
+
+    def follow(self) -> None:
+        """Run the phases that rank 0 runs, until it says that there are no more."""
+        assert self.workers is not None, "only one of several processes follows"
+        runs = {"hint": self.run_hints, "train": self.run_training}
+        while (phase := self.workers.hear()) is not None:
+            runs[phase](NoWorkspace(), go_on)
+
     # -- shared by both phases --------------------------------------------------------------
 
     def _taps(self, paths: Sequence[str], *, stop: bool) -> Taps:
@@ -325,7 +352,8 @@ class StageRun:
         size = self.stage.optimizer.batch
         for step in range(self._steps()):
             positions = order[step * size : (step + 1) * size]
-            yield Batch(self.train.x, self.train.y, self.train.index, positions, augmentation)
+            batch = Batch(self.train.x, self.train.y, self.train.index, positions, augmentation)
+            yield batch if self.workers is None else self.workers.part(batch)
 
     def _phase(
         self,
@@ -356,16 +384,63 @@ class StageRun:
             optimizer=optimizer,
             scheduler=scheduler,
             batches=lambda epoch: self._batches(clock(epoch)),
-            losses=losses,
+            losses=losses if self.workers is None else _share_of(losses),
             terms=terms,
             validate=validate,
             keep_on=keep_on,
             keep_highest=keep_highest,
             should_switch=switch,
             val_every=self.stage.val_every,
+            workers=self.workers,
         )
 
     def _run(
         self, phase: Phase[Batch], workspace: Workspace, listen: Listener, **more: Any
     ) -> PhaseResult:
+        if self.workers is not None and self.workers.rank:
+            return follow_phase(phase)
         return run_saved(phase, workspace, listen, save_every_s=self._save_every_s, **more)
+
+
+def stage_run(
+    job: StageJob,
+    context: StageContext,
+    model: nn.Module,
+    sources: Sequence[FrozenStage],
+    workers: Workers | None,
+) -> StageRun:
+    """A job's stage, built.
+
+    Args:
+        job: What to run.
+        context: The data.
+        model: As it starts.
+        sources: Its sources, then its judges.
+        workers: The processes that train it together; None where this one is alone.
+    """
+    num_sources = len(job.resolved.stage.sources)
+    return StageRun(
+        job.resolved,
+        seed=job.seed,
+        model=model,
+        view=job.view,
+        train=context.train,
+        val=context.val,
+        sources=sources[:num_sources],
+        judges=sources[num_sources:],
+        profile=job.profile,
+        save_every_s=context.save_every_s,
+        workers=workers,
+    )
+
+
+def _share_of(losses: Callable[[Batch, int, int], LossParts]) -> Callable[..., LossParts]:
+    """Losses of parts of batches, each in proportion: their sum is the loss of the batch."""
+
+    def share(batch: Batch, epoch: int, step: int) -> LossParts:
+        found = losses(batch, epoch, step)
+        return LossParts(
+            found.total * batch.share, tuple(part * batch.share for part in found.parts)
+        )
+
+    return share

@@ -39,7 +39,7 @@ from dmtsearch.training.stage_kind import (
     TrainedModel,
 )
 from dmtsearch.training.stage_models import state_from_bytes
-from dmtsearch.training.stage_run import HintOutcome, StageRun
+from dmtsearch.training.stage_run import HintOutcome, StageRun, stage_run
 from dmtsearch.training.stage_store import KeyedWorkspace, once, read_kept
 from dmtsearch.training.stored_records import check_hints
 
@@ -99,20 +99,8 @@ class TrainingKind(StageKind):
         self, work: StageWork, model: nn.Module, sources: Sequence[FrozenStage]
     ) -> RunningStage | Stopped:
         """The stage with its hint phase done, if it has one: a stored object of its own."""
-        job, context = work.job, work.context
-        num_sources = len(job.resolved.stage.sources)
-        run = StageRun(
-            job.resolved,
-            seed=job.seed,
-            model=model,
-            view=job.view,
-            train=context.train,
-            val=context.val,
-            sources=sources[:num_sources],
-            judges=sources[num_sources:],
-            profile=job.profile,
-            save_every_s=context.save_every_s,
-        )
+        job = work.job
+        run = stage_run(job, work.context, model, sources, work.workers)
         if job.keys.hint_key is None:
             return run
         outcome = _hinted(work, run)
