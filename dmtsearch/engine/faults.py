@@ -24,6 +24,7 @@ from ..errors import (
     ShapeError,
     SourceMissingError,
     UsageError,
+    WorkerLostError,
 )
 from .messages import StageOutcome
 
@@ -94,7 +95,8 @@ def failed_outcome(error: BaseException, stage: str) -> StageOutcome:
         return StageOutcome("failed", reason=str(error), certain=True)
     if isinstance(error, DmtSearchError):
         # Data or files that are not what the search began with: another node may have them.
-        cause = "" if isinstance(error, DataError | FileError) else str(error)
+        of_machine = isinstance(error, DataError | FileError | WorkerLostError)
+        cause = "" if of_machine else str(error)
         return StageOutcome("failed", reason=str(error), cause=cause)
     return StageOutcome(
         "failed", reason=_words(error, stage), trace=_trace(error), cause=_cause(error)

@@ -20,11 +20,12 @@ class Needs:
     """What a stage's task holds while it runs.
 
     Attributes:
-        cpu, gpu: Of one node; may be fractions.
+        cpu, gpu: Of one node; may be fractions. Of all its workers together, as is the memory.
         memory: Bytes.
         label: A node's label, as `name=value` or as a value of any label; None for any node.
         gpu_bytes: What it is expected to need of a GPU's memory, from which its share follows
             (`dmtsearch.engine.gpu_shares`); 0 where the share is given.
+        workers: Processes that train it together, all on one node.
     """
 
     cpu: float = 1.0
@@ -32,6 +33,7 @@ class Needs:
     memory: int = 0
     label: str | None = None
     gpu_bytes: int = 0
+    workers: int = 1
 
     def alone(self) -> "Needs":
         """The same with a whole GPU, where it has a part of one."""
@@ -42,7 +44,8 @@ class Needs:
         parts += [f"{self.gpu:g} GPU"] if self.gpu else []
         parts += [f"{self.memory:,} bytes of memory"] if self.memory else []
         parts += [f"the label {self.label!r}"] if self.label else []
-        return ", ".join(parts) or "nothing"
+        found = ", ".join(parts) or "nothing"
+        return found if self.workers == 1 else f"{found} for {self.workers} workers on one node"
 
 
 STILL_S = 300.0
@@ -268,7 +271,7 @@ GPU_SHARE = 0.25
 
 
 def stage_needs(resources: "Resources", *, device: str = "cpu", gpu_bytes: int = 0) -> Needs:
-    """What a stage's task holds: as its `resources` say, and what it takes of a GPU it trains on.
+    """What a stage holds: as its `resources` say, and what it takes of a GPU it trains on.
 
     Args:
         resources: Of the stage. With `gpu: auto` it takes a share by its memory, and a whole one
@@ -276,16 +279,19 @@ def stage_needs(resources: "Resources", *, device: str = "cpu", gpu_bytes: int =
         device: Where it trains.
         gpu_bytes: What it is expected to need of a GPU's memory; 0 where that is not known.
     """
-    given, expected = resources.gpu, 0
+    given, expected, workers = resources.gpu, 0, resources.workers
     if not isinstance(given, str):
         gpu = given
     elif not device.startswith("cuda"):
         gpu = 0.0
-    elif resources.workers > 1:
-        gpu = float(resources.workers)
+    elif workers > 1:
+        gpu = 1.0
     else:
         gpu, expected = GPU_SHARE, gpu_bytes
-    return Needs(resources.cpu, gpu, resources.memory or 0, resources.label, expected)
+    memory = workers * (resources.memory or 0)
+    return Needs(
+        workers * resources.cpu, workers * gpu, memory, resources.label, expected, workers
+    )
 
 
 def runnable_stages(

@@ -1,8 +1,8 @@
 """The stage scheduler as a Ray actor: one for each run, not detached, restarted when it is killed.
 
 Stages run in its children, so that a trial that is stopped takes no shared stage with it, and
-none outlives it: a stage on a GPU in a worker that keeps the GPU, any other in a task, whose
-process Ray uses again for the next one.
+none outlives it: a stage on a GPU in a worker that keeps the GPU, one of several processes by Ray
+Train, any other in a task, whose process Ray uses again for the next one.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from .pending_stage import Pulse, now_s
 from .slots import ClusterNode
 from .stage_scheduler import StageScheduler
 from .stage_task import Perform, WorkerProcess, run_stage, warm_up
+from .stage_trainer import run_together
 from .stage_workers import StageWorker, StageWorkers
 
 if TYPE_CHECKING:  # every coordinator imports this module, and needs no store
@@ -74,6 +75,7 @@ class SchedulerActor(StageScheduler):
         self._setting = setting
         self._me = ray.get_runtime_context().current_actor
         self._task = ray.remote(run_stage)
+        self._trainer = ray.remote(num_cpus=0, max_retries=0)(run_together)
         self._worker_class = ray.remote(WorkerProcess)
         self._workers = StageWorkers(self._start_worker, _end_worker, time.monotonic)
         gpus = dict(setting.gpus) if setting.gpus is not None else None
@@ -89,14 +91,19 @@ class SchedulerActor(StageScheduler):
     async def warm(self, needs: Needs, count: int) -> None:
         """Let so many processes get ready for stages with these needs, where they will train."""
         for _ in range(count):
-            if needs.gpu > 0:
+            if needs.gpu > 0 and needs.workers == 1:
                 self._workers.prepare(needs).warm_up.remote("cuda")
             else:
                 ray.remote(warm_up).remote(self._setting.stage, "cpu")
 
     async def _start(self, stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
         while True:
-            worker = self._workers.take(stage.needs) if stage.needs.gpu > 0 else None
+            together = stage.needs.workers > 1
+            worker = (
+                self._workers.take(stage.needs) if stage.needs.gpu > 0 and not together else None
+            )
+            if together:
+                self._workers.give_way(stage.needs)
             outcome = await self._run_in(worker, stage, attempt, title)
             if outcome is not None:
                 return outcome
@@ -134,14 +141,14 @@ class SchedulerActor(StageScheduler):
         if worker is not None:
             return worker.handle.run.options(name=title).remote(stage, attempt, title)
         setting = self._setting
-        task = self._task.options(
-            name=title,
-            max_retries=0,  # the scheduler tries again: it knows a crash from a kill
-            **ray_options(stage.needs, self.slots.nodes),
-        )
-        return task.remote(
-            stage, attempt, title, self._me, setting.store, setting.stage, setting.perform
-        )
+        options = ray_options(stage.needs, self.slots.nodes)
+        # No retries of Ray's: the scheduler tries again, and knows a crash from a kill.
+        task = self._task.options(name=title, max_retries=0, **options)
+        what = (stage, attempt, title, self._me, setting.store, setting.stage, setting.perform)
+        if stage.needs.workers > 1:
+            # What starts and watches them holds nothing.
+            return self._trainer.options(name=title).remote(options, *what)
+        return task.remote(*what)
 
     def _start_worker(self, needs: Needs) -> Any:
         setting = self._setting

@@ -86,7 +86,7 @@ def attempt_stage(
     """Run a stage in this process, which is afterwards as before but for the data that it read."""
     try:
         with end_noted(attempt):
-            _go_to(setting.folder)
+            go_to(setting.folder)
             outcome = perform(pickle.loads(stage.job), store, setting, on_epoch, tell)
     except BaseException as error:
         outcome = failed_outcome(error, stage.request.name)
@@ -161,7 +161,7 @@ def _log(text: str) -> None:
     sys.stdout.flush()
 
 
-def _go_to(folder: str) -> None:
+def go_to(folder: str) -> None:
     """Start relative paths and factories from the driver's folder, where a node has it."""
     if os.path.isdir(folder):
         os.chdir(folder)
@@ -224,7 +224,7 @@ def _torch_as_before() -> Iterator[None]:
 def warm_up(setting: StageSetting, device: str) -> None:
     """A Ray task: let a process import torch and read the data while coordinators still start."""
     with suppress(Exception):  # a stage will say it better
-        _go_to(setting.folder)
+        go_to(setting.folder)
         read_data(setting, device)
 
 
@@ -234,7 +234,7 @@ def facts_of_data(setting: StageSetting) -> Mapping[str, str]:
     Raises:
         DataChangedError: It cannot be read here.
     """
-    _go_to(setting.folder)
+    go_to(setting.folder)
     return read_data(setting, "cpu").facts or {}
 
 
