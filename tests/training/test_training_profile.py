@@ -59,11 +59,6 @@ def test_a_device_that_is_not_there_is_refused():
         pick_device("cuda:99")
 
 
-def test_several_workers_are_refused_before_training(bench):
-    with pytest.raises(UsageError, match=r"'m' requests resources.workers: 2"):
-        bench.jobs(schedule({"m": {"model": SMALL, "resources": {"workers": 2}}}))
-
-
 def test_a_profile_takes_a_stage_s_own_settings(bench):
     stage = bench.jobs(schedule({"m": {"model": SMALL}}))["m"].resolved.stage
     assert choose_profile(stage, "cpu") == Profile("cpu", amp=False, compile=False, threads=1)
