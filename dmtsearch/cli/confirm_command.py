@@ -119,7 +119,7 @@ def _show(found: Mapping[str, Any]) -> None:
                 percent(one["accuracy"]),
                 points(one["difference"]).removesuffix(" points"),
                 f"{low} to {high}",
-                f"{one['p']:.4f}",
+                f"{one['p']:.4f}" if one["p"] >= 0.0001 else "< 0.0001",
                 one["verdict"],
             )
         )

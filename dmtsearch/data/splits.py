@@ -5,7 +5,7 @@ Splits are parts of one permutation of the pool, whose every prefix holds each c
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ Amount = int | float | None
 
 _DEFAULT_SHARE = 0.15
 _SELECTOR_SHARE = 0.2
+_SHARES_THAT_FIT = {"test": 0.15, "val": 0.15, "selector": 0.1, "train": 0.5}
 
 
 def plan_splits(
@@ -50,24 +51,28 @@ def plan_splits(
         )
     sizes: dict[str, int] = {}
     left = num_pool
+    given = {"test": test, "val": val, "selector": selector, "train": train}
+    advice = _advice([name for name, amount in given.items() if isinstance(amount, int)])
     for name, amount in (("test", test), ("val", val)):
         if name in own:
             sizes[name] = own[name] if amount is None else _size(name, amount, own[name])
-            _refuse_more(name, sizes[name], own[name], f"the set's own {name} split")
+            _refuse_more(name, sizes[name], own[name], f"the set's own {name} split", advice)
         else:
             sizes[name] = _size(name, _DEFAULT_SHARE if amount is None else amount, num_pool)
-            _refuse_more(name, sizes[name], left, "the development pool")
+            _refuse_more(name, sizes[name], left, "the development pool", advice)
             left -= sizes[name]
     if with_selector:
         default = max(round(_SELECTOR_SHARE * left), 1)
         sizes["selector"] = default if selector is None else _size("selector", selector, num_pool)
-        _refuse_more("selector", sizes["selector"], left, "what test and val leave")
+        _refuse_more("selector", sizes["selector"], left, "what test and val leave", advice)
         left -= sizes["selector"]
     sizes["train"] = left if train is None else _size("train", train, num_pool)
     if left < 1:
         taken = ", ".join(f"{name} {size}" for name, size in sizes.items() if name != "train")
-        raise DataError(f"no sample is left for data.train: of {num_pool}, {taken} are taken")
-    _refuse_more("train", sizes["train"], left, "what the other splits leave")
+        raise DataError(
+            f"no sample is left for data.train: of {num_pool}, {taken} are taken; {advice}"
+        )
+    _refuse_more("train", sizes["train"], left, "what the other splits leave", advice)
     return sizes
 
 
@@ -86,11 +91,15 @@ def _size(name: str, amount: Amount, available: int) -> int:
     return size
 
 
-def _refuse_more(name: str, size: int, available: int, of: str) -> None:
+def _refuse_more(name: str, size: int, available: int, of: str, advice: str) -> None:
     if size > available:
-        raise DataError(
-            f"data.{name} requests {size} samples; {of} has {available}; request fewer"
-        )
+        raise DataError(f"data.{name} requests {size} samples; {of} has {available}; {advice}")
+
+
+def _advice(counts: Sequence[str]) -> str:
+    """What to do where samples lack; fractions for all that are counts, so that once is enough."""
+    shares = " ".join(f"data.{name}={_SHARES_THAT_FIT[name]}" for name in counts)
+    return "request fewer" + (f", or shares, which fit any set: {shares}" if shares else "")
 
 
 def draw_splits(raw: RawData, sizes: Mapping[str, int], *, seed: int) -> dict[str, Tensor]:

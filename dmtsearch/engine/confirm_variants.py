@@ -24,7 +24,7 @@ from dmtsearch.schedule import (
     expand,
     read_model,
 )
-from dmtsearch.space import RECIPES, CannotHaveError, Space
+from dmtsearch.space import RECIPES, CannotHaveError, Space, placebo_within
 
 from .confirm_arms import AtCost, view_of
 from .messages import Prepare
@@ -142,7 +142,7 @@ def _all_variants(path: ChosenPath) -> Iterator[tuple[str, str, Callable[[], Sch
 
 def _made(path: ChosenPath, whole: Expanded, change: _Change) -> Schedule:
     made = as_schedule(replace(whole, name=change.name, stages=tuple(change.stages)))
-    return made if change.placebo else path.at_cost(made)
+    return placebo_within(made, path.at_cost) if change.placebo else path.at_cost(made)
 
 
 def dimension_of(at: Place) -> str | None:

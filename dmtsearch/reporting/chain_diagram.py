@@ -25,7 +25,7 @@ from dmtsearch.reporting.canvas import (
     is_narrow,
 )
 from dmtsearch.reporting.run_record import RunRecord
-from dmtsearch.schedule import Delta, Stage, expand, parse_schedule
+from dmtsearch.schedule import Delta, Stage, StageInput, expand, parse_schedule
 
 
 @dataclass(frozen=True)
@@ -118,19 +118,20 @@ def _links(stage: Stage) -> list[Link]:
     return [
         Link(one.stage, stage.name, (words[one.use],), False)
         if one.use in words
-        else _link(stage, one.stage, one.epoch)
+        else _link(stage, one)
         for one in stage.reads
     ]
 
 
-def _link(stage: Stage, source: str, epoch: int | None) -> Link:
-    words = []
-    soft = stage.soft
+def _link(stage: Stage, read: StageInput) -> Link:
+    source, epoch, words = read.stage, read.epoch, []
+    teaches = read.use == "source" and epoch is None
+    soft = stage.soft if read.use == "source" else None
     if soft is not None:
         until = f", first {100 * soft.until:g} % of epochs" if soft.until < 1 else ""
         words.append(f"soft: T {soft.temperature:.4g}, weight {soft.weight:.4g}{until}")
     merit = stage.merit
-    if merit is not None and source == stage.sources[0].stage:
+    if merit is not None and soft is not None and source == stage.sources[0].stage:
         increment = ""
         if isinstance(merit, Delta):
             way = "±" if merit.increment >= 0 else "∓"
@@ -144,7 +145,7 @@ def _link(stage: Stage, source: str, epoch: int | None) -> Link:
         words.append(f"hint: {hint.source} → {hint.at}{weight}")  # an arrow
     if epoch is not None:
         words.append(f"as it was after epoch {epoch}")
-    return Link(source, stage.name, tuple(words), bool(hints), teaches=epoch is None)
+    return Link(source, stage.name, tuple(words), bool(hints), teaches)
 
 
 def weak_sources(chain: Chain) -> list[tuple[str, float, str, float]]:

@@ -279,9 +279,10 @@ class Hint:
     """A pair of layers: the student's is to become like the source's (feature distillation)."""
 
     stage: SkipJsonSchema[str] = field(default="", kw_only=True)
-    """The source (teacher) stage."""
+    """The stage whose point it is."""
     source: Point
-    """Where in the source: POINT, or STAGE.POINT where there are several sources."""
+    """POINT in the first source, or STAGE.POINT: another source, or an earlier stage that gives
+    hints alone."""
     at: Point
     """Where in this stage's model: a listed point, a module path, or a depth in [0, 1]."""
     weight: NotNegative = 1.0

@@ -1,10 +1,11 @@
 """What runs: a schedule's stages in their plainest form, so that equal meanings are equal."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .blocks import STEP_FIELDS, Delta, Hard, Plateau, Soft, SourceRef, Switch
+from .blocks import STEP_FIELDS, Delta, Hard, Hint, Plateau, Soft, SourceRef, Switch
 from .schedule import Expanded, Schedule
 from .stage import Select, SelectorStage, Stage
 
@@ -96,8 +97,7 @@ def _learned(stage: Stage, built: dict[str, Stage]) -> dict[str, Any]:
         hints = hints if phase.then == "stay" else ()  # hints that only this phase would have
         phase = None
     if soft is None:
-        hinted = {hint.stage for hint in hints}
-        sources = tuple(source for source in sources if source.stage in hinted)
+        sources = _hinting(sources, hints)
     return {
         "sources": sources,
         "soft": soft,
@@ -155,5 +155,12 @@ def _without_training(stage: Stage) -> Stage:
     if stage.hint_phase is None:
         usual: Any = type(stage.optimizer).USUAL
         return replace(stage, sources=(), hints=(), optimizer=usual, keep="last", augment="none")
-    hinted = {hint.stage for hint in stage.hints}
-    return replace(stage, sources=tuple(s for s in stage.sources if s.stage in hinted))
+    return replace(stage, sources=_hinting(stage.sources, stage.hints))
+
+
+def _hinting(sources: Sequence[SourceRef], hints: Sequence[Hint]) -> tuple[SourceRef, ...]:
+    """What a stage without soft targets learns from: all that its hints read."""
+    hinted = dict.fromkeys(hint.stage for hint in hints)
+    found = [source for source in sources if source.stage in hinted]
+    named = {source.stage for source in found}
+    return (*found, *(SourceRef(name) for name in hinted if name not in named))

@@ -196,12 +196,13 @@ def _check_hints(
         if not isinstance(source, str):
             continue
         named = source.split(".", 1)[0]
-        if "." in source and named in stages and named not in names and names:
-            report.add(
-                stage.at("hints", number, "source"),
-                f"stage {named!r} is not a source of stage {stage.name!r}; its sources: "
-                + ", ".join(names),
-            )
+        if "." not in source or named not in stages or named in names or not names:
+            continue
+        path = stage.at("hints", number, "source")
+        if _find(path, named, stage, [one.name for one in before], stages, report) and (
+            stages[named].is_select
+        ):
+            report.add(path, "is a selector, which has no map to learn from", named)
 
 
 def _check_between(stage: PlainStage, stages: Stages, report: ProblemReport) -> None:
@@ -251,9 +252,18 @@ def reads(stage: PlainStage, before: Sequence[PlainStage]) -> set[str]:
         names = set(earlier_alike(before, stage))
     else:
         names = {source.stage for source in stage.sources}
+    if names:
+        names |= _hinting(stage, before)
     select, init = stage.get("select"), stage.get("init")
     names |= {str(name) for name in select} if isinstance(select, list) else set()
     return names | ({str(init)} if init is not None else set())
+
+
+def _hinting(stage: PlainStage, before: Sequence[PlainStage]) -> set[str]:
+    """The earlier stages that hints name, `STAGE.POINT`."""
+    points = [hint.get("source") for hint in stage.hints if isinstance(hint, dict)]
+    named = {point.split(".", 1)[0] for point in points if isinstance(point, str) and "." in point}
+    return named & {one.name for one in before}
 
 
 def unread_stages(stages: Sequence[PlainStage]) -> list[str]:

@@ -296,7 +296,8 @@ def _linked(
         value = document["stages"][stage.name]
         if isinstance(value, dict):
             names = source_names(stage, every[:index])
-            value = _with_links(stage, value, names, chains)
+            earlier = [other.name for other in every[:index]]
+            value = _with_links(stage, value, names, earlier, chains)
             if augment == "crop_flip" and not stage.is_select:
                 value.setdefault("augment", augment)
             called = lines.declared.get(stage.name, stage.name)
@@ -306,7 +307,11 @@ def _linked(
 
 
 def _with_links(
-    stage: PlainStage, value: dict[str, Any], names: Sequence[str], chains: Chains | None
+    stage: PlainStage,
+    value: dict[str, Any],
+    names: Sequence[str],
+    earlier: Sequence[str],
+    chains: Chains | None,
 ) -> dict[str, Any]:
     value = dict(value)
     if stage.learns_from_all:
@@ -314,7 +319,7 @@ def _with_links(
     if names and "soft" not in value:
         value["soft"] = {}
     if isinstance(value.get("hints"), list):
-        value["hints"] = [_hint(hint, names) for hint in value["hints"]]
+        value["hints"] = [_hint(hint, names, earlier) for hint in value["hints"]]
     size, ends_of = stage.get("model", "size"), stage.get("model", "size", "between")
     if isinstance(ends_of, list) and "" in ends_of:
         # An end that a repeat removed: a rule says so.
@@ -331,18 +336,19 @@ def _two(between: Any) -> bool:
     return between is None or (isinstance(between, list) and len(between) == 2)
 
 
-def _hint(hint: Any, names: Sequence[str]) -> Any:
+def _hint(hint: Any, names: Sequence[str], earlier: Sequence[str]) -> Any:
     if not isinstance(hint, dict) or "source" not in hint or not names:
         return hint
-    stage, point = split_point(hint["source"], names)
+    stage, point = split_point(hint["source"], [*names, *earlier])
     return {**hint, "stage": stage, "source": point}
 
 
 def split_point(source: Any, names: Sequence[str]) -> tuple[str, Any]:
     """Return the stage and the point that a hint's `source` means.
 
-    `STAGE.POINT` where the text begins with one of `names` (the stage's sources), else a point of
-    the first of them. `teacher.0.5` is the depth 0.5 in the teacher, not its module `0.5`.
+    `STAGE.POINT` where the text begins with one of `names` (the stage's sources and all earlier
+    stages), else a point of the first of them. `teacher.0.5` is the depth 0.5 in the teacher, not
+    its module `0.5`.
     """
     if isinstance(source, str):
         stage, _, point = source.partition(".")

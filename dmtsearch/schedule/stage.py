@@ -200,9 +200,9 @@ class StageInput:
 
     Attributes:
         stage: Name of the earlier one.
-        use: `source`: it is learned from (a teacher); `judge`: it says where a source is right;
-            `init`: training goes on from its weights; `outputs`: its outputs are what is read, so
-            that it is delivered with the stage.
+        use: `source`: it is learned from (a teacher); `hint`: hints alone read it; `judge`: it
+            says where a source is right; `init`: training goes on from its weights; `outputs`: its
+            outputs are what is read, so that it is delivered with the stage.
         epoch: Of a source that is read as it was after that many epochs (from 1).
     """
 
@@ -226,10 +226,22 @@ class Stage(_Where, _Distorted, _End, _Losses, _HowLong, _FromWhom, _What):
         return "training"
 
     @property
+    def only_hinting(self) -> tuple[str, ...]:
+        """Earlier stages that hints read and that are none of its sources."""
+        sources = {source.stage for source in self.sources}
+        return tuple(dict.fromkeys(h.stage for h in self.hints if h.stage not in sources))
+
+    @property
+    def imitated(self) -> tuple[str, ...]:
+        """Its sources by name, then what hints alone read: the order of their outputs."""
+        return (*(source.stage for source in self.sources), *self.only_hinting)
+
+    @property
     def reads(self) -> tuple[StageInput, ...]:
         """What it reads of earlier stages, in order."""
         return (
             *(StageInput(source.stage, "source", source.epoch) for source in self.sources),
+            *(StageInput(name, "hint") for name in self.only_hinting),
             *(StageInput(name, "judge", self.sources[0].epoch) for name in self.judges),
             *([StageInput(self.init, "init")] if self.init is not None else []),
         )

@@ -2,6 +2,7 @@
 
 from .arms import Arm as Arm
 from .arms import control_arms as control_arms
+from .arms import placebo_within as placebo_within
 from .hole import Condition as Condition
 from .hole import Hole as Hole
 from .recipes import RECIPES as RECIPES

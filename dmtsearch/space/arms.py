@@ -50,7 +50,8 @@ def control_arms(
         costs: For the arms of equal cost.
         points: Names of the hint points that a stage's model lists, shallow to deep.
         at_cost: Gives a schedule the epochs of equal cost, or refuses; None without equal cost.
-            With it the short arms do not run, and placebos have the epochs that S has by it.
+            With it the short arms do not run, and placebos have the epochs that S has by it
+            (see `placebo_within`).
 
     Raises:
         ScheduleError: An unknown name.
@@ -81,10 +82,7 @@ def control_arms(
             found.append(Arm(name, None, view.whole.seed, reason))
             continue
         for seed in range(view.whole.seed, view.whole.seed + recipe.seeds):
-            if recipe.placebo:
-                found.append(_make(name, equal, seed))
-            else:
-                found.append(_make(name, view, seed, at_cost))
+            found.append(_make(name, equal if recipe.placebo else view, seed, at_cost))
             if found[-1].reason_missing is not None:
                 break
     return tuple(found)
@@ -107,10 +105,24 @@ def _make(
         return Arm(name, None, seed, f"it would be no valid schedule: {error.problems[0]}")
     if at_cost is not None:
         try:
-            made = at_cost(made)
+            made = placebo_within(made, at_cost) if recipe.placebo else at_cost(made)
         except DmtSearchError as error:
             return Arm(name, None, seed, _first_problem(error))
     return Arm(name, made, seed, capped=capped)
+
+
+def placebo_within(placebo: Schedule, at_cost: Callable[[Schedule], Schedule]) -> Schedule:
+    """A placebo with the epochs of what it stands for, or as many as equal cost pays for.
+
+    It mostly costs less, and what is left stays unspent. Untrained copies that hints read beside
+    the sources of soft targets cost passes more.
+    """
+    paid = at_cost(placebo)
+    return paid if _epochs(paid) < _epochs(placebo) else placebo
+
+
+def _epochs(schedule: Schedule) -> int:
+    return expand(schedule).stage(schedule.deliver or "").epochs
 
 
 def _first_problem(error: DmtSearchError) -> str:

@@ -13,9 +13,8 @@ from .schedule_view import CannotHaveError, Made, ScheduleView
 def hint_untrained(view: ScheduleView) -> Made:
     """S with its hints towards untrained copies of their sources.
 
-    What is left of them is a start by some features, not by those that the source has learned.
-    The soft targets stay those of S's sources: a hint phase becomes a stage of its own, from
-    whose weights the next one goes on, with the same result to the byte.
+    What is left of them is a pull towards some features, not towards those that the source has
+    learned. The soft targets stay those of S's sources: hints alone read the copies.
     """
     if not any(stage.hints for stage in view.whole.stages):
         raise CannotHaveError("the schedule has no hints")
@@ -27,21 +26,11 @@ def hint_untrained(view: ScheduleView) -> Made:
         named = list(dict.fromkeys(hint.stage for hint in stage.hints))
         copies = {name: _copy(view.by_name[name]) for name in named}
         stages += [copy for copy in copies.values() if copy not in stages]
-        towards = replace(
-            stage,
-            sources=tuple(SourceRef(copy.name) for copy in copies.values()),
-            hints=tuple(replace(hint, stage=copies[hint.stage].name) for hint in stage.hints),
-        )
-        if stage.soft is None:
-            stages.append(towards)
-        elif stage.hint_phase is None or stage.hint_phase.then == "stay":
-            raise CannotHaveError(
-                f"the hints of stage {stage.name!r} stay beside its soft targets, and a source "
-                "gives both: an untrained one would spoil the soft targets too"
-            )
-        else:
-            phase = replace(towards, name=f"{stage.name}_hinted", epochs=0, soft=None, merit=None)
-            stages += [phase, replace(stage, init=phase.name, hints=(), hint_phase=None)]
+        hints = tuple(replace(hint, stage=copies[hint.stage].name) for hint in stage.hints)
+        # Without soft targets nothing else is read of the sources.
+        alone = tuple(SourceRef(copy.name) for copy in copies.values())
+        sources = stage.sources if stage.soft is not None else alone
+        stages.append(replace(stage, sources=sources, hints=hints))
     return stages, False
 
 

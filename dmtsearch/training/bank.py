@@ -33,7 +33,7 @@ class Bank:
 
     Args:
         resolved: The stage; its hints say which maps are wanted of which source.
-        sources: Its sources, in order.
+        sources: Its sources, then what hints alone read (`Stage.imitated`).
         train, val: The splits, on the device.
         profile: Number formats and device.
         judges: Copies of the first source, one for each fold of the training split.
@@ -55,7 +55,7 @@ class Bank:
         self._train, self._val = train, val
         self._kept: dict[int, KeptOutputs] = {}
         self._augmented = resolved.stage.augment != "none"
-        self._softened = resolved.stage.soft is not None
+        self._softened = len(resolved.stage.sources) if resolved.stage.soft is not None else 0
 
     def for_hints(self) -> list[SourceOutputs | None]:
         """Maps on the training split for the hint phase; None for a source without hints."""
@@ -76,7 +76,11 @@ class Bank:
     def for_training(self, *, maps: bool) -> list[SourceOutputs]:
         """Logits on the training split (and maps, where hints stay) for the main training."""
         return [
-            self._on_train(source, logits=self._softened, maps=maps and bool(self._shapes(source)))
+            self._on_train(
+                source,
+                logits=source < self._softened,
+                maps=maps and bool(self._shapes(source)),
+            )
             for source in range(len(self._sources))
         ]
 
@@ -125,7 +129,7 @@ class Bank:
                 source,
                 self._train.x,
                 len(self._train.y),
-                logits=logits or self._softened,
+                logits=logits or source < self._softened,
                 maps=maps,
             )
             if not isinstance(outputs, KeptOutputs):
@@ -160,7 +164,7 @@ class Bank:
         )
 
     def _shapes(self, source: int) -> dict[str, tuple[int, ...]]:
-        name = self._resolved.stage.sources[source].stage
+        name = self._resolved.stage.imitated[source]
         return {
             found.source_path: found.source_shape
             for found in self._resolved.hints

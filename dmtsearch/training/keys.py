@@ -110,7 +110,7 @@ def _starts_from_weights(resolved: ResolvedStage, model: Mapping[str, Any]) -> b
 def _soft_targets(stage: Stage, source_keys: list[str]) -> dict[str, Any]:
     if stage.soft is None:
         return {}
-    sources, judges = source_keys[: len(stage.sources)], source_keys[len(stage.sources) :]
+    sources, judges = source_keys[: len(stage.sources)], source_keys[len(stage.imitated) :]
     if stage.merit is None and stage.soft.drop == 0 and len(sources) == 2:
         # No draw is dealt by position, nobody's correctness counts, and a + b is b + a to the
         # last bit; of three summands the order counts.
@@ -134,7 +134,7 @@ def _soft(soft: Soft, epochs: int, num_sources: int) -> dict[str, Any]:
 
 def _hints(resolved: ResolvedStage, parts: KeyParts) -> dict[str, Any]:
     source_keys = parts.source_keys
-    position = {ref.stage: number for number, ref in enumerate(resolved.stage.sources)}
+    position = {name: number for number, name in enumerate(resolved.stage.imitated)}
     return {
         **({"compiled_hints": COMPILED_HINTS} if parts.profile.get("compile") else {}),
         "hints": [

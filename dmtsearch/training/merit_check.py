@@ -28,7 +28,7 @@ def merit_in_store(
     stage, soft = job.resolved.stage, job.resolved.stage.soft
     if stage.merit is None or not isinstance(soft, Soft):
         return None
-    judges = job.sources[len(stage.sources) :] or job.sources[:1]
+    judges = job.sources[len(stage.imitated) :] or job.sources[:1]
     for judge in judges:
         found = store.get(judge.key)
         if found is None or found.failed:

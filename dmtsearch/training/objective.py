@@ -38,7 +38,7 @@ class HintPair:
     """One hint: the student's tap goes through the adapter to the source's tap.
 
     Attributes:
-        source: Which of the stage's sources, by position.
+        source: Which of what the stage imitates, by position in `Stage.imitated`.
         source_path, at: Module paths in the source and in the student.
         adapter: Trained with the student, dropped afterwards.
         weight: v in the loss.
@@ -157,7 +157,11 @@ class TrainObjective:
     def __call__(self, batch: Batch, epoch: int, step: int) -> LossParts:
         """The batch's loss in `epoch` and `step`, both from 0."""
         softened = self._targets is not None and epoch < self._targets.epochs
-        outputs = [source(batch) for source in self._sources] if softened or self._pairs else []
+        hinted = {pair.source for pair in self._pairs}
+        outputs = [
+            source(batch) if softened or number in hinted else None
+            for number, source in enumerate(self._sources)
+        ]
         with self._autocast():
             logits = self._student(batch.seen_by(self._viewer))
         logits = logits.float()
@@ -184,7 +188,7 @@ class TrainObjective:
         soft: Soft,
         logits: Tensor,
         labels: Tensor,
-        outputs: Sequence[Outputs],
+        outputs: Sequence[Outputs | None],
         epoch: int,
         step: int,
     ) -> Tensor:
@@ -193,7 +197,8 @@ class TrainObjective:
         losses = []
         own: dict[str, float] = {"temperature": soft.temperature, **own_weights(soft)}
         for output in outputs:
-            assert output.logits is not None, "a stage with soft targets keeps its logits"
+            if output is None or output.logits is None:
+                continue  # hints alone read it
             source = standardise(output.logits) if soft.standardise else output.logits
             losses.append(self._loss_of(student, source, labels, **own))
         keep = None
@@ -203,7 +208,7 @@ class TrainObjective:
         return combine_soft(losses, combine=soft.combine, keep=keep)
 
     def _soft_weight(
-        self, targets: SoftTargets, batch: Batch, outputs: Sequence[Outputs], epoch: int
+        self, targets: SoftTargets, batch: Batch, outputs: Sequence[Outputs | None], epoch: int
     ) -> Tensor | float:
         """a of each sample, [B], or one number where merit moves nothing."""
         if targets.placebo is not None:
@@ -211,8 +216,10 @@ class TrainObjective:
         if targets.merit is None:
             return targets.soft.weight
         # With several sources, the first one's correctness counts.
-        logits = (outputs[0] if targets.judge is None else targets.judge(batch)).logits
-        assert logits is not None
+        judge = outputs[0] if targets.judge is None else targets.judge(batch)
+        assert judge is not None
+        logits = judge.logits
+        assert logits is not None, "a stage with soft targets keeps its logits"
         return merit_of(targets.soft, targets.merit, logits, batch.labels)
 
 

@@ -355,7 +355,7 @@ class _Resolver:
             source_macs=tuple(
                 self._source_macs(stage, one.stage, found)
                 for one in stage.reads
-                if one.use in ("source", "outputs")
+                if one.use in ("source", "hint", "outputs")
             ),
             hints=found,
             kind=self.kinds[stage.kind],
@@ -378,7 +378,7 @@ class _Resolver:
 
     def _source_macs(self, stage: Stage, name: str, hints: tuple[ResolvedHint, ...]) -> int:
         paths = sorted({hint.source_path for hint in hints if hint.hint.stage == name})
-        up_to = paths if stage.soft is None else []
+        up_to = paths if stage.soft is None or name in stage.only_hinting else []
         return self._macs(name, up_to)
 
     def _hint(self, stage: Stage, hint: Hint, number: int) -> ResolvedHint | None:

@@ -134,16 +134,23 @@ class ResolvedStage:
         phase = self.stage.hint_phase
         return costs.cold(self.stage.epochs, phase.epochs if phase else 0)
 
-    def passes(self) -> int:
-        """How often each source runs over the training split."""
+    def passes(self) -> tuple[int, ...]:
+        """How often each source, and what hints alone read, runs over the training split."""
         stage = self.stage
-        if not stage.sources:
-            return 0
+        num_sources, hinting = len(stage.sources), len(stage.only_hinting)
         if stage.augment == "none":
-            return 1
+            return (1,) * (num_sources + hinting)
         hints_alone = stage.hint_phase.epochs if stage.hint_phase else 0
-        beside = stage.epochs if hints_stay(stage) else _epochs_with_soft(stage)
-        return hints_alone + beside
+        hinted = hints_alone + (stage.epochs if hints_stay(stage) else 0)
+        taught = hints_alone + _epochs_with_soft(stage)
+        if all(hint.stage in stage.only_hinting for hint in stage.hints):
+            return (_epochs_with_soft(stage),) * num_sources + (hinted,) * hinting
+        return (max(hinted, taught),) * num_sources + (hinted,) * hinting
+
+    def macs_of_sources(self) -> int:
+        """What these passes cost, for each sample of the training split."""
+        passes = self.passes()  # of what a selector selects from there are none
+        return sum(macs * n for macs, n in zip(self.source_macs, passes, strict=False))
 
     def merit_macs(self) -> int:
         """What `merit` itself reads, for each sample of the training split: all passes.

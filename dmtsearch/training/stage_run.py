@@ -145,7 +145,7 @@ class StageRun:
         return train.take(kept.to(self.device)), None if folds is None else folds[kept]
 
     def _hint_pairs(self) -> tuple[HintPair, ...]:
-        position = {ref.stage: number for number, ref in enumerate(self.stage.sources)}
+        position = {name: number for number, name in enumerate(self.stage.imitated)}
         return tuple(
             HintPair(
                 source=position[found.hint.stage],
@@ -418,7 +418,7 @@ def stage_run(
         sources: Its sources, then its judges.
         workers: The processes that train it together; None where this one is alone.
     """
-    num_sources = len(job.resolved.stage.sources)
+    num_sources = len(job.resolved.stage.imitated)
     return StageRun(
         job.resolved,
         seed=job.seed,

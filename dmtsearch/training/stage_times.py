@@ -106,7 +106,7 @@ class StageTimes:
         found = STAGE_S
         found += factor * stage.epochs * (steps * self.step.base + self.step.slope * costs.epoch)
         found += hint_epochs * (steps * self.step.base + self.step.slope * costs.hint_epoch)
-        found += self._forward(sum(resolved.source_macs), samples) * resolved.passes()
+        found += self._forward(resolved.macs_of_sources(), samples)
         scored = -(-stage.epochs // stage.val_every) + 1  # what is kept is measured once more
         found += self._forward(resolved.macs, self.num_val) * scored
         hints_scored = -(-hint_epochs // stage.val_every)
@@ -168,7 +168,7 @@ def _looks(resolved: ResolvedStage) -> str:
     stage = resolved.stage
     facts: list[Any] = [
         resolved.model, list(resolved.in_shape), stage.optimizer.batch, stage.augment,
-        stage.soft is not None, stage.merit is not None, len(stage.sources),
+        stage.soft is not None, stage.merit is not None, len(stage.imitated),
     ]  # fmt: skip
     return canonical_json(facts)
 

@@ -64,7 +64,7 @@ class TrainingKind(StageKind):
         size = (stage.model.get("input") or {}).get("size")
         if size is not None and len(shape) != 3:
             return None, [("model.input.size", f"the data is no image but {shape}")]
-        sources = [among.in_shapes.get(ref.stage, shape) for ref in stage.sources]
+        sources = [among.in_shapes.get(name, shape) for name in stage.imitated]
         idle = augment_problem(stage, shape, sources)
         problems = [("augment", idle)] if idle is not None else []
         return (shape if size is None else (shape[0], size, size)), problems
@@ -79,12 +79,11 @@ class TrainingKind(StageKind):
 
     def costs(self, resolved: ResolvedStage, num_samples: int) -> StageCosts:
         """Three forward passes a training step; sources run once, or live in every epoch."""
-        passes = resolved.passes()
         return StageCosts(
             epoch=3 * resolved.macs * num_samples,
             hint_epoch=3 * resolved.hint_macs * num_samples,
-            sources=(sum(resolved.source_macs) * passes + resolved.merit_macs()) * num_samples,
-            repeated=passes > 1,
+            sources=(resolved.macs_of_sources() + resolved.merit_macs()) * num_samples,
+            repeated=any(passes > 1 for passes in resolved.passes()),
         )
 
     def view(self, resolved: ResolvedStage, data: DataSet) -> View:

@@ -75,6 +75,17 @@ def test_what_cannot_be_split_is_refused_with_numbers(settings, message):
         plan_splits(1000, {}, **settings)
 
 
+def test_counts_of_a_larger_set_are_refused_with_shares_that_fit():
+    counts = {"test": 600, "val": 400, "train": 300}
+    with pytest.raises(DataError, match="or shares, which fit any set: ") as error:
+        plan_splits(40, {}, **counts)
+    shares = dict(word.removeprefix("data.").split("=") for word in str(error.value).split()[-3:])
+    assert set(shares) == set(counts)
+    assert plan_splits(40, {}, **{name: float(share) for name, share in shares.items()})
+    with pytest.raises(DataError, match=r"no sample is left .* request fewer, or shares"):
+        plan_splits(40, {}, test=20, val=20)
+
+
 def test_more_than_the_sets_own_split_is_refused():
     with pytest.raises(DataError, match="test requests 300 samples; the set's own test split has"):
         plan_splits(1000, {"test": 200}, test=300)

@@ -228,7 +228,6 @@ HINTED = f"""  hinted:
 
 
 def test_a_hint_phase_and_what_follows_may_be_two_stages_with_the_same_bytes(tmp_path):
-    # The arm `hint_untrained` rests on this: it is such a phase, towards an untrained copy.
     parted = WHOLE.replace(PHASE, "").replace("  student:\n", HINTED)
     assert "init: hinted" in parted
     weights = []

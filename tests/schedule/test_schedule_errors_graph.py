@@ -15,7 +15,7 @@ IN_GRAPH = [
     "",
     "deliver: b",
     "deliver: a",
-    "  d: {source: [b, c], model: {preset: cnn8}, hints: [{source: a.block1, at: block1}]}",
+    "  d: {source: [b, c], model: {preset: cnn8}, hints: [{source: d.block1, at: block1}]}",
     "  d: {source: all, model: {preset: cnn8}, hints: [{source: e.block1, at: block1}]}\n"
     "  e: {source: d, model: {preset: cnn8}}",
     "  d: {source: [b, c, e], model: {preset: cnn8}}\n  e: {model: {preset: cnn8}}",

@@ -166,6 +166,18 @@ def test_sources_that_only_hints_name_stay_without_soft_targets():
     assert (stage.sources, stage.soft) == ((SourceRef("b"),), None)
 
 
+def test_a_hint_may_read_an_earlier_stage_that_is_no_source():
+    text = f"""{HEAD}stages:
+  a: {{model: {{preset: cnn8}}}}
+  b: {{source: a, model: {{preset: cnn12}}}}
+  c: {{source: b, SOFT model: {{preset: cnn16}}, hints: [{{source: a.block2, at: block2}}]}}
+"""
+    stage = stages_of(text.replace("SOFT", ""))["c"]
+    assert (stage.sources, stage.only_hinting) == ((SourceRef("b"),), ("a",))
+    # Without soft targets it is all that is learned from.
+    assert stages_of(text.replace("SOFT", "soft: none,"))["c"].sources == (SourceRef("a"),)
+
+
 def test_all_means_every_earlier_stage_of_the_same_modality():
     text = f"""{HEAD}deliver: mms
 stages:

@@ -229,43 +229,35 @@ def test_hints_in_the_middle_cannot_be_reversed(chain):
     assert "mirroring changes nothing" in made.reason_missing
 
 
-def test_hint_untrained_points_each_hint_to_an_untrained_copy_of_its_source(chain):
+@pytest.mark.parametrize("phase", ["epochs: 5", "epochs: 5, then: stay"])
+def test_hint_untrained_points_each_hint_to_an_untrained_copy_of_its_source(chain, phase):
+    chain = parse_schedule(dump_schedule(chain).replace("epochs: 5", phase))
     stages = {stage.name: stage for stage in stages_of(chain, "hint_untrained")}
     assert list(stages) == [
         "teacher",
         "teacher_untrained",
-        "assistant_hinted",
         "assistant",
         "assistant_untrained",
-        "student_hinted",
         "student",
     ]
-    copy, hinted, student = (
-        stages[name] for name in ("assistant_untrained", "student_hinted", "student")
-    )
+    copy, student = stages["assistant_untrained"], stages["student"]
     assert (copy.epochs, copy.sources, copy.model) == (0, (), stages["assistant"].model)
-    assert (hinted.epochs, hinted.hint_phase.epochs) == (0, 5)
-    assert [(hint.stage, hint.source, hint.at) for hint in hinted.hints] == [
-        ("assistant_untrained", "block2", "block3")
-    ]
-    # What follows the phase is as it was: the soft targets are those of the trained assistant.
+    # All else is as it was: the soft targets are those of the trained assistant.
     original = expand(chain).stages[-1]
-    assert student == replace(original, init="student_hinted", hints=(), hint_phase=None)
+    hints = (replace(original.hints[0], stage="assistant_untrained"),)
+    assert student == replace(original, hints=hints)
+    assert [ref.stage for ref in student.sources] == ["assistant"]
+    assert student.only_hinting == ("assistant_untrained",)
 
 
-def test_hints_that_stay_have_a_placebo_where_there_are_no_soft_targets_beside_them(chain):
-    stays = dump_schedule(chain).replace("epochs: 5", "epochs: 5, then: stay")
-    assert "then: stay" in stays
-    (made,) = arms(parse_schedule(stays), ["hint_untrained"])
-    assert made.schedule is None
-    assert "the hints of stage 'student' stay beside its soft targets" in made.reason_missing
-    bare = re.sub(r"soft: \{[^}]*0\.6[^}]*\}", "soft: none", stays)
+def test_without_soft_targets_only_the_untrained_copy_is_a_source(chain):
+    bare = re.sub(r"soft: \{[^}]*0\.6[^}]*\}", "soft: none", dump_schedule(chain))
     bare = re.sub(r" *merit: .*\n", "", bare)
     bare = re.sub(r"size: \{[^}]*\}|size: 0\.5", "widths: [4, 8, 16]", bare)
     *_, copy, student = stages_of(parse_schedule(bare), "hint_untrained")
     assert (copy.name, copy.epochs) == ("assistant_untrained", 0)
     assert [ref.stage for ref in student.sources] == ["assistant_untrained"]
-    assert (student.hint_phase.then, student.hints[0].stage) == ("stay", "assistant_untrained")
+    assert (student.only_hinting, student.hints[0].stage) == ((), "assistant_untrained")
 
 
 def with_teacher(chain, **fields):

@@ -217,3 +217,55 @@ def test_two_hints_of_two_sources_meet_their_own_source(bench):
     assert shapes == [(1, (7, 5)), (0, (4, 3))]
     run.run_training(NoCheckpoints(), go_on)
     assert [found["source"] for found in run.tap_mean_squares()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("augment", ["none", "crop_flip"])
+@pytest.mark.parametrize("then", ["stop", "stay"])
+def test_a_stage_that_hints_alone_read_gives_no_soft_targets(bench, tmp_path, then, augment):
+    """A twin of the source has its weights: pointing the hint there changes nothing."""
+
+    def made(source):
+        student = {
+            "model": NORMED,
+            "source": "teacher",
+            "soft": {"until": 0.5},
+            "merit": {"rule": "delta", "increment": 0.1},
+            "hints": [{"source": f"{source}.block1", "at": "block1"}],
+            "hint_phase": {"epochs": 1, "then": then},
+            "augment": augment,
+        }
+        teacher = {"model": BIG, "epochs": 1}
+        stages = {"teacher": teacher, source: teacher, "student": student}
+        return schedule(stages)
+
+    plain, twin = bench.jobs(made("teacher")), bench.jobs(made("twin"))
+    assert twin["student"].resolved.stage.only_hinting == ("twin",)
+    # One meaning, one key; the bytes are compared from two stores.
+    assert plain["student"].keys.key == twin["student"].keys.key
+    other = bench.fresh(tmp_path / "other")
+    assert bench.model_bytes(bench.run(made("teacher"))["student"]) == other.model_bytes(
+        other.run(made("twin"))["student"]
+    )
+
+
+def test_what_hints_alone_read_costs_passes_up_to_the_hint_point(bench):
+    def passes(source, **more):
+        hints = [{"source": f"{source}.block1", "at": "block1"}]
+        phase = {"epochs": 2, **more.pop("phase", {})}
+        teacher = {"model": BIG, "epochs": 1}
+        student = {"model": NORMED, "source": "teacher", "hints": hints, "hint_phase": phase}
+        stages = {"teacher": teacher, source: teacher, "student": {**student, **more}}
+        resolved = bench.plan(schedule(stages)).stage("student")
+        return resolved.source_macs, resolved.passes()
+
+    (whole,), once = passes("teacher")
+    assert once == (1,)
+    macs, once = passes("twin")
+    assert (macs[0], once) == (whole, (1, 1))
+    assert 0 < macs[1] < whole
+    live = {"epochs": 4, "augment": "crop_flip", "soft": {"until": 0.5}}
+    assert passes("teacher", **live)[1] == (2 + 2,)
+    assert passes("twin", **live)[1] == (2, 2)
+    live["phase"] = {"then": "stay"}
+    assert passes("teacher", **live)[1] == (2 + 4,)
+    assert passes("twin", **live)[1] == (2, 2 + 4)
