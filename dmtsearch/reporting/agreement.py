@@ -161,7 +161,7 @@ def agreement_section(found: Agreement | None) -> Section:
 
 def _sentence(pairs: Sequence[Pair]) -> str:
     last = pairs[-1]
-    kappa = f" (kappa {last.kappa:.2f})" if last.kappa is not None else ""
+    kappa = f" (kappa {round(last.kappa, 2) + 0.0:.2f})" if last.kappa is not None else ""
     taken = (
         f" It repeats {last.inherited} of the source's {last.errors} errors."
         if last.errors

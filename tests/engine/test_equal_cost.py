@@ -93,18 +93,16 @@ def test_placebos_have_the_epochs_of_what_they_stand_for() -> None:
     assert equal.cost - 3 * STUDENT * N < anchor.cost <= equal.cost
     assert found["merit_matched"].missing == "the schedule has no merit"
     assert found["random_teacher"].epochs == anchor.epochs
-    # An untrained first model saves its training; a copy costs one pass, up to its hint point,
-    # which the cost does not leave here.
+    # An untrained first model saves its training; a copy costs one pass, up to its hint point.
     assert found["random_teacher"].cost == anchor.cost - 3 * N * TEACHER
     one_pass = N * 9 * 4 * 64
-    assert anchor.cost + one_pass > equal.cost
-    assert found["hint_untrained"].epochs == anchor.epochs - 1
-    assert found["hint_untrained"].cost == anchor.cost + one_pass - 3 * STUDENT * N
-    # Of a cost that pays for the pass too it has the epochs of what it stands for.
-    more = check_equal_cost(space_of(anchor.cost + one_pass, "[hint_untrained]", text), on_data)
-    assert [(arm.epochs, arm.cost) for arm in more.arms] == [
+    assert found["hint_untrained"].epochs == anchor.epochs
+    assert found["hint_untrained"].cost == anchor.cost + one_pass <= equal.cost
+    # Where the cost does not leave that pass, an epoch pays for it.
+    tight = check_equal_cost(space_of(anchor.cost, "[hint_untrained]", text), on_data)
+    assert [(arm.epochs, arm.cost) for arm in tight.arms] == [
         (anchor.epochs, anchor.cost),
-        (anchor.epochs, more.cost),
+        (anchor.epochs - 1, anchor.cost + one_pass - 3 * STUDENT * N),
     ]
     assert found["direct_long"].epochs > anchor.epochs
     assert found["scratch_long"].epochs == equal.cost // (3 * STUDENT * N)
