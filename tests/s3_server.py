@@ -8,8 +8,12 @@ import sys
 import threading
 import time
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import fsspec
+import pytest
 
 KEY, SECRET = "AKIAPLANTED", "planted-secret-of-a-test"
 LOCAL = "127.0.0.1"
@@ -66,6 +70,25 @@ class S3Server:
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[S3Server]:
+    """A server with an empty bucket `bucket`, which this process's `s3://` leads to."""
+    pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    running = S3Server(folder)
+    try:
+        running.wait()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", running.url)
+            patch.setenv("AWS_ACCESS_KEY_ID", KEY)
+            patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+            patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+            fsspec.filesystem("s3").mkdir("bucket")
+            yield running
+    finally:
+        running.stop()
 
 
 class Line:

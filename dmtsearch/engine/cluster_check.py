@@ -13,7 +13,7 @@ from ..human import counted, listed
 from ..schedule import expand
 from ..space import Space, load_space
 from ..store import Store, open_store
-from .cluster import ray_at
+from .cluster import own_session, ray_at
 from .environment import choose_address, here, prepare_environment, refuse_unreachable
 from .messages import Needs, StageSetting, stage_needs
 from .probes import (
@@ -141,18 +141,21 @@ def check_cluster(
         output_in(Path(folder, "ray.log")),
         ray_at(where),
     ):
+        from .autoscaler import find_autoscaler
         from .ray_actor import head_node, look_at_nodes, node_names
         from .ray_backend import head_memory
 
         nodes, names, head = look_at_nodes(), node_names(), head_node()
         free = head_memory()
+        autoscaler = find_autoscaler() if own_session() is None else None
         facts = survey_nodes(
             {node.name: names[node.name] for node in nodes}, opened, ask_with_ray, setting
         )
     problems += problems_of(facts.values(), opened, data)
     slots = Slots(nodes)
-    wants = _wants_of(loaded, nodes)
-    problems += [*oversized(wants, slots), *torch_without_cuda(nodes, facts, wants)]
+    has_gpus = any(node.gpu for node in nodes) or (autoscaler and autoscaler.has_gpus)
+    wants = _wants_of(loaded, "cuda" if has_gpus else "cpu")
+    problems += [*oversized(wants, slots, autoscaler), *torch_without_cuda(nodes, facts, wants)]
     trials_at_once = None
     if loaded is not None:
         runs = loaded.search.trials + len(loaded.search.controls)
@@ -213,11 +216,10 @@ def _read_data(
     return setting, data
 
 
-def _wants_of(space: Space | None, nodes: Iterable[ClusterNode]) -> dict[str, Needs]:
+def _wants_of(space: Space | None, device: str) -> dict[str, Needs]:
     """What each stage takes there; a share of a GPU that it leaves open is the usual one."""
     if space is None:
         return {}
-    device = "cuda" if any(node.gpu for node in nodes) else "cpu"
     stages = expand(space.anchor()).needed()
     return {stage.name: stage_needs(stage.resources, device=device) for stage in stages}
 

@@ -25,7 +25,7 @@ class GpuShares:
 
     It begins with what a stage is expected to need. Once a stage that was expected to need as
     much or more has been measured, its peak counts, if it is lower; so does a higher peak of one
-    that was expected to need as much or less.
+    that was expected to need as much or less. What the store has was measured by whoever made it.
     """
 
     seen: dict[int, int] = field(default_factory=dict)

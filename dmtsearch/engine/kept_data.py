@@ -1,4 +1,7 @@
-"""The data that a process has read for stages: kept from one to the next, never used unseen."""
+"""The data and the sources that a process has read for stages, kept from one to the next.
+
+Neither is ever used unseen.
+"""
 
 import platform
 import sys
@@ -11,6 +14,7 @@ from .messages import StageSetting
 
 if TYPE_CHECKING:
     from ..data import Split
+    from ..training.kept_sources import KeptSources
     from ..training.stage_kind import StageContext
 
 MOST_BYTES = 2 << 30
@@ -93,16 +97,32 @@ def read_data(setting: StageSetting, device: str) -> "StageContext":
     _KEPT[mark] = context
     while len(_KEPT) > 1 and sum(map(_bytes_of, _KEPT.values())) > MOST_BYTES:
         _KEPT.pop(next(iter(_KEPT)))
-    return replace(context, save_every_s=setting.save_every_s, run=setting.run)
+    kept = _kept_sources() if _keeps_sources(device) else None
+    return replace(context, save_every_s=setting.save_every_s, run=setting.run, kept=kept)
 
 
 def forget_data() -> None:
-    """Free the data that stages of this process have read."""
+    """Free the data and the sources that stages of this process have read."""
     _KEPT.clear()
+    _SOURCES.clear()
+
+
+def _keeps_sources(device: str) -> bool:
+    """Whether a stage there need not load its sources anew: on a CPU that takes no time."""
+    return device.startswith("cuda")
+
+
+def _kept_sources() -> "KeptSources":
+    from ..training.kept_sources import KeptSources
+
+    if not _SOURCES:
+        _SOURCES.append(KeptSources())
+    return _SOURCES[0]
 
 
 _KEPT: "dict[str, StageContext]" = {}
 """By what was read; the one that was used last is the last."""
+_SOURCES: "list[KeptSources]" = []
 
 
 def _mark(setting: StageSetting, device: str) -> str:

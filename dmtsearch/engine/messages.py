@@ -214,7 +214,8 @@ class StageOutcome:
         cause: Kind and place of an unexpected end: the same one twice is an answer.
         node: Name of the machine that trained it; "" where the store had it.
         alone: Whether it needs more of a GPU than it was given: another start gets a whole one.
-        gpu_bytes: What its process held of its GPU's memory at most; 0 where that is not known.
+        gpu_bytes: What the process that trained it held of its GPU's memory at most; 0 where that
+            is not known.
     """
 
     status: str

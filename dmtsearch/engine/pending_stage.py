@@ -42,6 +42,7 @@ class Pulse:
         node: Of the cluster, by Ray's id.
         machine, pid, started: Of the process, as `dmtsearch.store.process` names one.
         cpu_s: What the thread that runs the stage has used; one that waits for ever uses none.
+        gpus: Names of the GPUs that it holds a share of, as Ray gives them.
     """
 
     node: str
@@ -49,6 +50,7 @@ class Pulse:
     pid: int
     started: int
     cpu_s: float
+    gpus: tuple[str, ...] = ()
 
 
 class PendingStage:

@@ -12,6 +12,7 @@ from ..errors import DmtSearchError, StoreError, UsageError
 from ..files import sha256_text
 from ..human import listed
 from ..store import Store
+from .autoscaler import Autoscaler
 from .messages import Needs, StageSetting
 from .slots import ClusterNode, Slots, has_label
 
@@ -353,26 +354,32 @@ def ask_with_ray(questions: Mapping[str, Question], within_s: float) -> dict[str
     return replies
 
 
-def refuse_oversized(wants: Mapping[str, Needs], slots: Slots) -> None:
+def refuse_oversized(
+    wants: Mapping[str, Needs], slots: Slots, autoscaler: Autoscaler | None = None
+) -> None:
     """Refuse a stage that no node could ever hold.
 
     Args:
         wants: What each stage requests, by name.
         slots: The nodes.
+        autoscaler: What may join.
 
     Raises:
         UsageError: Names the stages, what there is instead, and the remedy.
     """
-    problems = oversized(wants, slots)
+    problems = oversized(wants, slots, autoscaler)
     if problems:
         raise UsageError("; ".join(problems))
 
 
-def oversized(wants: Mapping[str, Needs], slots: Slots) -> list[str]:
+def oversized(
+    wants: Mapping[str, Needs], slots: Slots, autoscaler: Autoscaler | None = None
+) -> list[str]:
     """A sentence for each reason why stages could run on no node, with the remedy."""
     by_reason: dict[str, list[str]] = {}
     for name, needs in wants.items():
-        if not slots.could_hold(needs):
+        could_join = autoscaler is not None and autoscaler.could_start(needs)
+        if not slots.could_hold(needs) and not could_join:
             reason = _why_nowhere(needs, slots)
             by_reason.setdefault(reason, []).append(f"stage {name!r} requests {needs}")
     return [f"{'; '.join(stages)}; but {reason}" for reason, stages in by_reason.items()]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from .autoscaler import Autoscaler, Demand
 from .crashes import read_end
 from .faults import failed_outcome, lost_outcome
 from .gpu_shares import GpuFacts, look_at_gpus
@@ -58,6 +59,7 @@ class ActorSetting:
         perform: Runs a job inside a task.
         first: Coordinators that start at once.
         gpus: What torch sees on nodes with GPUs, by the node's id; None where none is used.
+        autoscaler: Of the cluster, where it has one.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ActorSetting:
     perform: Perform
     first: int
     gpus: Mapping[str, GpuFacts] | None = None
+    autoscaler: Autoscaler | None = None
 
 
 class SchedulerActor(StageScheduler):
@@ -85,6 +88,7 @@ class SchedulerActor(StageScheduler):
             partial(look_at_nodes, gpus),
             first=setting.first,
             still_s=setting.stage.still_s,
+            demand=Demand(setting.autoscaler) if setting.autoscaler is not None else None,
         )
         self._spawn(self._tend_workers())
 
@@ -302,17 +306,6 @@ def head_node() -> str | None:
         if node["Alive"] and HEAD in node["Resources"]:
             return str(node["NodeID"])
     return None
-
-
-def may_get_gpus() -> bool:
-    """Whether the cluster's autoscaler could start nodes with GPUs."""
-    from ray._private.state import state
-
-    try:
-        largest = state.get_max_resources_from_cluster_config() or {}
-    except Exception:  # a private call of Ray's: a cluster without an answer has no autoscaler
-        return False
-    return largest.get("GPU", 0) > 0
 
 
 def start_scheduler(setting: ActorSetting) -> Any:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import ray
@@ -12,6 +13,7 @@ from ..errors import SearchStoppedError
 from ..human import command_line
 from ..machine import free_memory
 from ..store import Store
+from .autoscaler import Autoscaler, withdrawn
 from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
 from .gpu_shares import GpuFacts
@@ -212,6 +214,7 @@ def probe_cluster(
     setting: StageSetting | None = None,
     data: Mapping[str, str] | None = None,
     gpus: dict[str, GpuFacts] | None = None,
+    autoscaler: Autoscaler | None = None,
 ) -> Slots:
     """Refuse a cluster on which the search cannot run; return what there is of it.
 
@@ -221,6 +224,7 @@ def probe_cluster(
         setting: Of the run whose data the nodes are to read.
         data: Fingerprint and split digests that the driver has read.
         gpus: What torch sees on nodes with GPUs, as far as it is known; filled.
+        autoscaler: What may join.
 
     Raises:
         UsageError: Nodes differ, do not share the store, or are too small.
@@ -228,7 +232,7 @@ def probe_cluster(
     uses_gpus = any(needs.gpu for needs in wants.values())
     nodes = look_at_nodes(gpus if uses_gpus else None)
     slots = Slots(nodes)
-    refuse_oversized(wants, slots)
+    refuse_oversized(wants, slots, autoscaler)
     if len(nodes) > 1:  # one node is this machine's own
         names = node_names()
         here = {node.name: names[node.name] for node in nodes}
@@ -251,6 +255,7 @@ def run_trials(
     warm: int = 0,
     needs: Needs | None = None,
     gpus: Mapping[str, GpuFacts] | None = None,
+    autoscaler: Autoscaler | None = None,
 ) -> str | None:
     """Run trials until the searcher has no more, time is up, or the user stops it.
 
@@ -260,6 +265,7 @@ def run_trials(
         warm: Processes that get ready for stages at once.
         needs: Of these stages; a CPU if None.
         gpus: What torch sees on nodes with GPUs; None where no stage uses one.
+        autoscaler: Of the cluster, where it has one: it is to make room for what waits.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.
@@ -270,8 +276,11 @@ def run_trials(
     """
     stage, status = context.stage, context.status
     name = f"scheduler-{context.run}-{time.time_ns():x}"
+    ends = ExitStack()
+    if autoscaler is not None:
+        ends.enter_context(withdrawn(ray.get_runtime_context().gcs_address))
     scheduler = start_scheduler(
-        ActorSetting(name, context.store, stage, context.perform, concurrency, gpus)
+        ActorSetting(name, context.store, stage, context.perform, concurrency, gpus, autoscaler)
     )
     scheduler.warm.remote(needs or Needs(), warm)
     driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name)
@@ -303,7 +312,8 @@ def run_trials(
             f"Ray failed under the search: {lines[-1] if lines else type(error).__name__}"
         ) from error
     finally:
-        ray.kill(scheduler)
+        with ends:
+            ray.kill(scheduler)
     return driver.reason
 
 

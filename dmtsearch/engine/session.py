@@ -12,6 +12,7 @@ from ..human import printable, seconds_of
 from ..schedule import Expanded, Schedule, expand
 from ..space import Space
 from ..store import Store
+from .autoscaler import Autoscaler, find_autoscaler
 from .backend import SearchContext
 from .bounds import REFUSALS
 from .cluster import own_session, ray_at
@@ -84,6 +85,7 @@ class Session:
         self._view = options.view or ConsoleView()
         self._notes = list(notes)
         self._gpus: dict[str, GpuFacts] = {}
+        self._autoscaler: Autoscaler | None = None
         self._wants: dict[str, Needs] = {}
 
     def run(self, *, resumed: bool, command: str) -> str:
@@ -134,13 +136,16 @@ class Session:
         if not connected():
             self._view.tell(_joining(address))
         (self._ray or own).enter_context(ray_at(address))
-        from .ray_actor import ask_gpus, look_at_nodes, may_get_gpus
+        from .ray_actor import ask_gpus, look_at_nodes
+
+        self._autoscaler = find_autoscaler()
 
         def ask(nodes: Sequence[str]) -> dict[str, GpuFacts]:
             self._gpus.update(ask_gpus(nodes))
             return self._gpus
 
-        return device_on(anchor, look_at_nodes(), ask, may_grow=may_get_gpus())
+        may_grow = self._autoscaler is not None and self._autoscaler.has_gpus
+        return device_on(anchor, look_at_nodes(), ask, may_grow=may_grow)
 
     def _open_searcher(self, anchor: Schedule, resumed: bool, device: str) -> Searcher:
         from ..training.schedule_data import data_facts
@@ -264,10 +269,15 @@ class Session:
             from .ray_backend import head_memory, probe_cluster, run_trials
 
             setting = self._stage_setting(anchor)
-            slots = probe_cluster(self._store, wants, setting, self._info.data, self._gpus)
+            scaler = self._autoscaler
+            slots = probe_cluster(self._store, wants, setting, self._info.data, self._gpus, scaler)
             self._view.tell(_resources(expanded, wants, slots))
-            fitting = slots.count(GpuShares().of(wants[expanded.deliver], slots.nodes))
-            concurrency, fewer = choose_concurrency(self._info.concurrency, fitting, head_memory())
+            delivered = GpuShares().of(wants[expanded.deliver], slots.nodes)
+            fitting = slots.count(delivered)
+            most = max(fitting, scaler.count(delivered) if scaler is not None else 0)
+            if scaler is not None:
+                self._view.tell("the cluster starts nodes as stages wait for them")
+            concurrency, fewer = choose_concurrency(self._info.concurrency, most, head_memory())
             if fewer:
                 self._view.tell(fewer)
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
@@ -277,7 +287,14 @@ class Session:
             gpus = self._gpus if any(needs.gpu for needs in wants.values()) else None
             yield (
                 concurrency,
-                partial(run_trials, concurrency=concurrency, warm=warm, needs=first, gpus=gpus),
+                partial(
+                    run_trials,
+                    concurrency=concurrency,
+                    warm=warm,
+                    needs=first,
+                    gpus=gpus,
+                    autoscaler=scaler,
+                ),
             )
 
     def _reopen(self, searcher: Searcher) -> None:

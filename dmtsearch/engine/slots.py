@@ -1,9 +1,9 @@
 """Whether a stage fits now, and where: what the nodes and each of their GPUs have free."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, count, islice
 
 from .messages import Needs
 
@@ -122,7 +122,8 @@ class Slots:
     """The nodes, and what our stages hold of them.
 
     Ray places a task where it likes; this account only says whether there is room somewhere, so
-    that what waits, waits here, where the longest way goes first.
+    that what waits, waits here, where the longest way goes first. A stage's process says where it
+    is once it has begun, and the account follows.
     """
 
     def __init__(self, nodes: Iterable[ClusterNode] = ()) -> None:
@@ -130,6 +131,7 @@ class Slots:
         self._held: dict[str, tuple[Placement, Needs]] = {}
         self._ever = dict(self._nodes)
         self._refused: set[Needs] = set()
+        self._numbers: dict[str, dict[str, int]] = {}
 
     @property
     def nodes(self) -> tuple[ClusterNode, ...]:
@@ -173,6 +175,33 @@ class Slots:
         node.used.append((needs, place))
         self._held[key] = (place, needs)
         return place
+
+    def follow(self, key: str, node: str, gpus: Sequence[str]) -> None:
+        """Book a stage where it is, by what Ray has given its process.
+
+        Args:
+            key: Of the stage.
+            node: Its node's id.
+            gpus: Ray's names of the GPUs that it holds there; each is one of our numbers, the one
+                for which it is named first if that is free.
+        """
+        if key not in self._held or node not in self._nodes:
+            return
+        booked, needs = self._held[key]
+        if bool(gpus) != (needs.gpu > 0):
+            return
+        numbers = self._numbers.setdefault(node, {})
+        ours = booked.gpus if booked.node == node else ()
+        for name in gpus:
+            if name not in numbers:
+                taken = numbers.values()
+                free = (one for one in chain(ours, count()) if one not in taken)
+                numbers[name] = next(free)
+        place = Placement(node, tuple(sorted(numbers[name] for name in gpus)))
+        if place != booked:
+            self.free(key)
+            self._nodes[node].used.append((needs, place))
+            self._held[key] = (place, needs)
 
     def free(self, key: str) -> None:
         """Give back what a stage held."""

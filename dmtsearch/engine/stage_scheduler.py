@@ -9,13 +9,22 @@ import uuid
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from ..store import Store
 from ..training.stored_records import check_stage
+from .autoscaler import Demand
 from .faults import PAUSES_S, after_failure, answered, hung_outcome, store_outcome
 from .gpu_shares import GpuShares
-from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
+from .messages import (
+    Needs,
+    RunnableStage,
+    RunnableTrial,
+    StageAnswer,
+    StageEvent,
+    StageOutcome,
+)
 from .pending_stage import PendingStage, Pulse, happens, now_s
 from .slots import ClusterNode, Slots
 
@@ -31,6 +40,8 @@ INFEASIBLE_S = 5.0
 """A stage that fits no node waits so long for one to join before it fails."""
 LOST_NODE_S = 30.0
 """One that fitted a node which has gone waits so long for another."""
+GROWTH_S = 1800.0
+"""One that fits a node which the cluster's autoscaler may start waits so long for it."""
 PATIENCE_S = 60.0
 """Once the first in the queue has waited so long, nothing overtakes it."""
 NODES_EVERY_S = 5.0
@@ -64,7 +75,9 @@ def find_finished(
         return None  # whoever starts the stage puts a stored failure into words
     if any(store.get(key, on_damage=note) is None for key in runnable.snapshots):
         return None
-    return StageOutcome("done", record=found.record, reused=True)
+    record = found.record
+    held = record.get("gpu_bytes") or 0
+    return StageOutcome("done", record=record, reused=True, gpu_bytes=held)
 
 
 class StageScheduler:
@@ -85,6 +98,7 @@ class StageScheduler:
         idle_s: Between two looks at the queue, at most; None to look only when something changes.
         still_s: A stage of which nothing has moved for so long hangs, and is ended; None to let
             all run on.
+        demand: What the cluster's autoscaler is to make room for; None where it has none.
     """
 
     def __init__(
@@ -99,6 +113,7 @@ class StageScheduler:
         pauses_s: Sequence[float] = PAUSES_S,
         idle_s: float | None = IDLE_S,
         still_s: float | None = None,
+        demand: Demand | None = None,
     ) -> None:
         self._idle_s = idle_s
         self._store, self._launch, self._look = store, launch, look
@@ -106,6 +121,7 @@ class StageScheduler:
         self.life = uuid.uuid4().hex
         self.slots = Slots(look())
         self._shares = GpuShares()
+        self._demand, self._most = demand, max(1, first)
         self._first, self._callers, self._together = first, set[int](), asyncio.Event()
         self._barrier_ends: float | None = None
         self._trials: dict[int, asyncio.Future[RunnableTrial]] = {}
@@ -224,9 +240,12 @@ class StageScheduler:
         return not stage.held
 
     async def beat(self, key: str, attempt: str, pulse: Pulse) -> None:
-        """Take that the process of a stage's start lives."""
+        """Take that the process of a stage's start lives, and where."""
         stage = self._pending.get(key)
         if stage is not None and stage.attempt == attempt:
+            if stage.pulse is None:
+                self.slots.follow(key, pulse.node, pulse.gpus)
+                self._changed.set()
             stage.beat(pulse)
 
     async def note(self, text: str) -> None:
@@ -370,6 +389,7 @@ class StageScheduler:
         if found is None:
             self._queue(stage)
         else:
+            self._shares.learn(stage.runnable.needs, found.gpu_bytes)
             self._end(stage, found)
 
     def _queue(self, stage: PendingStage) -> None:
@@ -385,7 +405,19 @@ class StageScheduler:
                 self._looked = now_s()
                 with suppress(Exception):  # the next look may succeed; the last one still holds
                     self.slots.refresh(await asyncio.to_thread(self._look))
+                if self._demand is not None:
+                    with suppress(Exception):  # as above
+                        await asyncio.to_thread(self._demand.update, self._wanted())
             self._start_what_fits()
+
+    def _wanted(self) -> list[Needs]:
+        """What runs, and what waits, the longest way first: as many as trials run at once."""
+        pending = self._pending.values()
+        running = [stage.takes for stage in pending if stage.running]
+        waiting = sorted((one for one in pending if one.queued), key=PendingStage.rank)
+        more = islice(waiting, max(0, self._most - len(running)))
+        nodes = self.slots.nodes
+        return [*running, *(self._shares.of(one.runnable.needs, nodes) for one in more)]
 
     def _start_what_fits(self) -> None:
         for stage in list(self._pending.values()):
@@ -397,7 +429,7 @@ class StageScheduler:
             waited = now_s() - stage.since
             needs = self._shares.of(stage.runnable.needs, self.slots.nodes)
             if not self.slots.could_hold(needs):
-                self._refuse_oversized(stage, waited)
+                self._refuse_oversized(stage, needs, waited)
             elif self.slots.take(stage.key, needs) is not None:
                 stage.takes = needs
                 stage.start(uuid.uuid4().hex)
@@ -405,10 +437,17 @@ class StageScheduler:
             elif waited > PATIENCE_S:
                 break
 
-    def _refuse_oversized(self, stage: PendingStage, waited: float) -> None:
+    def _refuse_oversized(self, stage: PendingStage, takes: Needs, waited: float) -> None:
         """End a stage that fits no node, once none has joined for a while."""
         needs, name = stage.runnable.needs, stage.request.name
-        if self.slots.once_held(needs):
+        if self._demand is not None and self._demand.could_start(takes):
+            if waited > GROWTH_S:
+                reason = (
+                    f"the cluster has started no node for stage {name!r} ({needs}) in "
+                    f"{waited / 60:.0f} minutes: see why with `ray status` on its head"
+                )
+                self._give_up(stage, StageAnswer("fault", reason=reason))
+        elif self.slots.once_held(needs):
             if waited > LOST_NODE_S:
                 reason = (
                     f"the node that could run stage {name!r} ({needs}) has left the cluster, and "

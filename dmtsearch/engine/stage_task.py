@@ -65,9 +65,10 @@ def run_stage(
     def beat(pulse: Pulse) -> None:
         ray.get(scheduler.beat.remote(stage.key, attempt, pulse))
 
-    node, began = ray.get_runtime_context().get_node_id(), time.monotonic()
+    here, began = ray.get_runtime_context(), time.monotonic()
+    gpus = tuple(here.get_accelerator_ids().get("GPU", ())) if stage.needs.gpu else ()
     _log(f"{whose}, start {attempt[:8]}: begins")
-    with beating(node, setting.still_s / BEATS, beat):
+    with beating(here.get_node_id(), setting.still_s / BEATS, beat, gpus):
         outcome = attempt_stage(stage, attempt, store, setting, perform, on_epoch, tell)
     how = outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}"
     _log(f"{whose}, start {attempt[:8]}: {how} after {time.monotonic() - began:.1f} s")
@@ -121,13 +122,16 @@ class WorkerProcess:
 
 
 @contextmanager
-def beating(node: str, every_s: float, beat: Callable[[Pulse], None]) -> Iterator[None]:
+def beating(
+    node: str, every_s: float, beat: Callable[[Pulse], None], gpus: tuple[str, ...] = ()
+) -> Iterator[None]:
     """Send that this process lives, and whether this thread moves: now, and then from another one.
 
     Args:
         node: Of the cluster.
         every_s: Between two beats, at most.
         beat: Sends one; returns when it has been taken.
+        gpus: That this process holds a share of.
     """
     from ..store.process import this_process
 
@@ -139,7 +143,7 @@ def beating(node: str, every_s: float, beat: Callable[[Pulse], None]) -> Iterato
         used = time.process_time
 
     def send() -> None:
-        beat(Pulse(node, me.machine, me.pid, me.started, used()))
+        beat(Pulse(node, me.machine, me.pid, me.started, used(), gpus))
 
     def go_on() -> None:
         while not over.wait(min(MOST_BEAT_S, every_s)):
@@ -193,7 +197,8 @@ def train_stage(
         rows = tuple(dict(row) for row in result.history)
         return StageOutcome("stopped", history=rows, gpu_bytes=held)
     if result.reused:  # what was found has not trained here
-        return StageOutcome("done", record=dict(result.record), reused=True)
+        held = result.record.get("gpu_bytes") or 0
+        return StageOutcome("done", record=dict(result.record), reused=True, gpu_bytes=held)
     record = dict(result.record)
     return StageOutcome("done", record=record, node=platform.node(), gpu_bytes=held)
 

@@ -70,6 +70,10 @@ class StoredObject:
         """The name of the payload's folder."""
         return self._manifest.attempt
 
+    def digest(self, name: str) -> str:
+        """The sha256 of a payload file, by the manifest."""
+        return self._manifest.files[name].sha256
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the payload files, sorted."""

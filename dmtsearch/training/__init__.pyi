@@ -17,6 +17,7 @@ from .evaluate import measure_latency as measure_latency
 from .evaluate import predict as predict
 from .evaluate import validation_batch as validation_batch
 from .jobs import make_jobs as make_jobs
+from .kept_sources import KeptSources as KeptSources
 from .keys import ModelIdentities as ModelIdentities
 from .keys import key_of as key_of
 from .keys import stage_keys as stage_keys

@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from torch import nn
+
 from dmtsearch.errors import DivergedError, SourceMissingError
 from dmtsearch.training.local_workers import workers_of
+from dmtsearch.training.memory import GpuPeak
 from dmtsearch.training.phases import epochs_done, state_bytes
 from dmtsearch.training.profile import computing
 from dmtsearch.training.progress import Decision, Listener
@@ -21,7 +24,7 @@ from dmtsearch.training.stage_kind import (
     Stopped,
     TrainedModel,
 )
-from dmtsearch.training.stage_models import build_stage_model, build_trained
+from dmtsearch.training.stage_models import build_stage_model, build_trained, is_own_code
 from dmtsearch.training.stage_store import KeyedWorkspace, StageStore, once, read_kept
 from dmtsearch.training.stored_records import check_stage
 
@@ -91,7 +94,7 @@ def _finished(
 
 def _train(work: StageWork) -> StageResult | Stopped:
     job, store = work.job, work.store
-    kind = job.resolved.kind
+    kind, peak = job.resolved.kind, GpuPeak(job.profile)
     with computing(job.profile), workers_of(job, work.context) as workers:
         run = start_stage(replace(work, workers=workers))
         if isinstance(run, Stopped):
@@ -113,6 +116,8 @@ def _train(work: StageWork) -> StageResult | Stopped:
             return Stopped(job.name, (*run.earlier, *result.history))
         record = kind.record(job, run, result, seconds=time.monotonic() - started)
         record["run"] = work.context.run
+        if held := peak.bytes():  # a later search packs by it
+            record["gpu_bytes"] = held
         files = {MODEL_FILE: state_bytes(run.model)}
     done = store.commit(job.keys.key, files, record, kind="stage", preimage=job.keys.preimage)
     store.drop_progress(job.keys.key)
@@ -140,11 +145,30 @@ def frozen_source(trained: TrainedModel, work: StageWork) -> FrozenStage:
     Raises:
         SourceMissingError: It is gone, or damaged.
     """
-    job, weights = work.job, _weights(trained, work.store)
-    model = build_trained(trained, weights, work.context.objects, job.folder)
-    return FrozenStage(
-        trained.name, freeze(job.profile.place(model)), job.profile.viewer(trained.view)
-    )
+    profile, model = work.job.profile, _trained_model(trained, work)
+    return FrozenStage(trained.name, freeze(profile.place(model)), profile.viewer(trained.view))
+
+
+def _trained_model(trained: TrainedModel, work: StageWork) -> nn.Module:
+    """A source on the CPU: one that this process has loaded before, if the store still has it.
+
+    Nets of a user's own code are loaded anew: only their author knows what copies would share.
+    """
+    kept, store, folder = work.context.kept, work.store, work.job.folder
+    found = None
+    if kept is not None and trained.identity is not None and not is_own_code(trained.identity):
+        found = store.get(trained.key, cached=True, on_damage=work.notify)
+    if kept is None or found is None or found.failed:
+        weights = _weights(trained, store)
+        return build_trained(trained, weights, work.context.objects, folder)
+    what = (trained.model, trained.in_shape, trained.num_classes, trained.seed)
+    mark = (trained.key, found.digest(MODEL_FILE), repr(what))
+    model = kept.copy_of(mark)
+    if model is None:
+        weights = _weights(trained, store)
+        model = build_trained(trained, weights, work.context.objects, folder)
+        kept.keep(mark, model)
+    return model
 
 
 def _weights(trained: TrainedModel, store: StageStore) -> bytes:

@@ -24,6 +24,7 @@ from dmtsearch.data import DataFacts, DataSet, Split
 from dmtsearch.notebook import short_repr
 from dmtsearch.schedule import Expanded, Hint, Resources, Schedule, Stage
 from dmtsearch.training.batch import View
+from dmtsearch.training.kept_sources import KeptSources
 from dmtsearch.training.phases import SAVE_EVERY_S, PhaseResult, Workspace
 from dmtsearch.training.profile import Profile
 from dmtsearch.training.progress import Listener, Row
@@ -327,6 +328,7 @@ class StageContext:
         selector: The split that selectors learn from; None where the schedule has none.
         facts: Fingerprint and split digests (`data_facts`), to compare with a job's; None where
             jobs and context are made of one data set.
+        kept: Sources that stages of this process have loaded; None to load them for each.
     """
 
     train: Split
@@ -336,6 +338,7 @@ class StageContext:
     run: str | None = None
     selector: Split | None = None
     facts: Mapping[str, str] | None = None
+    kept: KeptSources | None = None
 
 
 @dataclass(frozen=True)

@@ -135,13 +135,13 @@ def _check_weights(
 def _check_built(
     name: str, identity: Mapping[str, Any], model: nn.Module, *, trained: bool
 ) -> None:
-    found = differences_here(identity, model, trained=trained) if _is_built(identity) else []
+    found = differences_here(identity, model, trained=trained) if is_own_code(identity) else []
     if found:
         raise _mismatch(name, found)
 
 
-def _is_built(identity: Mapping[str, Any]) -> bool:
-    """Whether an identity says what was built, not only what its description is."""
+def is_own_code(identity: Mapping[str, Any]) -> bool:
+    """Whether an identity says what a user's code has built, not only what its description is."""
     return "state" in identity or "packages" in identity
 
 
@@ -151,7 +151,7 @@ def _possible_elsewhere(name: str, identity: Mapping[str, Any] | None) -> Iterat
     try:
         yield
     except ModelError as error:
-        if not _is_built(identity or {}):
+        if not is_own_code(identity or {}):
             raise
         raise _mismatch(name, [str(error)]) from error
 

@@ -79,6 +79,7 @@ class _StoredStage(StageFigures):
     select: Object | None = None
     val_sweep: Sweep | None = None
     merit: dict[str, Number] | None = None
+    gpu_bytes: Count | None = None
 
 
 class _StoredHints(StageFigures):

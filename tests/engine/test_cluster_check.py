@@ -12,8 +12,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from small_searches import write_space
 from typer.testing import CliRunner
 
+import dmtsearch
 from dmtsearch.cli.main import app
 from dmtsearch.engine import (
     ClusterCheck,
@@ -403,3 +405,12 @@ def test_a_check_of_a_cluster_that_is_not_there_says_so_at_once(
     ran = CliRunner().invoke(app, ["cluster", "check", "--address", address])
     assert isinstance(ran.exception, UsageError)
     assert sentence in str(ran.exception)
+
+
+def test_a_search_at_the_address_of_a_dead_cluster_is_refused_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    space, store = write_space(tmp_path), str(tmp_path / "store")
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
+        dmtsearch.search(space, out=tmp_path / "run", store=store, address="127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == [space]

@@ -10,8 +10,10 @@ import pytest
 import torch
 from engine_pieces import all_done, scheduling, stage_of
 from small_searches import write_space
+from typer.testing import CliRunner
 
 import dmtsearch
+from dmtsearch.cli.main import app
 from dmtsearch.engine import (
     ClusterNode,
     GpuFacts,
@@ -111,6 +113,8 @@ def test_a_file_that_requests_gpus_is_refused_where_there_are_none(tmp_path: Pat
     with pytest.raises(UsageError, match="'only' requests"):
         dmtsearch.train(load_schedule(file), out=tmp_path / "out", store=store)
     assert not (tmp_path / "out").exists()
+    checked = CliRunner().invoke(app, ["check", "--no-time", str(file)]).output
+    assert "1 GPU, as written, which this machine has not: only" in " ".join(checked.split())
 
 
 # How much of a GPU

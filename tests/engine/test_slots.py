@@ -53,6 +53,34 @@ def test_what_runs_stays_on_its_gpu_when_the_cluster_is_looked_at_again() -> Non
     assert slots.take("another", Needs(gpu=1)) == Placement("a", (0,))
 
 
+def test_the_account_follows_a_stage_to_the_gpu_that_ray_has_given_it() -> None:
+    slots = Slots([gpu_node("a"), gpu_node("b", gpu=0)])
+    some = Needs(gpu=0.4)
+    assert slots.take("one", some) == slots.take("two", some) == Placement("a", (0,))
+    slots.follow("one", "a", ["GPU-of-ray"])  # a name for the first: nothing moves
+    assert slots.take("whole", Needs(gpu=1)) == Placement("a", (1,))
+    slots.free("whole")
+    slots.follow("two", "a", ["another"])
+    assert slots.take("whole", Needs(gpu=1)) is None  # none is whole any more
+    assert slots.take("three", Needs(gpu=0.6)) == Placement("a", (0,))
+    assert slots.take("four", Needs(gpu=0.6)) == Placement("a", (1,))
+    slots.refresh([gpu_node("a")])
+    slots.free("two")
+    slots.free("four")
+    assert slots.take("whole", Needs(gpu=1)) == Placement("a", (1,))
+
+
+def test_the_account_follows_a_stage_to_another_node_and_knows_when_it_cannot() -> None:
+    slots = Slots([gpu_node("a", gpu=1, cpu=1), gpu_node("b", gpu=1, cpu=1)])
+    assert slots.take("one", Needs(gpu=1)) == Placement("a", (0,))
+    slots.follow("one", "b", ["0"])
+    assert slots.take("two", Needs(gpu=1)) == Placement("a", (0,))
+    slots.follow("two", "a node that has left", ["0"])
+    slots.follow("no stage of ours", "a", ["0"])
+    slots.free("one")
+    assert slots.take("three", Needs(gpu=1)) == Placement("b", (0,))
+
+
 nodes = st.lists(
     st.builds(lambda gpu, cpu: (gpu, cpu), st.integers(0, 3), st.integers(1, 6)),
     min_size=1,

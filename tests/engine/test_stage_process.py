@@ -14,12 +14,14 @@ from dmtsearch.engine import (
     RunnableStage,
     StageSetting,
     attempt_stage,
+    kept_data,
     open_context,
     prepare_schedule,
     train_stage,
 )
 from dmtsearch.schedule import expand, parse_schedule
 from dmtsearch.store import open_store
+from dmtsearch.training import get_or_train
 
 pytestmark = pytest.mark.engine  # starts no Ray
 
@@ -157,3 +159,65 @@ def test_a_stage_gives_the_same_bytes_after_another_as_in_a_fresh_process() -> N
             open_store(store).get(stage.key).read("model.safetensors") for store in orders
         )
         assert first == second
+
+
+def test_what_a_stage_held_of_its_gpu_is_stored_beside_its_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage, setting = stage_and_setting("make")
+    without = attempt(stage, setting, "without")
+    monkeypatch.setattr("dmtsearch.training.memory.GpuPeak.bytes", lambda peak: 123)
+    measured = attempt(stage, setting, "measured")
+    assert "gpu_bytes" not in without.record
+    assert measured.record["gpu_bytes"] == measured.gpu_bytes == 123
+    found = [open_store(store).get(stage.key) for store in ("without", "measured")]
+    assert found[1].record["gpu_bytes"] == 123
+    assert found[0].read("model.safetensors") == found[1].read("model.safetensors")
+    again = attempt(stage, setting, "measured")
+    assert (again.reused, again.gpu_bytes) == (True, 123)
+
+
+CHAIN = """
+dmtsearch: 1
+name: chain
+data: {name: digits, train: 100, val: 50}
+defaults: {epochs: 1, optimizer: {name: adam, batch: 20}}
+stages:
+  teacher: {model: {family: plain, widths: [4, 8], convs: 1}}
+  one:
+    source: teacher
+    model: {family: plain, widths: [2, 4], convs: 1}
+    hints: [{source: block1, at: block1}]
+    hint_phase: {epochs: 1}
+  two: {source: teacher, model: {family: plain, widths: [2, 4], convs: 1}, soft: {temperature: 2}}
+  last:
+    source: [one, two]
+    model: {family: plain, widths: [2, 4], convs: 1}
+    soft: {temperature: 2}
+"""
+
+
+def test_sources_are_loaded_once_in_a_process_and_change_no_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    schedule = parse_schedule(CHAIN, "own.yaml")
+    stages = prepare_schedule(schedule, open_context(schedule, device="cpu")).stages
+    setting = StageSetting("run", expand(schedule).data, False, str(Path.cwd()), 20.0)
+    monkeypatch.setattr("dmtsearch.engine.kept_data._keeps_sources", lambda device: True)
+    loaded: list[str] = []
+    module = sys.modules[get_or_train.__module__]
+    build = module.build_trained
+    monkeypatch.setattr(
+        module,
+        "build_trained",
+        lambda trained, *more: (loaded.append(trained.name), build(trained, *more))[1],
+    )
+    for store in ("kept", "anew"):
+        for stage in stages:
+            if store == "anew":
+                kept_data.forget_data()
+            assert attempt(stage, setting, store).status == "done", stage.request.name
+    assert loaded == ["teacher", "one", "two", "teacher", "teacher", "one", "two"]
+    for stage in stages:
+        stored = [open_store(store).get(stage.key) for store in ("kept", "anew")]
+        assert stored[0].read("model.safetensors") == stored[1].read("model.safetensors")

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 from engine_pieces import Found, Scheduling, all_done, in_loop, record_of, scheduling, stage_of
 
-from dmtsearch.engine import RunnableStage, RunnableTrial, lost_outcome
+from dmtsearch.engine import (
+    ClusterNode,
+    Needs,
+    Pulse,
+    RunnableStage,
+    RunnableTrial,
+    lost_outcome,
+)
 from dmtsearch.files import sha256_text
 
 
@@ -98,6 +105,36 @@ async def test_nothing_passes_a_stage_that_has_waited_long(
     await here.request(1, stage_of("large", path_cost=1000, cpu=2))
     await here.request(2, stage_of("small", path_cost=1))
     assert here.tasks.started == ["running"]
+
+
+@in_loop
+async def test_a_stage_is_booked_on_the_gpu_that_its_process_has() -> None:
+    here = scheduling(cpus=8, gpus=2)
+    for number, name in enumerate(("one", "two")):
+        await here.request(number, stage_of(name, gpu=0.4))
+        key, attempt = sha256_text(name), here.tasks.attempts[name]
+        pulse = Pulse("one", "machine", number, 1, 0.0, gpus=(f"GPU-{number}",))
+        await here.scheduler.beat(key, attempt, pulse)
+    await here.request(2, stage_of("whole", gpu=1))
+    assert here.tasks.started == ["one", "two"]  # by the account's own guess they share one
+    here.tasks.end("two")
+    await all_done()
+    assert here.tasks.started == ["one", "two", "whole"]
+
+
+@in_loop
+async def test_a_stage_of_the_store_says_what_others_will_need_of_a_gpu() -> None:
+    node = ClusterNode("one", cpu=8, gpu=1, memory=1e9, gpu_bytes=16_000_000_000)
+    needs = Needs(gpu=0.25, gpu_bytes=8_000_000_000)
+    here = scheduling(nodes=[node])
+    stages = [replace(stage_of(name), needs=needs) for name in ("before", "teacher", "after")]
+    await here.request(0, stages[0])
+    here.memory.objects[sha256_text("teacher")] = Found(record_of(gpu_bytes=1_900_000_000))
+    await here.scheduler.get_stage(1, stages[1])
+    here.tasks.end("before")
+    await all_done()
+    await here.request(2, stages[2])
+    assert [here.tasks.needs[name].gpu for name in ("before", "after")] == [1.0, 0.125]
 
 
 @in_loop

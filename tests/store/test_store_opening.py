@@ -16,6 +16,7 @@ from dmtsearch.errors import StoreError
 from dmtsearch.store import VARIABLE, cache_folder, open_store
 
 KEY = key_for("object")
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_store_is_where_the_user_says(tmp_path, monkeypatch):
@@ -116,6 +117,23 @@ def test_a_protocol_whose_package_is_missing_says_which(monkeypatch):
     )
     with pytest.raises(StoreError, match="not installed: Install farstore to reach far stores"):
         open_store("fars://bucket/x")
+
+
+@pytest.mark.parametrize(("url", "extra"), [("s3://bucket/x", "s3"), ("gs://bucket/x", "gcs")])
+def test_an_object_storage_whose_package_is_missing_names_our_extra(monkeypatch, url, extra):
+    package = {"s3": "s3fs", "gcs": "gcsfs"}[extra]
+    monkeypatch.setitem(sys.modules, package, None)
+    # A test before this one may have opened a store there.
+    opened = sys.modules["fsspec.registry"]._registry
+    monkeypatch.delitem(opened, url.partition(":")[0], raising=False)
+    with pytest.raises(StoreError) as caught:
+        open_store(url)
+    assert str(caught.value) == (
+        f"the store {url} needs a package that is not installed: pip install "
+        f"'dmtsearch[{extra}]', on every node; or name another store with --store or "
+        "DMTSEARCH_STORE"
+    )
+    assert f'\n{extra} = ["{package}>=' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_an_address_that_makes_no_sense_is_told(monkeypatch):

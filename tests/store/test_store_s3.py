@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import fsspec
 import pytest
-from s3_server import KEY as ACCESS
-from s3_server import SECRET, Line, S3Server
+from s3_server import SECRET, Line, serving
 from store_pieces import all_paths, answer
 from store_worker import key_for
 
@@ -21,20 +20,8 @@ KEY = key_for("object")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    running = S3Server(tmp_path_factory.mktemp("s3"))
-    try:
-        running.wait()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AWS_ENDPOINT_URL", running.url)
-            patch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
-            patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-            patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-            fsspec.filesystem("s3").mkdir("bucket")
-            yield running
-    finally:
-        running.stop()
+    with serving(tmp_path_factory.mktemp("s3")) as running:
+        yield running
 
 
 @pytest.fixture
