@@ -223,7 +223,7 @@ def test_each_source_costs_by_itself_and_a_first_stage_has_none(bench):
     student = plan.stage("student")
     assert student.source_macs == (BIG_MACS, SMALL_MACS)
     assert student.cost(7) == 7 * (3 * SMALL_MACS * 2 + (BIG_MACS + SMALL_MACS) * 2)
-    assert plan.stage("a").passes() == 0
+    assert plan.stage("a").passes() == ()
     assert plan.stage("a").cost(7) == 7 * 3 * BIG_MACS * 2
 
 
