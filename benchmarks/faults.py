@@ -25,11 +25,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marked_stages import run_again
+from marked_stages import CLOCK_S, Start, run_again
 from three_nodes import (
     SPACE,
     MarkedSearch,
     ThreeNodes,
+    bucket_in,
     inline_twin,
     prepared,
     same_bytes,
@@ -46,6 +47,10 @@ TWIN = "twin"
 """In place of a fault: only the undisturbed search."""
 WALLTIME_S = 30.0
 """Between Slurm's SIGTERM and its SIGKILL."""
+AWAY_S = 60.0
+LEASE_S = 75.0
+"""A lease that nobody renews has ended by then."""
+BEHIND_S = 1800.0
 CHANGES = {
     "controls: none": "controls: [scratch]",
     "trials: 4": "trials: 3",
@@ -183,20 +188,47 @@ def restart_cluster(case: Case) -> None:
     case.search.hold("student", 3)
     case.begin()
     case.search.held("student", 3)
-    case.nodes.stop()
+    session = case.nodes.session
+    case.undo.append(lambda: shutil.rmtree(session, ignore_errors=True))
+    case.nodes.stop(driver=case.search.pid)
     case.search.release()
     case.nodes.start()
+
+
+def _begin_another(case: Case) -> None:
+    other = MarkedSearch(case.search.marks.parent / "b", case.nodes, store=case.search.store)
+    case.beside.append(other)
+    other.marks = case.search.marks  # so that what either has learned is counted
+    other.search(case.space, "--concurrency", "1")
+    wait_until(lambda: len(other.state().trials) > 0)
 
 
 def share_store(case: Case) -> None:
     case.search.hold("teacher", 4)
     case.begin()
     case.search.held("teacher", 4)
-    other = MarkedSearch(case.search.marks.parent / "b", case.nodes, store=case.search.store)
-    case.beside.append(other)
-    other.marks = case.search.marks  # so that what either has learned is counted
-    other.search(case.space, "--concurrency", "1")
-    wait_until(lambda: len(other.state().trials) > 0)
+    _begin_another(case)
+    case.search.release()
+
+
+def skew_clock(case: Case) -> None:
+    """The node whose clock is behind has the lease: it seems to be given up, and is not."""
+    for node in case.nodes.workers():
+        case.nodes.lose(node)
+    case.nodes.add(**{CLOCK_S: str(-BEHIND_S)})
+    case.search.hold("teacher", 4)
+    case.begin()
+    case.search.held("teacher", 4)
+    case.nodes.repair()
+    _begin_another(case)
+
+    def teachers() -> list[Start]:
+        return [start for start in case.search.starts() if start.name == "teacher"]
+
+    wait_until(lambda: len(teachers()) == 2)
+    time.sleep(LEASE_S)
+    learned = [start.node for start in teachers() if start.epochs]
+    assert len(learned) == 1, f"the teacher was learned {len(learned)} times at once"
     case.search.release()
 
 
@@ -267,7 +299,7 @@ def reach_walltime(case: Case) -> None:
 
 
 def _hurt_teacher(case: Case, hurt: Callable[[Path], None]) -> None:
-    """Once the teacher is there, and students learn from it."""
+    """Do something to the teacher's folder, once it is there and a student learns from it."""
     case.search.hold("student", 3)
     case.begin()
     case.search.held("student", 3)
@@ -275,26 +307,34 @@ def _hurt_teacher(case: Case, hurt: Callable[[Path], None]) -> None:
     teacher = next(one.key for one in case.search.starts() if one.name == "teacher")
     found = store.get(teacher)
     assert found is not None
-    folder = case.search.store / "objects" / teacher[:2] / teacher
-    hurt(max((path for path in folder.rglob("*") if path.is_file()), key=_size))
+    hurt(case.search.store / "objects" / teacher[:2] / teacher)
     case.search.release()
 
 
+def _weights(folder: Path) -> Path:
+    [path] = folder.glob("*/model.safetensors")
+    return path
+
+
 def truncate_object(case: Case) -> None:
-    _hurt_teacher(case, lambda path: os.truncate(path, _size(path) // 2))
+    def truncate(folder: Path) -> None:
+        path = _weights(folder)
+        os.truncate(path, path.stat().st_size // 2)
+
+    _hurt_teacher(case, truncate)
 
 
 def alter_object(case: Case) -> None:
-    def alter(path: Path) -> None:
-        data = bytearray(path.read_bytes())
+    def alter(folder: Path) -> None:
+        data = bytearray(_weights(folder).read_bytes())
         data[len(data) // 2] ^= 1
-        path.write_bytes(data)
+        _weights(folder).write_bytes(data)
 
     _hurt_teacher(case, alter)
 
 
 def delete_object(case: Case) -> None:
-    _hurt_teacher(case, lambda path: shutil.rmtree(path.parents[1]))
+    _hurt_teacher(case, shutil.rmtree)
 
 
 def _close_disk(case: Case, *, full: bool) -> None:
@@ -320,8 +360,19 @@ def close_store(case: Case) -> None:
     _close_disk(case, full=False)
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
+def leave_store(case: Case) -> None:
+    """The way to a bucket is cut, as a network's trouble does."""
+    case.nodes.stop()
+    bucket, line = case.stack.enter_context(bucket_in(case.search.marks.with_name("s3")))
+    case.nodes.start()
+    case.search.bucket, case.search.still_s = bucket, "300"
+    case.search.hold("student", 3)
+    case.begin()
+    case.search.held("student", 3)
+    line.down()
+    case.search.release()
+    time.sleep(AWAY_S)
+    line.up()
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -332,6 +383,7 @@ FAULTS: Mapping[str, Fault] = {
     "broker": Fault("SIGKILL", kill_broker),
     "driver": Fault("SIGKILL", kill_driver),
     "two drivers": Fault("a second search on the same store", share_store),
+    "clock skew": Fault("the same, and a node's clock is 30 minutes behind", skew_clock),
     "Ctrl-C": Fault("in seven phases, one after the other", interrupt_everywhere),
     "walltime": Fault("SIGTERM to the driver, a stage hangs, SIGKILL after 30 s", reach_walltime),
     "node": Fault("SIGKILL of the raylet under a stage", kill_node),
@@ -345,6 +397,7 @@ FAULTS: Mapping[str, Fault] = {
     "store deleted": Fault("a finished stage's object", delete_object, again=1),
     "store full": Fault("in a stage; room again before resume", fill_store),
     "store read-only": Fault("in a stage; writable again before resume", close_store),
+    "store unreachable": Fault("S3 away for a minute, in a stage", leave_store),
 }
 
 
@@ -390,7 +443,7 @@ def run_fault(
     with case.stack:
         fault.cause(case)
         went, seconds = finish(case)
-        again = run_again(search.starts()) - fault.again
+        again = run_again(search.starts())
         lost = (
             len(search.state().unfinished) + len(twin.state().trials) - len(search.state().trials)
         )
@@ -399,9 +452,10 @@ def run_fault(
         shared, differing = same_bytes(search, twin)
         left = search.left_behind()
     equal = "equal" if tables else "differ"
-    good = again <= 0 and lost == 0 and (tables or concurrency > 1) and not differing and not left
+    good = again <= fault.again and (lost, differing, left) == (0, 0, [])
+    good &= tables or concurrency > 1
     print(
-        f"| {name} | {fault.what} | {went} | {seconds:.0f} | {max(again, 0)} | {lost} | "
+        f"| {name} | {fault.what} | {went} | {seconds:.0f} | {again} | {lost} | "
         f"{equal if concurrency == 1 else '-'} | {shared - differing} of {shared} | "
         f"{'nothing' if not left else ', '.join(left)} |",
         flush=True,

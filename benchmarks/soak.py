@@ -21,8 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,6 +146,7 @@ def run_soak(soak: Soak, space: Path, *, minutes: float, every_s: float) -> floa
             name = soak.chance.choices(list(FAULTS), [often for often, _ in FAULTS.values()])[0]
             if FAULTS[name][1](soak):
                 soak.faults[name] += 1
+                print(f"{now - began:.0f} s: {name}", file=sys.stderr, flush=True)
             next_fault = time.monotonic() + soak.chance.uniform(0.5, 1.5) * every_s
         time.sleep(0.1)
 
@@ -206,11 +207,25 @@ def different(soak: Soak, twin: MarkedSearch) -> list[str]:
 
 
 def shared_memory() -> set[str]:
-    return {path.name for path in Path("/dev/shm").iterdir()}
+    """Files in memory that no process has open: those of other programs here are in use."""
+    files = {str(path) for path in Path("/dev/shm").glob("*") if path.is_file()}
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):
+            files -= {f"/{line.partition('/')[2]}" for line in maps.read_text().splitlines()}
+    return files
 
 
-def temporary() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("dmtsearch-*")}
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[None]:
+    """Let the search and its nodes have a temporary folder of their own, but for Ray's session."""
+    os.environ["RAY_TMPDIR"] = tempfile.gettempdir()  # names of sockets are short
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        del os.environ["TMPDIR"], os.environ["RAY_TMPDIR"]
+        tempfile.tempdir = None
 
 
 def main() -> None:
@@ -231,7 +246,8 @@ def main() -> None:
         os.environ[PAUSE_S] = str(rest)
         nodes = ThreeNodes()
         twin = inline_twin(root / "twin", space, nodes)
-        before = shared_memory(), temporary()
+        before = shared_memory()
+        stack.enter_context(temporary_folder(root / "tmp"))
         nodes.start()
         with ExitStack() as running:
             running.callback(nodes.stop)
@@ -242,7 +258,8 @@ def main() -> None:
         with suppress(AssertionError):
             wait_until(lambda: not nodes.left_of(session))
         left += nodes.left_of(session)
-        left += sorted(shared_memory() - before[0]) + sorted(temporary() - before[1])
+        left += sorted(shared_memory() - before)
+        left += sorted(path.name for path in (root / "tmp").iterdir())
         wrong = different(soak, twin)
         again = run_again(soak.search.starts())
         shared, differing = same_bytes(soak.search, twin)

@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT / "tests" / "engine"), str(ROOT / "tests"), str(ROOT)]
 from engine_runs import SPACE as SPACE  # noqa: E402
 from engine_runs import Search, outcome_of, title_of, wait_until  # noqa: E402
 from marked_stages import MARKS, Start, read_starts  # noqa: E402
+from s3_server import KEY, SECRET, Line, S3Server  # noqa: E402
 from small_disk import small_disk as small_disk  # noqa: E402
 
 from dmtsearch.engine.environment import prepare_environment  # noqa: E402
@@ -54,13 +55,18 @@ class ThreeNodes:
         os.environ.pop("RAY_ADDRESS", None)  # which the cluster has set
         self.repair()
 
-    def stop(self) -> None:
-        """End all processes of the cluster, also those that live on by themselves."""
+    def stop(self, *, driver: int | None = None) -> None:
+        """End all processes of the cluster, also those that live on by themselves.
+
+        Args:
+            driver: Is left alone, with the session's folder, in which it has its logs.
+        """
         session = self.session
         with suppress(Exception):
             self._cluster.shutdown()
-        end_session(session)
-        shutil.rmtree(session, ignore_errors=True)
+        end_session(session, driver=driver)
+        if driver is None:
+            shutil.rmtree(session, ignore_errors=True)
 
     def repair(self) -> None:
         """Let there be two nodes beside the head."""
@@ -123,11 +129,16 @@ class MarkedSearch(Search):
         super().__init__(folder / "run", store or folder / "store")
         self.marks = folder / "marks"
         self.marks.mkdir(exist_ok=True)
-        self.nodes = nodes
+        self.nodes, self.bucket = nodes, ""
+
+    @property
+    def where(self) -> str:
+        """Its store, as a user names it."""
+        return self.bucket or str(self.store)
 
     def environment(self) -> dict[str, str]:
-        still = {"DMTSEARCH_STILL_S": STILL_S}
-        return {**super().environment(), **still, MARKS: str(self.marks)}
+        more = {"DMTSEARCH_STORE": self.where, "DMTSEARCH_STILL_S": STILL_S}
+        return {**super().environment(), **more, MARKS: str(self.marks)}
 
     def search(self, space: Path, *more: str) -> "MarkedSearch":
         super().search(space, "--address", self.nodes.address, *more)
@@ -157,7 +168,7 @@ class MarkedSearch(Search):
                 start
                 for start in self.starts()
                 if start.name == stage and start.end is None and start.pid != but
-                if start.epochs and _alive(start.pid)
+                if start.rows == epoch and _alive(start.pid)
             ]
             return bool(found)
 
@@ -181,7 +192,7 @@ class MarkedSearch(Search):
 
     def left_behind(self) -> list[str]:
         """Processes, leases and temporary folders of this search, some seconds after its end."""
-        until, store = time.monotonic() + GONE_S, open_store(str(self.store))
+        until, store = time.monotonic() + GONE_S, open_store(self.where)
         while True:
             titles = ("ray::stage", "ray::ImplicitFunc", "ray::SchedulerActor")
             left = [title_of(pid) for pid in self.nodes.titled(*titles)]
@@ -205,9 +216,9 @@ def same_tables(mine: Search, other: Search) -> bool:
     return all(left[part] == right[part] for part in ("trials", "ends", "redrawn"))
 
 
-def same_bytes(mine: Search, other: Search) -> tuple[int, int]:
+def same_bytes(mine: MarkedSearch, other: MarkedSearch) -> tuple[int, int]:
     """Objects that both stores hold, and those of them whose files differ."""
-    left, right = (open_store(str(search.store)) for search in (mine, other))
+    left, right = open_store(mine.where), open_store(other.where)
     keys = [info.key for info in left.ls()]
     shared = differing = 0
     for key in keys:
@@ -228,6 +239,31 @@ def prepared(folder: Path) -> Iterator[None]:
     prepare_environment("local", os.environ)
     folder.mkdir(parents=True, exist_ok=True)
     yield
+
+
+@contextmanager
+def bucket_in(folder: Path) -> Iterator[tuple[str, Line]]:
+    """An S3 server with an empty bucket, for nodes that are started now: its URL, and the way."""
+    import fsspec
+
+    folder.mkdir(parents=True, exist_ok=True)
+    server, before = S3Server(folder), dict(os.environ)
+    try:
+        server.wait()
+        line = Line(server.port)
+        os.environ.update(
+            AWS_ENDPOINT_URL=line.url,
+            AWS_ACCESS_KEY_ID=KEY,
+            AWS_SECRET_ACCESS_KEY=SECRET,
+            AWS_DEFAULT_REGION="us-east-1",
+            DMTSEARCH_COPIES=str(folder / "copies"),
+        )
+        fsspec.filesystem("s3").mkdir("bucket")
+        yield "s3://bucket/store", line
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        server.stop()
 
 
 def inline_twin(folder: Path, space: Path, nodes: ThreeNodes) -> MarkedSearch:

@@ -195,17 +195,20 @@ def _own_prefix() -> str:
 
 @contextmanager
 def temporary_folder(session: Path | None) -> Iterator[Path]:
-    """A folder for Tune. What dead drivers of this machine left is cleared up first.
+    """A folder for Tune. What dead processes of this machine left is cleared up before and after.
 
     Args:
         session: Folder of this driver's private Ray; None where Ray is not its own.
     """
     sweep()
     sweep_ends()
-    with tempfile.TemporaryDirectory(prefix=_own_prefix(), ignore_cleanup_errors=True) as name:
-        if session is not None:
-            Path(name, _SESSION).write_text(str(session))
-        yield Path(name)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_own_prefix(), ignore_cleanup_errors=True) as name:
+            if session is not None:
+                Path(name, _SESSION).write_text(str(session))
+            yield Path(name)
+    finally:
+        sweep_ends()
 
 
 @contextmanager

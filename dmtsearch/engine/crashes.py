@@ -80,15 +80,15 @@ def read_end(attempt: str) -> str | None:
 
 
 def sweep_ends() -> None:
-    """Remove what dead processes of this machine left, and nobody has read for a while."""
+    """Remove what dead processes of this machine left: what was written in it may be read yet."""
     from ..store.process import Process, is_dead
 
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*-*-*"):
         machine, pid, started = path.name.split("-")[-3:]
         with suppress(OSError):
-            unread_s = time.time() - path.stat().st_mtime
+            facts = path.stat()
             if (
-                unread_s > UNREAD_S
+                (facts.st_size == 0 or time.time() - facts.st_mtime > UNREAD_S)
                 and (pid + started).isdigit()
                 and is_dead(Process("", machine, int(pid), int(started)))
             ):

@@ -184,14 +184,19 @@ def test_a_dead_driver_s_folder_and_session_are_swept_and_a_living_one_s_are_not
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     me = this_process()
-    for started in (me.started, me.started + 1):
-        end = tmp_path / f"dmtsearch-end-attempt-{me.machine}-{me.pid}-{started}"
-        end.touch()
-        os.utime(end, (0, 0))
+    for name, started, text, is_old in (
+        ("living", me.started, "", True),
+        ("killed", me.started + 1, "", False),
+        ("crashed", me.started + 1, "Segmentation fault", False),
+        ("unread", me.started + 1, "Segmentation fault", True),
+    ):
+        end = tmp_path / f"dmtsearch-end-{name}-{me.machine}-{me.pid}-{started}"
+        end.write_text(text)
+        if is_old:
+            os.utime(end, (0, 0))
     sweep_ends()
-    assert [path.name[-9:] for path in tmp_path.glob("dmtsearch-end-*")] == [
-        f"attempt-{me.machine}-{me.pid}-{me.started}"[-9:]
-    ]
+    left = sorted(path.name.split("-")[2] for path in tmp_path.glob("dmtsearch-end-*"))
+    assert left == ["crashed", "living"]
     sessions = {name: tmp_path / f"session_{name}" for name in ("dead", "alive")}
     agents = {}
     for name, session in sessions.items():

@@ -22,7 +22,14 @@ from typer.testing import CliRunner
 
 import dmtsearch
 from dmtsearch.cli.main import app
-from dmtsearch.engine import Ledger, RunPaths, StageOutcome, catch_interrupts, read_state
+from dmtsearch.engine import (
+    Ledger,
+    RunPaths,
+    RunState,
+    StageOutcome,
+    catch_interrupts,
+    read_state,
+)
 from dmtsearch.errors import SearchStoppedError, SourceMissingError, StoreError, UsageError
 from dmtsearch.schedule import Schedule
 
@@ -230,9 +237,20 @@ def test_an_inline_search_that_is_killed_and_then_ended_goes_on_to_the_same_end(
     (tmp_path / "tiny.yaml").write_text(SPACE)
     search = Search(tmp_path / "run", tmp_path / "store")
     search.search(tmp_path / "tiny.yaml", "--backend", "inline", "--trials", "2")
-    progress = tmp_path / "store" / "progress"
-    search.wait_for(lambda state: any(progress.glob("*/*/*/manifest.json")))
+    store = tmp_path / "store"
+
+    def checkpoints(state: RunState) -> list[Path]:
+        # Of the teacher: to try its store, a search writes a checkpoint of no stage at its start.
+        keys = [trial.stages[0].key for trial in state.trials.values()]
+        with suppress(FileNotFoundError):  # their folder goes once the teacher is kept
+            return [one for key in keys for one in store.glob(f"progress/*/{key}/*/manifest.json")]
+        return []
+
+    search.wait_for(lambda state: any(checkpoints(state)))
     search.kill()
+    # A busy machine may look so late that the teacher has ended.
+    teaching = not any(store.glob("objects/*/*/manifest.json"))
+    assert checkpoints(search.state()) or not teaching
 
     search.resume().wait_for(lambda state: len(state.ends) == 1)
     search.send(signal.SIGTERM)
@@ -245,6 +263,8 @@ def test_an_inline_search_that_is_killed_and_then_ended_goes_on_to_the_same_end(
     assert outcome_of(search.state()) == outcome_of(read_state(unbroken.paths.ledger))
     assert run.summary == unbroken.summary
     assert run.paths.best_schedule.read_bytes() == unbroken.paths.best_schedule.read_bytes()
+    if teaching:
+        assert "teacher: going on from its last checkpoint" in run.paths.driver_log.read_text()
 
 
 def trained_by(run: Path) -> list[str]:
