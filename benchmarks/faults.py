@@ -300,8 +300,11 @@ def reach_walltime(case: Case) -> None:
 
 def _hurt_teacher(case: Case, hurt: Callable[[Path], None]) -> None:
     """Do something to the teacher's folder, once it is there and a student learns from it."""
-    case.search.hold("student", 3)
+    case.search.hold("teacher", 4)
     case.begin()
+    case.search.held("teacher", 4)  # a student before it learns from nobody
+    case.search.hold("student", 3)
+    case.search.release("teacher")
     case.search.held("student", 3)
     store = open_store(str(case.search.store))
     teacher = next(one.key for one in case.search.starts() if one.name == "teacher")

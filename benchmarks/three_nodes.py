@@ -154,9 +154,9 @@ class MarkedSearch(Search):
         """Let a stage wait at the end of this epoch, hint phase included."""
         (self.marks / f"hold-{stage}-{epoch}").touch()
 
-    def release(self) -> None:
-        """Let all stages go on."""
-        for path in self.marks.glob("hold-*"):
+    def release(self, stage: str = "*") -> None:
+        """Let a stage go on; all where none is named."""
+        for path in self.marks.glob(f"hold-{stage}-*"):
             path.unlink()
 
     def held(self, stage: str, epoch: int, *, but: int | None = None) -> Start:

@@ -344,8 +344,13 @@ def ask_with_ray(questions: Mapping[str, Question], within_s: float) -> dict[str
                 f"did not answer within {within_s:.0f} s: look at `ray status` and at the load of "
                 "that machine, or take it out of the cluster"
             )
-        except ray.exceptions.NodeDiedError:
+        except (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
             continue  # a preempted machine: another may come, and the search outlives both
+        except ray.exceptions.OutOfMemoryError:
+            replies[node] = (
+                "has too little memory free to start a process: end what fills it, or take it out "
+                "of the cluster"
+            )
         except ray.exceptions.RayError as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             replies[node] = (

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 from small_searches import write_space
+from ray.exceptions import NodeDiedError, OutOfMemoryError, TaskUnschedulableError
 from typer.testing import CliRunner
 
 import dmtsearch
@@ -26,6 +27,7 @@ from dmtsearch.engine import (
     Slots,
     StagePlaces,
     StageSetting,
+    ask_with_ray,
     idle_parts,
     oversized,
     own_versions,
@@ -144,6 +146,35 @@ def test_a_node_that_leaves_while_it_is_asked_is_no_reason_to_refuse_the_others(
     assert list(facts) == ["a"]
     both = [node("a", gpu=1), node("b", gpu=1)]
     assert torch_without_cuda(both, facts, {"teacher": Needs(gpu=1)}) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        pytest.param(NodeDiedError("node"), None, id="it leaves while it answers"),
+        pytest.param(TaskUnschedulableError("gone"), None, id="it has left before it is asked"),
+        pytest.param(OutOfMemoryError("Refer to"), "has too little memory free", id="it is full"),
+    ],
+)
+def test_a_node_that_has_left_has_no_reply_and_one_without_memory_says_so(
+    error: Exception, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Task:
+        def options(self, **options: Any) -> "Task":
+            return self
+
+        def remote(self, *words: Any) -> str:
+            return "call"
+
+    def answer(call: str, timeout: float) -> Any:
+        raise error
+
+    monkeypatch.setattr("ray.remote", lambda probe: Task())
+    monkeypatch.setattr("ray.wait", lambda calls, num_returns, timeout: None)
+    monkeypatch.setattr("ray.get", answer)
+    replies = ask_with_ray({"a": {}}, 1.0)
+    assert list(replies) == ([] if said is None else ["a"])
+    assert said is None or said in str(replies["a"])
 
 
 def setting() -> StageSetting:
