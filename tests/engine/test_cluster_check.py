@@ -12,8 +12,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from small_searches import write_space
 from ray.exceptions import NodeDiedError, OutOfMemoryError, TaskUnschedulableError
+from small_searches import write_space
 from typer.testing import CliRunner
 
 import dmtsearch
