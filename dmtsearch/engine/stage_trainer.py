@@ -34,7 +34,7 @@ WAIT_S = 30 * 24 * 3600
 class _FailedError(Exception):
     """Rank 0 has failed: the trainer is to end the others, which may wait for it in a step."""
 
-    def __init__(self, outcome: bytes) -> None:
+    def __init__(self, outcome: StageOutcome) -> None:
         super().__init__(outcome)
         self.outcome = outcome
 
@@ -94,7 +94,7 @@ def _work(config: Mapping[str, Any]) -> StageOutcome | None:
         if workers.rank == 0:
             outcome = run_stage(stage, *config["what"])
             if outcome.status == "failed":
-                raise _FailedError(pickle.dumps(outcome))
+                raise _FailedError(outcome)
             workers.tell(None)
             return outcome
         go_to(setting.folder)
@@ -120,8 +120,7 @@ def _failed(stage: RunnableStage, attempt: str, error: Exception) -> StageOutcom
             return failed_outcome(one, name)
     for one in causes:
         if isinstance(one, _FailedError):
-            outcome: StageOutcome = pickle.loads(one.outcome)
-            return outcome
+            return one.outcome
     lost: BaseException = getattr(error, "controller_failure", error)
     return lost_outcome(name, lost, None)
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,10 @@ from dmtsearch.training.following import follow_stage
 from dmtsearch.training.stage_kind import StageContext, StageJob
 from dmtsearch.training.workers import LONGEST_WAIT, Workers, joined, joining
 
-JOB, MEETING, ERROR = "job.pickle", "meeting", "error.pickle"
-"""Files of the folder: what is trained, torch's own, and what went wrong in a process."""
+MEETING = "meeting"
+"""The folder's file by which torch's group meets."""
+LONGEST_ERROR = 2**15
+"""Bytes: less than a pipe holds, so that a process ends though nobody has read its error yet."""
 LOOK_S = 0.02
 ENDS_S = 5.0
 """A process that breaks a connection ends within so long."""
@@ -51,9 +53,7 @@ def workers_of(job: StageJob, context: StageContext) -> Iterator[Workers | None]
     _refuse_unfit(job, context)
     with tempfile.TemporaryDirectory(prefix="dmtsearch-workers-") as name:
         folder = Path(name)
-        with (folder / JOB).open("wb") as file:
-            pickle.dump((job, context), file)
-        others = _Others(job.name, folder, range(1, job.resources.workers))
+        others = _Others(job, context, folder)
         try:
             others.wait_until_ready()
             with _group(folder, 0, job.resources.workers), joining() as workers:
@@ -119,24 +119,30 @@ class _Process:
 class _Others:
     """The processes that were started here."""
 
-    def __init__(self, stage: str, folder: Path, ranks: Sequence[int]) -> None:
-        self._stage, self._folder = stage, folder
+    def __init__(self, job: StageJob, context: StageContext, folder: Path) -> None:
+        self._stage, self._folder = job.name, folder
+        size = job.resources.workers
         # Factories and losses of the user's are found as here.
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         self._processes = [
             _Process(
                 rank,
                 subprocess.Popen(
-                    [sys.executable, "-c", _RUN, str(folder), str(rank), str(len(ranks) + 1)],
+                    [sys.executable, "-c", _RUN, str(folder), str(rank), str(size)],
                     env={**os.environ, "PYTHONPATH": paths},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,  # the job
+                    stdout=subprocess.PIPE,  # an error
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,  # Ctrl-C is rank 0's, who stops at the epoch's end
                 ),
             )
-            for rank in ranks
+            for rank in range(1, size)
         ]
+        what = pickle.dumps((job, context))
+        for one in self._processes:
+            assert one.running.stdin is not None
+            with suppress(BrokenPipeError), one.running.stdin as pipe:  # it has ended: seen later
+                pipe.write(what)
 
     def wait_until_ready(self) -> None:
         """Return once all have read what they train; raise where one has ended."""
@@ -157,7 +163,8 @@ class _Others:
 
     def _raise(self, one: _Process, lost: WorkerLostError | None = None) -> None:
         with suppress(OSError, EOFError, pickle.UnpicklingError):
-            error = pickle.loads(_error(self._folder, one.rank).read_bytes())
+            assert one.running.stdout is not None
+            error = pickle.load(one.running.stdout)
             if not isinstance(error, WorkerLostError):  # else it has seen another one's end
                 raise error
         code = one.running.returncode
@@ -173,28 +180,28 @@ class _Others:
             one.running.kill()
         for one in self._processes:
             one.running.wait()
+            assert one.running.stdout is not None
+            one.running.stdout.close()
 
 
 def _ready(folder: Path, rank: int) -> Path:
     return folder / f"{rank}.ready"
 
 
-def _error(folder: Path, rank: int) -> Path:
-    return folder / f"{rank}.{ERROR}"
-
-
 def main() -> None:
     """What the other processes run: folder, rank and size are arguments."""
     folder, rank, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+    rank_0 = os.dup(1)
+    os.dup2(2, 1)  # what a user's code prints is no error
     try:
-        with (folder / JOB).open("rb") as file:
-            job, context = pickle.load(file)
+        job, context = pickle.load(sys.stdin.buffer)
         _ready(folder, rank).touch()
         with _group(folder, rank, size), joining() as workers:
             follow_stage(job, context, workers)
     except BaseException as error:
-        _leave_error(_error(folder, rank), error)
+        with suppress(OSError):  # rank 0 is gone
+            os.write(rank_0, _as_bytes(error))
         raise
 
 
@@ -205,13 +212,12 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _leave_error(path: Path, error: BaseException) -> None:
-    """Write an error where rank 0 finds it, whole or not at all."""
-    try:
+def _as_bytes(error: BaseException) -> bytes:
+    """An error as rank 0 reads it."""
+    with suppress(Exception):  # an error of a user's that cannot travel
         found = pickle.dumps(error)
         pickle.loads(found)
-    except Exception:  # an error of a user's that cannot travel
-        found = pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    with suppress(OSError):  # the folder goes with rank 0
-        path.with_suffix(".part").write_bytes(found)
-        path.with_suffix(".part").replace(path)
+        if len(found) <= LONGEST_ERROR:
+            return found
+    text = f"{type(error).__name__}: {error}"
+    return pickle.dumps(RuntimeError(text[: LONGEST_ERROR // 8]))

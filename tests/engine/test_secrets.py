@@ -91,6 +91,10 @@ def test_the_scan_finds_each_way_to_load_what_may_run_code() -> None:
 KNOWN = {
     "data/cifar.py: pickle.Unpickler",  # builds arrays alone: see tests/data/test_data_cifar.py
     "engine/probes.py: pickle.loads(question)",  # to a node, from a message of Ray's
+    # Of a stage with several workers without Ray, by pipes between it and its own children:
+    "training/local_workers.py: pickle.load(sys.stdin.buffer)",
+    "training/local_workers.py: pickle.load(one.running.stdout)",
+    "training/local_workers.py: pickle.loads(found)",
 }
 
 
