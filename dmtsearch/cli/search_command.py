@@ -32,7 +32,8 @@ Address = Annotated[
     ),
 ]
 Concurrency = Annotated[
-    int | None, typer.Option(help="Trials at once, at most 64; else twice what fits.")
+    int | None,
+    typer.Option(help="Trials at once; else twice what fits, in half of the free memory."),
 ]
 
 Log = Annotated[

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dmtsearch.errors import UsageError
-from dmtsearch.human import command_line
+from dmtsearch.human import command_line, counted
 from dmtsearch.schedule import Schedule, Stage, parse_schedule
 
 from .confirm_arms import one_hop_of, replicate
@@ -86,7 +86,11 @@ class Searched:
             if not one_model or delivered_model(one) == delivered_model(best)
         ]
         if top is not None and top > len(done):
-            raise UsageError(f"--top {top}: the search has {len(done)} finished trials")
+            more = f"{command_line('resume', self.root)} --trials {top}"
+            raise UsageError(
+                f"--top {top}: the search has {counted(len(done), 'finished trial')}; give --top "
+                f"{len(done)} or fewer, or search on with {more}"
+            )
         same.sort(key=lambda one: (-self.val(one.trial), one.trial))
         chosen = [best, *(one for one in same if one.trial != best.trial)]
         found: dict[str, int] = {}

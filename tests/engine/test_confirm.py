@@ -349,7 +349,7 @@ def test_a_search_that_goes_on_changes_no_control_of_a_plan_that_was_begun(
     ("arguments", "sentence"),
     [
         ({"trial": 99}, "no finished trial of the search has this number"),
-        ({"top": 9}, "the search has 4 finished trials"),
+        ({"top": 9}, r"4 finished trials; give --top 4 or fewer, .* resume .* --trials 9"),
         ({"top": 0}, "--top must be at least 1"),
         ({"students": 0}, "--students must be 1 to 8, got 0"),
         ({"looks": [3]}, "the first at least 5"),
