@@ -33,7 +33,7 @@ Address = Annotated[
 ]
 Concurrency = Annotated[
     int | None,
-    typer.Option(help="Trials at once; else twice what fits, in half of the free memory."),
+    typer.Option(help="Trials at once; else twice what fits into half of free memory."),
 ]
 
 Log = Annotated[
