@@ -28,6 +28,8 @@ TICK_S = 0.5
 SOON_S = 0.05
 """Between two events of Tune's the scheduler's answer is waited for so long, or comes later."""
 ANSWERED_S = 30.0
+LATER_S = 15.0
+"""Trials that only wait are proposed so late at the latest."""
 DRAINED_S = 5.0
 """Stages that are to stop may take so long to reach the end of their epoch."""
 
@@ -41,9 +43,17 @@ class SearchDriver(TrialRules):
     Args:
         context: What the search runs with.
         scheduler, scheduler_name: The actor.
+        at_first: Trials at once until a first stage runs; None for no such bound.
     """
 
-    def __init__(self, context: SearchContext, *, scheduler: Any, scheduler_name: str) -> None:
+    def __init__(
+        self,
+        context: SearchContext,
+        *,
+        scheduler: Any,
+        scheduler_name: str,
+        at_first: int | None = None,
+    ) -> None:
         super().__init__(context)
         self._scheduler, self._scheduler_name = scheduler, scheduler_name
         self._live: dict[str, RunnableTrial] = {}
@@ -53,6 +63,7 @@ class SearchDriver(TrialRules):
         self._running: list[dict[str, Any]] = []
         self._ray_lost = False
         self._last_tick = 0.0
+        self._at_first, self._later = at_first, time.monotonic() + LATER_S
         self.heard = Heartbeat()
 
     # -- what Tune asks -------------------------------------------------------------------------
@@ -71,6 +82,17 @@ class SearchDriver(TrialRules):
             self._fail(error)
         self._scheduler.expect.remote(len(self._live))
         return None
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the next trial is proposed later: it could only wait.
+
+        To start a coordinator takes more than a second of a processor, which those need that
+        train the first stages.
+        """
+        if self._at_first is None or time.monotonic() > self._later or self._stopping():
+            return False
+        return len(self._live) >= self._at_first
 
     @property
     def has_more(self) -> bool:
@@ -177,6 +199,8 @@ class SearchDriver(TrialRules):
         for text in snapshot["notes"]:
             self._status.log(text)
         self._running = snapshot["running"]
+        if snapshot["begun"]:
+            self._at_first = None
         self._status.stages(self._running, snapshot["waiting"], stopping=self._draining)
 
     def _greet(self, life: str) -> None:
@@ -256,6 +280,7 @@ def run_trials(
     needs: Needs | None = None,
     gpus: Mapping[str, GpuFacts] | None = None,
     autoscaler: Autoscaler | None = None,
+    at_first: int | None = None,
 ) -> str | None:
     """Run trials until the searcher has no more, time is up, or the user stops it.
 
@@ -266,6 +291,7 @@ def run_trials(
         needs: Of these stages; a CPU if None.
         gpus: What torch sees on nodes with GPUs; None where no stage uses one.
         autoscaler: Of the cluster, where it has one: it is to make room for what waits.
+        at_first: Trials at once until a first stage runs; None for no such bound.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.
@@ -283,7 +309,7 @@ def run_trials(
         ActorSetting(name, context.store, stage, context.perform, concurrency, gpus, autoscaler)
     )
     scheduler.warm.remote(needs or Needs(), warm)
-    driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name)
+    driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name, at_first=at_first)
     try:
         driver.restore_lines()
         with (

@@ -294,6 +294,8 @@ class Session:
                     needs=first,
                     gpus=gpus,
                     autoscaler=scaler,
+                    # The autoscaler is to see at once how much is wanted.
+                    at_first=max(1, fitting) if scaler is None else None,
                 ),
             )
 

@@ -336,6 +336,7 @@ class StageScheduler:
             "events": list(self._events),
             "notes": notes,
             "running": [stage.view() for stage in pending if stage.running],
+            "begun": self._num_events > 0 or any(stage.pulse is not None for stage in pending),
             "waiting": [stage.request.name for stage in pending if stage.queued],
         }
 

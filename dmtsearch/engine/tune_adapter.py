@@ -20,6 +20,8 @@ from .messages import NAMESPACE, RunnableTrial, StageAnswer
 class Driver(Protocol):
     """Who answers Tune's questions."""
 
+    @property
+    def holds_back(self) -> bool: ...
     def propose(self, tune_id: str) -> dict[str, Any] | None: ...
     def goes_on(self, trial: int, history: list[Mapping[str, Any]]) -> bool: ...
     def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None: ...
@@ -34,7 +36,9 @@ class TuneSearcher(Searcher):
         self._driver = driver
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial's configuration, or FINISHED."""
+        """The next trial's configuration, FINISHED, or None: Tune asks again soon."""
+        if self._driver.holds_back:
+            return None
         found = self._driver.propose(trial_id)
         return Searcher.FINISHED if found is None else found
 

@@ -20,17 +20,21 @@ class Calls:
         return SimpleNamespace(remote=lambda *given: self.made.append((name, *given)))
 
 
-def driver_of(scheduler: Calls, searcher: Any = None) -> SearchDriver:
+def driver_of(scheduler: Any, searcher: Any = None, at_first: int | None = None) -> SearchDriver:
     state = SimpleNamespace(stages=())
     context: Any = SimpleNamespace(
         run="run",
         searcher=searcher or SimpleNamespace(state=state, record=lambda record: None),
         store=None,  # not looked into here
-        status=SimpleNamespace(proposed=lambda: None, ended=lambda: None),  # nothing is shown
+        status=SimpleNamespace(  # nothing is shown
+            proposed=lambda: None, ended=lambda: None, stages=lambda *views, stopping: None
+        ),
         stop=Interrupts(lambda: None, leave=False),
         time_budget_s=None,
     )
-    return SearchDriver(context, scheduler=scheduler, scheduler_name="scheduler")
+    return SearchDriver(
+        context, scheduler=scheduler, scheduler_name="scheduler", at_first=at_first
+    )
 
 
 def test_a_first_scheduler_makes_its_coordinators_wait_and_a_second_one_does_not() -> None:
@@ -96,3 +100,48 @@ def test_a_pruner_that_cannot_answer_lets_its_stage_train_no_epoch_more(
     driver.drained()
     assert scheduler.made[-1] == ("drain",)
     assert searcher.ends == []
+
+
+class Endless:
+    """A searcher that always has one more trial."""
+
+    state = SimpleNamespace(stages=())
+    number = 0
+
+    def record(self, record: Any) -> None: ...
+    def look(self) -> None: ...
+
+    def next(self) -> RunnableTrial:
+        self.number += 1
+        return RunnableTrial(self.number, "search", (stage_of("student"),), deliver="student")
+
+
+def test_trials_that_could_only_wait_are_proposed_once_a_first_stage_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snapshot = {
+        "life": "", "events": [], "notes": [], "running": [], "waiting": [], "begun": False,
+    }  # fmt: skip
+    reply = SimpleNamespace(remote=lambda *given: snapshot)
+    scheduler = SimpleNamespace(snapshot=reply, add_trial=reply)
+    ray = SimpleNamespace(wait=lambda calls, timeout: (calls, []), get=lambda call: call)
+    monkeypatch.setattr("dmtsearch.engine.ray_backend.ray", ray)
+    monkeypatch.setattr("dmtsearch.engine.ray_backend.TICK_S", 0)
+    driver = driver_of(scheduler, Endless(), at_first=2)
+    held = []
+    for number in range(3):
+        held.append(driver.holds_back)
+        driver.propose(f"tune {number}")
+    driver.tick()
+    held.append(driver.holds_back)
+    snapshot["begun"] = True
+    driver.tick()
+    assert [*held, driver.holds_back] == [False, False, True, True, False]
+    # One whose stages wait for long, or lie in the store, holds nothing back for ever.
+    snapshot["begun"] = False
+    driver = driver_of(scheduler, Endless(), at_first=1)
+    driver.propose("tune")
+    assert driver.holds_back
+    monkeypatch.setattr("dmtsearch.engine.ray_backend.time.monotonic", lambda: float("inf"))
+    assert not driver.holds_back
+    assert not driver_of(scheduler, Endless()).holds_back
