@@ -5,9 +5,10 @@ import faulthandler
 import os
 import sys
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from dmtsearch.cli import (
     check_command,
@@ -24,12 +25,26 @@ from dmtsearch.cli import (
     store_command,
     train_command,
 )
-from dmtsearch.cli.terminal import refuse
+from dmtsearch.cli.terminal import refuse, say
 from dmtsearch.errors import DmtSearchError, OutputError
 from dmtsearch.files import CLOSED, FULL, describe
 
+
+class _Commands(TyperGroup):
+    """Ends any command at a Ctrl-C, with what that says of what is kept."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            if stop.args:
+                say(str(stop))
+            raise typer.Exit(130) from stop
+
+
 app = typer.Typer(
     name="dmtsearch",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",

@@ -41,6 +41,7 @@ from .confirm_variants import DIMENSIONS, ChosenPath
 from .console import ConsoleView
 from .driver_options import DriverOptions
 from .equal_size import with_own_size
+from .interrupts import advising, how_to_go_on
 from .ledger_lines import now
 from .messages import Prepare
 from .opening import TestSplit
@@ -101,25 +102,26 @@ def confirm(
         DmtSearchError: It cannot run here.
     """
     root = run.folder if isinstance(run, Run) else Path(run)
-    # What the search has trained is not needed: all is trained on other seeds.
-    opened = reopen(root, store=store, train_again=True)
-    backend = options.backend or opened.info.backend
-    options.refuse_options_of_ray(backend)
-    paths = ConfirmPaths.of(opened.paths)
-    with held(opened.paths), _folder(paths, opened):
-        info = replace(
-            opened.info,
-            run_id=uuid.uuid4().hex[:12],
-            trials=0,
-            backend=backend,
-            concurrency=options.concurrency or opened.info.concurrency,
-        )
-        go_on = command_line("confirm", root, *request.options)
-        work = _Confirming(replace(opened, info=info), paths, options, go_on)
-        try:
-            done = work.run(request)
-        finally:
-            work.close()
+    go_on = command_line("confirm", root, *request.options)
+    with advising(lambda: how_to_go_on(root, go_on)):
+        # What the search has trained is not needed: all is trained on other seeds.
+        opened = reopen(root, store=store, train_again=True)
+        backend = options.backend or opened.info.backend
+        options.refuse_options_of_ray(backend)
+        paths = ConfirmPaths.of(opened.paths)
+        with held(opened.paths), _folder(paths, opened):
+            info = replace(
+                opened.info,
+                run_id=uuid.uuid4().hex[:12],
+                trials=0,
+                backend=backend,
+                concurrency=options.concurrency or opened.info.concurrency,
+            )
+            work = _Confirming(replace(opened, info=info), paths, options, go_on)
+            try:
+                done = work.run(request)
+            finally:
+                work.close()
     return Confirmed(Run(root), work.confirmation.result, stopped=not done)
 
 

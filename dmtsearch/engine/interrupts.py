@@ -86,3 +86,22 @@ def catch_interrupts(on_first: Callable[[], None], *, leave: bool) -> Iterator[I
         found.cancel()
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def advising(advice: Callable[[], str]) -> Iterator[None]:
+    """Let a Ctrl-C say, whatever it broke off, what is kept and what goes on.
+
+    Args:
+        advice: The text of its KeyboardInterrupt; called when it comes.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.args = (advice(),)
+        raise
+
+
+def how_to_go_on(folder: object, command: str) -> str:
+    """What a user reads who has stopped what is kept in a folder."""
+    return f"Stopped; everything so far is kept in {folder}.\nGo on with: {command}"

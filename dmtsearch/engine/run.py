@@ -19,6 +19,7 @@ from ..space import Space, load_space, override_space
 from ..store import open_store
 from .driver_options import DriverOptions
 from .environment import INLINE, RAY, here
+from .interrupts import advising, how_to_go_on
 from .ledger_lines import now
 from .probes import own_versions
 from .reopening import reopen
@@ -26,6 +27,7 @@ from .run_folder import (
     RunInfo,
     describe_hardware,
     find_commit,
+    has_begun,
     held,
     is_held,
     new_folder_name,
@@ -210,7 +212,14 @@ def search(
         commit=find_commit(Path.cwd()),
         backend=backend,
     )
-    with new_run(root) as paths:
+    paths = RunPaths(root)
+
+    def advice() -> str:
+        if has_begun(paths):
+            return how_to_go_on(root, command_line("resume", root))
+        return "Stopped before the first trial: nothing is kept; give the same command again."
+
+    with advising(advice), new_run(root):
         write_space(paths, loaded)
         write_run(paths, info)  # `status` and `resume` know the run before Ray is there
         session = Session(paths, info, loaded, opened, options)
@@ -232,18 +241,21 @@ def resume(
         DmtSearchError: It is no run folder, another process works in it, or it cannot go on.
     """
     root = run.folder if isinstance(run, Run) else Path(run)
-    opened = reopen(root, store=store, folder=folder, train_again=train_again)
-    backend = options.backend or opened.info.backend
-    options.refuse_options_of_ray(backend)
-    with held(opened.paths):
-        info = replace(
-            opened.info,
-            trials=_total(opened.info, options.trials),
-            concurrency=options.concurrency or opened.info.concurrency,
-            backend=backend,
-        )
-        session = Session(opened.paths, info, opened.space, opened.store, options, opened.notes)
-        reason = session.run(resumed=True, command=options.command or "dmtsearch.resume(...)")
+    with advising(lambda: how_to_go_on(root, command_line("resume", root))):
+        opened = reopen(root, store=store, folder=folder, train_again=train_again)
+        backend = options.backend or opened.info.backend
+        options.refuse_options_of_ray(backend)
+        with held(opened.paths):
+            info = replace(
+                opened.info,
+                trials=_total(opened.info, options.trials),
+                concurrency=options.concurrency or opened.info.concurrency,
+                backend=backend,
+            )
+            session = Session(
+                opened.paths, info, opened.space, opened.store, options, opened.notes
+            )
+            reason = session.run(resumed=True, command=options.command or "dmtsearch.resume(...)")
     return Run(root, reason)
 
 
