@@ -3,6 +3,7 @@ from .autoscaler import Demand as Demand
 from .autoscaler import read_kinds as read_kinds
 from .autoscaler import withdrawn as withdrawn
 from .backend import SearchContext as SearchContext
+from .beside import Beside as Beside
 from .chain_outputs import predict_chain as predict_chain
 from .cluster import ray_at as ray_at
 from .cluster import sweep as sweep

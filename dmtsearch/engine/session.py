@@ -14,6 +14,7 @@ from ..space import Space
 from ..store import Store
 from .autoscaler import Autoscaler, find_autoscaler
 from .backend import SearchContext
+from .beside import Beside
 from .bounds import REFUSALS
 from .cluster import own_session, ray_at
 from .console import ConsoleView
@@ -87,6 +88,7 @@ class Session:
         self._gpus: dict[str, GpuFacts] = {}
         self._autoscaler: Autoscaler | None = None
         self._wants: dict[str, Needs] = {}
+        self._starting: Beside | None = None
 
     def run(self, *, resumed: bool, command: str) -> str:
         """Search until it is over; return why (see `SearchEnded`).
@@ -107,12 +109,23 @@ class Session:
             sys.path.insert(0, self._info.folder)  # factories are found from there
         self._view.tell(f"{self._paths.root}: {'going on' if resumed else 'starting'}")
         anchor = self._space.anchor().with_seed(self._info.seed)
-        with ExitStack() as own:
+        self._store.check_writable()  # before Ray starts
+        # Ray's processes print into the log; a debugger in a stage of this process needs the user.
+        output = log_in if where is None else output_in
+        with (
+            output(self._paths.driver_log) as (screen, log),
+            shown(self._view, screen),
+            ExitStack() as own,
+        ):
+            if where == LOCAL and not connected():
+                self._view.tell(_joining(where))
+                import ray  # noqa: F401  # whole, before two threads import what it imports
+
+                self._starting = (self._ray or own).enter_context(Beside(ray_at(where)))
             device = self._find_device(where, anchor, own)
             self._view.tell("reading the data ...")
             searcher = self._open_searcher(anchor, resumed, device)
-            self._store.check_writable()  # before Ray starts
-            reason = self._search(searcher, anchor, where, resumed, command)
+            reason = self._search(searcher, anchor, where, resumed, command, log)
         searcher.stop(reason)
         over = searcher.state.ended
         return over.reason if over is not None else "failed"
@@ -130,8 +143,8 @@ class Session:
         """
         from .run_device import device_here, device_on
 
-        is_own = connected() and own_session() is not None
-        if address is None or is_own or (address == LOCAL and not connected()):
+        is_own = self._starting is not None or (connected() and own_session() is not None)
+        if address is None or is_own:
             return device_here(anchor, self._notes.append)
         if not connected():
             self._view.tell(_joining(address))
@@ -195,46 +208,45 @@ class Session:
         address: str | None,
         resumed: bool,
         command: str,
+        log: TextIO,
     ) -> str | None:
-        # Ray's processes print into the log; a debugger in a stage of this process needs the user.
-        output = log_in if address is None else output_in
-        with output(self._paths.driver_log) as (screen, log), shown(self._view, screen):
-            for note in (*self._notes, *searcher.notes):
-                self._view.tell(note)
+        for note in (*self._notes, *searcher.notes):
+            self._view.tell(note)
+        if self._starting is None:
             self._view.tell(_joining(address))
-            with self._backend(address, anchor) as (concurrency, run_trials):
-                write_run(self._paths, self._info)
-                searcher.record(self._started(resumed, concurrency, command))
-                if resumed:
-                    self._reopen(searcher)
-                status = StatusWriter(
-                    self._paths,
-                    self._view,
-                    lambda text: _log(log, text),
-                    lambda: searcher.arms_left,
-                    list(self._watchers(address)),
+        with self._backend(address, anchor) as (concurrency, run_trials):
+            write_run(self._paths, self._info)
+            searcher.record(self._started(resumed, concurrency, command))
+            if resumed:
+                self._reopen(searcher)
+            status = StatusWriter(
+                self._paths,
+                self._view,
+                lambda text: _log(log, text),
+                lambda: searcher.arms_left,
+                list(self._watchers(address)),
+            )
+            # Ray has set handlers of its own by now; ours come last.
+            with catch_interrupts(self._say_stopping, leave=self._options.leave) as stop:
+                context = SearchContext(
+                    run=self._info.run_id,
+                    stage=self._stage_setting(anchor),
+                    searcher=searcher,
+                    store=self._store,
+                    status=status,
+                    stop=stop,
+                    time_budget_s=self._options.time_budget_s,
+                    leave=self._options.leave,
                 )
-                # Ray has set handlers of its own by now; ours come last.
-                with catch_interrupts(self._say_stopping, leave=self._options.leave) as stop:
-                    context = SearchContext(
-                        run=self._info.run_id,
-                        stage=self._stage_setting(anchor),
-                        searcher=searcher,
-                        store=self._store,
-                        status=status,
-                        stop=stop,
-                        time_budget_s=self._options.time_budget_s,
-                        leave=self._options.leave,
-                    )
-                    try:
-                        reason = run_trials(context)
-                    except (SearchStoppedError, StoreError) as error:
-                        with suppress(DmtSearchError, OSError):  # the disk may be what failed
-                            status.finish("failed")
-                            searcher.stop("failed")
-                        raise SearchStoppedError(self._how_to_go_on(error, searcher)) from error
-                status.finish(reason or searcher.over or "failed")
-                return reason
+                try:
+                    reason = run_trials(context)
+                except (SearchStoppedError, StoreError) as error:
+                    with suppress(DmtSearchError, OSError):  # the disk may be what failed
+                        status.finish("failed")
+                        searcher.stop("failed")
+                    raise SearchStoppedError(self._how_to_go_on(error, searcher)) from error
+            status.finish(reason or searcher.over or "failed")
+            return reason
 
     def _watchers(self, address: str | None) -> Iterator[Watcher]:
         """Who else follows: a cluster's Prometheus, and the loggers that the user named."""
@@ -265,7 +277,10 @@ class Session:
             return
         expanded, wants = expand(anchor), self._wants
         with ExitStack() as own:
-            (self._ray or own).enter_context(ray_at(address))
+            if self._starting is not None:
+                self._starting.wait()
+            else:
+                (self._ray or own).enter_context(ray_at(address))
             from .ray_backend import head_memory, probe_cluster, run_trials
 
             setting = self._stage_setting(anchor)

@@ -112,4 +112,4 @@ def test_a_run_that_is_killed_before_ray_is_there_has_a_status_and_goes_on(tmp_p
     again = BeforeRay(left, tmp_path / "left again")
     with pytest.raises(Stopped):
         dmtsearch.resume(left, view=again)
-    assert again.said == [f"{left}: going on", "reading the data ...", again.said[-1]]
+    assert again.said == [f"{left}: going on", again.said[-1]]
