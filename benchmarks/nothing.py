@@ -1,4 +1,4 @@
-"""Stages that do nothing, for `overhead.py`: in a module that workers import."""
+"""Stages that do nothing, for `overhead.py` and `scale.py`: in a module that workers import."""
 
 import time
 from dataclasses import dataclass, field
@@ -28,10 +28,17 @@ def do_nothing(job: Nothing, store: Any, setting: Any, on_epoch: Any, tell: Any)
     return StageOutcome("done", record=record)
 
 
-def rest(job: Nothing, store: Any, setting: Any, on_epoch: Any, tell: Any) -> StageOutcome:
-    """Run a stage of 2 to 4 seconds, by its key; its record says when it began and ended."""
+@dataclass(frozen=True)
+class Resting(Nothing):
+    """A stage that sleeps for so many seconds, and imports no torch."""
+
+    seconds: float = 0.0
+
+
+def rest(job: Resting, store: Any, setting: Any, on_epoch: Any, tell: Any) -> StageOutcome:
+    """Run a stage that sleeps; its record says when it began and ended."""
     began = time.time()
-    time.sleep(2 + 2 * int(job.key[6:12], 16) / 2**24)
+    time.sleep(job.seconds)
     outcome = do_nothing(job, _Nowhere(), setting, on_epoch, tell)
     row = {**outcome.record["history"][0], "began": began, "ended": time.time()}
     record = {**outcome.record, "history": [row]}

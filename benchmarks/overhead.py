@@ -30,7 +30,7 @@ from typing import Any
 from nothing import Nothing, do_nothing
 
 from dmtsearch.engine.ledger_lines import RunStarted, StageRequest
-from dmtsearch.engine.messages import Prepared, runnable_stages
+from dmtsearch.engine.messages import Needs, Prepare, Prepared, runnable_stages
 from dmtsearch.files import sha256_text
 from dmtsearch.space import parse_space
 
@@ -70,7 +70,7 @@ def prepare(schedule: Any) -> Prepared:
     keys = [sha256_text("first"), sha256_text(f"{soft.temperature} {soft.weight}")]
     first = StageRequest("first", keys[0], (), "mlp", 1, 1, 1, 0, 10)
     last = StageRequest("last", keys[1], ("first",), "mlp", 1, 1, 1, 0, 5)
-    stages = runnable_stages((first, last), [Nothing(key) for key in keys])
+    stages = runnable_stages((first, last), [Nothing(key) for key in keys], [Needs(), Needs()])
     return Prepared(stages, "last", params=1, macs=1, cold_cost=15)
 
 
@@ -83,7 +83,9 @@ def run_ours(trials: int, sampler: str, at_once: int) -> float:
     return time.perf_counter() - started
 
 
-def search(trials: int, sampler: str, at_once: int, perform: Any) -> Any:
+def search(
+    trials: int, sampler: str, at_once: int, perform: Any, prepare: Prepare = prepare
+) -> Any:
     """Run so many trials of our engine; return what its ledger says of them."""
     from dmtsearch.engine import StageSetting
     from dmtsearch.engine.backend import SearchContext

@@ -2,12 +2,17 @@
 
     python benchmarks/scale.py              the scheduler: 10,000 trials on 64 x 8 GPUs
     python benchmarks/scale.py searcher --trials 2000 --sampler tpe
+    python benchmarks/scale.py tpe          one proposal after 10,000 trials
     python benchmarks/scale.py compare      a real search on two slots, and its simulation
+    python benchmarks/scale.py ray --stages 200     so many stages at once on a Ray of this machine
 
 The scheduler is a search's own, by a clock that jumps (as in `dmtsearch plan`); only the stages
 are stand-ins, and durations are drawn: log-normal, sigma 0.5, medians below. Every trial passes
 through a teacher and an assistant to its student; several trials share teachers and assistants.
 All times are of this process's CPU, so that a busy machine changes them little.
+
+Stages of `compare` and `ray` run in Ray's processes under the real scheduler; they sleep, and
+import no torch: 200 processes with torch do not fit into this machine.
 """
 
 import argparse
@@ -18,11 +23,14 @@ import resource
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dmtsearch.engine import (
     ClusterNode,
@@ -37,8 +45,11 @@ from dmtsearch.engine import (
     StageRequest,
     StageScheduler,
     TrialOutcome,
+    runnable_stages,
 )
 from dmtsearch.engine.simulation import ClockLoop, EmptyStore, walk
+from dmtsearch.files import sha256_text
+from dmtsearch.machine import free_memory
 from dmtsearch.space import parse_space
 
 MEDIAN_S = {"teacher": 600.0, "assistant": 300.0, "student": 120.0}
@@ -238,11 +249,48 @@ def run_searcher(trials: int, sampler: str) -> None:
                 )
 
 
-def run_compare(trials: int) -> None:
-    """Print how long a real search on two slots takes, and the simulation of the same trials."""
-    import nothing
-    import overhead
+def run_tpe(trials: int) -> None:
+    """Print what one proposal of TPE costs after so many trials, which are added to the study."""
+    import optuna
 
+    from dmtsearch.engine.study import RunStudy
+    from dmtsearch.engine.suggest import distribution_of
+
+    space = parse_space(SPACE.replace("SAMPLER", "tpe"), "scale.yaml")
+    kinds = {hole.name: distribution_of(hole) for hole in space.holes}
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        study = RunStudy(RunPaths(Path(folder)), space, space.search)
+        added = 0
+        for wanted in (size for size in (500, 1_000, 2_000, 5_000, 10_000) if size <= trials):
+            study._study.add_trials(
+                optuna.trial.create_trial(
+                    params=drawn, distributions=kinds, values=[_quality(drawn, rng)]
+                )
+                for drawn in (space.sample(number) for number in range(added, wanted))
+            )
+            added = wanted
+            study.ask(0)
+            begin = time.process_time()
+            for seed in range(1, ASKS + 1):
+                study.ask(seed)
+            each = (time.process_time() - begin) / ASKS
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"after {added:6,}: {1e3 * each:6.1f} ms of CPU, {memory:.0f} MB", flush=True)
+
+
+ASKS = 5
+"""Proposals of which the mean is taken."""
+
+
+def _quality(drawn: Any, rng: random.Random) -> float:
+    """A made-up accuracy, for which the learning rate matters most."""
+    return 1 / (1 + abs(float(drawn["student.optimizer.lr"]) - 0.01)) + 0.01 * rng.random()
+
+
+@contextmanager
+def own_ray(cpus: int) -> Iterator[TextIO]:
+    """A Ray of this machine with so many CPUs in name; gives what the user reads."""
     from dmtsearch.engine.cluster import ray_at
     from dmtsearch.engine.environment import LOCAL, prepare_environment
     from dmtsearch.engine.redirect import output_in
@@ -251,28 +299,126 @@ def run_compare(trials: int) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         output_in(Path(folder, "log")) as (screen, _),
-        ray_at(LOCAL, num_cpus=2),
+        ray_at(LOCAL, num_cpus=cpus),
     ):
-        state = overhead.search(trials, "random", 4, nothing.rest)
-        known = {stage.key: stage for stage in state.stages}
-        spans = [stage.history[0] for stage in state.stages]
-        begin, end = min(one["began"] for one in spans), max(one["ended"] for one in spans)
+        yield screen
+
+
+def resting(widths: int, seconds: Callable[[str], float]) -> Callable[[Any], Prepared]:
+    """A schedule as so many stages side by side, each its own, and one that reads all of them.
+
+    Args:
+        widths: Stages side by side.
+        seconds: How long a stage sleeps, by its key.
+    """
+    from nothing import Resting
+
+    def prepare(schedule: Any) -> Prepared:
+        soft = schedule.stages["last"].soft
+        names = tuple(f"part{number}" for number in range(widths))
+        keys = {
+            name: sha256_text(f"{name} {soft.temperature} {soft.weight}")
+            for name in (*names, "last")
+        }
+        requests = [
+            StageRequest(name, keys[name], names if name == "last" else (), "mlp", 1, 1, 1, 0, 5)
+            for name in (*names, "last")
+        ]
+        jobs = [Resting(one.key, seconds=seconds(one.key)) for one in requests]
+        stages = runnable_stages(requests, jobs, [Needs()] * len(jobs))
+        return Prepared(stages, "last", params=1, macs=1, cold_cost=10)
+
+    return prepare
+
+
+def by_key(key: str) -> float:
+    """2 to 4 seconds."""
+    return 2 + 2 * int(key[6:12], 16) / 2**24
+
+
+def run_compare(trials: int) -> None:
+    """Print how long a real search on two slots takes, and the simulation of the same trials."""
+    import nothing
+    import overhead
+
+    with own_ray(2) as screen:
+        state = overhead.search(trials, "random", 4, nothing.rest, resting(2, by_key))
+        spans = {stage.key: stage.history[0] for stage in state.stages}
+        begin, end = _first_and_last(spans)
         plans = [
             RunnableTrial(number, "search", _stages(trial), trial.deliver)
             for number, trial in sorted(state.trials.items())
         ]
-        lasted = {
-            key: row["ended"] - row["began"]
-            for key, row in ((key, stage.history[0]) for key, stage in known.items())
-        }
+        lasted = {key: row["ended"] - row["began"] for key, row in spans.items()}
         node = ClusterNode("here", cpu=2, gpu=0, memory=float("inf"))
         _, took = by_clock(plans, [node], 2, 4, lambda stage: lasted[stage.key])
         print(
-            f"{trials} trials, {len(known)} stages on 2 slots: real {end - begin:.1f} s, "
+            f"{trials} trials, {len(spans)} stages on 2 slots: real {end - begin:.1f} s, "
             f"simulated {took:.1f} s ({100 * (took / (end - begin) - 1):+.0f} %)",
             file=screen,
             flush=True,
         )
+
+
+SIDE_BY_SIDE = 20
+"""Stages of one trial that can run at once in `ray`: a process for each trial costs 200 MB."""
+
+REGISTER = "RAY_worker_register_timeout_seconds"
+
+
+def run_in_flight(stages: int, seconds: float) -> None:
+    """Print how many stages were in flight at once on a Ray with as many CPUs in name."""
+    import nothing
+    import overhead
+
+    trials, started = stages // SIDE_BY_SIDE, time.time()
+    os.environ.setdefault(REGISTER, "900")  # so many start on few cores
+    with own_ray(stages) as screen:
+        print(f"Ray started after {time.time() - started:.0f} s", file=screen, flush=True)
+        prepare = resting(SIDE_BY_SIDE, lambda key: seconds)
+        begin = time.time()
+        watch = MostMemory()
+        state = overhead.search(trials, "random", trials, nothing.rest, prepare)
+        spans = {stage.key: stage.history[0] for stage in state.stages}
+        first, last = _first_and_last(spans)
+        edges = sorted(
+            [(row["began"], 1) for row in spans.values()]
+            + [(row["ended"], -1) for row in spans.values()]
+        )
+        running = [sum(step for _, step in edges[: at + 1]) for at in range(len(edges))]
+        statuses = Counter(stage.status for stage in state.stages)
+        print(
+            f"{trials} trials, {len(spans)} stages of {seconds:.0f} s ({dict(statuses)}): at most "
+            f"{max(running)} in flight; the first began after {first - begin:.1f} s, the last "
+            f"ended after {last - begin:.1f} s; this machine used {watch.stop():.1f} GB more",
+            file=screen,
+            flush=True,
+        )
+
+
+class MostMemory:
+    """What this machine uses more than at the start, at most, in GB; looked at each second."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._start = self._least = free_memory() or 0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(1.0):
+            self._least = min(self._least, free_memory() or 0)
+
+    def stop(self) -> float:
+        """The most that it was."""
+        self._over.set()
+        self._thread.join()
+        return (self._start - self._least) / 1e9
+
+
+def _first_and_last(spans: Mapping[str, Any]) -> tuple[float, float]:
+    rows = spans.values()
+    return min(one["began"] for one in rows), max(one["ended"] for one in rows)
 
 
 def _stages(trial: Any) -> tuple[RunnableStage, ...]:
@@ -285,17 +431,23 @@ def _stages(trial: Any) -> tuple[RunnableStage, ...]:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    kinds = ("scheduler", "searcher", "compare")
+    kinds = ("scheduler", "searcher", "tpe", "compare", "ray")
     parser.add_argument("what", nargs="?", choices=kinds, default="scheduler")
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--nodes", type=int, default=64)
     parser.add_argument("--gpus", type=int, default=8)
     parser.add_argument("--sampler", default="random")
+    parser.add_argument("--stages", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
     if given.what == "scheduler":
         run_scheduler(given.trials, given.nodes, given.gpus)
     elif given.what == "compare":
         run_compare(min(given.trials, 16))
+    elif given.what == "tpe":
+        run_tpe(given.trials)
+    elif given.what == "ray":
+        run_in_flight(given.stages, given.seconds)
     else:
         run_searcher(given.trials, given.sampler)
 
