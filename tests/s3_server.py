@@ -29,11 +29,11 @@ class S3Server:
     """Buckets in the memory of another process. `requests` is what it was sent."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = 0  # it takes a free one, and says which
         self._log = folder / "s3.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", LOCAL, "-p", str(self.port)],
+                [sys.executable, "-m", "moto.server", "-H", LOCAL, "-p", "0"],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "1000000000"},
@@ -46,6 +46,8 @@ class S3Server:
     def wait(self) -> None:
         for _ in range(600):
             try:
+                found = re.search(rf"Running on http://{LOCAL}:(\d+)", self._log.read_text())
+                self.port = int(found[1]) if found else 0
                 urllib.request.urlopen(f"{self.url}/moto-api/", timeout=5).close()
                 return
             except OSError:

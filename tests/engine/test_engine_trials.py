@@ -303,11 +303,12 @@ def test_a_source_that_is_damaged_in_mid_search_is_trained_again(
     assert "teacher: its stored result" in log
 
 
-class AtBegin(AfterOne):
+class BeforeStages(AfterOne):
     """A view that does something when the data has been read and no stage runs yet."""
 
-    def begin(self, stream: Any) -> None:
-        self._act()
+    def tell(self, text: str) -> None:
+        if text.startswith("resources: "):
+            self._act()
 
     def show(self, state: LiveState) -> None: ...
 
@@ -343,7 +344,7 @@ def test_a_worker_that_reads_changed_data_stops_the_search_and_fails_no_trial(
             out="run",
             store=str(tmp_path / "s"),
             concurrency=1,
-            view=AtBegin(lambda: (tmp_path / "seed.txt").write_text("1")),
+            view=BeforeStages(lambda: (tmp_path / "seed.txt").write_text("1")),
         )
     assert not read_state(tmp_path / "run" / "ledger.jsonl").ends
     changed = CliRunner().invoke(app, ["resume", "run"])
