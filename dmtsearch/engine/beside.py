@@ -53,3 +53,5 @@ class Beside:
     ) -> None:
         self._over.set()
         self._thread.join()
+        if error is None and self._error is not None:
+            raise self._error

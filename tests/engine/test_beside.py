@@ -57,3 +57,18 @@ def test_who_waits_gets_the_error_of_a_context_that_cannot_be_entered() -> None:
         Beside(noting([], ready, OSError("no room"))) as starting,
     ):
         starting.wait()
+
+
+@contextmanager
+def unleavable() -> Iterator[None]:
+    yield
+    raise OSError("no way out")
+
+
+def test_a_context_that_cannot_be_entered_or_left_is_no_success() -> None:
+    ready = threading.Event()
+    ready.set()
+    with pytest.raises(OSError, match="no room"), Beside(noting([], ready, OSError("no room"))):
+        pass
+    with pytest.raises(OSError, match="no way out"), Beside(unleavable()):
+        pass
