@@ -145,7 +145,7 @@ class SchedulerActor(StageScheduler):
         if worker is not None:
             return worker.handle.run.options(name=title).remote(stage, attempt, title)
         setting = self._setting
-        options = ray_options(stage.needs, self.slots.nodes)
+        options = ray_options(stage.needs, self.room.nodes)
         # No retries of Ray's: the scheduler tries again, and knows a crash from a kill.
         task = self._task.options(name=title, max_retries=0, **options)
         what = (stage, attempt, title, self._me, setting.store, setting.stage, setting.perform)
@@ -157,7 +157,7 @@ class SchedulerActor(StageScheduler):
     def _start_worker(self, needs: Needs) -> Any:
         setting = self._setting
         return self._worker_class.options(
-            max_restarts=0, **ray_options(needs, self.slots.nodes)
+            max_restarts=0, **ray_options(needs, self.room.nodes)
         ).remote(self._me, setting.store, setting.stage, setting.perform)
 
     async def _tend_workers(self) -> None:
@@ -186,9 +186,9 @@ class SchedulerActor(StageScheduler):
     async def _read_end(self, attempt: str) -> str | None:
         """How a lost process ended itself, where it did: from the machine on which it ran."""
         found = read_end(attempt)
-        if found is not None or len(self.slots.nodes) < 2:
+        if found is not None or len(self.room.nodes) < 2:
             return found
-        for node in self.slots.nodes:
+        for node in self.room.nodes:
             there = NodeAffinitySchedulingStrategy(node.name, soft=False)
             # Not again: where memory is short, Ray would end it and try it for ever.
             task = ray.remote(read_end).options(

@@ -7,18 +7,14 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from ..store import Store
 from ..training.stored_records import check_stage
 from .autoscaler import Demand
 from .faults import PAUSES_S, after_failure, answered, hung_outcome, store_outcome
-from .gpu_shares import GpuShares
 from .messages import (
-    Needs,
     RunnableStage,
     RunnableTrial,
     StageAnswer,
@@ -26,7 +22,8 @@ from .messages import (
     StageOutcome,
 )
 from .pending_stage import PendingStage, Pulse, happens, now_s
-from .slots import ClusterNode, Slots
+from .slots import ClusterNode
+from .stage_room import StageRoom
 
 GRACE_S = 10.0
 """A stage whose waiters were lost runs on for so long; they may come again."""
@@ -36,15 +33,8 @@ APPROVAL_S = 2.0
 """An epoch of a watched stage waits for its pruner's word at most so long."""
 SAVED_S = 1.0
 """A stage that has been stopped is waited for at most so long, while it saves its last epoch."""
-INFEASIBLE_S = 5.0
-"""A stage that fits no node waits so long for one to join before it fails."""
-LOST_NODE_S = 30.0
-"""One that fitted a node which has gone waits so long for another."""
-GROWTH_S = 1800.0
-"""One that fits a node which the cluster's autoscaler may start waits so long for it."""
 PATIENCE_S = 60.0
 """Once the first in the queue has waited so long, nothing overtakes it."""
-NODES_EVERY_S = 5.0
 IDLE_S = 1.0
 """The loop looks at the queue at least so often, also where nothing was reported to it."""
 
@@ -116,12 +106,10 @@ class StageScheduler:
         demand: Demand | None = None,
     ) -> None:
         self._idle_s = idle_s
-        self._store, self._launch, self._look = store, launch, look
+        self._store, self._launch = store, launch
         self._grace_s, self._barrier_s, self._pauses_s = grace_s, barrier_s, pauses_s
         self.life = uuid.uuid4().hex
-        self.slots = Slots(look())
-        self._shares = GpuShares()
-        self._demand, self._most = demand, max(1, first)
+        self.room = StageRoom(look, demand, most=max(1, first))
         self._first, self._callers, self._together = first, set[int](), asyncio.Event()
         self._barrier_ends: float | None = None
         self._trials: dict[int, asyncio.Future[RunnableTrial]] = {}
@@ -134,7 +122,6 @@ class StageScheduler:
         self._notes: list[str] = []
         self._num_events = 0
         self._draining = False
-        self._looked = now_s()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._launched: dict[str, asyncio.Future[StageOutcome]] = {}
@@ -244,7 +231,7 @@ class StageScheduler:
         stage = self._pending.get(key)
         if stage is not None and stage.attempt == attempt:
             if stage.pulse is None:
-                self.slots.follow(key, pulse.node, pulse.gpus)
+                self.room.follow(stage, pulse.node, pulse.gpus)
                 self._changed.set()
             stage.beat(pulse)
 
@@ -390,7 +377,7 @@ class StageScheduler:
         if found is None:
             self._queue(stage)
         else:
-            self._shares.learn(stage.runnable.needs, found.gpu_bytes)
+            self.room.learn(stage, found.gpu_bytes)
             self._end(stage, found)
 
     def _queue(self, stage: PendingStage) -> None:
@@ -402,23 +389,8 @@ class StageScheduler:
         while True:
             await happens(self._changed, self._idle_s)
             self._changed.clear()
-            if now_s() - self._looked > NODES_EVERY_S:
-                self._looked = now_s()
-                with suppress(Exception):  # the next look may succeed; the last one still holds
-                    self.slots.refresh(await asyncio.to_thread(self._look))
-                if self._demand is not None:
-                    with suppress(Exception):  # as above
-                        await asyncio.to_thread(self._demand.update, self._wanted())
+            await self.room.refresh(self._pending.values())
             self._start_what_fits()
-
-    def _wanted(self) -> list[Needs]:
-        """What runs, and what waits, the longest way first: as many as trials run at once."""
-        pending = self._pending.values()
-        running = [stage.takes for stage in pending if stage.running]
-        waiting = sorted((one for one in pending if one.queued), key=PendingStage.rank)
-        more = islice(waiting, max(0, self._most - len(running)))
-        nodes = self.slots.nodes
-        return [*running, *(self._shares.of(one.runnable.needs, nodes) for one in more)]
 
     def _start_what_fits(self) -> None:
         for stage in list(self._pending.values()):
@@ -427,40 +399,18 @@ class StageScheduler:
                 stage.end(StageAnswer("interrupted"))
         waiting = [stage for stage in self._pending.values() if stage.queued]
         for stage in sorted(waiting, key=PendingStage.rank):
-            waited = now_s() - stage.since
-            needs = self._shares.of(stage.runnable.needs, self.slots.nodes)
-            if not self.slots.could_hold(needs):
-                self._refuse_oversized(stage, needs, waited)
-            elif self.slots.take(stage.key, needs) is not None:
-                stage.takes = needs
+            needs = self.room.needs_of(stage)
+            if not self.room.could_hold(needs):
+                refusal = self.room.refusal(stage, needs)
+                if isinstance(refusal, StageOutcome):
+                    self._end(stage, refusal)
+                elif refusal is not None:
+                    self._give_up(stage, refusal)
+            elif self.room.take(stage, needs):
                 stage.start(uuid.uuid4().hex)
                 self._spawn(self._run(stage))
-            elif waited > PATIENCE_S:
+            elif now_s() - stage.since > PATIENCE_S:
                 break
-
-    def _refuse_oversized(self, stage: PendingStage, takes: Needs, waited: float) -> None:
-        """End a stage that fits no node, once none has joined for a while."""
-        needs, name = stage.runnable.needs, stage.request.name
-        if self._demand is not None and self._demand.could_start(takes):
-            if waited > GROWTH_S:
-                reason = (
-                    f"the cluster has started no node for stage {name!r} ({needs}) in "
-                    f"{waited / 60:.0f} minutes: see why with `ray status` on its head"
-                )
-                self._give_up(stage, StageAnswer("fault", reason=reason))
-        elif self.slots.once_held(needs):
-            if waited > LOST_NODE_S:
-                reason = (
-                    f"the node that could run stage {name!r} ({needs}) has left the cluster, and "
-                    f"{self.slots.largest()}"
-                )
-                self._give_up(stage, StageAnswer("fault", reason=reason))
-        elif waited > INFEASIBLE_S:
-            reason = (
-                f"stage {name!r} requests {needs}, but {self.slots.largest()}; lower its "
-                "`resources`"
-            )
-            self._end(stage, StageOutcome("failed", reason=reason, certain=True))
 
     # -- from start to end ----------------------------------------------------------------------
 
@@ -477,8 +427,8 @@ class StageScheduler:
         except Exception as error:
             outcome = store_outcome(error)
         del self._launched[stage.key]
-        self._shares.learn(stage.runnable.needs, outcome.gpu_bytes)
-        self.slots.free(stage.key)
+        self.room.learn(stage, outcome.gpu_bytes)
+        self.room.free(stage)
         stage.running = False
         if outcome.status == "stopped" and stage.waiters:
             # Still needed: it goes on from its checkpoint, here, or under the next driver, who
@@ -522,7 +472,7 @@ class StageScheduler:
         else:
             where = ""
             alone = stage.runnable.needs.alone()
-            if outcome.alone and self.slots.could_hold(alone):
+            if outcome.alone and self.room.could_hold(alone):
                 stage.runnable = replace(stage.runnable, needs=alone)
                 where = " alone on a GPU" if alone.gpu else ""
             self._notes.append(f"{reason}; trying again{where}")

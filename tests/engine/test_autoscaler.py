@@ -72,7 +72,7 @@ def test_a_request_is_made_where_it_changes_and_again_after_a_while() -> None:
 async def test_what_runs_and_waits_is_requested_up_to_the_trials_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.NODES_EVERY_S", 0.0)
+    monkeypatch.setattr("dmtsearch.engine.stage_room.NODES_EVERY_S", 0.0)
     made: list[list[Needs]] = []
     demand = Demand(GROWING, lambda needs: made.append(list(needs)))
     here = scheduling(cpus=1, first=3, demand=demand, idle_s=0.01)
@@ -91,8 +91,8 @@ async def test_what_runs_and_waits_is_requested_up_to_the_trials_at_once(
 async def test_a_node_that_never_comes_is_a_fault_and_no_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.INFEASIBLE_S", 0.0)
-    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.GROWTH_S", 0.1)
+    monkeypatch.setattr("dmtsearch.engine.stage_room.INFEASIBLE_S", 0.0)
+    monkeypatch.setattr("dmtsearch.engine.stage_room.GROWTH_S", 0.1)
     here = scheduling(cpus=1, demand=Demand(GROWING, lambda needs: None), idle_s=0.01)
     call = here.scheduler.get_stage(0, stage_of("large", cpu=8))
     answer = await asyncio.wait_for(call, 60)

@@ -141,7 +141,7 @@ async def test_a_stage_of_the_store_says_what_others_will_need_of_a_gpu() -> Non
 async def test_a_stage_that_no_node_can_hold_fails_within_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dmtsearch.engine.stage_scheduler.INFEASIBLE_S", 0.1)
+    monkeypatch.setattr("dmtsearch.engine.stage_room.INFEASIBLE_S", 0.1)
     here = scheduling(cpus=2)
     answer = await asyncio.wait_for(here.scheduler.get_stage(0, stage_of("huge", cpu=8)), 5)
     assert answer.status == "failed"
@@ -377,7 +377,7 @@ async def test_a_stage_whose_only_node_has_left_is_no_answer_about_its_schedule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("NODES_EVERY_S", "LOST_NODE_S"):
-        monkeypatch.setattr(f"dmtsearch.engine.stage_scheduler.{name}", 0.0)
+        monkeypatch.setattr(f"dmtsearch.engine.stage_room.{name}", 0.0)
     here = scheduling(cpus=8)
     here.nodes[:] = [replace(here.nodes[0], name="small", cpu=2.0)]
     answer = await asyncio.wait_for(here.scheduler.get_stage(0, stage_of("huge", cpu=8)), 10)
