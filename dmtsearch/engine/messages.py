@@ -191,6 +191,17 @@ class RunnableTrial:
         """Epochs of the delivered stage's main phase, at most."""
         return self.delivered.request.epochs
 
+    @property
+    def openings(self) -> tuple[RunnableStage, ...]:
+        """Stages that need no coordinator to begin: they have no sources, and no pruner's word is
+        waited for between their epochs, which a coordinator brings."""
+        return tuple(
+            stage
+            for stage in self.stages
+            if not stage.request.sources
+            and not (self.watched and stage.request.name == self.deliver)
+        )
+
     def making(self, key: str) -> RunnableStage | None:
         """The stage that makes an object, its result or one of its snapshots, if one of these."""
         makes = (stage for stage in self.stages if key == stage.key or key in stage.snapshots)

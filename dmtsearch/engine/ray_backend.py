@@ -1,13 +1,12 @@
 """The Ray backend: the driver between Tune, the stage scheduler and the searcher."""
 
-import logging
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import ray
-from ray import tune
 
 from ..errors import SearchStoppedError
 from ..human import command_line
@@ -21,15 +20,16 @@ from .messages import Needs, RunnableTrial, StageSetting
 from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
 from .ray_actor import ActorSetting, head_node, look_at_nodes, node_names, start_scheduler
 from .slots import Slots
-from .tune_adapter import RESOURCES, TuneCallback, TuneScheduler, TuneSearcher, coordinate
 from .watchdog import Heartbeat, watched_ray
 
 TICK_S = 0.5
 SOON_S = 0.05
 """Between two events of Tune's the scheduler's answer is waited for so long, or comes later."""
 ANSWERED_S = 30.0
+AHEAD = 8
+"""So many trials, at most, begin before any coordinator starts."""
 LATER_S = 15.0
-"""Trials that only wait are proposed so late at the latest."""
+"""A first stage is waited for so long; then coordinators start beside it."""
 DRAINED_S = 5.0
 """Stages that are to stop may take so long to reach the end of their epoch."""
 
@@ -43,7 +43,8 @@ class SearchDriver(TrialRules):
     Args:
         context: What the search runs with.
         scheduler, scheduler_name: The actor.
-        at_first: Trials at once until a first stage runs; None for no such bound.
+        at_first: Trials that need no coordinator to begin, until a first stage runs; None where
+            coordinators start at once.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SearchDriver(TrialRules):
     ) -> None:
         super().__init__(context)
         self._scheduler, self._scheduler_name = scheduler, scheduler_name
+        self._ahead: deque[RunnableTrial] = deque()
         self._live: dict[str, RunnableTrial] = {}
         self._over: list[int] = []
         self._life, self._after = "", 0
@@ -63,8 +65,35 @@ class SearchDriver(TrialRules):
         self._running: list[dict[str, Any]] = []
         self._ray_lost = False
         self._last_tick = 0.0
-        self._at_first, self._later = at_first, time.monotonic() + LATER_S
+        self._at_first = at_first
         self.heard = Heartbeat()
+
+    # -- before Tune begins ---------------------------------------------------------------------
+
+    def begin_first(self) -> None:
+        """Propose the first trials, and wait until a stage of theirs runs.
+
+        To start a coordinator takes two seconds of a processor, which those need that train the
+        first stages: the stage scheduler begins with stages without sources by itself.
+        """
+        try:
+            while len(self._ahead) < min(self._at_first or 0, AHEAD):
+                trial = self._next_trial()
+                if trial is None:
+                    break
+                self._ahead.append(trial)
+                self._add(trial)
+        except BaseException as error:
+            self._fail(error)
+        if any(trial.openings for trial in self._ahead):
+            later = time.monotonic() + LATER_S
+            while self._at_first and time.monotonic() < later and not self._stopping():
+                self.tick()
+                time.sleep(SOON_S)
+
+    def _add(self, trial: RunnableTrial) -> None:
+        self._scheduler.add_trial.remote(trial)
+        self._status.proposed()
 
     # -- what Tune asks -------------------------------------------------------------------------
 
@@ -72,27 +101,18 @@ class SearchDriver(TrialRules):
         """The next trial's configuration; None ends the search."""
         try:
             self.tick()
-            trial = self._next_trial()
+            trial = None
+            if self._ahead and not self._stopping():
+                trial = self._ahead.popleft()
+            elif (trial := self._next_trial()) is not None:
+                self._add(trial)
             if trial is not None:
                 self._live[tune_id] = trial
-                self._scheduler.add_trial.remote(trial)
-                self._status.proposed()
                 return {"trial": trial.trial, "scheduler": self._scheduler_name}
         except BaseException as error:
             self._fail(error)
         self._scheduler.expect.remote(len(self._live))
         return None
-
-    @property
-    def holds_back(self) -> bool:
-        """Whether the next trial is proposed later: it could only wait.
-
-        To start a coordinator takes more than a second of a processor, which those need that
-        train the first stages.
-        """
-        if self._at_first is None or time.monotonic() > self._later or self._stopping():
-            return False
-        return len(self._live) >= self._at_first
 
     @property
     def has_more(self) -> bool:
@@ -210,7 +230,7 @@ class SearchDriver(TrialRules):
         if again:
             self._scheduler.expect.remote(0)  # the first coordinators have met its forerunner
             self._scheduler.release.remote(self._over, True)
-            for trial in self._live.values():
+            for trial in (*self._ahead, *self._live.values()):
                 self._scheduler.add_trial.remote(trial)
             if self._draining:
                 self._scheduler.drain.remote()
@@ -226,10 +246,6 @@ class SearchDriver(TrialRules):
     def _release(self, trial: int, *, at_once: bool) -> None:
         self._over.append(trial)
         self._scheduler.release.remote([trial], at_once)
-
-
-COORDINATOR_DEATHS = 3
-"""A trial's coordinator is started again so often before the trial fails."""
 
 
 def probe_cluster(
@@ -291,7 +307,7 @@ def run_trials(
         needs: Of these stages; a CPU if None.
         gpus: What torch sees on nodes with GPUs; None where no stage uses one.
         autoscaler: Of the cluster, where it has one: it is to make room for what waits.
-        at_first: Trials at once until a first stage runs; None for no such bound.
+        at_first: Trials that begin before any coordinator; None where coordinators start at once.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.
@@ -323,11 +339,14 @@ def run_trials(
                 leave=context.leave,
             ),
         ):
-            _tune(driver, concurrency, f"{folder}/0")
+            driver.begin_first()
+            from .tune_adapter import run_tune  # beside the first stage: two seconds of imports
+
+            run_tune(driver, concurrency, f"{folder}/0")
             rounds = 0
             while driver.has_more:  # Tune takes nothing more once it has had the end
                 rounds += 1
-                _tune(driver, concurrency, f"{folder}/{rounds}")
+                run_tune(driver, concurrency, f"{folder}/{rounds}")
         driver.drained()
         driver.raise_error()
         if driver.fault is not None:
@@ -341,39 +360,3 @@ def run_trials(
         with ends:
             ray.kill(scheduler)
     return driver.reason
-
-
-def _tune(driver: SearchDriver, concurrency: int, folder: str) -> None:
-    tuner = tune.Tuner(
-        tune.with_resources(coordinate, RESOURCES),
-        tune_config=tune.TuneConfig(
-            search_alg=TuneSearcher(driver),
-            scheduler=TuneScheduler(driver),
-            num_samples=-1,
-            max_concurrent_trials=concurrency,
-            reuse_actors=True,
-            trial_dirname_creator=_folder_name,
-        ),
-        run_config=tune.RunConfig(
-            name="search",
-            storage_path=folder,
-            failure_config=tune.FailureConfig(max_failures=COORDINATOR_DEATHS),
-            callbacks=[TuneCallback(driver)],
-            verbose=0,
-            log_to_file=False,
-        ),
-    )
-    # Tune has no loggers here, and would list every trial's missing files at the end.
-    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
-    try:
-        tuner.fit()
-    except Exception as error:
-        driver.raise_error()
-        if driver.fault is not None:
-            raise SearchStoppedError(driver.fault) from error
-        raise SearchStoppedError(f"Ray Tune ended the search: {error}") from error
-
-
-def _folder_name(trial: Any) -> str:
-    """Of a trial, in Tune's temporary folder."""
-    return str(trial.trial_id)

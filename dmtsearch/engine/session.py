@@ -310,7 +310,7 @@ class Session:
                     gpus=gpus,
                     autoscaler=scaler,
                     # The autoscaler is to see at once how much is wanted.
-                    at_first=max(1, fitting) if scaler is None else None,
+                    at_first=min(concurrency, max(1, fitting)) if scaler is None else None,
                 ),
             )
 

@@ -252,11 +252,8 @@ class StageScheduler:
         given.set_result(trial)
         if self._draining or trial.trial in self._released:
             return
-        for stage in trial.stages:
-            # One whose epochs wait for a pruner's word waits for the coordinator that brings it.
-            is_followed = trial.watched and stage.request.name == trial.deliver
-            is_open = self._known(stage) is None
-            if is_open and not stage.request.sources and not is_followed:
+        for stage in trial.openings:
+            if self._known(stage) is None:
                 early = self._join(trial.trial, stage, watched=False)
                 self._early[trial.trial, stage.key] = early
 

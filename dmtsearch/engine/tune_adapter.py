@@ -4,6 +4,7 @@ Thin: every question goes to the driver, and every stage to the stage scheduler.
 first three when it starts; nothing of the driver may travel, so they pickle as nothing.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -14,18 +15,70 @@ from ray.tune import Callback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from ..errors import SearchStoppedError
 from .messages import NAMESPACE, RunnableTrial, StageAnswer
+
+COORDINATOR_DEATHS = 3
+"""A trial's coordinator is started again so often before the trial fails."""
 
 
 class Driver(Protocol):
     """Who answers Tune's questions."""
 
-    @property
-    def holds_back(self) -> bool: ...
     def propose(self, tune_id: str) -> dict[str, Any] | None: ...
     def goes_on(self, trial: int, history: list[Mapping[str, Any]]) -> bool: ...
     def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None: ...
     def tick(self) -> None: ...
+    def raise_error(self) -> None: ...
+    @property
+    def fault(self) -> str | None: ...
+
+
+def run_tune(driver: Driver, concurrency: int, folder: str) -> None:
+    """Let Tune run the driver's trials until it has no more.
+
+    Args:
+        driver: Who answers.
+        concurrency: Trials at once.
+        folder: For Tune's own files.
+
+    Raises:
+        SearchStoppedError: A fault of the machine, or Tune's own failure.
+        DmtSearchError: The driver's own error.
+    """
+    tuner = tune.Tuner(
+        tune.with_resources(coordinate, RESOURCES),
+        tune_config=tune.TuneConfig(
+            search_alg=TuneSearcher(driver),
+            scheduler=TuneScheduler(driver),
+            num_samples=-1,
+            max_concurrent_trials=concurrency,
+            reuse_actors=True,
+            trial_dirname_creator=_folder_name,
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            storage_path=folder,
+            failure_config=tune.FailureConfig(max_failures=COORDINATOR_DEATHS),
+            callbacks=[TuneCallback(driver)],
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    # Tune has no loggers here, and would list every trial's missing files at the end.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+    try:
+        tuner.fit()
+    except Exception as error:
+        driver.raise_error()
+        if driver.fault is not None:
+            raise SearchStoppedError(driver.fault) from error
+        raise SearchStoppedError(f"Ray Tune ended the search: {error}") from error
+
+
+def _folder_name(trial: Any) -> str:
+    """Of a trial, in Tune's temporary folder."""
+    return str(trial.trial_id)
 
 
 class TuneSearcher(Searcher):
@@ -36,9 +89,7 @@ class TuneSearcher(Searcher):
         self._driver = driver
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial's configuration, FINISHED, or None: Tune asks again soon."""
-        if self._driver.holds_back:
-            return None
+        """The next trial's configuration, or FINISHED."""
         found = self._driver.propose(trial_id)
         return Searcher.FINISHED if found is None else found
 

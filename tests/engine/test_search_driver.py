@@ -106,42 +106,91 @@ class Endless:
     """A searcher that always has one more trial."""
 
     state = SimpleNamespace(stages=())
-    number = 0
+
+    def __init__(self, *, watched: bool = False) -> None:
+        self._number, self._watched = 0, watched
 
     def record(self, record: Any) -> None: ...
     def look(self) -> None: ...
 
     def next(self) -> RunnableTrial:
-        self.number += 1
-        return RunnableTrial(self.number, "search", (stage_of("student"),), deliver="student")
+        self._number += 1
+        stages = (stage_of("student"),)
+        return RunnableTrial(self._number, "search", stages, "student", watched=self._watched)
 
 
-def test_trials_that_could_only_wait_are_proposed_once_a_first_stage_runs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    snapshot = {
-        "life": "", "events": [], "notes": [], "running": [], "waiting": [], "begun": False,
-    }  # fmt: skip
-    reply = SimpleNamespace(remote=lambda *given: snapshot)
-    scheduler = SimpleNamespace(snapshot=reply, add_trial=reply)
+class Answering(Calls):
+    """A scheduler whose first stage runs once it has been asked `after` times."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    @property
+    def snapshot(self) -> Any:
+        self._left -= 1
+        found = {"life": "", "events": [], "notes": [], "running": [], "waiting": []}
+        return SimpleNamespace(remote=lambda *given: {**found, "begun": self._left < 0})
+
+    @property
+    def trials(self) -> list[int]:
+        return [call[1].trial for call in self.made if call[0] == "add_trial"]
+
+
+@pytest.fixture
+def _answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = SimpleNamespace(wait=lambda calls, timeout: (calls, []), get=lambda call: call)
     monkeypatch.setattr("dmtsearch.engine.ray_backend.ray", ray)
     monkeypatch.setattr("dmtsearch.engine.ray_backend.TICK_S", 0)
+
+
+@pytest.mark.usefixtures("_answered_at_once")
+def test_first_trials_begin_before_tune_which_then_gets_each_once() -> None:
+    scheduler = Answering(after=3)
     driver = driver_of(scheduler, Endless(), at_first=2)
-    held = []
-    for number in range(3):
-        held.append(driver.holds_back)
-        driver.propose(f"tune {number}")
-    driver.tick()
-    held.append(driver.holds_back)
-    snapshot["begun"] = True
-    driver.tick()
-    assert [*held, driver.holds_back] == [False, False, True, True, False]
-    # One whose stages wait for long, or lie in the store, holds nothing back for ever.
-    snapshot["begun"] = False
-    driver = driver_of(scheduler, Endless(), at_first=1)
+    driver.begin_first()
+    assert scheduler.trials == [1, 2]
+    assert scheduler._left < 0
+    handed = [driver.propose(f"tune {number}") for number in range(3)]
+    assert [one and one["trial"] for one in handed] == [1, 2, 3]
+    assert scheduler.trials == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("_answered_at_once")
+def test_a_scheduler_that_starts_again_gets_trials_too_that_tune_has_not_yet() -> None:
+    scheduler = Answering(after=0)
+    driver = driver_of(scheduler, Endless(), at_first=2)
+    driver.begin_first()
     driver.propose("tune")
-    assert driver.holds_back
-    monkeypatch.setattr("dmtsearch.engine.ray_backend.time.monotonic", lambda: float("inf"))
-    assert not driver.holds_back
-    assert not driver_of(scheduler, Endless()).holds_back
+    driver._greet("first life")
+    driver._greet("second life")
+    assert scheduler.trials == [1, 2, 2, 1]
+
+
+@pytest.mark.usefixtures("_answered_at_once")
+def test_tune_begins_at_once_where_a_first_stage_waits_for_its_coordinator_or_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    never = 1_000_000
+    follows = Answering(never)
+    driver_of(follows, Endless(watched=True), at_first=2).begin_first()
+    assert follows.trials == [1, 2]
+    assert follows._left == never  # nobody has waited
+    anywhere = Answering(never)
+    driver_of(anywhere, Endless()).begin_first()
+    assert anywhere.trials == []
+    assert anywhere._left == never
+    monkeypatch.setattr("dmtsearch.engine.ray_backend.LATER_S", 0.1)
+    late = Answering(never)
+    driver_of(late, Endless(), at_first=2).begin_first()
+    assert 0 < late._left < never
+
+
+@pytest.mark.usefixtures("_answered_at_once")
+def test_a_stop_while_the_first_stages_start_hands_nothing_to_tune() -> None:
+    scheduler = Answering(after=1_000_000)
+    driver = driver_of(scheduler, Endless(), at_first=2)
+    driver._stop.asked = True  # as a Ctrl-C does
+    driver.begin_first()
+    assert driver.propose("tune") is None
+    assert scheduler.trials == []
