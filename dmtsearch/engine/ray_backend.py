@@ -70,8 +70,8 @@ class SearchDriver(TrialRules):
 
     # -- before Tune begins ---------------------------------------------------------------------
 
-    def begin_first(self) -> None:
-        """Propose the first trials, and wait until a stage of theirs runs.
+    def begin_first(self) -> int:
+        """Propose the first trials; return how many stages begin at once.
 
         To start a coordinator takes two seconds of a processor, which those need that train the
         first stages: the stage scheduler begins with stages without sources by itself.
@@ -85,11 +85,14 @@ class SearchDriver(TrialRules):
                 self._add(trial)
         except BaseException as error:
             self._fail(error)
-        if any(trial.openings for trial in self._ahead):
-            later = time.monotonic() + LATER_S
-            while self._at_first and time.monotonic() < later and not self._stopping():
-                self.tick()
-                time.sleep(SOON_S)
+        return len({stage.key for trial in self._ahead for stage in trial.openings})
+
+    def await_first(self) -> None:
+        """Wait until a stage of the first trials is through its imports, and has done an epoch."""
+        later = time.monotonic() + LATER_S
+        while self._at_first and time.monotonic() < later and not self._stopping():
+            self.tick()
+            time.sleep(SOON_S)
 
     def _add(self, trial: RunnableTrial) -> None:
         self._scheduler.add_trial.remote(trial)
@@ -303,7 +306,7 @@ def run_trials(
     Args:
         context: What the search runs with.
         concurrency: Trials at once.
-        warm: Processes that get ready for stages at once.
+        warm: Processes that get ready for stages at once, those included that begin with one.
         needs: Of these stages; a CPU if None.
         gpus: What torch sees on nodes with GPUs; None where no stage uses one.
         autoscaler: Of the cluster, where it has one: it is to make room for what waits.
@@ -324,7 +327,6 @@ def run_trials(
     scheduler = start_scheduler(
         ActorSetting(name, context.store, stage, context.perform, concurrency, gpus, autoscaler)
     )
-    scheduler.warm.remote(needs or Needs(), warm)
     driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name, at_first=at_first)
     try:
         driver.restore_lines()
@@ -339,7 +341,10 @@ def run_trials(
                 leave=context.leave,
             ),
         ):
-            driver.begin_first()
+            begun = driver.begin_first()
+            scheduler.warm.remote(needs or Needs(), max(0, warm - begun))
+            if begun:
+                driver.await_first()
             from .tune_adapter import run_tune  # beside the first stage: two seconds of imports
 
             run_tune(driver, concurrency, f"{folder}/0")

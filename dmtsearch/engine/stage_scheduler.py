@@ -309,7 +309,10 @@ class StageScheduler:
         return await self.snapshot(life, after)
 
     async def snapshot(self, life: str, after: int) -> dict[str, Any]:
-        """What goes on, and the events after number `after` of the life that the caller knows."""
+        """What goes on, and the events after number `after` of the life that the caller knows.
+
+        `begun` says that a stage has ended, or has done an epoch.
+        """
         if life == self.life:
             self._events = [event for event in self._events if event.number > after]
         notes, self._notes = self._notes, []
@@ -320,7 +323,7 @@ class StageScheduler:
             "events": list(self._events),
             "notes": notes,
             "running": [stage.view() for stage in pending if stage.running],
-            "begun": self._num_events > 0 or any(stage.pulse is not None for stage in pending),
+            "begun": self._num_events > 0 or any(stage.phase[0] for stage in pending),
             "waiting": [stage.request.name for stage in pending if stage.queued],
         }
 

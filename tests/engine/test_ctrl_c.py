@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dmtsearch.cli.main import main
 
 def interrupt(*given: Any, **named: Any) -> None:
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)  # another thread may have taken it: the first one hears of it a moment later
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> list[str]:

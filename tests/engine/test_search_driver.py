@@ -148,7 +148,8 @@ def _answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_first_trials_begin_before_tune_which_then_gets_each_once() -> None:
     scheduler = Answering(after=3)
     driver = driver_of(scheduler, Endless(), at_first=2)
-    driver.begin_first()
+    assert driver.begin_first() == 1  # both begin with the same stage
+    driver.await_first()
     assert scheduler.trials == [1, 2]
     assert scheduler._left < 0
     handed = [driver.propose(f"tune {number}") for number in range(3)]
@@ -173,16 +174,14 @@ def test_tune_begins_at_once_where_a_first_stage_waits_for_its_coordinator_or_fo
 ) -> None:
     never = 1_000_000
     follows = Answering(never)
-    driver_of(follows, Endless(watched=True), at_first=2).begin_first()
+    assert driver_of(follows, Endless(watched=True), at_first=2).begin_first() == 0
     assert follows.trials == [1, 2]
-    assert follows._left == never  # nobody has waited
     anywhere = Answering(never)
-    driver_of(anywhere, Endless()).begin_first()
+    assert driver_of(anywhere, Endless()).begin_first() == 0
     assert anywhere.trials == []
-    assert anywhere._left == never
     monkeypatch.setattr("dmtsearch.engine.ray_backend.LATER_S", 0.1)
     late = Answering(never)
-    driver_of(late, Endless(), at_first=2).begin_first()
+    driver_of(late, Endless(), at_first=2).await_first()
     assert 0 < late._left < never
 
 
@@ -191,6 +190,7 @@ def test_a_stop_while_the_first_stages_start_hands_nothing_to_tune() -> None:
     scheduler = Answering(after=1_000_000)
     driver = driver_of(scheduler, Endless(), at_first=2)
     driver._stop.asked = True  # as a Ctrl-C does
-    driver.begin_first()
+    assert driver.begin_first() == 0
+    driver.await_first()
     assert driver.propose("tune") is None
     assert scheduler.trials == []
