@@ -70,17 +70,21 @@ docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "Wrote build/docs/index.html"
 
-# What users install; the demo needs no more.
+# What users install; the demo needs no more. Python compiles what is imported, and no more.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --editable
 $(RUNTIME): pyproject.toml
 	@echo "Setting up $(VENV) (PyTorch, Ray and others: minutes, once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(INSTALL) .
 	@touch $(RUNTIME)
 
-$(STAMP): $(RUNTIME)
-	@echo "Adding what tests and pages need ..."
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
-	@touch $(STAMP)
+# With what tests and pages need; `make demo test` sets up one after the other.
+$(STAMP): | $(filter $(RUNTIME),$(MAKECMDGOALS:demo=$(RUNTIME)))
+$(STAMP): pyproject.toml
+	@echo "Setting up $(VENV) for the tests (PyTorch, Ray and others: minutes, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	$(INSTALL) '.[dev,docs]'
+	@touch $(RUNTIME) $(STAMP)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

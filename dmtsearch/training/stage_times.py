@@ -126,7 +126,6 @@ def time_stages(
     data: DataSet,
     *,
     objects: Mapping[str, nn.Module] | None = None,
-    budget_s: float = BUDGET_S,
 ) -> StageTimes | None:
     """Time a few steps of stages; None where none can be timed here.
 
@@ -135,9 +134,8 @@ def time_stages(
             taken, from the cheapest to the dearest.
         data: What they learn from.
         objects: The user's own modules by stage.
-        budget_s: Seconds in all, at most.
     """
-    until = time.perf_counter() + budget_s
+    until = time.perf_counter() + BUDGET_S
     steps: list[tuple[float, float]] = []
     forwards: list[tuple[float, float]] = []
     timed: dict[str, tuple[float, float]] = {}

@@ -40,6 +40,8 @@ def one_thread_and_a_store_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     torch.set_num_threads(1)
     monkeypatch.setenv("DMTSEARCH_STORE", str(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
+    # What is timed is not looked at here, but whether; five seconds a test add up.
+    monkeypatch.setattr("dmtsearch.training.stage_times.BUDGET_S", 0.5)
 
 
 @pytest.fixture
