@@ -20,7 +20,8 @@ def demo(
 ) -> None:
     """Run the main job on small digits: search, confirm, report. CPU, about four minutes.
 
-    Ends with the path of the report, and the command that trains what it recommends.
+    Ends with the path of the report, and the command that trains what it recommends. A report
+    that is there already stays.
 
     Example: `dmtsearch demo`
     """
@@ -35,7 +36,7 @@ def demo(
     end(run_confirm(run, request, options_of(None)), folder, request, advise=False)
     activate = activation(Path(sys.executable), shutil.which("dmtsearch"))
     first = f"{activate}    (puts this `dmtsearch` on your PATH)" if activate else None
-    show(api.report(folder), first=first)
+    show(api.report(folder, out=_new_folder(Path("reports"))), first=first)
 
 
 def activation(python: Path, found: str | None) -> str | None:

@@ -112,8 +112,17 @@ def _environment(*, escape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(tight=_tight, words=_words, cell=_cell, alt=_alt, fence=_fence)
+    filters = {"tight": _tight, "prose": _prose, "words": _words, "cell": _cell}
+    environment.filters.update(filters, alt=_alt, fence=_fence)
     return environment
+
+
+def _prose(text: str) -> Markup:
+    """Text for the page: what stands in backticks as code."""
+    parts = enumerate(re.split(r"`([^`]+)`", text))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in parts
+    )
 
 
 def _tight(text: str) -> str:

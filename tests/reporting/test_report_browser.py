@@ -86,6 +86,12 @@ def test_print_keeps_the_commands_and_the_schedules(browser, page):
     browser.call("Emulation.setEmulatedMedia", media="print")
     shown = "(one) => one.checkVisibility() && one.getBoundingClientRect().height > 0"
     assert browser.run(f"[...document.querySelectorAll('.next pre')].every({shown})")
+    # Of a printed page nothing can be scrolled: the width of A4 between its margins holds all.
+    browser.show(page, width=673)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    tables = "[...document.querySelectorAll('table')].filter((one) => one.checkVisibility())"
+    assert browser.run(f"{tables}.length") > 5
+    assert browser.run(f"{tables}.every((one) => one.getBoundingClientRect().right <= 673)")
     # A thousand trials are a thousand files, which the run folder has.
     hidden = ".copy, nav, .filter, .files pre"
     assert not browser.run(f"[...document.querySelectorAll('{hidden}')].some({shown})")
