@@ -129,6 +129,10 @@ def same_size(summary: Summary) -> tuple[ArmRuns, ...]:
     )
 
 
+MOST_NAMED = 3
+"""Control arms of other sizes; of more, only the sizes are named."""
+
+
 def _best_arm(arms: Sequence[ArmRuns], direction: str) -> ArmRuns | None:
     sign = 1.0 if direction == "max" else -1.0
     known = [arm for arm in arms if arm.spread is not None]
@@ -146,15 +150,20 @@ def _cost(cost: int, other: int) -> str:
 def _other_sizes(summary: Summary, best: BestSchedule) -> list[str]:
     same = same_size(summary)
     others = [
-        f"{arm.name} ({amount(arm.params[0])})"
+        arm
         for arm in summary.arms
         if arm.name != "search" and arm not in same and arm.spread is not None
     ]
     if not others:
         return []
+    if len(others) > MOST_NAMED:
+        sizes = dict.fromkeys(amount(arm.params[0]) for arm in others)
+        named = f"those with {listed(list(sizes))} parameters"
+    else:
+        named = listed([f"{arm.name} ({amount(arm.params[0])})" for arm in others])
     return [
         f"Trial {best.trial} delivers {best.params:,} parameters; control arms of other sizes "
-        f"are not compared with it: {listed(others)}."
+        f"are not compared with it: {named}."
     ]
 
 

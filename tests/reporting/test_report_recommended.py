@@ -90,6 +90,11 @@ def test_arms_of_several_delivered_models_are_never_averaged_or_compared(tiny):
     assert "control arms of other sizes are not compared with it: direct_long (" in words
     assert "85.00 %" in words
     assert "99.00 %" not in words
+    # Of many only the sizes are named.
+    for name in ("scratch_long", "assistant", "fitnet"):
+        run.finish(run.propose(name, parse_schedule(LARGER), {}, 0), 0.5)
+    words = answer(dmtsearch.report(run.stop(), out=run.root / "again").summary)
+    assert f"not compared with it: those with {other.params:,} parameters." in words
     with (page.folder / "arms.csv").open(newline="") as file:
         models = {row["trial"]: row["model"] for row in csv.DictReader(file)}
     assert models[str(own.trial)] != models[str(other.trial)]
