@@ -232,7 +232,8 @@ class _Scale:
 def draw_parallel(record: RunRecord) -> Drawing | None:
     """A line a finished trial through its holes to the objective; None for under three."""
     ranked = record.ranked()
-    shown = ranked[:MOST_LINES]
+    top = max(1, min(len(ranked), MOST_LINES) // 5)
+    shown = [*ranked[:top], *_spread(ranked[top:], MOST_LINES - top)]
     values = [trial.asked.read_values for trial, _ in shown]
     holes = [
         name
@@ -248,7 +249,6 @@ def draw_parallel(record: RunRecord) -> Drawing | None:
     scales.append(_scale(label, results, log=False, main=record.main))
     table = [[*(one.get(name) for name in holes), value]
              for one, value in zip(values, results, strict=True)]  # fmt: skip
-    top = max(1, len(ranked) // 5)
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -268,7 +268,11 @@ def draw_parallel(record: RunRecord) -> Drawing | None:
             )  # fmt: skip
         _axes_of(axes, scales, narrow)
 
-    lines = "" if len(shown) == len(ranked) else f" The best {len(shown)} of {len(ranked)}."
+    lines = (
+        f" Of the other {len(ranked) - top:,} trials {len(shown) - top} are drawn, evenly by rank."
+        if len(shown) < len(ranked)
+        else ""
+    )
     varied = len({name for one in values for name in one})
     left = f" {len(holes)} of {varied} holes." if varied > len(holes) else ""
     return draw(
@@ -286,6 +290,13 @@ def draw_parallel(record: RunRecord) -> Drawing | None:
             f"that a trial does not read is passed over.{lines}{left}"
         ),
     )
+
+
+def _spread(ranked: Sequence[tuple[Trial, float]], most: int) -> Sequence[tuple[Trial, float]]:
+    """At most so many of them, from the first to the last."""
+    if len(ranked) <= most:
+        return ranked
+    return [ranked[round(at * (len(ranked) - 1) / (most - 1))] for at in range(most)]
 
 
 def _scale(name: str, values: Sequence[object], log: bool, main: str | None = None) -> _Scale:

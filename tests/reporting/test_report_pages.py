@@ -309,7 +309,9 @@ def test_controls_alone_are_named_and_nothing_is_to_be_confirmed(rendered):
 def test_a_figure_of_many_trials_says_how_many_it_shows(rendered):
     written = rendered("200 trials")
     text = written.page.read_text(encoding="utf-8")
-    assert f"The best 150 of {written.summary.finished}." in text
+    assert "blue: the best 30 by" in text
+    others = written.summary.finished - 30
+    assert f"Of the other {others} trials 120 are drawn, evenly by rank." in text
     assert text.count("data-key") > 200
     assert len(text) < 1_500_000
 
