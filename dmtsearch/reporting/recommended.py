@@ -122,7 +122,7 @@ def _confirmed(record: RunRecord, confirmation: ConfirmFindings) -> Recommended 
 
 
 def in_short(schedule: str) -> str | None:
-    """A schedule in a few words: `teacher to middle to student, hints at student`.
+    """A schedule in a few words: `teacher to student in one hop, hints at student`.
 
     None where this version cannot read it.
     """
@@ -132,7 +132,8 @@ def in_short(schedule: str) -> str | None:
         return None
     needed = whole.needed()
     words = " to ".join(stage.name for stage in needed[:6])
-    words = f"{words} alone" if len(needed) == 1 else words
+    # Said, since the question is often whether middle models help.
+    words += {1: " alone", 2: " in one hop"}.get(len(needed), "")
     hints = [stage.name for stage in needed if stage.hints]
     merit = [stage.name for stage in needed if stage.merit is not None]
     for what, where in (("hints", hints), ("merit", merit)):

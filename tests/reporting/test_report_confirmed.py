@@ -101,7 +101,8 @@ def test_a_win_is_the_answer_with_its_smallest_difference_interval_and_n(confirm
     said = answer(written.summary)
     # By hand: .904 - .882 = .022, the smaller of the two differences.
     assert said.startswith(
-        "Yes: teacher to student; +2.20 points over the best control at the same training cost"
+        "Yes: teacher to student in one hop; +2.20 points over the best control at the same "
+        "training cost"
     )
     assert "The chosen schedule is better than every control: +2.20 points" in said
     assert "beside direct_long" in said
