@@ -138,7 +138,8 @@ def _check_space(space: Space, found: ScheduleCheck, time: bool) -> CheckReport:
     from dmtsearch.engine.equal_size import size_notes
     from dmtsearch.engine.opening import small_test
     from dmtsearch.engine.prepare import context_on
-    from dmtsearch.engine.price import hours_of, plan_search, slots_here
+    from dmtsearch.engine.price import hours_of, plan_search
+    from dmtsearch.machine import slots_here
 
     equal = space.search.equal_cost is not False and found.cost is not None
     if equal:

@@ -21,3 +21,11 @@ def physical_memory() -> int | None:
     except (AttributeError, OSError, ValueError):
         return None
     return found if found > 0 else None
+
+
+def slots_here() -> int:
+    """Stages of one CPU that run at once on this machine."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS
+        return max(1, os.cpu_count() or 1)

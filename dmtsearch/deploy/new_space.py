@@ -14,10 +14,10 @@ from dmtsearch.engine import (
     SearchPlan,
     context_on,
     plan_search,
-    slots_here,
 )
 from dmtsearch.errors import DataError, DmtSearchError, UsageError, nearest
 from dmtsearch.human import hours_text
+from dmtsearch.machine import slots_here
 from dmtsearch.models import build_skeleton, count_params, resolve_size
 from dmtsearch.names import DATA_SETS, PRESETS
 from dmtsearch.schedule import Schedule

@@ -102,7 +102,6 @@ from .prepare import preparer as preparer
 from .price import Price as Price
 from .price import SearchPlan as SearchPlan
 from .price import plan_search as plan_search
-from .price import slots_here as slots_here
 from .probes import NodeFacts as NodeFacts
 from .probes import ask_with_ray as ask_with_ray
 from .probes import oversized as oversized

@@ -1,7 +1,9 @@
 """A context that a second thread enters and leaves, while the first one goes on."""
 
+import queue
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 
 
@@ -17,7 +19,8 @@ class Beside:
 
     def __init__(self, context: AbstractContextManager[object]) -> None:
         self._context = context
-        self._entered, self._over = threading.Event(), threading.Event()
+        self._entered = threading.Event()
+        self._work: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._stay, name="beside", daemon=True)
 
@@ -25,11 +28,17 @@ class Beside:
         try:
             with self._context:
                 self._entered.set()
-                self._over.wait()
+                while (work := self._work.get()) is not None:
+                    with suppress(Exception):
+                        work()
         except BaseException as error:
             self._error = error
         finally:
             self._entered.set()
+
+    def once_entered(self, work: Callable[[], object]) -> None:
+        """Let the second thread do something once the context is entered; it may fail silently."""
+        self._work.put(work)
 
     def wait(self) -> None:
         """Return once the context is entered.
@@ -51,7 +60,7 @@ class Beside:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._work.put(None)
         self._thread.join()
         if error is None and self._error is not None:
             raise self._error

@@ -1,6 +1,5 @@
 """What a schedule or a search costs before it runs: sample-MACs, and hours on this machine."""
 
-import os
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..evidence.looks import FIRST_LOOKS
+from ..machine import slots_here
 from ..schedule import Schedule, parse_schedule
 from ..space import Space
 from .bounds import REFUSALS
@@ -100,14 +100,6 @@ class SearchPlan:
             "slots": [{"slots": n, "hours": hours} for n, hours in self.by_slots.items()],
             "confirm": {name: price.as_dict() for name, price in self.confirm.items()},
         }
-
-
-def slots_here() -> int:
-    """Stages of one CPU that run at once on this machine."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS
-        return max(1, os.cpu_count() or 1)
 
 
 def plan_search(

@@ -94,11 +94,11 @@ class SchedulerActor(StageScheduler):
 
     async def warm(self, needs: Needs, count: int) -> None:
         """Let so many processes get ready for stages with these needs, where they will train."""
-        for _ in range(count):
-            if needs.gpu > 0 and needs.workers == 1:
+        if needs.gpu > 0 and needs.workers == 1:
+            for _ in range(count):
                 self._workers.prepare(needs).warm_up.remote("cuda")
-            else:
-                ray.remote(warm_up).remote(self._setting.stage, "cpu")
+        else:
+            warm_on_cpu(self._setting.stage, count)
 
     async def _start(self, stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
         while True:
@@ -199,6 +199,12 @@ class SchedulerActor(StageScheduler):
             if found is not None:
                 return found
         return None
+
+
+def warm_on_cpu(setting: StageSetting, count: int) -> None:
+    """Let so many processes, each with a CPU, get ready for stages; they answer nobody."""
+    for _ in range(count):
+        ray.remote(warm_up).remote(setting, "cpu")
 
 
 def left_with_node(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from ..errors import DmtSearchError, SearchStoppedError, StoreError
 from ..human import printable, seconds_of
+from ..machine import slots_here
 from ..schedule import Expanded, Schedule, expand
 from ..space import Space
 from ..store import Store
@@ -89,6 +90,7 @@ class Session:
         self._autoscaler: Autoscaler | None = None
         self._wants: dict[str, Needs] = {}
         self._starting: Beside | None = None
+        self._warmed = 0
 
     def run(self, *, resumed: bool, command: str) -> str:
         """Search until it is over; return why (see `SearchEnded`).
@@ -123,6 +125,11 @@ class Session:
 
                 self._starting = (self._ray or own).enter_context(Beside(ray_at(where)))
             device = self._find_device(where, anchor, own)
+            if self._starting is not None and device == "cpu":
+                self._warmed = min(MOST_WARM, slots_here(), self._info.concurrency or MOST_WARM)
+                self._starting.once_entered(
+                    partial(_warm, self._stage_setting(anchor), self._warmed)
+                )
             self._view.tell("reading the data ...")
             searcher = self._open_searcher(anchor, resumed, device)
             reason = self._search(searcher, anchor, where, resumed, command, log)
@@ -297,7 +304,7 @@ class Session:
                 self._view.tell(fewer)
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
             self._view.tell(f"starting worker processes for {at_once} at once ...")
-            warm = min(concurrency, fitting, MOST_WARM)
+            warm = max(0, min(concurrency, fitting, MOST_WARM) - self._warmed)
             first = GpuShares().of(wants[expanded.needed()[0].name], slots.nodes)
             gpus = self._gpus if any(needs.gpu for needs in wants.values()) else None
             yield (
@@ -363,6 +370,13 @@ class Session:
             holes=tuple(hole.name for hole in self._space.holes),
             store=info.store,
         )
+
+
+def _warm(setting: StageSetting, processes: int) -> None:
+    """Let processes of a Ray that has just started import torch and read the data, too."""
+    from .ray_actor import warm_on_cpu
+
+    warm_on_cpu(setting, processes)
 
 
 def _joining(address: str | None) -> str:

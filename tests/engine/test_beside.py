@@ -34,6 +34,26 @@ def test_the_body_goes_on_while_a_context_is_entered_and_leaves_it_at_its_end() 
     assert notes == ["body", "entered", "both", "left"]
 
 
+def test_work_waits_until_the_context_is_entered_and_its_failure_ends_nothing() -> None:
+    notes: list[str] = []
+    ready, done = threading.Event(), threading.Event()
+    with Beside(noting(notes, ready)) as starting:
+        starting.once_entered(lambda: notes.index("no such note"))
+        starting.once_entered(lambda: notes.append("worked") or done.set())
+        notes.append("body")
+        ready.set()
+        assert done.wait(10)
+    assert notes == ["body", "entered", "worked", "left"]
+    # Where it is never entered nothing is done.
+    late: list[str] = []
+    with (
+        pytest.raises(OSError, match="no room"),
+        Beside(noting(late, ready, OSError("no room"))) as starting,
+    ):
+        starting.once_entered(lambda: late.append("worked"))
+    assert late == []
+
+
 def fail_beside(notes: list[str], error: Exception | None) -> None:
     ready = threading.Event()
     with Beside(noting(notes, ready, error)):
