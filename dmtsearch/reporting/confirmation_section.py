@@ -13,7 +13,7 @@ from dmtsearch.reporting.canvas import (
     SEARCH,
     Drawing,
     draw,
-    only_horizontal,
+    only_vertical,
 )
 from dmtsearch.reporting.confirmation import CHOSEN, Found, plan_words
 from dmtsearch.reporting.findings import Summary
@@ -158,24 +158,24 @@ def draw_replicates(summary: Summary) -> Drawing | None:
         axes = figure.subplots()
         for seed in seeds:
             values = [100 * scores[arm][seed] for arm in arms]
-            axes.plot(range(len(arms)), values, color=MUTED, linewidth=0.7, alpha=0.6, zorder=2)
+            axes.plot(values, range(len(arms)), color=MUTED, linewidth=0.7, alpha=0.6, zorder=2)
         for place, arm in enumerate(arms):
             values = [100 * scores[arm][seed] for seed in seeds]
             colour = SEARCH if arm == CHOSEN else CONTROL
-            axes.scatter([place] * len(values), values, s=18, color=colour, linewidth=0, zorder=3)
+            axes.scatter(values, [place] * len(values), s=18, color=colour, linewidth=0, zorder=3)
             mean = sum(values) / len(values)
-            axes.plot([place - 0.2, place + 0.2], [mean, mean], color=INK, linewidth=1.6, zorder=4)
-        axes.set_xticks(range(len(arms)), [arm_name(summary, arm) for arm in arms])
-        axes.tick_params(axis="x", length=0)
-        axes.set_xlim(-0.5, len(arms) - 0.5)
-        axes.set_ylabel("test accuracy (%)")
-        only_horizontal(axes)
+            axes.plot([mean, mean], [place - 0.3, place + 0.3], color=INK, linewidth=1.6, zorder=4)
+        axes.set_yticks(range(len(arms)), [arm_name(summary, arm) for arm in arms])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(arms) - 0.5, -0.5)
+        axes.set_xlabel("test accuracy (%)")
+        only_vertical(axes)
 
     names = listed([arm_name(summary, arm) for arm in arms])
     return draw(
         "replicates",
         paint,
-        size=(PHONE, 190),
+        size=(PHONE, 60 + 26 * len(arms)),
         title="Every replicate",
         alt=f"Test accuracy of {names} in {counted(len(seeds), 'replicate')}, paired by seed.",
         caption="A line joins what one seed gave each schedule; a tick is the mean.",
