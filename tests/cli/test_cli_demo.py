@@ -47,3 +47,15 @@ def test_the_command_that_activates_comes_before_the_one_that_needs_it(monkeypat
     *_, first, second = capsys.readouterr().out.splitlines()
     assert first == "Next: source .venv/bin/activate"
     assert second == "      dmtsearch train best.yaml --out out/demo"
+
+
+def test_a_demo_writes_its_report_beside_one_that_is_there(run, monkeypatch):
+    Path("reports/demo").mkdir(parents=True)
+    written = []
+    for name in ("finish", "end", "show"):
+        monkeypatch.setattr(f"dmtsearch.cli.demo_command.{name}", lambda *given, **named: None)
+    monkeypatch.setattr("dmtsearch.engine.run.search", lambda space, options, out: out)
+    monkeypatch.setattr("dmtsearch.engine.confirm.confirm", lambda *given: None)
+    monkeypatch.setattr("dmtsearch.api.report", lambda run, out: written.append((run, out)))
+    assert run("demo").code == 0
+    assert written == [(Path("runs/demo"), Path("reports/demo-2"))]
