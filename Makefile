@@ -29,8 +29,9 @@ quick: $(STAMP)
 slow: $(STAMP)
 	$(BIN)/python -m pytest -q $(SPREAD) -m slow
 
-# `docs`, `test` and `slow` at once: sooner than one after the other, since slow tests wait much.
-everything: docs lint types contracts
+# `test` and `slow` at once: sooner than one after the other, since slow tests wait much. A test
+# builds the pages.
+everything: lint types contracts
 	$(BIN)/python -m pytest -q $(SPREAD) -m "not fuzz and not soak"
 
 # 20,000 made inputs for every reader of files; by hand. Some 45 minutes of CPU time, over the cores.

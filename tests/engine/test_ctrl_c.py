@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,19 @@ from dmtsearch.cli.main import main
 
 def interrupt(*given: Any, **named: Any) -> None:
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(60)  # another thread may have taken it: the first one hears of it a moment later
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> list[str]:
     """The last lines that a command prints that ends as a Ctrl-C does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["dmtsearch", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
+    # A shell lets what it runs in the background ignore Ctrl-C; so would these tests there.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["dmtsearch", *map(str, words)])
+            with pytest.raises(SystemExit) as ended:
+                main()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended.value.code == 130
     shown = capsys.readouterr()
     assert shown.err == ""

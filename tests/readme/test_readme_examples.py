@@ -166,7 +166,7 @@ def follow(reader, text):
         elif step.kind == "yaml":
             name = re.search(r"^name: (\S+)", step.text, re.MULTILINE)[1]
             (reader.folder / f"{name}.yaml").write_text(step.text)
-            assert run_one(reader, f"dmtsearch check {name}.yaml")
+            assert run_one(reader, f"dmtsearch check {name}.yaml --no-time")
     return done
 
 
