@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.runtime
 # Over the cores, as tests/conftest.py says; each process takes about 0.8 GB.
 SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo setup test tests quick slow everything fuzz soak gpu gpu-bundle lint types contracts \
+.PHONY: demo setup test tests all-tests quick slow everything fuzz soak gpu gpu-bundle lint types contracts \
 	cover docs clean
 # Types are checked on one core while tests run; an older make does one after the other.
 MAKEFLAGS += --jobs=2
@@ -31,7 +31,9 @@ slow: $(STAMP)
 
 # `test` and `slow` at once: sooner than one after the other, since slow tests wait much. A test
 # builds the pages.
-everything: lint types contracts
+everything: lint types contracts all-tests
+
+all-tests: $(STAMP)
 	$(BIN)/python -m pytest -q $(SPREAD) -m "not fuzz and not soak"
 
 # 20,000 made inputs for every reader of files; by hand. Some 45 minutes of CPU time, over the cores.

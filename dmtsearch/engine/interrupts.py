@@ -26,6 +26,7 @@ class Interrupts:
         self._on_first, self._leave = on_first, leave
         self._timers: list[threading.Timer] = []
         self._may_break = self._is_overdue = False
+        self._is_said = self._is_second = False
         self.asked = False
 
     def let_break(self, allowed: bool) -> None:
@@ -43,14 +44,23 @@ class Interrupts:
                 raise KeyboardInterrupt
             return
         if self.asked:
-            if self._leave:
-                os._exit(EXIT_CODE)
-            raise KeyboardInterrupt
+            self._is_second = True
+            if self._is_said:  # else the first one's call, in which this one came, ends it
+                self._end()
+            return
         self.asked = True
         self._after(BREAK_AFTER_S, self._break_off)
         if self._leave:
             self._after(PATIENCE_S, lambda: os._exit(EXIT_CODE))
         self._on_first()
+        self._is_said = True
+        if self._is_second:
+            self._end()
+
+    def _end(self) -> None:
+        if self._leave:
+            os._exit(EXIT_CODE)
+        raise KeyboardInterrupt
 
     def _after(self, wait_s: float, act: Callable[[], None]) -> None:
         timer = threading.Timer(wait_s, act)

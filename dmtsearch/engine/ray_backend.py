@@ -27,7 +27,7 @@ SOON_S = 0.05
 """Between two events of Tune's the scheduler's answer is waited for so long, or comes later."""
 ANSWERED_S = 30.0
 AHEAD = 8
-"""So many trials, at most, begin before any coordinator starts."""
+"""Where more stages fit at once, trials begin as fast as Tune starts their coordinators."""
 LATER_S = 15.0
 """A first stage is waited for so long; then coordinators start beside it."""
 DRAINED_S = 5.0
@@ -43,8 +43,7 @@ class SearchDriver(TrialRules):
     Args:
         context: What the search runs with.
         scheduler, scheduler_name: The actor.
-        at_first: Trials that need no coordinator to begin, until a first stage runs; None where
-            coordinators start at once.
+        at_first: Trials that begin before any coordinator, if they are few; None for none.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class SearchDriver(TrialRules):
         self._running: list[dict[str, Any]] = []
         self._ray_lost = False
         self._last_tick = 0.0
-        self._at_first = at_first
+        self._at_first = at_first if at_first is not None and at_first <= AHEAD else None
         self.heard = Heartbeat()
 
     # -- before Tune begins ---------------------------------------------------------------------
@@ -77,7 +76,7 @@ class SearchDriver(TrialRules):
         first stages: the stage scheduler begins with stages without sources by itself.
         """
         try:
-            while len(self._ahead) < min(self._at_first or 0, AHEAD):
+            while len(self._ahead) < (self._at_first or 0):
                 trial = self._next_trial()
                 if trial is None:
                     break
@@ -310,7 +309,7 @@ def run_trials(
         needs: Of these stages; a CPU if None.
         gpus: What torch sees on nodes with GPUs; None where no stage uses one.
         autoscaler: Of the cluster, where it has one: it is to make room for what waits.
-        at_first: Trials that begin before any coordinator; None where coordinators start at once.
+        at_first: Trials that begin before any coordinator, if they are few; None for none.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.

@@ -266,6 +266,20 @@ def test_the_first_interrupt_asks_and_the_second_does_not_wait() -> None:
         interrupts.handle(2, None)
 
 
+def test_a_second_ctrl_c_within_the_first_ends_once_that_has_said_how_to_go_on() -> None:
+    notes: list[str] = []
+
+    def say() -> None:
+        interrupts.handle(2, None)  # as a signal that comes here
+        notes.append("stopping")
+
+    interrupts = Interrupts(say, leave=False)
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.handle(2, None)
+    interrupts.cancel()
+    assert notes == ["stopping"]
+
+
 def test_a_command_that_does_not_stop_is_left_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -179,6 +179,9 @@ def test_tune_begins_at_once_where_a_first_stage_waits_for_its_coordinator_or_fo
     anywhere = Answering(never)
     assert driver_of(anywhere, Endless()).begin_first() == 0
     assert anywhere.trials == []
+    many = Answering(never)
+    assert driver_of(many, Endless(), at_first=9).begin_first() == 0
+    assert many.trials == []
     monkeypatch.setattr("dmtsearch.engine.ray_backend.LATER_S", 0.1)
     late = Answering(never)
     driver_of(late, Endless(), at_first=2).await_first()
