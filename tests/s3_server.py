@@ -87,6 +87,8 @@ def serving(folder: Path) -> Iterator[S3Server]:
             patch.setenv("AWS_ACCESS_KEY_ID", KEY)
             patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+            # A file system that this process made before keeps the server of another test file.
+            fsspec.get_filesystem_class("s3").clear_instance_cache()
             fsspec.filesystem("s3").mkdir("bucket")
             yield running
     finally:
