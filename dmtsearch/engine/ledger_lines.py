@@ -6,7 +6,7 @@ are declared here; `fields.py` says how strictly.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
@@ -192,7 +192,7 @@ class StageEnded:
     Attributes:
         key, name, model, params, macs: Of the stage.
         epochs, hint_epochs: That were run.
-        seconds: Wall-clock of its training, hint phase included.
+        seconds: Wall-clock of what this run trained of it, hint phase included.
         cost: Sample-MACs that were run; 0 where the store had it.
         requested_by: Number of the trial that requested it first.
         status: `run`, `store`, `stopped` or `failed`.
@@ -204,6 +204,8 @@ class StageEnded:
         val_sweep: Of a selector: it and every baseline over val's sweep, condition by condition.
         merit: With merit: `n`, `mean`, `commonest` and `differs` of the weights a_i.
         node: Name of the machine that trained it; "" where that is not known.
+        trained_seconds: Wall-clock of its training, hint phase included, whichever run did it; 0
+            where that is not known.
     """
 
     event: ClassVar[str] = "stage"
@@ -226,6 +228,19 @@ class StageEnded:
     val_sweep: Sweep = field(default_factory=dict)
     merit: Metrics = field(default_factory=dict)
     node: str = ""
+    trained_seconds: Positive = 0.0
+
+    @property
+    def whole_seconds(self) -> float | None:
+        """Wall-clock of its whole training, whichever run did it; None where it is not known."""
+        return self.trained_seconds or self.seconds or None
+
+
+def whole_time(stages: Sequence[StageEnded | None]) -> float | None:
+    """Wall-clock of all `stages`, one after the other; None where that of one is not known."""
+    times = [None if stage is None else stage.whole_seconds for stage in stages]
+    known = [time for time in times if time is not None]
+    return sum(known) if len(known) == len(times) else None
 
 
 @dataclass(frozen=True)

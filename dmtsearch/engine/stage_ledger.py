@@ -133,6 +133,7 @@ class StageLedger:
             val_sweep=record.get("val_sweep") or {},
             merit=record.get("merit") or {},
             node=outcome.node if ours else "",
+            trained_seconds=record["seconds"] + record["hint_seconds"],
         )
 
     def _broken_off(

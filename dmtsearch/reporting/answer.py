@@ -178,8 +178,8 @@ def _confirmed(summary: Summary, found: Found) -> list[str]:
     numbers = summary.confirmation.sentence
     if words:
         numbers = numbers.removeprefix("Yes: ").removeprefix("No: ")
-        if numbers.startswith("the "):  # an arm's name stays as it is written
-            numbers = f"T{numbers[1:]}"
+        if numbers.startswith(("the ", "a ")):  # an arm's name stays as it is written
+            numbers = f"{numbers[0].upper()}{numbers[1:]}"
     words.append(numbers)
     chosen = next(t for t in summary.record.trials if t.asked.trial == found.chosen.trial)
     if summary.selector is not None:
@@ -296,7 +296,7 @@ def _price(summary: Summary, best: Recommended) -> Fact:
     if not best.seconds:
         note = f"sample-MACs; time not measured{more}"
         return Fact("Cost to train", amount(cost), note)
-    note = f"as measured here; {amount(cost)} sample-MACs{more}"
+    note = f"as measured; {amount(cost)} sample-MACs{more}"
     return Fact("Cost to train", duration(best.seconds), note)
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from dmtsearch.engine.confirm_plan import MOST_BYTES, ConfirmPaths, ConfirmPlan, read_confirmation
 from dmtsearch.engine.ledger import RunState, read_state
-from dmtsearch.engine.ledger_lines import StageEnded, TrialProposed
+from dmtsearch.engine.ledger_lines import StageEnded, TrialProposed, whole_time
 from dmtsearch.engine.run_paths import RunPaths
 from dmtsearch.engine.run_tables import is_confirmed
 from dmtsearch.errors import DmtSearchError
@@ -277,16 +277,16 @@ def _paths(paths: ConfirmPaths) -> Mapping[str, TestedPath]:
         state = read_state(paths.ledger) if paths.ledger.is_file() else RunState()
     except (DmtSearchError, OSError):
         return {}
-    ended = {line.key: line for line in state.stages if line.seconds > 0}
+    ended = {line.key: line for line in state.stages if line.status in ("run", "store")}
     groups: dict[str, list[TrialProposed]] = {}
     for trial in state.trials.values():
         groups.setdefault(trial.arm, []).append(trial)
     found = {}
     for arm, asked in groups.items():
         times = [
-            sum(ended[stage.key].seconds for stage in trial.stages)
+            time
             for trial in asked
-            if all(stage.key in ended for stage in trial.stages)
+            if (time := whole_time([ended.get(stage.key) for stage in trial.stages])) is not None
         ]
         latencies = [ended[trial.key].latency for trial in asked if trial.key in ended]
         found[arm] = TestedPath(

@@ -86,7 +86,7 @@ def cost_words(prices: Prices | None, found: Recommended | None) -> str:
 def both_prices(prices: Prices, found: Recommended) -> str:
     """What training it takes, wall-clock where it is known, and what without its first model."""
     words = show("cold_cost", prices.trained)
-    words += f", about {duration(found.seconds)} as measured here" if found.seconds else ""
+    words += f", about {duration(found.seconds)} as measured" if found.seconds else ""
     return f"{words}; {prices.other}" if prices.given != prices.trained else words
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from dmtsearch.engine.ledger_lines import TrialProposed
+from dmtsearch.engine.ledger_lines import TrialProposed, whole_time
 from dmtsearch.engine.messages import SEARCH
 from dmtsearch.engine.run_summary import choose_recommended, delivered_model
 from dmtsearch.errors import DmtSearchError
@@ -30,7 +30,7 @@ class Recommended:
         value: Mean over `seeds` runs.
         n: Samples that each was measured on; None where it is not known.
         asked: Its stages, as one run of it has them.
-        seconds: Wall-clock of its stages as measured; None where one is unknown.
+        seconds: Wall-clock of its stages, whichever run trained them; None where one is unknown.
         latency: Of the delivered model; {} where it is not known.
         schedule: As YAML.
     """
@@ -81,7 +81,6 @@ def _by_val(record: RunRecord) -> Recommended | None:
             if t.asked.arm == asked.arm and delivered_model(t.asked) == same
         ]  # fmt: skip
     stages = [record.stages.get(stage.key) for stage in asked.stages]
-    times = [stage.seconds for stage in stages if stage is not None and stage.seconds > 0]
     last = record.stages.get(asked.key)
     return Recommended(
         name=asked.arm if is_control else f"trial {asked.trial}",
@@ -92,7 +91,7 @@ def _by_val(record: RunRecord) -> Recommended | None:
         n=trial.ended.metrics.get("n") if trial.ended is not None else None,
         asked=asked,
         ended=trial,
-        seconds=sum(times) if len(times) == len(stages) else None,
+        seconds=whole_time(stages),
         latency=last.latency if last is not None else {},
         schedule=asked.schedule,
     )

@@ -270,9 +270,34 @@ def test_the_inline_backend_finds_and_writes_what_ray_does_one_trial_at_a_time(
     assert stages[0] == stages[1]
 
 
+def test_a_stage_of_the_store_keeps_the_time_of_its_training(tmp_path: Path) -> None:
+    space, store = tmp_path / "both.yaml", str(tmp_path / "store")
+    space.write_text(BOTH.replace("  pruner: {name: halving, min_fraction: 0.25}\n", ""))
+    first, again = (
+        dmtsearch.search(space, out=tmp_path / name, store=store, backend="inline", trials=2)
+        for name in ("first", "again")
+    )
+    ran, found = (
+        {line.key: line for line in read_state(run.paths.ledger).stages} for run in (first, again)
+    )
+    for key, line in ran.items():
+        assert (line.status, found[key].status) == ("run", "store")
+        assert found[key].seconds == 0
+        assert found[key].whole_seconds == ran[key].whole_seconds >= ran[key].seconds > 0
+
+
 def lines_of(run: dmtsearch.Run) -> dict[str, list[str]]:
     """A ledger's lines by kind, without times, and what names the run or its machine."""
-    passing = {"started", "ended", "seconds", "latency", "run_id", "store", "command"}
+    passing = {
+        "started",
+        "ended",
+        "seconds",
+        "trained_seconds",
+        "latency",
+        "run_id",
+        "store",
+        "command",
+    }
     found: dict[str, list[str]] = {}
     for line in run.paths.ledger.read_text().splitlines():
         facts = json.loads(line)

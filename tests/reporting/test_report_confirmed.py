@@ -141,6 +141,12 @@ def test_a_loss_names_the_control_to_train(confirmed, tmp_path):
     assert "Train direct_long, 88.20 % on test" in said
 
 
+def test_a_gain_out_of_reach_begins_a_sentence_of_its_own(confirmed, tmp_path):
+    root = confirmed(chosen=(0.872, 0.888, 0.868, 0.902, 0.870), recommended="direct_long")
+    said = answer(dmtsearch.report(root, out=tmp_path / "report").summary)
+    assert ". A gain of 0.50 points is out of reach" in said
+
+
 def test_a_given_teacher_and_students_of_each_are_said(confirmed, tmp_path):
     root = confirmed()
     kept = json.loads((root / "confirm.json").read_text())

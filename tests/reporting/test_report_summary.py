@@ -119,6 +119,19 @@ def test_what_a_prune_left_out_is_not_called_shared(tiny):
     assert summary.best is None
 
 
+def test_the_time_to_train_counts_stages_that_the_store_had(tiny):
+    run = tiny()
+    values = {"student.soft.weight": 0.3}
+    trial = run.propose("search", run.space.fill(values), values)
+    first, last = trial.stages
+    run.stage(first, trial.trial, 0.9, status="store", trained_seconds=70.0)
+    run.stage(last, trial.trial, 0.9, seconds=20.0, trained_seconds=0.0)  # of an older version
+    run.end(trial, "done", 0.9)
+    summary = summarize(read_run(run.stop()))
+    assert summary.recommended.seconds == pytest.approx(90)
+    assert summary.effort.stage_seconds == pytest.approx(20)
+
+
 def test_parts_of_what_was_asked_add_up(full_summary):
     sharing = full_summary.sharing
     for saved in (sharing.stages, sharing.epochs, sharing.cost):
