@@ -1,5 +1,6 @@
 """From a specification to a net: built, drawn from its seed, loaded, checked."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def build_model(
     head: str | None = None
     with isolated(seed) if is_foreign(spec) else seeded(seed):
         model = _construct(spec, in_shape, num_classes)
+        if spec.get("untrained"):
+            draw_anew(model)
         if new_head(spec):
             head = renew_head(model, in_shape, num_classes)
     file = _weights_file(spec)
@@ -187,6 +190,33 @@ def _weights_file(spec: Mapping[str, Any]) -> str | None:
             "models have weights by name)"
         )
     return None
+
+
+def draw_anew(model: nn.Module) -> None:
+    """Draw every parameter of a net anew, by its modules' own `reset_parameters`.
+
+    What training changes beside them (a BatchNorm's statistics) is reset by the same call. Other
+    buffers stay as they are: they are constants.
+
+    Raises:
+        ModelError: A parameter is left that no module draws.
+    """
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(math.nan)
+        for module in reversed(list(model.modules())):  # a net may say how its layers begin
+            reset = getattr(module, "reset_parameters", None)
+            # The name that nn.MultiheadAttention and nn.Transformer have for it.
+            reset = reset or getattr(module, "_reset_parameters", None)
+            if callable(reset) and not isinstance(module, torch.jit.ScriptModule):
+                reset()
+    left = [name for name, weight in model.named_parameters() if weight.isnan().any()]
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        raise ModelError(
+            f"untrained: no module of the factory's net draws {', '.join(left[:3])}{more} anew; "
+            "give the modules that hold them a method reset_parameters()"
+        )
 
 
 def renew_head(model: nn.Module, in_shape: Sequence[int], num_classes: int) -> str:

@@ -78,6 +78,8 @@ def canonical_model(spec: Mapping[str, Any]) -> dict[str, Any]:
         found = {form: spec[form], "args": dict(spec.get("args") or {})}
         if form == "factory":
             found["version"] = spec.get("version", 1)
+            if spec.get("untrained"):
+                found["untrained"] = True
     if spec.get("weights") is not None:
         found["weights"] = spec["weights"]
     if new_head(spec):

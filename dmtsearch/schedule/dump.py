@@ -48,7 +48,7 @@ def _forms(kinds: Sequence[Any], last: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *last]))
 
 
-_LAST = {"model": ("args", "weights", "version", "input")}
+_LAST = {"model": ("args", "weights", "version", "untrained", "input")}
 _ORDER = {name: _forms(kinds, _LAST.get(name, ())) for name, kinds in BLOCKS.items()}
 
 

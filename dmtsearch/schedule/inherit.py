@@ -17,7 +17,7 @@ from .values import field_names, is_own
 _BLOCKS = (*("model", "optimizer", "soft", "hard", "merit", "hint_phase", "switch", "resources"),)
 # Blocks within a model; `size` is none, as {params} and {at, between} are no halves of each other.
 _MODEL_BLOCKS = ("args", "input")
-_OF_THE_MODEL = ("args", "weights", "version")
+_OF_THE_MODEL = ("args", "weights", "version", "untrained")
 NEED_SOURCE = ("soft", "merit", "hints", "hint_phase")
 
 

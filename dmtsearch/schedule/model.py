@@ -345,9 +345,21 @@ class FactoryModel(Model):
     args: AnyArgs = dataclasses.field(default_factory=dict)
     version: Whole = 1
     """factory: raise it when the code it calls has changed; another version is another model."""
+    untrained: Truth = False
+    """factory: all that training changes is drawn anew by its modules' `reset_parameters()`."""
     weights: Weights = None
     head: NewHead = None
     input: AnyInput = None
+
+    @classmethod
+    def problems(cls, given: Mapping[str, Any]) -> Iterable[tuple[Any, ...]]:
+        if given.get("untrained") is True and given.get("weights") is not None:
+            yield "untrained", "weights are read over it; drop one of them"
+
+    def _normal(self, given: dict[str, Any]) -> dict[str, Any]:
+        if not self.untrained:
+            del given["untrained"]
+        return given
 
 
 FAMILIES: Mapping[str, type[Model]] = {"plain": Plain, "resnet": Resnet, "mlp": Mlp}

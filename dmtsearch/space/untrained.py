@@ -5,7 +5,7 @@ An untrained model is a stage of 0 epochs: it costs nothing to train, and a pass
 
 from dataclasses import replace
 
-from dmtsearch.schedule import SourceRef, Stage, read_model
+from dmtsearch.schedule import Model, SourceRef, Stage, read_model
 
 from .schedule_view import CannotHaveError, Made, ScheduleView
 
@@ -40,7 +40,7 @@ def random_teacher(view: ScheduleView) -> Made:
     taught = [stage for stage in view.whole.stages if _reads(stage, first)]
     if not any(stage.soft for stage in taught):
         raise CannotHaveError("no stage has soft targets of the first model")
-    if first.epochs == 0 and first.init is None and "weights" not in first.model:
+    if first.epochs == 0 and first.init is None and _drawn_anew(first.model) == first.model:
         raise CannotHaveError(f"the first model ({first.name!r}) is untrained already")
     untrained = _untrained(first)
     stages = []
@@ -65,17 +65,23 @@ def _copy(source: Stage) -> Stage:
 
 def _untrained(stage: Stage) -> Stage:
     """The stage with its model as it is before anything has taught it."""
-    if "factory" in stage.model:
-        raise CannotHaveError(
-            f"the model of stage {stage.name!r} is a factory's, which may come with weights: what "
-            "it is before any training is not known"
-        )
     return Stage(
         name=stage.name,
         path=stage.path,
-        model=read_model({n: value for n, value in stage.model.items() if n != "weights"}),
+        model=_drawn_anew(stage.model),
         epochs=0,
         seed=stage.seed,
         modality=stage.modality,
         resources=stage.resources,
     )
+
+
+def _drawn_anew(model: Model) -> Model:
+    """A model with drawn weights alone, whatever weights it came with."""
+    fields = {name: value for name, value in model.items() if name != "weights"}
+    if "factory" in fields:
+        fields["untrained"] = True
+    if "timm" in fields:
+        came_with = ("pretrained", "checkpoint_path")
+        fields["args"] = {n: v for n, v in fields.get("args", {}).items() if n not in came_with}
+    return read_model(fields)

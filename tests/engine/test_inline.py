@@ -435,3 +435,63 @@ def test_lines_of_stages_that_the_ledger_has_lost_are_made_up_from_the_store_or_
     assert found == {**whole, "stages": kept}
     said = capsys.readouterr().out
     assert said.count("has lost the line of stage") == len(whole["stages"]) - len(kept)
+
+
+TRAINED_LAB = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, raw):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.fc = nn.Linear(4, 10)
+        self.raw = nn.Parameter(torch.ones(1)) if raw else 1.0
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.conv(x)).mean((2, 3))) * self.raw
+
+
+def net(raw=False):
+    return Net(raw)
+"""
+TRAINED = """
+dmtsearch: 1
+name: lab
+data: {name: digits, train: 100, val: 50}
+defaults: {optimizer: {batch: 50}}
+search:
+  objectives: {val_accuracy: max}
+  sampler: random
+  trials: 1
+  controls: [hint_untrained, random_teacher]
+stages:
+  teacher: {model: {factory: "my_trained_lab:net", args: {raw: RAW}}, epochs: 0}
+  student:
+    source: teacher
+    model: {family: plain, widths: [2]}
+    epochs: 1
+    soft: {weight: {choice: [0.4, 0.6]}}
+    hints: [{source: conv, at: block1}]
+"""
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_factorys_model_has_placebos_unless_a_weight_cannot_be_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_trained_lab.py").write_text(TRAINED_LAB)
+    Path("lab.yaml").write_text(TRAINED.replace("RAW", str(raw).lower()))
+    run = dmtsearch.search("lab.yaml", out="run", backend="inline", store=str(tmp_path / "store"))
+    state = read_state(run.paths.ledger)
+    if raw:
+        reasons = {name: line.reason for name, line in state.missing.items()}
+        assert set(reasons) == {"hint_untrained", "random_teacher"}
+        assert all("draws raw anew; give the modules" in reason for reason in reasons.values())
+        return
+    first, second = (trial.stages for trial in state.of_controls("done"))
+    keys = {stage.name: stage.key for stage in first}
+    assert {"teacher", "teacher_untrained", "student"} == set(keys)
+    assert keys["teacher"] != keys["teacher_untrained"] == second[0].key

@@ -99,6 +99,45 @@ def test_torchvision_model_that_cannot_read_the_image_says_so():
         build(SQUEEZE, in_shape=(3, 2, 2))
 
 
+class Trained(nn.Module):
+    """A net that comes with weights, all of them 7, and statistics."""
+
+    def __init__(self, scale=False):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+        self.attend = nn.MultiheadAttention(4, 1, batch_first=True)
+        self.fc = nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(1)) if scale else 1.0
+        self.register_buffer("mean", torch.full((1,), 0.5))
+        with torch.no_grad():
+            for value in (*self.parameters(), self.body[1].running_mean):
+                value.fill_(7)
+
+    def forward(self, x):
+        held = self.body(x - self.mean).flatten(2).transpose(1, 2)
+        return self.fc(self.attend(held, held, held)[0].mean(1)) * self.scale
+
+
+def test_an_untrained_factory_draws_all_that_training_changes_from_the_seed(monkeypatch):
+    module = types.ModuleType("my_lab")
+    module.net = Trained
+    monkeypatch.setitem(sys.modules, "my_lab", module)
+    spec = {"factory": "my_lab:net"}
+    assert build(spec, in_shape=(3, 8, 8)).fc.weight.eq(7).all()
+    drawn = build({**spec, "untrained": True}, in_shape=(3, 8, 8))
+    again = build({**spec, "untrained": True}, in_shape=(3, 8, 8))
+    for name, value in drawn.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+        assert not value.eq(7).any(), name
+    assert drawn.body[1].running_mean.eq(0).all()
+    assert drawn.mean.eq(0.5).all()
+    # As PyTorch draws it: attention sets its output's bias to 0 after the layer drew one.
+    assert drawn.attend.out_proj.bias.eq(0).all()
+    assert drawn.fc.weight.abs().max() <= 0.5  # uniform within 1 / sqrt(4) of 0
+    with pytest.raises(ModelError, match=r"draws scale anew; give .* reset_parameters\(\)"):
+        build({**spec, "untrained": True, "args": {"scale": True}}, in_shape=(3, 8, 8))
+
+
 class TinyTimm(types.ModuleType):
     """The two functions of timm that we call."""
 

@@ -276,6 +276,26 @@ def test_random_teacher_is_the_schedule_with_its_first_model_untrained(chain, mo
     assert others == list(whole.stages[1:])
 
 
+@pytest.mark.parametrize("name", ["hint_untrained", "random_teacher"])
+@pytest.mark.parametrize(
+    ("model", "drawn"),
+    [
+        # What may come trained: a factory's net, also one that is not trained here, and timm's.
+        ({"factory": "my_lab:net"}, {"factory": "my_lab:net", "untrained": True}),
+        (
+            {"timm": "tiny", "args": {"pretrained": True, "drop_rate": 0.1}},
+            {"timm": "tiny", "args": {"drop_rate": 0.1}},
+        ),
+    ],
+)
+def test_a_model_that_may_come_trained_is_drawn_anew_for_its_placebos(chain, name, model, drawn):
+    teacher = read_model({**model, "weights": "w.safetensors"})
+    for epochs in (0, 20):
+        made = stages_of(with_teacher(chain, model=teacher, epochs=epochs), name)
+        (copy,) = [stage for stage in made if read_model(drawn) == stage.model]
+        assert copy.epochs == 0
+
+
 def test_an_untrained_first_model_needs_no_copies_that_have_not_seen_a_sample(chain):
     merit = {"rule": "delta", "increment": -0.2, "from": "folds"}
     folds = as_schedule(
@@ -298,8 +318,8 @@ def test_random_teacher_needs_soft_targets_and_a_model_that_can_be_untrained(cha
         return arm.reason_missing
 
     assert "untrained already" in reason(with_teacher(chain, epochs=0))
-    factory = read_model({"factory": "my_lab:net"})
-    assert "may come with weights" in reason(with_teacher(chain, model=factory))
+    drawn = read_model({"factory": "my_lab:net", "untrained": True})
+    assert "untrained already" in reason(with_teacher(chain, model=drawn, epochs=0))
     student = replace(expand(chain).stages[-1], soft=None, merit=None)
     student = replace(student, sources=(SourceRef("teacher"),))
     student = replace(student, hints=(replace(student.hints[0], stage="teacher"),))
