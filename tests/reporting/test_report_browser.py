@@ -1,6 +1,7 @@
 """A report in a real browser: accessible, no wider than a phone, and its small script works."""
 
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from chromium import PROGRAM, Chromium
@@ -14,6 +15,8 @@ pytestmark = [
 ]
 
 PHONE, DESKTOP = 390, 1280
+REPORTS = Path(__file__).parents[2] / "reports"
+COMMITTED = sorted(REPORTS.glob("*/run"))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,14 @@ def test_a_selectors_page_fits_a_phone_and_axe_finds_nothing(browser, tmp_path):
         "one.scrollWidth > one.clientWidth + 1).length"
     )
     assert wide == 0
+
+
+@pytest.mark.parametrize("name", [path.parent.name for path in COMMITTED])
+def test_axe_finds_nothing_on_a_committed_report_and_it_fits_a_phone(browser, name):
+    page = (REPORTS / name / "report.html").read_text(encoding="utf-8")
+    assert violations(browser, page, DESKTOP, "dark") == []
+    assert violations(browser, page, PHONE, "light") == []
+    assert browser.run("document.documentElement.scrollWidth") <= PHONE
 
 
 def violations(browser, page, width, scheme):
