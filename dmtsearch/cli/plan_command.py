@@ -94,5 +94,7 @@ def print_price(plan: "SearchPlan") -> None:
     say_missing(plan.missing)
     if plan.stand_ins:
         say("note      the sampler learns from results: made-up ones stood in for them")
+    if plan.at_random:
+        say(f"note      the last {counted(plan.at_random, 'trial')} were drawn at random instead")
     if plan.prunes:
         say("note      a pruner may stop trials early: this is the most that is run")

@@ -20,7 +20,7 @@ from .equal_cost import equaliser
 from .equal_size import searches_sizes
 from .messages import SEARCH, Prepared
 from .prepare import PrepareContext, points_of, preparer
-from .simulation import Seconds, SimulatedSearch, run_by_clock, simulate_search
+from .simulation import Seconds, SimulatedSearch, learns, run_by_clock, simulate_search
 
 if TYPE_CHECKING:
     from ..training.stage_kind import Plan, StageJob
@@ -68,6 +68,7 @@ class SearchPlan:
         stand_ins: Whether proposals or control arms depend on results, for which stand-ins were
             drawn.
         prunes: Whether a pruner may stop trials, which is not simulated.
+        at_random: Trials that were drawn at random in place of a sampler that learns.
         times: What was timed here.
     """
 
@@ -86,6 +87,7 @@ class SearchPlan:
     confirm: Mapping[str, Price]
     stand_ins: bool
     prunes: bool
+    at_random: int = 0
     times: "StageTimes | None" = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,6 +95,7 @@ class SearchPlan:
         names = (
             "schedules", "trials", "controls", "over", "stages_requested", "stages_run",
             "epochs_requested", "epochs_run", "cost_requested", "cost_run", "stand_ins", "prunes",
+            "at_random",
         )  # fmt: skip
         return {
             **{name: getattr(self, name) for name in names},
@@ -153,8 +156,9 @@ def plan_search(
         ),
         by_slots=hours,
         confirm=_price_confirmation(found, context, times),
-        stand_ins=spec.sampler not in ("random", "grid") or searches_sizes(space),
+        stand_ins=learns(spec) or searches_sizes(space),
         prunes=spec.pruner is not None,
+        at_random=found.at_random,
         times=times,
     )
 

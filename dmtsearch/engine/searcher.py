@@ -92,6 +92,10 @@ class Searcher:
         if state.ends:
             self.write_tables()
 
+    def draw_at_random(self) -> None:
+        """Draw from now on without what was learned."""
+        self._study.sampler = "random"
+
     @property
     def over(self) -> str | None:
         """Why no more trials are proposed (see `SearchEnded`); None while there may be more."""

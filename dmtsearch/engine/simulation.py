@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
 Seconds = Callable[["StageJob", bool], float]
 """How long a stage takes, and whether its hint phase is there already."""
+LEARNED = 100
+"""Trials that are proposed by a sampler which learns from results."""
+
+
+def learns(spec: SearchSpec) -> bool:
+    """Whether the search's sampler proposes by the results of earlier trials."""
+    return spec.sampler not in ("random", "grid")
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class SimulatedSearch:
         proposed: The ledger's line of each.
         missing: Control arms that the space cannot have, with the reason.
         over: Why there are no more: `trials`, `used_up`, `duplicates`.
+        at_random: Trials that were drawn at random in place of a sampler that learns.
     """
 
     space: Space
@@ -53,6 +61,7 @@ class SimulatedSearch:
     proposed: tuple[TrialProposed, ...]
     missing: Mapping[str, str]
     over: str | None
+    at_random: int = 0
 
     @property
     def spec(self) -> SearchSpec:
@@ -80,7 +89,9 @@ def simulate_search(
 ) -> SimulatedSearch:
     """Propose a search's trials, one after the other, each ending with a stand-in result.
 
-    No pruner stops one: what is found is the most that the search runs.
+    No pruner stops one: what is found is the most that the search runs. From `LEARNED` trials on
+    all are drawn at random: what a sampler learns from stand-ins is chance too, and the time it
+    takes grows with their square.
 
     Raises:
         ScheduleError: Nothing of the space can be tried.
@@ -97,18 +108,24 @@ def simulate_search(
             trials=total,
             seed=seed,
         )
-        found = []
+        found: list[RunnableTrial] = []
+        learned: int | None = None
         while (trial := searcher.next()) is not None:
             found.append(trial)
             record = _stand_in(f"{seed}/{trial.delivered.key}")
             searcher.end(trial.trial, TrialOutcome("done", record, epochs=trial.epochs))
+            if learned is None and len(found) >= LEARNED and learns(space.search):
+                learned = sum(one.arm == SEARCH for one in found)
+                searcher.draw_at_random()
         state = searcher.state
+        num_searched = sum(trial.arm == SEARCH for trial in found)
         return SimulatedSearch(
             space,
             tuple(found),
             tuple(state.trials[trial.trial] for trial in found),
             {name: arm.reason for name, arm in state.missing.items()},
             searcher.over,
+            at_random=0 if learned is None else num_searched - learned,
         )
 
 

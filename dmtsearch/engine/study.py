@@ -48,6 +48,8 @@ class RunStudy:
     def __init__(self, paths: RunPaths, space: Space, spec: SearchSpec) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._spec = space, spec
+        self.sampler = spec.sampler
+        """What draws the next trial."""
         self._objective = next(iter(spec.objectives))
         self._where = paths.journal
         self._journal = Journal(paths.journal)
@@ -116,8 +118,8 @@ class RunStudy:
             seed: Of the sampler, for this draw alone.
             fixed: Values that are not drawn.
         """
-        self._study.sampler = make_sampler(self._spec.sampler, seed)
-        with self._journal.together(), named(self._spec.sampler):
+        self._study.sampler = make_sampler(self.sampler, seed)
+        with self._journal.together(), named(self.sampler):
             if fixed is not None:
                 self._study.enqueue_trial(dict(fixed))
             trial = self._study.ask()
@@ -279,8 +281,8 @@ class RunStudy:
         if self._frozen(number).state.is_finished():
             return
         # This needs a sampler only for its hooks; its seed is never drawn from.
-        self._study.sampler = make_sampler(self._spec.sampler, 0)
-        with named(self._spec.sampler):
+        self._study.sampler = make_sampler(self.sampler, 0)
+        with named(self.sampler):
             self._study.tell(number, values, state)
 
     def should_prune(self, number: int, history: Sequence[Mapping[str, Any]], epochs: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dmtsearch
-from dmtsearch.engine import open_run, plan_search, run_by_clock, simulate_search
+from dmtsearch.engine import SAMPLERS, open_run, plan_search, run_by_clock, simulate_search
 from dmtsearch.errors import ScheduleError
 from dmtsearch.space import Space, parse_space
 
@@ -77,6 +77,31 @@ def test_a_seed_gives_one_plan(sampler: str) -> None:
     first, again = (dmtsearch.plan(space, seed=1, time=False) for _ in range(2))
     assert first == again
     assert first.stand_ins == (sampler == "tpe")
+
+
+def test_a_plan_of_many_trials_draws_the_later_ones_at_random(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dmtsearch.engine.simulation.LEARNED", 5)
+    space = parse_space(
+        TEXT.replace("random, trials: 6", "tpe, trials: 9")
+        .replace("[scratch_long, direct_long]", "none")
+        .replace("choice: [0.001, 0.003]", "log: [0.0001, 0.1]"),
+        "shared.yaml",
+    )
+    drawn: list[str] = []
+    for name in ("tpe", "random"):
+        make = SAMPLERS[name]
+
+        def counted(seed: int, name: str = name, make=make):
+            drawn.append(name)
+            return make(seed)
+
+        monkeypatch.setitem(SAMPLERS, name, counted)
+    found = dmtsearch.plan(space, seed=1, time=False)
+    assert (found.trials, found.at_random) == (9, 4)
+    # One opens the study; then one is made for each draw, and one for each result.
+    assert drawn == ["random", *["tpe"] * 2 * 5, *["random"] * 2 * 4]
 
 
 def test_stages_run_at_once_where_there_are_slots_and_wait_for_their_sources() -> None:
