@@ -1,5 +1,6 @@
 """From a specification to a net: built, drawn from its seed, loaded, checked."""
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from ..exits import RAISED_BY_USERS, exits_raised
 from ..seeding import isolated, seeded
 from .limits import refuse_huge
 from .output import check_output
@@ -54,7 +56,7 @@ def build_model(
     with isolated(seed) if is_foreign(spec) else seeded(seed):
         model = _construct(spec, in_shape, num_classes)
         if spec.get("untrained"):
-            draw_anew(model)
+            model = drawn_anew(model)
         if new_head(spec):
             head = renew_head(model, in_shape, num_classes)
     file = _weights_file(spec)
@@ -192,24 +194,23 @@ def _weights_file(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
-def draw_anew(model: nn.Module) -> None:
-    """Draw every parameter of a net anew, by its modules' own `reset_parameters`.
+def drawn_anew(model: nn.Module) -> nn.Module:
+    """Return a copy of a net with every parameter drawn by its modules' own `reset_parameters`.
 
     What training changes beside them (a BatchNorm's statistics) is reset by the same call. Other
-    buffers stay as they are: they are constants.
+    buffers stay as they are: they are constants. The net itself is not touched, since a factory
+    may give the same trained one again.
 
     Raises:
-        ModelError: A parameter is left that no module draws.
+        ModelError: A parameter is left that no module draws, or a module's method raises.
     """
+    model = copy.deepcopy(model)
     with torch.no_grad():
         for weight in model.parameters():
-            weight.fill_(math.nan)
+            if weight.is_floating_point():
+                weight.fill_(math.nan)
         for module in reversed(list(model.modules())):  # a net may say how its layers begin
-            reset = getattr(module, "reset_parameters", None)
-            # The name that nn.MultiheadAttention and nn.Transformer have for it.
-            reset = reset or getattr(module, "_reset_parameters", None)
-            if callable(reset) and not isinstance(module, torch.jit.ScriptModule):
-                reset()
+            _reset(module)
     left = [name for name, weight in model.named_parameters() if weight.isnan().any()]
     if left:
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
@@ -217,6 +218,21 @@ def draw_anew(model: nn.Module) -> None:
             f"untrained: no module of the factory's net draws {', '.join(left[:3])}{more} anew; "
             "give the modules that hold them a method reset_parameters()"
         )
+    return model
+
+
+def _reset(module: nn.Module) -> None:
+    reset = getattr(module, "reset_parameters", None)
+    # The name that nn.MultiheadAttention and nn.Transformer have for it.
+    reset = reset or getattr(module, "_reset_parameters", None)
+    if not callable(reset) or isinstance(module, torch.jit.ScriptModule):
+        return
+    try:
+        with exits_raised():
+            reset()
+    except RAISED_BY_USERS as reason:  # user code may raise anything; it is told with its cause
+        what = f"{type(module).__name__}.reset_parameters()"
+        raise ModelError(f"untrained: {what}: {type(reason).__name__}: {reason}") from reason
 
 
 def renew_head(model: nn.Module, in_shape: Sequence[int], num_classes: int) -> str:

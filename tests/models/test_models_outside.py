@@ -138,6 +138,34 @@ def test_an_untrained_factory_draws_all_that_training_changes_from_the_seed(monk
         build({**spec, "untrained": True, "args": {"scale": True}}, in_shape=(3, 8, 8))
 
 
+def test_an_untrained_copy_leaves_a_net_that_a_factory_keeps_as_it_is(monkeypatch):
+    kept = Trained()
+    module = types.ModuleType("my_lab")
+    module.net = lambda: kept
+    monkeypatch.setitem(sys.modules, "my_lab", module)
+    spec = {"factory": "my_lab:net"}
+    drawn = build({**spec, "untrained": True}, in_shape=(3, 8, 8))
+    assert not drawn.fc.weight.eq(7).any()
+    assert all(weight.eq(7).all() for weight in kept.parameters())
+    assert kept.body[1].running_mean.eq(7).all()
+
+
+def test_what_a_modules_own_drawing_raises_is_told(monkeypatch):
+    class Picky(nn.Linear):
+        def reset_parameters(self, how=None):
+            if hasattr(self, "ready"):
+                raise RuntimeError("no such initialisation")
+            super().reset_parameters()
+            self.ready = True
+
+    module = types.ModuleType("my_lab")
+    module.net = lambda: nn.Sequential(nn.Flatten(), Picky(192, 4))
+    monkeypatch.setitem(sys.modules, "my_lab", module)
+    message = r"untrained: Picky.reset_parameters\(\): RuntimeError: no such initialisation"
+    with pytest.raises(ModelError, match=message):
+        build({"factory": "my_lab:net", "untrained": True}, in_shape=(3, 8, 8))
+
+
 class TinyTimm(types.ModuleType):
     """The two functions of timm that we call."""
 
