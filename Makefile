@@ -11,6 +11,9 @@ SPREAD := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 	cover docs clean
 # Types are checked on one core while tests run; an older make does one after the other.
 MAKEFLAGS += --jobs=2
+# What is imported is compiled once and kept, even where the environment says not to: else each
+# process of a test or a demo compiles PyTorch and Ray anew, seconds every time.
+unexport PYTHONDONTWRITEBYTECODE
 
 demo: $(RUNTIME)
 	$(BIN)/dmtsearch demo
