@@ -2,18 +2,15 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from confirm_pieces import Quiet
 
 import dmtsearch
 from dmtsearch.engine import (
-    LiveState,
     RunCounts,
     RunState,
     StageRequest,
@@ -217,17 +214,6 @@ def test_arms_can_have_a_delivered_model_of_relative_size(tmp_path: Path) -> Non
     assert {delivered_model(arm) for arm in controls} == {delivered_model(trial)}
 
 
-class InterruptsAtOnce:
-    """Interrupts as soon as one stage has been trained and another one is running."""
-
-    def begin(self, stream: Any) -> None: ...
-    def end(self) -> None: ...
-    def tell(self, text: str) -> None: ...
-    def show(self, state: LiveState) -> None:
-        if state.running and state.stages.get("run", 0) >= 1:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.mark.usefixtures("shown_at_once")
 def test_a_confirmation_is_of_one_delivered_model_and_of_another_by_its_trial(run, tmp_path):
     folder = Path(shutil.copytree(run, tmp_path / "run"))
@@ -239,7 +225,7 @@ def test_a_confirmation_is_of_one_delivered_model_and_of_another_by_its_trial(ru
     for number, trial in ((None, best), (other.trial, other)):
         store = str(tmp_path / f"store{number}")
         dmtsearch.confirm(
-            folder, trial=number, looks=[5], explain=False, store=store, view=InterruptsAtOnce()
+            folder, trial=number, looks=[5], explain=False, store=store, view=Quiet(1)
         )
         plan = json.loads((folder / "confirm.json").read_text())["plans"][-1]
         models = {delivered_model(state.trials[one]) for one in plan["candidates"]}
