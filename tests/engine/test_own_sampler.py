@@ -45,6 +45,7 @@ def late(seed):
 @pytest.fixture(autouse=True)
 def own_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a test changes it within a second
     (tmp_path / "own_lab.py").write_text(LAB)
     yield
     sys.modules.pop("own_lab", None)
