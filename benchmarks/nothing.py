@@ -19,8 +19,11 @@ class Nothing:
 def do_nothing(job: Nothing, store: Any, setting: Any, on_epoch: Any, tell: Any) -> StageOutcome:
     """Run a stage: commit a record, and no payload."""
     record = {
-        **{"run": setting.run, "hints_by": [None, None], "epochs": 1, "hint_epochs": 0},
-        **{"history": [{"phase": "train", "epoch": 1}], "seconds": 0.0, "hint_seconds": 0.0},
+        **{"name": "nothing", "run": setting.run, "hints_by": [None, None]},
+        **{"epochs": 1, "kept_epoch": 1, "hint_epochs": 0, "seconds": 0.0, "hint_seconds": 0.0},
+        **{"history": [{"phase": "train", "epoch": 1}], "tap_mean_squares": []},
+        **{"model": {}, "in_shape": [1], "num_classes": 2, "params": 1, "macs": 1},
+        "view": {"modality": "", "size": None, "mean": [], "std": []},
         "metrics": {"val": {"n": 1, "accuracy": int(job.key[:6], 16) / 2**24, "nll": 1.0}},
         "latency": {"device": "cpu", "median_ms": 1.0, "n": 1},
     }

@@ -102,6 +102,8 @@ def _print(found: "ClusterCheck") -> None:
         say(f"at once   {counted(found.trials_at_once or 0, 'trial')}")
     for part in found.idle:
         say(f"idle      {part}")
+    for note in found.notes:
+        say(f"note      {note}")
 
 
 def _node_row(node: "NodeCheck", data: str | None) -> tuple[str, ...]:

@@ -106,12 +106,12 @@ from .probes import NodeFacts as NodeFacts
 from .probes import ask_with_ray as ask_with_ray
 from .probes import oversized as oversized
 from .probes import own_versions as own_versions
-from .probes import probe_store as probe_store
 from .probes import problems_of as problems_of
 from .probes import refuse_differing_nodes as refuse_differing_nodes
 from .probes import refuse_oversized as refuse_oversized
 from .probes import survey_nodes as survey_nodes
 from .probes import torch_without_cuda as torch_without_cuda
+from .probes import unlike_processors as unlike_processors
 from .pruning import PRUNERS as PRUNERS
 from .pruning import make_pruner as make_pruner
 from .pruning import measured_steps as measured_steps

@@ -25,6 +25,7 @@ from .probes import (
     problems_of,
     survey_nodes,
     torch_without_cuda,
+    unlike_processors,
 )
 from .redirect import output_in
 from .slots import ClusterNode, Slots, choose_concurrency
@@ -41,6 +42,7 @@ class NodeCheck:
         memory: Bytes that Ray gives out.
         labels: As `resources: {label: ...}` names them.
         versions: Of Python and what computes there.
+        processor: Its kind; "" where it could not say.
         store_s: Seconds to read a small file of the store, write one and read that; None where
             it cannot.
         data: Fingerprint of the data as it reads them; None where it has not.
@@ -53,6 +55,7 @@ class NodeCheck:
     memory: float
     labels: tuple[str, ...]
     versions: Mapping[str, str]
+    processor: str
     store_s: float | None
     data: str | None
 
@@ -87,6 +90,7 @@ class ClusterCheck:
         stages: Of the space's anchor.
         trials_at_once: How many trials of the space run at once; None without a space.
         idle: What the search would leave unused, and why.
+        notes: What stops nothing, and is worth knowing.
         problems: What would stop it, each with its remedy.
     """
 
@@ -98,6 +102,7 @@ class ClusterCheck:
     stages: tuple[StagePlaces, ...]
     trials_at_once: int | None
     idle: tuple[str, ...]
+    notes: tuple[str, ...]
     problems: tuple[str, ...]
 
     @property
@@ -156,6 +161,8 @@ def check_cluster(
     has_gpus = any(node.gpu for node in nodes) or (autoscaler and autoscaler.has_gpus)
     wants = _wants_of(loaded, "cuda" if has_gpus else "cpu")
     problems += [*oversized(wants, slots, autoscaler), *torch_without_cuda(nodes, facts, wants)]
+    on_cpu = not wants or any(not needs.gpu for needs in wants.values())
+    unlike = unlike_processors(facts.values()) if on_cpu else None
     trials_at_once = None
     if loaded is not None:
         runs = loaded.search.trials + len(loaded.search.controls)
@@ -182,6 +189,7 @@ def check_cluster(
         ),
         trials_at_once=trials_at_once,
         idle=tuple(idle_parts(nodes, names, wants, trials_at_once)),
+        notes=(unlike,) if unlike else (),
         problems=tuple(dict.fromkeys(problems)),
     )
 
@@ -233,6 +241,7 @@ def _node(node: ClusterNode, facts: NodeFacts, head: bool) -> NodeCheck:
         memory=node.memory,
         labels=tuple(own_labels(node.labels)),
         versions=facts.versions,
+        processor=facts.processor,
         store_s=facts.store_s if not facts.saw else None,
         data=facts.data["fingerprint"] if facts.data is not None else None,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import DmtSearchError, StoreError, UsageError
 from ..files import sha256_text
 from ..human import listed
+from ..machine import processor
 from ..store import Store
 from .autoscaler import Autoscaler
 from .messages import Needs, StageSetting
@@ -36,6 +37,7 @@ class NodeFacts:
         host: Its name, for messages.
         versions: Of Python and what computes, in full (`2.9.1+cpu`).
         fault: Why it can run no stage, with the remedy; None where it can.
+        processor: Kind of its processor; "" where it could not say.
         saw: What it read from the store where the driver had written, or the reason why not.
         store_s: Seconds that it took to read a small file there, to write one and to read that.
         data: Fingerprint and split digests of the data as it reads them; None where not asked.
@@ -44,6 +46,7 @@ class NodeFacts:
     host: str
     versions: Mapping[str, str]
     fault: str | None = None
+    processor: str = ""
     saw: str = ""
     store_s: float | None = None
     data: Mapping[str, str] | None = None
@@ -115,6 +118,11 @@ def probe_store(store: Store, asked: str, answered: str) -> tuple[str, float]:
     return saw, time.monotonic() - start
 
 
+def probe_node(store: Store | None, asked: str, answered: str) -> tuple[str, str, float | None]:
+    """Runs on a node: the kind of its processor, and what `probe_store` finds."""
+    return processor(), *(probe_store(store, asked, answered) if store is not None else ("", None))
+
+
 def probe_data(setting: StageSetting) -> Mapping[str, str] | str:
     """Runs on a node: fingerprint and split digests of the run's data, or why it has none."""
     from .stage_task import facts_of_data
@@ -148,7 +156,7 @@ def survey_nodes(
             if store is not None:
                 store.save_progress(asked, {PROBE_FILE: token.encode()}, {"name": "probe"})
             questions = {
-                node: pickle.dumps((probe_store, (store, asked, answer)) if store else (dict, ()))
+                node: pickle.dumps((probe_node, (store, asked, answer)))
                 for node, answer in answers.items()
             }
             replies = ask(questions, PROBE_S)
@@ -187,8 +195,8 @@ def _facts(name: str, reply: Reply | str) -> NodeFacts:
         return NodeFacts(name, {}, fault=f"node {name} {reply}")
     versions, answer, reason = reply
     if reason is None:
-        saw, seconds = answer or ("", None)
-        return NodeFacts(name, versions, saw=saw, store_s=seconds)
+        kind, saw, seconds = answer
+        return NodeFacts(name, versions, processor=kind, saw=saw, store_s=seconds)
     if "'dmtsearch" in reason:
         return NodeFacts(
             name,
@@ -293,6 +301,21 @@ def torch_without_cuda(
         and node.name in facts
         and (version := facts[node.name].versions.get("torch", "")).endswith("+cpu")
     ]
+
+
+def unlike_processors(facts: Iterable[NodeFacts]) -> str | None:
+    """A sentence where nodes that say what they compute on are not alike; else None."""
+    by_kind: dict[str, list[str]] = {}
+    for node in facts:
+        if node.processor:
+            by_kind.setdefault(node.processor, []).append(node.host)
+    if len(by_kind) < 2:
+        return None
+    kinds = "; ".join(f"{kind} ({listed(hosts)})" for kind, hosts in by_kind.items())
+    return (
+        f"unlike processors: {kinds}. What a CPU trains may differ from one kind to another, "
+        "first in its last digits: one more source of chance, which nodes of one kind leave out"
+    )
 
 
 def refuse_differing_nodes(

@@ -341,6 +341,18 @@ def test_a_torch_that_cannot_use_the_gpus_of_its_node_is_named() -> None:
     assert torch_without_cuda(nodes, known, {"net": Needs()}) == []
 
 
+def two_nodes(monkeypatch: pytest.MonkeyPatch, ask: Any) -> None:
+    """A cluster of two CPU nodes, of which this process is the first."""
+    room = "dmtsearch.engine"
+    monkeypatch.setattr(f"{room}.cluster_check.refuse_unreachable", lambda address: None)
+    monkeypatch.setattr(f"{room}.cluster_check.ray_at", lambda address: nullcontext())
+    monkeypatch.setattr(f"{room}.cluster_check.ask_with_ray", ask)
+    monkeypatch.setattr(f"{room}.ray_actor.look_at_nodes", lambda: [node("a"), node("b")])
+    monkeypatch.setattr(f"{room}.ray_actor.node_names", lambda: NAMES)
+    monkeypatch.setattr(f"{room}.ray_actor.head_node", lambda: "a")
+    monkeypatch.setattr(f"{room}.ray_backend.head_memory", lambda: None)
+
+
 @pytest.mark.parametrize(
     ("store", "sentence"),
     [
@@ -352,14 +364,7 @@ def test_a_store_that_cannot_be_used_is_one_problem_and_the_nodes_are_looked_at_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, sentence: str
 ) -> None:
     (tmp_path / "file").touch()
-    room = "dmtsearch.engine"
-    monkeypatch.setattr(f"{room}.cluster_check.refuse_unreachable", lambda address: None)
-    monkeypatch.setattr(f"{room}.cluster_check.ray_at", lambda address: nullcontext())
-    monkeypatch.setattr(f"{room}.cluster_check.ask_with_ray", answering())
-    monkeypatch.setattr(f"{room}.ray_actor.look_at_nodes", lambda: [node("a"), node("b")])
-    monkeypatch.setattr(f"{room}.ray_actor.node_names", lambda: NAMES)
-    monkeypatch.setattr(f"{room}.ray_actor.head_node", lambda: "a")
-    monkeypatch.setattr(f"{room}.ray_backend.head_memory", lambda: None)
+    two_nodes(monkeypatch, answering())
     where = store if "://" in store else str(tmp_path / store)
     words = ["cluster", "check", "--address", "10.0.0.1:6379", "--store", where, "--json"]
     ran = CliRunner().invoke(app, words)
@@ -374,13 +379,46 @@ def test_a_store_that_cannot_be_used_is_one_problem_and_the_nodes_are_looked_at_
     assert all(one["versions"] == own_versions() for one in found["nodes"])
 
 
+def test_nodes_with_unlike_processors_are_noted_and_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(second: str) -> list[str]:
+        def change(function: Any, arguments: tuple[Any, ...]) -> Any:
+            own, *answer = function(*arguments)
+            assert own
+            return own_versions(), (second or own, *answer), None
+
+        two_nodes(monkeypatch, answering(b=change))
+        words = ["cluster", "check", "--address", "10.0.0.1:6379", "--json"]
+        ran = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store")])
+        assert ran.exit_code == 0, ran.output
+        found = json.loads(ran.stdout)
+        assert found["nodes"][1]["processor"] == (second or found["nodes"][0]["processor"])
+        notes: list[str] = found["notes"]
+        return notes
+
+    assert note("") == []
+    (said,) = note("Another, AVX2")
+    assert said.startswith("unlike processors: ")
+    assert "(first); Another, AVX2 (second). What a CPU trains may differ" in said
+
+
 @pytest.mark.parametrize("problems", [(), ("node b has no dmtsearch: install it",)])
 def test_a_check_is_printed_in_80_columns_and_its_exit_says_whether_a_search_could_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problems: tuple[str, ...]
 ) -> None:
     def made(name: str, gpu: float, data: str | None) -> NodeCheck:
         return NodeCheck(
-            f"ip-10-0-0-{name}", name == "1", 8, gpu, 64 * GB, ("k=v",), own_versions(), 0.03, data
+            f"ip-10-0-0-{name}",
+            name == "1",
+            8,
+            gpu,
+            64 * GB,
+            ("k=v",),
+            own_versions(),
+            "",
+            0.03,
+            data,
         )
 
     found = ClusterCheck(
@@ -392,6 +430,7 @@ def test_a_check_is_printed_in_80_columns_and_its_exit_says_whether_a_search_cou
         stages=(StagePlaces("student", "1 CPU, 0.5 GPU", ("ip-10-0-0-2",), 8),),
         trials_at_once=10,
         idle=("ip-10-0-0-1: 8 CPUs: too small",),
+        notes=("unlike processors: A (x); B (y)",),
         problems=problems,
     )
     monkeypatch.setattr("dmtsearch.engine.cluster_check.check_cluster", lambda *_, **__: found)
@@ -404,6 +443,7 @@ def test_a_check_is_printed_in_80_columns_and_its_exit_says_whether_a_search_cou
     assert ["ip-10-0-0-2", "8", "4", "68.7", "GB", "30", "ms", "no"] in cells
     assert ["student", "1", "CPU,", "0.5", "GPU", "1", "of", "2", "8"] in cells
     assert "idle      ip-10-0-0-1: 8 CPUs: too small" in ran.stdout
+    assert "note      unlike processors: A (x); B (y)" in ran.stdout
     assert ("--address auto --out runs/space" in ran.stdout) is not bool(problems)
     assert all(problem in ran.stderr for problem in problems)
     tables = [line for line in ran.stdout.splitlines() if line.startswith("─")]

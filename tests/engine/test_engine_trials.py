@@ -20,6 +20,7 @@ import pytest
 import untrained
 from engine_null import do_nothing, ray_settings, run_null
 from engine_runs import descendants_of, title_of
+from ray import tune
 from small_searches import AfterOne, results_of, write_space
 from typer.testing import CliRunner
 
@@ -58,9 +59,17 @@ def processes_started() -> int:
     return len(list(logs.glob("worker-*.out")))
 
 
-def test_sixteen_trials_start_few_processes_and_train_each_stage_once(tmp_path: Path) -> None:
+def test_sixteen_trials_start_few_processes_and_train_each_stage_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, results = tune.Tuner.fit, []
+    monkeypatch.setattr(tune.Tuner, "fit", lambda tuner: results.append(fit(tuner)))
     space = untrained.chain(untrained.FORTY, sampler="random")
     found = run_null(tmp_path, space, trials=16, concurrency=4)
+    # Tune keeps little of a trial that is over, so that thousands fit into the driver's memory.
+    of_tune = results[0]._experiment_analysis.trials
+    assert len(of_tune) == 16
+    assert [trial.metric_analysis for trial in of_tune] == [{}] * 16
     # The bound: concurrency + stage slots + 4.
     assert processes_started() <= 4 + SLOTS + 4
     assert len(found.state.of_search()) == 16
