@@ -145,7 +145,9 @@ class TuneCallback(Callback):
         """Tune has handled an event, or waited a tenth of a second for one."""
         self._driver.tick()
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_complete(
+        self, iteration: int, trials: list[Any], trial: Any, **info: Any
+    ) -> None:
         """Let Tune forget its averages of every figure reported, which nobody reads.
 
         They are half of what it keeps of a trial: 13 kB.
