@@ -160,6 +160,7 @@ def test_a_stage_larger_than_any_node_is_refused_though_the_cluster_has_as_much(
         probe_cluster(open_store("memory://apart"), {"teacher": Needs(cpu=2)})
 
 
+@pytest.mark.slow
 def test_stages_run_on_all_nodes_and_those_of_a_lost_node_run_again(
     tmp_path: Path, cluster: Any
 ) -> None:

@@ -28,7 +28,7 @@ def test_workers_hold_together_what_each_is_given() -> None:
     assert str(needs) == "6 CPU, 3 GPU, 30 bytes of memory for 3 workers on one node"
 
 
-@pytest.mark.engine
+@pytest.mark.slow
 def test_workers_of_ray_train_give_the_bytes_of_processes_without_ray(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     weights = []
