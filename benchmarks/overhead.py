@@ -169,13 +169,14 @@ def measure(what: str, trials: int, at_once: int) -> None:
         found = {
             "seconds": seconds,
             "workers": len(list(logs.glob("worker-*.out"))),
-            "memory_mb": _resident_mb(),
+            "memory_mb": resident_mb(),
         }
         person.write(json.dumps(found) + "\n")
         person.flush()
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
+    """Memory of this process as it is now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

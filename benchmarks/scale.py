@@ -1,7 +1,7 @@
 """Ten thousand trials on 512 slots, without training: what scheduler and searcher cost.
 
     python benchmarks/scale.py              the scheduler: 10,000 trials on 64 x 8 GPUs
-    python benchmarks/scale.py searcher --trials 2000 --sampler tpe
+    python benchmarks/scale.py searcher --trials 2000 --sampler tpe [--epochs 160]
     python benchmarks/scale.py tpe          one proposal after 10,000 trials
     python benchmarks/scale.py compare      a real search on two slots, and its simulation
     python benchmarks/scale.py ray --stages 200     so many stages at once on a Ray of this machine
@@ -32,6 +32,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from overhead import resident_mb
+
 from dmtsearch.engine import (
     ClusterNode,
     EpochCosts,
@@ -41,6 +43,7 @@ from dmtsearch.engine import (
     RunnableTrial,
     RunPaths,
     Searcher,
+    StageEnded,
     StageOutcome,
     StageRequest,
     StageScheduler,
@@ -214,8 +217,14 @@ stages:
 """
 
 
-def run_searcher(trials: int, sampler: str) -> None:
-    """Print what a proposal and an end cost as a search grows; nothing is resolved or trained."""
+def run_searcher(trials: int, sampler: str, epochs: int) -> None:
+    """Print what a proposal and an end cost as a search grows; nothing is resolved or trained.
+
+    Args:
+        trials: In all.
+        sampler: Its name.
+        epochs: Of three stages that each trial trained, whose lines the ledger takes; 0 for none.
+    """
     space = parse_space(SPACE.replace("SAMPLER", sampler), "scale.yaml")
     number = iter(range(10 * trials))
 
@@ -236,6 +245,8 @@ def run_searcher(trials: int, sampler: str) -> None:
             value = random.Random(at).random()
             val = {"n": 1, "accuracy": value, "nll": value, "ece": value}
             record = {"metrics": {"val": val}, "latency": {"median_ms": 1.0}, "history": []}
+            for line in stage_lines(trial.trial, epochs):
+                searcher.record(line)
             searcher.end(trial.trial, TrialOutcome("done", record, epochs=1))
             asks.append(asked - begin)
             ends.append(time.process_time() - asked)
@@ -244,9 +255,25 @@ def run_searcher(trials: int, sampler: str) -> None:
                 print(
                     f"  after {at:6,}: propose {1e3 * statistics.mean(asks[last]):6.1f} ms, "
                     f"end {1e3 * statistics.mean(ends[last]):6.1f} ms, "
-                    f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
+                    f"{resident_mb():.0f} MB, "
+                    f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} at most",
                     flush=True,
                 )
+
+
+def stage_lines(trial: int, epochs: int) -> Iterable[StageEnded]:
+    """Three stages of a trial, each with a row of five drawn figures an epoch."""
+    draw = random.Random(trial).random
+    names = ("loss", "hard", "soft", "val_accuracy", "val_nll")
+    for name in ("teacher", "assistant", "student") if epochs else ():
+        rows = tuple(
+            {"phase": "train", "epoch": epoch, **{figure: draw() for figure in names}}
+            for epoch in range(1, epochs + 1)
+        )
+        yield StageEnded(
+            *(sha256_text(f"{name} {trial}"), name, "a net", 1, 1, epochs, 0, 1.0, epochs, trial),
+            *("run", {}, {"median_ms": 1.0}, rows, None, "2000-01-01T00:00:00+00:00"),
+        )
 
 
 def run_tpe(trials: int) -> None:
@@ -437,6 +464,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=64)
     parser.add_argument("--gpus", type=int, default=8)
     parser.add_argument("--sampler", default="random")
+    parser.add_argument("--epochs", type=int, default=0)
     parser.add_argument("--stages", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
@@ -449,7 +477,7 @@ def main() -> None:
     elif given.what == "ray":
         run_in_flight(given.stages, given.seconds)
     else:
-        run_searcher(given.trials, given.sampler)
+        run_searcher(given.trials, given.sampler, given.epochs)
 
 
 if __name__ == "__main__":

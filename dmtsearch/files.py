@@ -68,16 +68,32 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def read_regular(path: Path, *, most: int, start: int = 0) -> bytes:
+def read_regular(path: Path, *, most: int) -> bytes:
     """Return the bytes of a regular file; a FIFO, a device or a folder is never waited for.
 
     Args:
         path: The file; a link is followed.
         most: Bytes; a longer file is not read.
-        start: Bytes at its begin that are passed over.
 
     Raises:
         OSError: It is not there, not readable, no regular file, or longer; `strerror` says which.
+    """
+    data = read_block(path, start=0, most=most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", str(path))
+    return data
+
+
+def read_block(path: Path, *, start: int, most: int) -> bytes:
+    """Return bytes from within a regular file, as `read_regular` does: fewer at its end.
+
+    Args:
+        path: The file.
+        start: Bytes at its begin that are passed over.
+        most: Bytes.
+
+    Raises:
+        OSError: It is not there, not readable, or no regular file; `strerror` says which.
     """
     # Without O_NONBLOCK, opening a FIFO waits for somebody who writes to it.
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -85,10 +101,7 @@ def read_regular(path: Path, *, most: int, start: int = 0) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         file.seek(start)
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", str(path))
-    return data
+        return file.read(most)
 
 
 def write_atomic(

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
 
 from dmtsearch.errors import DmtSearchError
-from dmtsearch.files import append_whole, read_regular
+from dmtsearch.files import append_whole, read_block
 
 from .ledger_lines import (
     ArmMissing,
@@ -24,10 +24,11 @@ from .ledger_lines import (
     to_line,
 )
 from .messages import SEARCH
+from .packed_rows import PackedRows
 from .run_paths import RunPaths
 
-MOST_BYTES = 1 << 30
-"""A longer ledger is not one: a trial has some 10 KB."""
+MOST_LINE = 1 << 26
+"""Bytes of a line, of a stage with ten thousand epochs some four million; read as many at once."""
 REMEDY = (
     "put the file back from a copy, or start a new run with --out: finished stages are in the "
     "store, and are not trained again"
@@ -111,7 +112,7 @@ class Fold:
         elif isinstance(record, TrialReopened):
             self._ends.pop(record.trial, None)
         elif isinstance(record, StageEnded):
-            self._stages.append(record)
+            self._stages.append(replace(record, history=PackedRows(record.history)))
         elif isinstance(record, Redrawn):
             self._redrawn.append(record)
             self.redraws += 1
@@ -174,22 +175,33 @@ class LedgerReader:
         Raises:
             DmtSearchError: There is no such file, or a line is no record; with file and line.
         """
+        while lines := self._whole_lines():
+            for line in lines:
+                self._number += 1
+                try:
+                    record = from_line(line)
+                except DmtSearchError as error:
+                    raise self._refusal(str(error)) from error
+                if record is not None:
+                    yield self._number, record
+
+    def _whole_lines(self) -> list[bytes]:
+        """The next lines that have ended; a long ledger is never in memory as a whole."""
         try:
-            text = read_regular(self.path, most=MOST_BYTES, start=self._at)
+            block = read_block(self.path, start=self._at, most=MOST_LINE)
         except OSError as error:
             raise DmtSearchError(
                 f"{self.path}: cannot be read ({error.strerror or error})"
             ) from error
-        whole = text[: text.rfind(b"\n") + 1]
-        self._at += len(whole)
-        for line in whole.split(b"\n")[:-1]:
+        size = block.rfind(b"\n") + 1
+        if not size and len(block) == MOST_LINE:
             self._number += 1
-            try:
-                record = from_line(line)
-            except DmtSearchError as error:
-                raise DmtSearchError(f"{self.path}:{self._number}: {error}; {REMEDY}") from error
-            if record is not None:
-                yield self._number, record
+            raise self._refusal(f"a line of more than {MOST_LINE:,} bytes is none of a ledger")
+        self._at += size
+        return block[:size].split(b"\n")[:-1]
+
+    def _refusal(self, reason: str) -> DmtSearchError:
+        return DmtSearchError(f"{self.path}:{self._number}: {reason}; {REMEDY}")
 
 
 def read_ledger(path: Path) -> tuple[Record, ...]:

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from functools import cache
 from typing import Annotated, Any, ClassVar, cast
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_core import from_json
 
 from dmtsearch.errors import DmtSearchError
@@ -33,6 +33,7 @@ from dmtsearch.fields import (
 from dmtsearch.human import printable_line
 
 TrialStatus = Annotated[str, Field(pattern="^(done|pruned|failed)$")]
+Rows = Annotated[Sequence[Row], AfterValidator(tuple)]
 StageStatus = Annotated[str, Field(pattern="^(run|store|stopped|failed)$")]
 
 
@@ -222,7 +223,7 @@ class StageEnded:
     status: StageStatus
     metrics: Metrics
     latency: Latency
-    history: tuple[Row, ...]
+    history: Rows
     error: str | None
     ended: str
     val_sweep: Sweep = field(default_factory=dict)
@@ -324,7 +325,7 @@ def _finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [_finite(item) for item in value]
     return value
 

@@ -18,7 +18,7 @@ from dmtsearch.space.hole import Value
 
 from ..errors import StoreError
 from ..store import Store
-from .ledger import MOST_BYTES, REMEDY, RunState, cut_torn_line
+from .ledger import REMEDY, RunState, cut_torn_line
 from .ledger_lines import StageEnded, TrialEnded, TrialProposed
 from .run_paths import RunPaths
 from .study import MOVE_AWAY, RunStudy
@@ -178,7 +178,7 @@ def _reports(
 def _rows(paths: RunPaths) -> dict[int, str]:
     """Arm by trial, as far as `trials.csv` can be read."""
     try:
-        text = read_regular(paths.trials, most=MOST_BYTES).decode()
+        text = read_regular(paths.trials, most=1 << 30).decode()
         found = {}
         for row in csv.DictReader(io.StringIO(text, newline="")):
             number, arm = row.get("trial"), row.get("arm")

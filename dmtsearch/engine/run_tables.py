@@ -2,13 +2,14 @@
 
 import csv
 import io
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from dmtsearch.files import read_regular, write_atomic, write_json
+from dmtsearch.files import read_regular, sha256_text, write_atomic, write_json
 from dmtsearch.human import command_line
 
 from .confirm_plan import confirm_result
@@ -38,8 +39,8 @@ _CURVE = ("key", "name", "phase", "epoch")
 class Tables:
     """Writes a run's tables from its state. The ledger is the truth; they can be written again.
 
-    Rows are kept as text between writes, since a run only ever adds rows: so a search of a
-    thousand trials does not spend its time on formatting.
+    Rows are kept as text between writes, those of epochs compressed, since a run only ever adds
+    rows: so a search of a thousand trials does not spend its time on formatting.
 
     Args:
         paths: Of the run.
@@ -50,7 +51,7 @@ class Tables:
         self._paths, self._holes = paths, tuple(holes)
         self._trials: dict[int, str] = {}
         self._rules: dict[int, str] = {}
-        self._curves: list[str] = []
+        self._curves: list[bytes] = []
         self._num_stages = 0
         self._columns: tuple[str, ...] = ()
         self._written: dict[Path, str] = {}
@@ -87,9 +88,10 @@ class Tables:
         return self._behind and monotonic() >= self._not_before
 
     def _put(self, path: Path, text: str) -> None:
-        if self._written.get(path) != text or not path.exists():
+        digest = sha256_text(text)
+        if self._written.get(path) != digest or not path.exists():
             write_atomic(path, text)
-            self._written[path] = text
+            self._written[path] = digest
 
     def _trial_rows(self, state: RunState) -> str:
         objectives = tuple(state.objectives)
@@ -117,9 +119,10 @@ class Tables:
         header = (*_CURVE, *self._columns)
         for stage in new:
             rows = ({**row, "key": stage.key, "name": stage.name} for row in stage.history)
-            self._curves.append(_text([row.get(c) for c in header] for row in rows))
+            text = _text([row.get(c) for c in header] for row in rows)
+            self._curves.append(zlib.compress(text.encode(), 1))
         self._num_stages = len(state.stages)
-        return _text([header]) + "".join(self._curves)
+        return _text([header]) + "".join(zlib.decompress(one).decode() for one in self._curves)
 
     def _put_rules(self, state: RunState) -> None:
         for number, sweep in sweeps_of(state).items():

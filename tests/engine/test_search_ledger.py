@@ -2,8 +2,10 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,37 @@ def test_a_line_that_cannot_be_is_refused_with_file_line_field_and_remedy(
     path.write_bytes(to_line(RUN).encode() + b"\n" + odd + b"\n")
     with pytest.raises(DmtSearchError, match=rf"ledger\.jsonl:2: .*{words}.*; put the file back"):
         read_state(path)
+
+
+def test_a_ledger_is_read_in_parts_however_long_and_a_line_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    lines = [to_line(record) + "\n" for record in RECORDS * 2]
+    longest = max(len(line.encode()) for line in lines)
+    monkeypatch.setattr("dmtsearch.engine.ledger.MOST_LINE", longest)
+    path.write_text("".join(lines))
+    assert path.stat().st_size > 2 * longest
+    assert read_ledger(path) == tuple(RECORDS * 2)
+    with path.open("a") as file:
+        file.write("x" * longest)
+    with pytest.raises(DmtSearchError, match=rf"jsonl:15: a line of more than {longest:,} bytes"):
+        read_ledger(path)
+
+
+def test_the_epochs_of_a_stage_are_kept_small_and_read_as_they_were_written() -> None:
+    rows = tuple(
+        {"phase": "train", "epoch": epoch, "loss": 1 / epoch, "val_accuracy": epoch / 160}
+        for epoch in range(1, 161)
+    )
+    (kept,) = fold([replace(stage_ended(REQUEST, 0), history=rows)]).stages
+    assert kept.history == rows
+    assert kept.history[-1] == rows[-1]
+    assert kept.history[:2] == rows[:2]
+    assert len(kept.history) == len(list(kept.history)) == 160
+    in_memory = sum(map(sys.getsizeof, rows))
+    assert len(pickle.dumps(kept.history)) < in_memory / 6
+    assert from_line(to_line(kept)) == replace(kept, history=rows)
 
 
 def test_a_ledger_that_is_not_there_is_refused(tmp_path: Path) -> None:
