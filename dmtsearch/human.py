@@ -45,7 +45,9 @@ def points(difference: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A measured time: `3.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A measured time: `40 ms`, `3.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    if 0 < seconds < 0.05:  # one digit of seconds would say 0.0
+        return f"{max(1, round(1000 * seconds))} ms"
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"

@@ -32,6 +32,9 @@ def test_large_numbers_sizes_and_shares():
 
 
 def test_a_measured_time_is_finer_than_an_estimate():
+    assert duration(0.04) == "40 ms"
+    assert duration(0.0001) == "1 ms"
+    assert duration(0.05) == "0.1 s"
     assert duration(4.25) == "4.2 s"
     assert duration(200) == "3 min 20 s"
     assert duration(7500) == "2 h 5 min"
