@@ -38,9 +38,6 @@ class PackedRows(Sequence[Row]):
         """Whether another sequence has the same rows, packed or not."""
         return isinstance(other, Sequence) and self._unpack() == tuple(other)
 
-    def __hash__(self) -> int:
-        return hash(self._packed)
-
     def __repr__(self) -> str:
         return repr(self._unpack())
 
