@@ -28,17 +28,27 @@ INSTRUCTIONS = (("amx_tile", "AMX"), ("avx512f", "AVX-512"), ("avx2", "AVX2"), (
 """Linux's word for what PyTorch's kernels are chosen by, and the usual one; the widest first."""
 
 
+def cpu_name() -> str:
+    """Return what this machine's processor is called: `AMD EPYC`."""
+    return _cpu_facts().get("model name") or platform.processor() or platform.machine()
+
+
 def processor() -> str:
-    """Return this machine's kind of processor and its widest instructions: `AMD EPYC, AVX-512`."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            said = dict(line.strip().partition(":")[::2] for line in lines)
-    except (OSError, UnicodeDecodeError):
-        return platform.processor() or platform.machine()
-    facts = {name.strip(): value.strip() for name, value in said.items()}
+    """Return this machine's processor by name and widest instructions: `AMD EPYC, AVX-512`."""
+    facts = _cpu_facts()
     flags = (facts.get("flags") or facts.get("Features") or "").split()
-    widest = next((word for flag, word in INSTRUCTIONS if flag in flags), "")
-    return ", ".join(filter(None, (facts.get("model name") or platform.machine(), widest)))
+    widest = [word for flag, word in INSTRUCTIONS if flag in flags]
+    return ", ".join([cpu_name(), *widest[:1]])
+
+
+def _cpu_facts() -> dict[str, str]:
+    """What Linux says of a core; empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            pairs = [line.partition(":") for line in lines]
+    except OSError:
+        return {}
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def slots_here() -> int:

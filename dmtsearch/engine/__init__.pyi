@@ -12,6 +12,8 @@ from .cluster_check import NodeCheck as NodeCheck
 from .cluster_check import StagePlaces as StagePlaces
 from .cluster_check import check_cluster as check_cluster
 from .cluster_check import idle_parts as idle_parts
+from .cluster_room import oversized as oversized
+from .cluster_room import refuse_oversized as refuse_oversized
 from .confirm_arms import replicate as replicate
 from .confirm_variants import DIMENSIONS as DIMENSIONS
 from .confirm_variants import ChosenPath as ChosenPath
@@ -104,11 +106,9 @@ from .price import SearchPlan as SearchPlan
 from .price import plan_search as plan_search
 from .probes import NodeFacts as NodeFacts
 from .probes import ask_with_ray as ask_with_ray
-from .probes import oversized as oversized
 from .probes import own_versions as own_versions
 from .probes import problems_of as problems_of
 from .probes import refuse_differing_nodes as refuse_differing_nodes
-from .probes import refuse_oversized as refuse_oversized
 from .probes import survey_nodes as survey_nodes
 from .probes import torch_without_cuda as torch_without_cuda
 from .probes import unlike_processors as unlike_processors

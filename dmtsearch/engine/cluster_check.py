@@ -14,13 +14,12 @@ from ..schedule import expand
 from ..space import Space, load_space
 from ..store import Store, open_store
 from .cluster import own_session, ray_at
+from .cluster_room import oversized, own_labels
 from .environment import choose_address, here, prepare_environment, refuse_unreachable
 from .messages import Needs, StageSetting, stage_needs
 from .probes import (
     NodeFacts,
     ask_with_ray,
-    oversized,
-    own_labels,
     own_versions,
     problems_of,
     survey_nodes,

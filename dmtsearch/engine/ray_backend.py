@@ -15,9 +15,10 @@ from ..store import Store
 from .autoscaler import Autoscaler, withdrawn
 from .backend import SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
+from .cluster_room import refuse_oversized
 from .gpu_shares import GpuFacts
 from .messages import Needs, RunnableTrial, StageSetting
-from .probes import ask_with_ray, refuse_differing_nodes, refuse_oversized
+from .probes import ask_with_ray, refuse_differing_nodes
 from .ray_actor import ActorSetting, head_node, look_at_nodes, node_names, start_scheduler
 from .slots import Slots
 from .watchdog import Heartbeat, watched_ray

@@ -1,6 +1,5 @@
 """How good a model is, and how heavy: accuracy, NLL, calibration, latency."""
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from dmtsearch.machine import cpu_name
 
 EVALUATION_BATCH = 512
 """Fixed, so that a result does not depend on a stage's own batch size."""
@@ -139,15 +140,4 @@ def device_name(device: torch.device) -> str:
     """The hardware's name, for whoever compares two measurements."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return _cpu_name() if device.type == "cpu" else device.type
-
-
-def _cpu_name() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [
-                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
-            ]
-    except OSError:
-        names = []
-    return names[0] if names else (platform.processor() or platform.machine())
+    return cpu_name() if device.type == "cpu" else device.type
