@@ -147,7 +147,8 @@ def test_trials_whose_idle_coordinator_or_unread_result_is_lost_run_again_under_
     assert sorted(found.state.trials) == [0, 1, 2]
     check_ends(found.state)
     done = len(found.state.of_search("done"))
-    assert found.log.count("was lost; trying it again") == 1 + done
+    # A result that reached the driver before its trial's end needs no look, and is not lost.
+    assert 1 < found.log.count("was lost; trying it again") <= 1 + done
 
 
 def hurt(job: Any, store: Any, setting: Any, on_epoch: Any, tell: Any) -> Any:
