@@ -155,6 +155,7 @@ from .slots import ClusterNode as ClusterNode
 from .slots import Placement as Placement
 from .slots import Slots as Slots
 from .slots import choose_concurrency as choose_concurrency
+from .slots import choose_coordinators as choose_coordinators
 from .stage_ledger import StageLedger as StageLedger
 from .stage_scheduler import StageScheduler as StageScheduler
 from .stage_task import Perform as Perform

@@ -27,7 +27,7 @@ from .probes import (
     unlike_processors,
 )
 from .redirect import output_in
-from .slots import ClusterNode, Slots, choose_concurrency
+from .slots import COORDINATOR_BYTES, ClusterNode, Slots, choose_concurrency, choose_coordinators
 
 
 @dataclass(frozen=True)
@@ -162,11 +162,15 @@ def check_cluster(
     problems += [*oversized(wants, slots, autoscaler), *torch_without_cuda(nodes, facts, wants)]
     on_cpu = not wants or any(not needs.gpu for needs in wants.values())
     unlike = unlike_processors(facts.values()) if on_cpu else None
-    trials_at_once = None
+    trials_at_once, idle = None, []
     if loaded is not None:
         runs = loaded.search.trials + len(loaded.search.controls)
         fitting = slots.count(wants[expand(loaded.anchor()).deliver])
-        trials_at_once = min(runs, choose_concurrency(None, fitting, free)[0])
+        trials_at_once = min(runs, choose_concurrency(None, fitting))
+        idle = idle_parts(nodes, names, wants, trials_at_once)
+        if loaded.search.pruner is not None:
+            followed = choose_coordinators(trials_at_once, free, pruned=True)
+            idle += idle_for_followers(min(fitting, trials_at_once), followed)
     return ClusterCheck(
         address=where,
         nodes=tuple(
@@ -187,7 +191,7 @@ def check_cluster(
             for name, needs in wants.items()
         ),
         trials_at_once=trials_at_once,
-        idle=tuple(idle_parts(nodes, names, wants, trials_at_once)),
+        idle=tuple(idle),
         notes=(unlike,) if unlike else (),
         problems=tuple(dict.fromkeys(problems)),
     )
@@ -285,6 +289,22 @@ def idle_parts(
             "stage at a time"
         )
     return found
+
+
+def idle_for_followers(fitting: int, followed: int) -> list[str]:
+    """What a pruner leaves idle, which needs a process on the head for each stage that it follows.
+
+    Args:
+        fitting: Delivered stages that could run at once.
+        followed: Processes that the head's memory has room for.
+    """
+    if followed >= fitting:
+        return []
+    return [
+        f"room for {fitting - followed} of {fitting} delivered stages: the pruner can follow "
+        f"{followed} at once, by a process of {COORDINATOR_BYTES / 1e6:.0f} MB each in half of "
+        "the head's free memory; earlier stages and control arms may run there"
+    ]
 
 
 def _used(node: ClusterNode, needs: Needs, kind: str) -> float:

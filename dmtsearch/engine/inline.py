@@ -18,6 +18,7 @@ from .backend import SearchContext, TrialRules
 from .faults import PAUSES_S, after_failure, answered, failed_outcome, store_outcome
 from .kept_data import forget_data
 from .messages import RunnableStage, RunnableTrial, StageAnswer, StageEvent, StageOutcome
+from .packed_rows import PackedRows
 from .pending_stage import view_of
 from .stage_scheduler import find_finished
 
@@ -91,7 +92,7 @@ class _InlineSearch(TrialRules):
                 }
         if trial.watched:
             # It was there already, perhaps: its pruner sees it all the same.
-            self._prunes(trial, answer.record["history"])
+            self._prunes(trial, answer.history)
         return {"status": "done"}
 
     def _get(self, trial: RunnableTrial, stage: RunnableStage) -> StageAnswer:
@@ -105,7 +106,7 @@ class _InlineSearch(TrialRules):
             self._status.stages((), (), stopping=self._stopping())
             if outcome.status == "done":
                 self._write_stage(trial, stage, outcome)
-                answer = StageAnswer("done", outcome.record)
+                answer = StageAnswer("done", history=PackedRows(outcome.record["history"]))
                 self._done[stage.key] = (answer, frozenset(stage.snapshots))
                 if not outcome.reused:
                     self._own.add(stage.key)

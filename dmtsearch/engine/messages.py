@@ -170,7 +170,6 @@ class RunnableTrial:
         watched: Whether a pruner follows the delivered stage.
         uncounted: The stage whose cost does not count.
         again: True where an earlier driver had begun it.
-        done: Names of stages that need not be requested; never the delivered one.
     """
 
     trial: int
@@ -180,7 +179,6 @@ class RunnableTrial:
     watched: bool = False
     uncounted: str | None = None
     again: bool = False
-    done: tuple[str, ...] = ()
 
     @property
     def delivered(self) -> RunnableStage:
@@ -193,14 +191,14 @@ class RunnableTrial:
 
     @property
     def openings(self) -> tuple[RunnableStage, ...]:
-        """Stages that need no coordinator to begin: they have no sources, and no pruner's word is
-        waited for between their epochs, which a coordinator brings."""
-        return tuple(
-            stage
-            for stage in self.stages
-            if not stage.request.sources
-            and not (self.watched and stage.request.name == self.deliver)
-        )
+        """Stages that begin as soon as the stage scheduler has the trial."""
+        return tuple(stage for stage in self.unwatched if not stage.request.sources)
+
+    @property
+    def unwatched(self) -> tuple[RunnableStage, ...]:
+        """Stages that need no coordinator: between their epochs no pruner's word is waited for."""
+        skipped = self.deliver if self.watched else None
+        return tuple(stage for stage in self.stages if stage.request.name != skipped)
 
     def making(self, key: str) -> RunnableStage | None:
         """The stage that makes an object, its result or one of its snapshots, if one of these."""
@@ -246,18 +244,35 @@ class StageOutcome:
 
 @dataclass(frozen=True)
 class StageAnswer:
-    """What the scheduler answers to a request for a stage.
+    """What the scheduler answers to a request for a stage, or for all of a trial.
 
     Attributes:
         status: `done`, `failed` (an answer about the stage), `fault` (of the machine: the search
             is to stop) or `interrupted` (the search is ending, or nobody needs it).
-        record: Of the finished stage.
+        stage: Name of the stage that it is about; "" where that is clear.
+        history: Rows of the finished stage.
         reason: Why it failed, or what the fault is.
     """
 
     status: str
-    record: Mapping[str, Any] = field(default_factory=dict)
+    stage: str = ""
+    history: Sequence[Mapping[str, Any]] = ()
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialClaim:
+    """The trial that a coordinator tells Tune of.
+
+    Attributes:
+        trial: Its number; None where there is none, for the search is ending.
+        watched: Whether its pruner is to follow the delivered stage, which has not begun.
+        answer: How it has ended, or come so far.
+    """
+
+    trial: int | None
+    watched: bool
+    answer: StageAnswer
 
 
 @dataclass(frozen=True)

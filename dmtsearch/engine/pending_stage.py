@@ -87,8 +87,6 @@ class PendingStage:
         self.history: Rows = ()
         self.phase: tuple[str, int, int] = ("", 0, 0)
         self._path_cost = runnable.path_cost
-        self._lost_since: float | None = None
-        self._at_once = False
         self._moved = asyncio.Event()
         self._still = 0
         self._epochs: list[float] = []
@@ -120,33 +118,23 @@ class PendingStage:
         self._path_cost = max(self._path_cost, runnable.path_cost)
         if len(runnable.snapshots) > len(self.runnable.snapshots) and not self.running:
             self.runnable = replace(runnable, needs=self.runnable.needs)
-        self._lost_since, self._at_once = None, False
 
-    def leave(self, trial: int, *, at_once: bool) -> None:
+    def leave(self, trial: int) -> None:
         """A trial needs it no more."""
         self.watchers.pop(trial, None)
-        if trial in self.waiters:
-            self.waiters.remove(trial)
-            if not self.waiters:
-                self._lost_since, self._at_once = now_s(), at_once
+        self.waiters.discard(trial)
         self._step()
 
-    def unwanted(self, grace_s: float) -> bool:
-        """Whether nobody waits, and nobody who was lost may still come again."""
-        if self.waiters or self._lost_since is None:
-            return False
-        return self._at_once or now_s() - self._lost_since > grace_s
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return not self.waiters
 
     def start(self, attempt: str) -> None:
         """Its task starts, under an id of its own."""
         self.attempt, self.queued, self.running, self.held = attempt, False, True, False
         self.pulse, self.hung, self._still, self._epochs = None, "", 0, []
         self.since = now_s()
-
-    @property
-    def ended_well(self) -> bool:
-        """Whether there is an answer, and it is the stage's result."""
-        return self.answer.done() and self.answer.result().status == "done"
 
     def end(self, answer: StageAnswer) -> None:
         """Answer all waiters."""

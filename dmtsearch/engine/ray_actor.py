@@ -58,6 +58,7 @@ class ActorSetting:
         stage: What stage tasks need besides their stage.
         perform: Runs a job inside a task.
         first: Coordinators that start at once.
+        at_once: Trials at once.
         gpus: What torch sees on nodes with GPUs, by the node's id; None where none is used.
         autoscaler: Of the cluster, where it has one.
     """
@@ -67,6 +68,7 @@ class ActorSetting:
     stage: StageSetting
     perform: Perform
     first: int
+    at_once: int
     gpus: Mapping[str, GpuFacts] | None = None
     autoscaler: Autoscaler | None = None
 
@@ -87,6 +89,7 @@ class SchedulerActor(StageScheduler):
             self._start,
             partial(look_at_nodes, gpus),
             first=setting.first,
+            at_once=setting.at_once,
             still_s=setting.stage.still_s,
             demand=Demand(setting.autoscaler) if setting.autoscaler is not None else None,
         )

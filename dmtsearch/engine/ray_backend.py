@@ -1,7 +1,6 @@
 """The Ray backend: the driver between Tune, the stage scheduler and the searcher."""
 
 import time
-from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +12,7 @@ from ..human import command_line
 from ..machine import free_memory
 from ..store import Store
 from .autoscaler import Autoscaler, withdrawn
-from .backend import SearchContext, TrialRules
+from .backend import TRIES, SearchContext, TrialRules
 from .cluster import lost_part, own_session, temporary_folder
 from .cluster_room import refuse_oversized
 from .gpu_shares import GpuFacts
@@ -27,8 +26,10 @@ TICK_S = 0.5
 SOON_S = 0.05
 """Between two events of Tune's the scheduler's answer is waited for so long, or comes later."""
 ANSWERED_S = 30.0
-AHEAD = 8
-"""Where more stages fit at once, trials begin as fast as Tune starts their coordinators."""
+FIRST = 8
+"""So many trials begin before Tune does."""
+DRAWS_S = 0.5
+"""Trials are drawn for so long at a time, and then Tune's events are handled."""
 LATER_S = 15.0
 """A first stage is waited for so long; then coordinators start beside it."""
 DRAINED_S = 5.0
@@ -38,120 +39,151 @@ DRAINED_S = 5.0
 class SearchDriver(TrialRules):
     """Between Tune, the scheduler and the searcher.
 
+    A trial of Tune's is a coordinator, which tells of one of our trials when that is over.
     An error in here must not look like a trial's to Tune: it ends the search, and is raised
     again by `raise_error` once Tune is through.
 
     Args:
         context: What the search runs with.
         scheduler, scheduler_name: The actor.
-        at_first: Trials that begin before any coordinator, if they are few; None for none.
+        at_once: Trials at once.
     """
 
     def __init__(
-        self,
-        context: SearchContext,
-        *,
-        scheduler: Any,
-        scheduler_name: str,
-        at_first: int | None = None,
+        self, context: SearchContext, *, scheduler: Any, scheduler_name: str, at_once: int
     ) -> None:
         super().__init__(context)
         self._scheduler, self._scheduler_name = scheduler, scheduler_name
-        self._ahead: deque[RunnableTrial] = deque()
-        self._live: dict[str, RunnableTrial] = {}
+        self._at_once = at_once
+        self._under_way: dict[int, RunnableTrial] = {}
+        self._coordinators: set[str] = set()
+        self._losses = 0
         self._over: list[int] = []
         self._life, self._after = "", 0
         self._asked: Any = None
         self._running: list[dict[str, Any]] = []
-        self._ray_lost = False
+        self._begun = self._ray_lost = False
         self._last_tick = 0.0
-        self._at_first = at_first if at_first is not None and at_first <= AHEAD else None
         self.heard = Heartbeat()
 
     # -- before Tune begins ---------------------------------------------------------------------
 
     def begin_first(self) -> int:
-        """Propose the first trials; return how many stages begin at once.
-
-        To start a coordinator takes two seconds of a processor, which those need that train the
-        first stages: the stage scheduler begins with stages without sources by itself.
-        """
+        """Let the first trials begin; return how many stages begin at once."""
         try:
-            while len(self._ahead) < (self._at_first or 0):
-                trial = self._next_trial()
-                if trial is None:
-                    break
-                self._ahead.append(trial)
-                self._add(trial)
+            while len(self._under_way) < min(self._at_once, FIRST) and self._begin_trial():
+                pass
         except BaseException as error:
             self._fail(error)
-        return len({stage.key for trial in self._ahead for stage in trial.openings})
+        return len({stage.key for trial in self._under_way.values() for stage in trial.openings})
 
     def await_first(self) -> None:
-        """Wait until a stage of the first trials is through its imports, and has done an epoch."""
+        """Wait until a stage of the first trials is through its imports, and has done an epoch.
+
+        To start a coordinator takes two seconds of a processor, which those need that train the
+        first stages, and no trial needs one before its end.
+        """
         later = time.monotonic() + LATER_S
-        while self._at_first and time.monotonic() < later and not self._stopping():
+        while not self._begun and time.monotonic() < later and not self._stopping():
             self.tick()
             time.sleep(SOON_S)
 
-    def _add(self, trial: RunnableTrial) -> None:
+    def _begin_trials(self) -> None:
+        """Let trials begin until as many run as are to, for a while: Tune's events wait."""
+        until = time.monotonic() + DRAWS_S
+        while len(self._under_way) < self._at_once and time.monotonic() < until:
+            if not self._begin_trial():
+                break
+
+    def _begin_trial(self) -> bool:
+        """Let one more trial begin; False where there is none now."""
+        trial = self._next_trial()
+        if trial is None:
+            return False
+        self._under_way[trial.trial] = trial
         self._scheduler.add_trial.remote(trial)
         self._status.proposed()
+        return True
 
     # -- what Tune asks -------------------------------------------------------------------------
 
     def propose(self, tune_id: str) -> dict[str, Any] | None:
-        """The next trial's configuration; None ends the search."""
+        """The next coordinator's configuration; None where there is one for each trial."""
         try:
             self.tick()
-            trial = None
-            if self._ahead and not self._stopping():
-                trial = self._ahead.popleft()
-            elif (trial := self._next_trial()) is not None:
-                self._add(trial)
-            if trial is not None:
-                self._live[tune_id] = trial
-                return {"trial": trial.trial, "scheduler": self._scheduler_name}
+            more = len(self._under_way) > len(self._coordinators) or self._begin_trial()
+            if more and not self._stopping():
+                self._coordinators.add(tune_id)
+                return {"scheduler": self._scheduler_name, "coordinator": tune_id}
         except BaseException as error:
             self._fail(error)
-        self._scheduler.expect.remote(len(self._live))
+        self._scheduler.expect.remote(len(self._coordinators))
         return None
 
     @property
     def has_more(self) -> bool:
         """Whether Tune, after it has ended, is to begin again.
 
-        For trials that it lost, or for control arms that wait for the end of the last trial.
+        For trials of which it lost the coordinator, or for control arms that wait for the end of
+        the last trial.
         """
         late = self.reason is None and self._searcher.front_is_known
-        return (bool(self._again) or late) and not self._stopping()
+        return bool(self._again or self._under_way or late) and not self._stopping()
 
-    def goes_on(self, number: int, history: list[Mapping[str, Any]]) -> bool:
-        """Whether a trial goes on after these epochs of its delivered stage."""
+    def goes_on(self, tune_id: str, number: int, history: list[Mapping[str, Any]]) -> bool:
+        """Whether a coordinator's trial goes on after these epochs of its delivered stage."""
         try:
-            trial = next(one for one in self._live.values() if one.trial == number)
-            if not self._prunes(trial, history):
+            trial = self._under_way.get(number)
+            if trial is not None and not self._prunes(trial, history):
                 return True
-            self._release(number, at_once=True)
+            if trial is not None:
+                self._end(tune_id, trial, None)
             return False
         except BaseException as error:
             self._fail(error)
             return False  # the pruner is asked again by the next driver, before another epoch
 
-    def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None:
-        """A trial is over; `lost` where Tune gave it up, since its coordinator had died."""
-        if tune_id not in self._live:
+    def ended(
+        self, tune_id: str, number: int | None, outcome: Mapping[str, Any] | None, *, lost: bool
+    ) -> None:
+        """A coordinator is through.
+
+        Args:
+            tune_id: Which.
+            number: The trial that it told of; None where it told of none.
+            outcome: How that has ended; None where it has not said so.
+            lost: Whether Tune gave the coordinator up, since it had died.
+        """
+        if tune_id not in self._coordinators:
             return
-        trial = self._live.pop(tune_id)
+        self._coordinators.remove(tune_id)
         try:
-            found = self._outcome(trial, outcome)
-            if found is None:
-                self._try_again(trial)
-            else:
-                self._let_go(trial.trial, at_once=not lost)
-                self._write_end(trial, found)
+            if lost:
+                self._lose(tune_id)
+            elif number in self._under_way:
+                self._end(tune_id, self._under_way[number], outcome)
         except BaseException as error:
             self._fail(error)
+
+    def _end(self, tune_id: str, trial: RunnableTrial, outcome: Mapping[str, Any] | None) -> None:
+        del self._under_way[trial.trial]
+        found = self._outcome(trial, outcome)
+        if found is None:
+            self._scheduler.unclaim.remote(tune_id)
+            self._try_again(trial)
+        else:
+            self._losses = 0
+            self._let_go(trial.trial)
+            self._write_end(trial, found)
+
+    def _lose(self, tune_id: str) -> None:
+        """Let another coordinator tell of the trial of one that has died, if it had one."""
+        self._scheduler.unclaim.remote(tune_id)
+        self._losses += 1
+        if self._losses >= TRIES:
+            self._stop_for("the processes that coordinate trials died again and again")
+        else:
+            self._status.log("a process that coordinates trials was lost; another takes its place")
 
     def _forget(self, key: str) -> None:
         self._scheduler.forget.remote([key])
@@ -178,6 +210,7 @@ class SearchDriver(TrialRules):
             self._drain_if_stopping()
             self._take_answer(SOON_S)
             self._searcher.look()
+            self._begin_trials()
         except BaseException as error:
             self._fail(error)
 
@@ -222,8 +255,7 @@ class SearchDriver(TrialRules):
         for text in snapshot["notes"]:
             self._status.log(text)
         self._running = snapshot["running"]
-        if snapshot["begun"]:
-            self._at_first = None
+        self._begun |= snapshot["begun"]
         self._status.stages(self._running, snapshot["waiting"], stopping=self._draining)
 
     def _greet(self, life: str) -> None:
@@ -232,23 +264,19 @@ class SearchDriver(TrialRules):
         self._life, self._after = life, 0
         if again:
             self._scheduler.expect.remote(0)  # the first coordinators have met its forerunner
-            self._scheduler.release.remote(self._over, True)
-            for trial in (*self._ahead, *self._live.values()):
+            self._scheduler.release.remote(self._over)
+            for trial in self._under_way.values():
                 self._scheduler.add_trial.remote(trial)
             if self._draining:
                 self._scheduler.drain.remote()
 
-    def _let_go(self, trial: int, *, at_once: bool) -> None:
+    def _let_go(self, trial: int) -> None:
         """Let go of a trial, and take all that has happened up to now."""
         self._over.append(trial)
         if self._asked is not None:
             self._take_answer(ANSWERED_S)
-        self._asked = self._scheduler.end_trials.remote([trial], at_once, self._life, self._after)
+        self._asked = self._scheduler.end_trials.remote([trial], self._life, self._after)
         self._take_answer(ANSWERED_S)
-
-    def _release(self, trial: int, *, at_once: bool) -> None:
-        self._over.append(trial)
-        self._scheduler.release.remote([trial], at_once)
 
 
 def probe_cluster(
@@ -295,22 +323,22 @@ def run_trials(
     context: SearchContext,
     *,
     concurrency: int,
+    coordinators: int | None = None,
     warm: int = 0,
     needs: Needs | None = None,
     gpus: Mapping[str, GpuFacts] | None = None,
     autoscaler: Autoscaler | None = None,
-    at_first: int | None = None,
 ) -> str | None:
     """Run trials until the searcher has no more, time is up, or the user stops it.
 
     Args:
         context: What the search runs with.
         concurrency: Trials at once.
+        coordinators: How many of them have a process of their own at once; all if None.
         warm: Processes that get ready for stages at once, those included that begin with one.
         needs: Of these stages; a CPU if None.
         gpus: What torch sees on nodes with GPUs; None where no stage uses one.
         autoscaler: Of the cluster, where it has one: it is to make room for what waits.
-        at_first: Trials that begin before any coordinator, if they are few; None for none.
 
     Returns:
         Why it stopped early: `time` or `interrupted`; None where the searcher says why.
@@ -320,14 +348,29 @@ def run_trials(
         DmtSearchError: What the searcher raised, or Tune's own failure.
     """
     stage, status = context.stage, context.status
+    coordinators = coordinators or concurrency
     name = f"scheduler-{context.run}-{time.time_ns():x}"
     ends = ExitStack()
     if autoscaler is not None:
         ends.enter_context(withdrawn(ray.get_runtime_context().gcs_address))
     scheduler = start_scheduler(
-        ActorSetting(name, context.store, stage, context.perform, concurrency, gpus, autoscaler)
+        ActorSetting(
+            name,
+            context.store,
+            stage,
+            context.perform,
+            first=coordinators,
+            at_once=concurrency,
+            gpus=gpus,
+            autoscaler=autoscaler,
+        )
     )
-    driver = SearchDriver(context, scheduler=scheduler, scheduler_name=name, at_first=at_first)
+    driver = SearchDriver(
+        context,
+        scheduler=scheduler,
+        scheduler_name=name,
+        at_once=concurrency,
+    )
     try:
         driver.restore_lines()
         with (
@@ -347,11 +390,11 @@ def run_trials(
                 driver.await_first()
             from .tune_adapter import run_tune  # beside the first stage: two seconds of imports
 
-            run_tune(driver, concurrency, f"{folder}/0")
+            run_tune(driver, coordinators, f"{folder}/0")
             rounds = 0
             while driver.has_more:  # Tune takes nothing more once it has had the end
                 rounds += 1
-                run_tune(driver, concurrency, f"{folder}/{rounds}")
+                run_tune(driver, coordinators, f"{folder}/{rounds}")
         driver.drained()
         driver.raise_error()
         if driver.fault is not None:

@@ -39,7 +39,7 @@ from .redirect import log_in, output_in
 from .run_folder import RunInfo, has_begun, write_run
 from .run_paths import RunPaths
 from .searcher import Searcher
-from .slots import Slots, choose_concurrency
+from .slots import COORDINATOR_BYTES, Slots, choose_concurrency, choose_coordinators
 from .status import SearchView, StatusWriter
 from .watchers import Watcher
 
@@ -299,11 +299,16 @@ class Session:
             most = max(fitting, scaler.count(delivered) if scaler is not None else 0)
             if scaler is not None:
                 self._view.tell("the cluster starts nodes as stages wait for them")
-            concurrency, fewer = choose_concurrency(self._info.concurrency, most, head_memory())
-            if fewer:
-                self._view.tell(fewer)
+            concurrency = choose_concurrency(self._info.concurrency, most)
+            pruned = self._space.search.pruner is not None
+            coordinators = choose_coordinators(concurrency, head_memory(), pruned=pruned)
             at_once = "1 trial" if concurrency == 1 else f"{concurrency} trials"
             self._view.tell(f"starting worker processes for {at_once} at once ...")
+            if pruned and coordinators < min(concurrency, fitting):
+                self._view.tell(
+                    f"the pruner can follow {coordinators} of them at a time, by a process of "
+                    f"{COORDINATOR_BYTES / 1e6:.0f} MB each in half of the head's free memory"
+                )
             warm = max(0, min(concurrency, fitting, MOST_WARM) - self._warmed)
             first = GpuShares().of(wants[expanded.needed()[0].name], slots.nodes)
             gpus = self._gpus if any(needs.gpu for needs in wants.values()) else None
@@ -312,12 +317,11 @@ class Session:
                 partial(
                     run_trials,
                     concurrency=concurrency,
+                    coordinators=coordinators,
                     warm=warm,
                     needs=first,
                     gpus=gpus,
                     autoscaler=scaler,
-                    # The autoscaler is to see at once how much is wanted.
-                    at_first=min(concurrency, max(1, fitting)) if scaler is None else None,
                 ),
             )
 

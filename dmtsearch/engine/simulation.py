@@ -212,20 +212,15 @@ def _machine(found: SimulatedSearch, slots: int) -> ClusterNode:
 
 
 async def walk(scheduler: StageScheduler, trial: RunnableTrial) -> None:
-    """Ask for each stage as soon as its sources are there; independent ones at once."""
+    """Add a trial, and end one that is over, as a search's driver and coordinators do."""
     await scheduler.add_trial(trial)
-    made: dict[str, asyncio.Task[None]] = {}
-
-    async def get(stage: RunnableStage) -> None:
-        for source in stage.request.sources:
-            await made[source]
-        answer = await scheduler.get_stage(trial.trial, stage)
-        assert answer.status == "done", answer.reason
-
-    for stage in trial.stages:
-        made[stage.request.name] = asyncio.ensure_future(get(stage))
-    await asyncio.gather(*made.values())
-    await scheduler.release([trial.trial], at_once=True)
+    claim = await scheduler.claim(f"coordinator {trial.trial}")
+    answer = claim.answer
+    if claim.trial is not None and claim.watched and answer.status == "done":
+        answer = await scheduler.finish(claim.trial)
+    assert claim.trial is not None
+    assert answer.status == "done", answer.reason
+    await scheduler.release([claim.trial])
 
 
 class EmptyStore:

@@ -82,32 +82,36 @@ class ClusterNode:
         return free
 
 
-COORDINATOR_BYTES = 110_000_000
-"""What the process that coordinates a trial takes of the head's memory."""
+COORDINATOR_BYTES = 114_000_000
+"""What the process of a coordinator takes of the head's memory (USS, median of 40)."""
+COORDINATORS = 2
+"""So many do for all trials that no pruner follows: they only tell Tune how these ended. To start
+one takes two seconds of the head's CPU."""
 
 
-def choose_concurrency(wanted: int | None, fitting: int, free: int | None) -> tuple[int, str]:
+def choose_concurrency(wanted: int | None, fitting: int) -> int:
     """Trials at once: as wanted, else twice as many as stages fit at once.
 
     Args:
         wanted: `--concurrency`.
         fitting: Stages that fit at once.
-        free: Bytes of the head's memory that are free, half of which coordinators may take; None
-            where that is not known.
-
-    Returns:
-        How many, and a sentence where they are fewer; else "".
     """
-    found = wanted or 2 * max(1, fitting)
-    if free is None:
-        return found, ""
-    most = max(1, free // 2 // COORDINATOR_BYTES)
-    if found <= most:
-        return found, ""
-    return most, (
-        f"{most} trials at once, not {found}: each takes {COORDINATOR_BYTES / 1e6:.0f} MB of the "
-        f"head's memory, of which {free / 1e9:.1f} GB are free, and half may be taken"
-    )
+    return wanted or 2 * max(1, fitting)
+
+
+def choose_coordinators(at_once: int, free: int | None, *, pruned: bool) -> int:
+    """How many processes tell Tune of so many trials.
+
+    Args:
+        at_once: Trials at once.
+        free: Bytes of the head's memory that are free, half of which they may take; None where
+            that is not known.
+        pruned: Whether a pruner follows the delivered stages, each of which then needs one.
+    """
+    few = min(at_once, COORDINATORS)
+    if not pruned:
+        return few
+    return at_once if free is None else max(few, min(at_once, free // 2 // COORDINATOR_BYTES))
 
 
 def has_label(labels: Mapping[str, str], wanted: str | None) -> bool:

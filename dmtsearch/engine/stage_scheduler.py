@@ -20,13 +20,14 @@ from .messages import (
     StageAnswer,
     StageEvent,
     StageOutcome,
+    TrialClaim,
 )
+from .packed_rows import PackedRows
 from .pending_stage import PendingStage, Pulse, happens, now_s
 from .slots import ClusterNode
 from .stage_room import StageRoom
+from .trials_under_way import TrialsUnderWay
 
-GRACE_S = 10.0
-"""A stage whose waiters were lost runs on for so long; they may come again."""
 BARRIER_S = 15.0
 """The first coordinators wait for one another at most so long."""
 APPROVAL_S = 2.0
@@ -82,7 +83,7 @@ class StageScheduler:
         launch: Starts a stage's task.
         look: The cluster's nodes now; blocks, so it is called in a thread.
         first: How many coordinators `hello` waits for.
-        grace_s: A stage whose waiters were lost runs on for so long.
+        at_once: Trials at once; a cluster's autoscaler makes room for as many stages.
         barrier_s: The first coordinators wait for one another at most so long.
         pauses_s: Before the second start of a stage that met a fault, and before the third.
         idle_s: Between two looks at the queue, at most; None to look only when something changes.
@@ -98,7 +99,7 @@ class StageScheduler:
         look: Callable[[], Sequence[ClusterNode]],
         *,
         first: int,
-        grace_s: float = GRACE_S,
+        at_once: int = 1,
         barrier_s: float = BARRIER_S,
         pauses_s: Sequence[float] = PAUSES_S,
         idle_s: float | None = IDLE_S,
@@ -107,14 +108,12 @@ class StageScheduler:
     ) -> None:
         self._idle_s = idle_s
         self._store, self._launch = store, launch
-        self._grace_s, self._barrier_s, self._pauses_s = grace_s, barrier_s, pauses_s
+        self._barrier_s, self._pauses_s = barrier_s, pauses_s
         self.life = uuid.uuid4().hex
-        self.room = StageRoom(look, demand, most=max(1, first))
+        self.room = StageRoom(look, demand, most=at_once)
         self._first, self._callers, self._together = first, set[int](), asyncio.Event()
         self._barrier_ends: float | None = None
-        self._trials: dict[int, asyncio.Future[RunnableTrial]] = {}
-        self._released: set[int] = set()
-        self._early: dict[tuple[int, str], PendingStage] = {}
+        self._trials = TrialsUnderWay(self.get_stage)
         self._pending: dict[str, PendingStage] = {}
         self._done: dict[str, tuple[StageAnswer, frozenset[str]]] = {}
         self._made: set[str] = set()
@@ -154,15 +153,45 @@ class StageScheduler:
         if len(self._callers) >= self._first:
             self._together.set()
 
-    async def stages_of(self, number: int) -> RunnableTrial:
-        """A trial, once the driver has added it, with those of its stages that are done."""
-        trial = await asyncio.shield(self._trial(number))
-        done = tuple(
-            stage.request.name
-            for stage in trial.stages
-            if stage.request.name != trial.deliver and self._known(stage) is not None
-        )
-        return replace(trial, done=done)
+    async def claim(self, coordinator: str) -> TrialClaim:
+        """Give a coordinator its trial once there is one; the same however often it asks.
+
+        Args:
+            coordinator: A name that no other trial of Tune's has.
+        """
+        walk = await self._trials.claim(coordinator)
+        if walk is None:
+            return TrialClaim(None, watched=False, answer=StageAnswer("interrupted"))
+        answer = await asyncio.shield(walk.answer)
+        return TrialClaim(walk.trial.trial, walk.trial.watched, answer)
+
+    async def finish(self, number: int) -> StageAnswer:
+        """Run a trial's delivered stage, which its coordinator will `follow`, to its end."""
+        walk = await self._trials.expect(number)
+        if walk is None:
+            return StageAnswer("interrupted")
+        answer = await asyncio.shield(walk.answer)
+        if answer.status != "done":
+            return answer
+        answer = await self.get_stage(number, walk.trial.delivered, watched=True)
+        return replace(answer, stage=walk.trial.deliver)
+
+    async def follow(
+        self, number: int, seen: int, wait_s: float = 30.0
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The history of a trial's watched stage once it is longer than `seen` rows, else nothing.
+
+        To call again says that the trial goes on after the rows that it has seen.
+        """
+        walk = self._trials.find(number)
+        stage = self._pending.get(walk.trial.delivered.key) if walk is not None else None
+        if stage is None:
+            await asyncio.sleep(0.2)  # it has ended, or what begins it comes a moment later
+            return ()
+        stage.approve(number, seen)
+        return await stage.longer_than(seen, wait_s)
+
+    # -- what trials request --------------------------------------------------------------------
 
     async def get_stage(
         self, trial: int, runnable: RunnableStage, watched: bool = False
@@ -172,36 +201,19 @@ class StageScheduler:
         Args:
             trial: Who calls.
             runnable: Which stage, with all that running it needs.
-            watched: Whether the trial will `follow` it; its epochs then wait for its word.
+            watched: Whether the trial's coordinator follows it; its epochs then wait for its word.
         """
         while True:
-            if self._draining or trial in self._released:
+            if self._draining or self._trials.is_released(trial):
                 return StageAnswer("interrupted")
-            early = self._early.pop((trial, runnable.key), None)
             known = self._known(runnable)
             if known is not None:
                 return known
-            if early is not None and early.answer.done() and not early.ended_well:
-                return early.answer.result()
             stage = self._join(trial, runnable, watched=watched)
             answer = await asyncio.shield(stage.answer)
             # One that was running when this request joined it may lack snapshots: once more then.
             if answer.status != "done" or self._known(runnable) is not None:
                 return answer
-
-    async def follow(
-        self, trial: int, key: str, seen: int, wait_s: float = 30.0
-    ) -> tuple[Mapping[str, Any], ...]:
-        """The history of a running stage once it is longer than `seen` rows, else nothing.
-
-        To call again says that the trial goes on after the rows that it has seen.
-        """
-        stage = self._pending.get(key)
-        if stage is None:
-            await asyncio.sleep(0.2)  # it has ended, or the request for it comes a moment later
-            return ()
-        stage.approve(trial, seen)
-        return await stage.longer_than(seen, wait_s)
 
     # -- what stage tasks call ------------------------------------------------------------------
 
@@ -223,7 +235,7 @@ class StageScheduler:
         stage.advance(phase, tuple(history))
         if stage.watchers:
             await stage.approved(len(history), APPROVAL_S)
-        stage.held = self._draining or stage.unwanted(self._grace_s)
+        stage.held = self._draining or stage.unwanted
         return not stage.held
 
     async def beat(self, key: str, attempt: str, pulse: Pulse) -> None:
@@ -242,47 +254,34 @@ class StageScheduler:
     # -- what the driver calls ------------------------------------------------------------------
 
     async def add_trial(self, trial: RunnableTrial) -> None:
-        """Take a trial's stages, and begin with those that need no other stage.
+        """Take a trial, and walk through its stages; one that is there already walks on."""
+        self._trials.add(trial)
 
-        So the first stages train while the processes of the first coordinators still start.
-        """
-        given = self._trial(trial.trial)
-        if given.done():
-            return
-        given.set_result(trial)
-        if self._draining or trial.trial in self._released:
-            return
-        for stage in trial.openings:
-            if self._known(stage) is None:
-                early = self._join(trial.trial, stage, watched=False)
-                self._early[trial.trial, stage.key] = early
+    async def unclaim(self, coordinator: str) -> None:
+        """A coordinator is no more, or its trial goes on: another one may have that."""
+        self._trials.unclaim(coordinator)
 
-    async def release(self, trials: Iterable[int], at_once: bool) -> None:
-        """These trials are over: stop waiting for them, and stop what nobody else waits for.
-
-        Args:
-            trials: Their numbers.
-            at_once: Stop now, not after the grace period for lost waiters.
-        """
+    async def release(self, trials: Iterable[int]) -> None:
+        """Trials with these numbers are over: stop what nobody else waits for."""
         for trial in trials:
-            self._released.add(trial)
-            self._trials.pop(trial, None)
-            for known in [known for known in self._early if known[0] == trial]:
-                del self._early[known]
+            self._trials.release(trial)
             for stage in self._pending.values():
-                stage.leave(trial, at_once=at_once)
+                stage.leave(trial)
         self._changed.set()
 
     async def forget(self, keys: Iterable[str]) -> None:
-        """These objects are gone from the store: their stages are made again when requested."""
-        self._forget(keys)
+        """These objects are gone from the store: their stages are made again when requested.
+
+        A trial that had them walks again.
+        """
+        gone = set(keys)
+        self._forget(gone)
+        self._trials.walk_again(gone)
 
     async def drain(self) -> None:
         """Answer every pending call `interrupted`; stages stop at the end of their epoch."""
         self._together.set()
-        for number, trial in self._trials.items():
-            if not trial.done():
-                trial.set_result(RunnableTrial(number, "", (), ""))
+        self._trials.close()
         self._draining = True
         for stage in list(self._pending.values()):
             stage.end(StageAnswer("interrupted"))
@@ -290,19 +289,17 @@ class StageScheduler:
                 self._pending.pop(stage.key, None)
         self._changed.set()
 
-    async def end_trials(
-        self, trials: Iterable[int], at_once: bool, life: str, after: int
-    ) -> dict[str, Any]:
+    async def end_trials(self, trials: Iterable[int], life: str, after: int) -> dict[str, Any]:
         """`release`, and then `snapshot`, in one call.
 
         Stages that only save what they have before they stop are waited for a moment: the ledger
         has their lines before the end of the trial that stopped them.
         """
-        await self.release(trials, at_once)
+        await self.release(trials)
         stopping = [
             stage.answer
             for stage in self._pending.values()
-            if stage.running and stage.held and stage.unwanted(self._grace_s)
+            if stage.running and stage.held and stage.unwanted
         ]
         if stopping:
             await asyncio.wait(stopping, timeout=SAVED_S)
@@ -329,11 +326,6 @@ class StageScheduler:
 
     # -- what is known --------------------------------------------------------------------------
 
-    def _trial(self, trial: int) -> "asyncio.Future[RunnableTrial]":
-        if trial not in self._trials:
-            self._trials[trial] = asyncio.get_running_loop().create_future()
-        return self._trials[trial]
-
     def _known(self, runnable: RunnableStage) -> StageAnswer | None:
         """The answer of a stage that has ended well, with all its snapshots."""
         answer, snapshots = self._done.get(runnable.key, (None, frozenset()))
@@ -342,16 +334,6 @@ class StageScheduler:
     def _forget(self, keys: Iterable[str]) -> None:
         for key in keys:
             self._done.pop(key, None)
-
-    def _making(self, key: str, trials: Iterable[int]) -> RunnableStage | None:
-        """The stage of some trials that makes an object: its result, or one of its snapshots."""
-        for number in trials:
-            trial = self._trials.get(number)
-            if trial is not None and trial.done():
-                found = trial.result().making(key)
-                if found is not None:
-                    return found
-        return None
 
     # -- from request to start ------------------------------------------------------------------
 
@@ -394,7 +376,7 @@ class StageScheduler:
 
     def _start_what_fits(self) -> None:
         for stage in list(self._pending.values()):
-            if stage.queued and stage.unwanted(self._grace_s):
+            if stage.queued and stage.unwanted:
                 self._pending.pop(stage.key)
                 stage.end(StageAnswer("interrupted"))
         waiting = [stage for stage in self._pending.values() if stage.queued]
@@ -465,7 +447,7 @@ class StageScheduler:
             self._end(stage, answered(outcome))
             return
         reason = outcome.reason or "no reason is known"
-        if self._draining or stage.unwanted(self._grace_s):
+        if self._draining or stage.unwanted:
             self._give_up(stage, StageAnswer("interrupted"))
         elif step == "give up":
             self._give_up(stage, StageAnswer("fault", reason=reason))
@@ -487,7 +469,7 @@ class StageScheduler:
     async def _make_again(self, stage: PendingStage, keys: Iterable[str]) -> StageAnswer | None:
         """Make objects that a stage did not find; an answer where that does not end well."""
         for key in keys:
-            source = self._making(key, {*stage.waiters, stage.requested_by})
+            source = self._trials.making(key, {*stage.waiters, stage.requested_by})
             if source is None:
                 continue  # after a restart: the driver adds the trials again in a moment
             self._forget([source.key])
@@ -512,7 +494,7 @@ class StageScheduler:
         event = StageEvent(self._num_events, ran.request, ran.costs, by, outcome)
         self._events.append(event)
         if outcome.status == "done":
-            answer = StageAnswer("done", outcome.record)
+            answer = StageAnswer("done", history=PackedRows(outcome.record["history"]))
             if not outcome.reused:
                 self._made.add(stage.key)
             self._done[stage.key] = (answer, frozenset(ran.snapshots))

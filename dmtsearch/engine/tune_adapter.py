@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from ..errors import SearchStoppedError
-from .messages import NAMESPACE, RunnableTrial, StageAnswer
+from .messages import NAMESPACE, TrialClaim
 
 COORDINATOR_DEATHS = 3
 """A trial's coordinator is started again so often before the trial fails."""
@@ -26,8 +26,10 @@ class Driver(Protocol):
     """Who answers Tune's questions."""
 
     def propose(self, tune_id: str) -> dict[str, Any] | None: ...
-    def goes_on(self, trial: int, history: list[Mapping[str, Any]]) -> bool: ...
-    def ended(self, tune_id: str, outcome: Mapping[str, Any] | None, *, lost: bool) -> None: ...
+    def goes_on(self, tune_id: str, trial: int, history: list[Mapping[str, Any]]) -> bool: ...
+    def ended(
+        self, tune_id: str, trial: int | None, outcome: Mapping[str, Any] | None, *, lost: bool
+    ) -> None: ...
     def tick(self) -> None: ...
     def raise_error(self) -> None: ...
     @property
@@ -39,7 +41,7 @@ def run_tune(driver: Driver, concurrency: int, folder: str) -> None:
 
     Args:
         driver: Who answers.
-        concurrency: Trials at once.
+        concurrency: Coordinators at once: a process each.
         folder: For Tune's own files.
 
     Raises:
@@ -97,15 +99,15 @@ class TuneSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """A trial is over: its coordinator said so, the scheduler did, or Tune gave it up."""
-        outcome = None
+        outcome, trial = None, None
         if result is not None:
-            prefix = "outcome/"
+            prefix, trial = "outcome/", result.get("number")
             outcome = {
                 name[len(prefix) :]: value
                 for name, value in result.items()
                 if name.startswith(prefix)
             } or None
-        self._driver.ended(trial_id, outcome, lost=error)
+        self._driver.ended(trial_id, trial, outcome, lost=error)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is saved here: the ledger is the truth."""
@@ -127,7 +129,7 @@ class TuneScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Continue, or stop."""
         history = result.get("history")
-        if history is None or self._driver.goes_on(trial.config["trial"], history):
+        if history is None or self._driver.goes_on(trial.trial_id, result["number"], history):
             return self.CONTINUE
         return self.STOP
 
@@ -164,16 +166,38 @@ RESOURCES = {"cpu": 0, "node:__internal_head__": 0.0001}
 
 
 def coordinate(config: Mapping[str, Any]) -> None:
-    """Run one trial. A restarted one requests all stages again: finished ones are hits.
+    """Tell Tune of one trial that is over, or whose delivered stage a pruner is to follow.
 
     Args:
-        config: `trial`, its number, and `scheduler`, the actor's name.
+        config: `scheduler`, the actor's name, and `coordinator`, by which the scheduler knows this
+            trial of Tune's: one that is started again gets the same trial.
     """
     scheduler, all_started = _meet(config["scheduler"])
-    trial: RunnableTrial = ray.get(scheduler.stages_of.remote(config["trial"]))
-    walk = _Walk(scheduler, trial, all_started)
-    outcome = walk.run() if trial.stages else {"status": "interrupted"}
-    walk.report({"outcome": outcome, "done": True})
+    claim: TrialClaim = ray.get(scheduler.claim.remote(config["coordinator"]))
+    answer, seen = claim.answer, 0
+
+    def report(facts: dict[str, Any]) -> None:
+        # Tune may end the trial in this call. The first ones do not end before all first
+        # coordinators have started: only then does Tune find a process to use again for each
+        # trial that follows.
+        ray.get(all_started)
+        tune.report({"number": claim.trial, **facts})
+
+    if claim.watched and answer.status == "done":
+        ending = scheduler.finish.remote(claim.trial)
+        following = scheduler.follow.remote(claim.trial, seen)
+        while ending not in ray.wait([ending, following], num_returns=1)[0]:
+            history = ray.get(following)
+            if history:
+                seen = len(history)
+                report({"history": [dict(row) for row in history]})
+            following = scheduler.follow.remote(claim.trial, seen)
+        answer = ray.get(ending)
+        if len(answer.history) > seen:
+            # It was there already, or faster than its listeners: its pruner sees it all the same.
+            report({"history": [dict(row) for row in answer.history]})
+    outcome = {"status": answer.status, "stage": answer.stage, "reason": answer.reason}
+    report({"outcome": outcome, "done": True})
 
 
 def _meet(name: str) -> tuple[Any, Any]:
@@ -187,75 +211,3 @@ def _meet(name: str) -> tuple[Any, Any]:
 
 _MET: dict[str, tuple[Any, Any]] = {}
 """The scheduler that this process serves, from one trial to the next."""
-
-
-class _Walk:
-    """A trial on its way: what is requested, what is there, what Tune knows."""
-
-    def __init__(self, scheduler: Any, trial: RunnableTrial, all_started: Any) -> None:
-        self._scheduler, self._trial = scheduler, trial
-        self._all_started = all_started
-        self._done = set(trial.done)
-        self._waiting = {
-            stage.request.name: stage
-            for stage in trial.stages
-            if stage.request.name not in self._done
-        }
-        self._asked: dict[Any, str] = {}
-        self._following: Any = None
-        self._seen = 0
-
-    def run(self) -> dict[str, Any]:
-        """Ask for each stage as soon as its sources are there; independent ones at once."""
-        while True:
-            self._ask()
-            calls = [*self._asked, *([self._following] if self._following is not None else [])]
-            ready, _ = ray.wait(calls, num_returns=1)
-            call = ready[0]
-            if call == self._following:
-                self._pass_on(ray.get(call))
-                continue
-            name = self._asked.pop(call)
-            answer: StageAnswer = ray.get(call)
-            if answer.status != "done":
-                return {"status": answer.status, "stage": name, "reason": answer.reason}
-            self._done.add(name)
-            if name == self._trial.deliver:
-                return self._delivered(answer)
-
-    def report(self, facts: dict[str, Any]) -> None:
-        """Tell Tune, which may end the trial in this call.
-
-        The first trials do not end before all first coordinators have started: only then does
-        Tune find a process to use again for each trial that follows.
-        """
-        ray.get(self._all_started)
-        tune.report(facts)
-
-    def _ask(self) -> None:
-        for name, stage in list(self._waiting.items()):
-            if self._done.issuperset(stage.request.sources):
-                del self._waiting[name]
-                watched = self._trial.watched and name == self._trial.deliver
-                call = self._scheduler.get_stage.remote(self._trial.trial, stage, watched)
-                self._asked[call] = name
-                if watched:
-                    self._follow()
-
-    def _follow(self) -> None:
-        key = self._trial.delivered.key
-        self._following = self._scheduler.follow.remote(self._trial.trial, key, self._seen)
-
-    def _pass_on(self, history: tuple[Mapping[str, Any], ...]) -> None:
-        """Tell Tune the delivered stage's history."""
-        if history:
-            self._seen = len(history)
-            self.report({"history": [dict(row) for row in history]})
-        self._follow()
-
-    def _delivered(self, answer: StageAnswer) -> dict[str, Any]:
-        history = answer.record["history"]
-        if self._trial.watched and len(history) > self._seen:
-            # It was there already, or faster than its listeners: its pruner sees it all the same.
-            self.report({"history": [dict(row) for row in history]})
-        return {"status": "done", "stage": self._trial.deliver, "key": self._trial.delivered.key}

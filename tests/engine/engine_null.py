@@ -155,6 +155,7 @@ def run_null(
     trials: int,
     inline: bool = False,
     concurrency: int = 4,
+    coordinators: int | None = None,
     seconds: float = 0.0,
     needs: Needs | Callable[[Any], Needs] | None = None,
     still_s: float = 300.0,
@@ -200,7 +201,7 @@ def run_null(
     else:
         from dmtsearch.engine import run_trials
 
-        run = partial(run_trials, concurrency=concurrency)
+        run = partial(run_trials, concurrency=concurrency, coordinators=coordinators)
     reason = run(context)
     searcher.stop(reason)
     return Outcome(

@@ -75,7 +75,7 @@ async def test_what_runs_and_waits_is_requested_up_to_the_trials_at_once(
     monkeypatch.setattr("dmtsearch.engine.stage_room.NODES_EVERY_S", 0.0)
     made: list[list[Needs]] = []
     demand = Demand(GROWING, lambda needs: made.append(list(needs)))
-    here = scheduling(cpus=1, first=3, demand=demand, idle_s=0.01)
+    here = scheduling(cpus=1, at_once=3, demand=demand, idle_s=0.01)
     await here.request(0, stage_of("running"))
     for number, cpu in enumerate((1, 8, 7, 6)):
         await here.request(number, stage_of(f"waits {cpu}", path_cost=cpu * 10, cpu=cpu))

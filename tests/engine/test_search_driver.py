@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from engine_pieces import stage_of
+from engine_pieces import Memory, stage_of
 
 from dmtsearch.engine import Interrupts, RunnableTrial, SearchDriver, TrialOutcome
 from dmtsearch.errors import OutputError
@@ -20,21 +20,22 @@ class Calls:
         return SimpleNamespace(remote=lambda *given: self.made.append((name, *given)))
 
 
-def driver_of(scheduler: Any, searcher: Any = None, at_first: int | None = None) -> SearchDriver:
+def driver_of(scheduler: Any, searcher: Any = None, at_once: int = 1) -> SearchDriver:
     state = SimpleNamespace(stages=())
     context: Any = SimpleNamespace(
         run="run",
         searcher=searcher or SimpleNamespace(state=state, record=lambda record: None),
-        store=None,  # not looked into here
+        store=Memory(),
         status=SimpleNamespace(  # nothing is shown
-            proposed=lambda: None, ended=lambda: None, stages=lambda *views, stopping: None
+            proposed=lambda: None,
+            ended=lambda: None,
+            stages=lambda *views, stopping: None,
+            log=lambda text: None,
         ),
         stop=Interrupts(lambda: None, leave=False),
         time_budget_s=None,
     )
-    return SearchDriver(
-        context, scheduler=scheduler, scheduler_name="scheduler", at_first=at_first
-    )
+    return SearchDriver(context, scheduler=scheduler, scheduler_name="scheduler", at_once=at_once)
 
 
 def test_a_first_scheduler_makes_its_coordinators_wait_and_a_second_one_does_not() -> None:
@@ -43,7 +44,7 @@ def test_a_first_scheduler_makes_its_coordinators_wait_and_a_second_one_does_not
     driver._greet("first life")
     assert scheduler.made == []
     driver._greet("second life")
-    assert scheduler.made == [("expect", 0), ("release", [], True)]
+    assert scheduler.made == [("expect", 0), ("release", [])]
 
 
 class FullFolder:
@@ -69,21 +70,40 @@ class FullFolder:
         self.ends.append(outcome)
 
 
+ROWS = [{"phase": "train", "epoch": 1}]
+
+
 def test_a_pruned_trial_stays_unfinished_where_a_line_before_its_end_could_not_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        SearchDriver, "_take_answer", lambda driver, wait_s: driver._searcher.look()
+    )
+    searcher = FullFolder()
+    driver = driver_of(Calls(), searcher)
+    monkeypatch.setattr(driver, "_last_tick", float("inf"))
+    assert driver.propose("tune") == {"scheduler": "scheduler", "coordinator": "tune"}
+    assert not driver.goes_on("tune", 0, ROWS)
+    driver.ended("tune", 0, None, lost=False)
+    assert searcher.ends == []
+    with pytest.raises(OutputError, match="the disk is full"):
+        driver.raise_error()
+
+
+def test_a_pruned_trial_ends_at_once_though_its_coordinator_dies_before_tune_stops_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(SearchDriver, "_take_answer", lambda driver, wait_s: None)
     searcher = FullFolder()
     driver = driver_of(Calls(), searcher)
     monkeypatch.setattr(driver, "_last_tick", float("inf"))
-    assert driver.propose("tune") == {"trial": 0, "scheduler": "scheduler"}
-    assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
-    monkeypatch.setattr(driver, "_last_tick", 0.0)
-    driver.tick()
-    driver.ended("tune", None, lost=False)
-    assert searcher.ends == []
-    with pytest.raises(OutputError, match="the disk is full"):
-        driver.raise_error()
+    driver.propose("tune")
+    assert not driver.goes_on("tune", 0, ROWS)
+    driver.raise_error()
+    assert [end.status for end in searcher.ends] == ["pruned"]
+    assert not driver.goes_on("tune", 0, ROWS)
+    driver.ended("tune", None, None, lost=True)
+    assert [end.status for end in searcher.ends] == ["pruned"]
 
 
 def test_a_pruner_that_cannot_answer_lets_its_stage_train_no_epoch_more(
@@ -95,8 +115,8 @@ def test_a_pruner_that_cannot_answer_lets_its_stage_train_no_epoch_more(
     monkeypatch.setattr(driver, "_last_tick", float("inf"))
     driver.propose("tune")
     monkeypatch.setattr(searcher, "should_prune", lambda *given: searcher.look())
-    assert not driver.goes_on(0, [{"phase": "train", "epoch": 1}])
-    driver.ended("tune", None, lost=False)
+    assert not driver.goes_on("tune", 0, ROWS)
+    driver.ended("tune", 0, None, lost=False)
     driver.drained()
     assert scheduler.made[-1] == ("drain",)
     assert searcher.ends == []
@@ -145,27 +165,42 @@ def _answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_answered_at_once")
-def test_first_trials_begin_before_tune_which_then_gets_each_once() -> None:
+def test_first_trials_begin_before_tune_as_many_as_run_at_once_and_coordinators_are_as_many() -> (
+    None
+):
     scheduler = Answering(after=3)
-    driver = driver_of(scheduler, Endless(), at_first=2)
+    driver = driver_of(scheduler, Endless(), at_once=2)
     assert driver.begin_first() == 1  # both begin with the same stage
     driver.await_first()
     assert scheduler.trials == [1, 2]
     assert scheduler._left < 0
-    handed = [driver.propose(f"tune {number}") for number in range(3)]
-    assert [one and one["trial"] for one in handed] == [1, 2, 3]
+    for number in range(3):  # Tune has a place more, and asks
+        assert driver.propose(f"tune {number}") is not None
     assert scheduler.trials == [1, 2, 3]
 
 
 @pytest.mark.usefixtures("_answered_at_once")
-def test_a_scheduler_that_starts_again_gets_trials_too_that_tune_has_not_yet() -> None:
+def test_many_trials_run_at_once_and_the_rest_begin_beside_tune() -> None:
+    scheduler = Answering(after=1_000_000)
+    driver = driver_of(scheduler, Endless(), at_once=12)
+    assert driver.begin_first() == 1
+    assert scheduler.trials == list(range(1, 9))
+    driver.tick()
+    assert scheduler.trials == list(range(1, 13))
+    assert driver.propose("only one") is not None
+    driver._under_way.pop(3)  # as where it ends
+    driver.tick()
+    assert scheduler.trials == list(range(1, 14))
+
+
+@pytest.mark.usefixtures("_answered_at_once")
+def test_a_scheduler_that_starts_again_gets_the_trials_under_way() -> None:
     scheduler = Answering(after=0)
-    driver = driver_of(scheduler, Endless(), at_first=2)
+    driver = driver_of(scheduler, Endless(), at_once=2)
     driver.begin_first()
-    driver.propose("tune")
     driver._greet("first life")
     driver._greet("second life")
-    assert scheduler.trials == [1, 2, 2, 1]
+    assert scheduler.trials == [1, 2, 1, 2]
 
 
 @pytest.mark.usefixtures("_answered_at_once")
@@ -174,24 +209,33 @@ def test_tune_begins_at_once_where_a_first_stage_waits_for_its_coordinator_or_fo
 ) -> None:
     never = 1_000_000
     follows = Answering(never)
-    assert driver_of(follows, Endless(watched=True), at_first=2).begin_first() == 0
+    assert driver_of(follows, Endless(watched=True), at_once=2).begin_first() == 0
     assert follows.trials == [1, 2]
-    anywhere = Answering(never)
-    assert driver_of(anywhere, Endless()).begin_first() == 0
-    assert anywhere.trials == []
-    many = Answering(never)
-    assert driver_of(many, Endless(), at_first=9).begin_first() == 0
-    assert many.trials == []
     monkeypatch.setattr("dmtsearch.engine.ray_backend.LATER_S", 0.1)
     late = Answering(never)
-    driver_of(late, Endless(), at_first=2).await_first()
+    driver_of(late, Endless()).await_first()
     assert 0 < late._left < never
+
+
+@pytest.mark.usefixtures("_answered_at_once")
+def test_another_coordinator_takes_the_place_of_a_lost_one_and_the_third_loss_is_a_fault() -> None:
+    scheduler = Answering(after=0)
+    driver = driver_of(scheduler, Endless())
+    for number in range(3):
+        driver._searcher.front_is_known = False  # type: ignore[misc]  # nothing is searched here
+        assert driver.fault is None
+        assert driver.propose(f"tune {number}") is not None
+        driver.ended(f"tune {number}", None, None, lost=True)
+        assert ("unclaim", f"tune {number}") in scheduler.made
+        assert driver.has_more is (number < 2)
+    assert scheduler.trials == [1]
+    assert driver.fault == "the processes that coordinate trials died again and again"
 
 
 @pytest.mark.usefixtures("_answered_at_once")
 def test_a_stop_while_the_first_stages_start_hands_nothing_to_tune() -> None:
     scheduler = Answering(after=1_000_000)
-    driver = driver_of(scheduler, Endless(), at_first=2)
+    driver = driver_of(scheduler, Endless(), at_once=2)
     driver._stop.asked = True  # as a Ctrl-C does
     assert driver.begin_first() == 0
     driver.await_first()

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmtsearch.engine import ClusterNode, Needs, Placement, Slots, choose_concurrency
+from dmtsearch.engine import (
+    ClusterNode,
+    Needs,
+    Placement,
+    Slots,
+    choose_concurrency,
+    choose_coordinators,
+)
 
 SHARES = (0.0, 0.125, 0.2, 0.25, 1 / 3, 0.5, 0.6, 1.0, 2.0)
 
@@ -165,11 +172,16 @@ def test_thousands_that_want_what_is_taken_are_refused_without_a_search(waiting:
     assert looks == 2
 
 
-def test_trials_at_once_follow_the_slots_as_far_as_the_head_s_memory_goes() -> None:
-    assert choose_concurrency(None, 200, 200 * 10**9) == (400, "")
-    assert choose_concurrency(500, 200, None) == (500, "")
-    assert choose_concurrency(None, 0, 10**9) == (2, "")
-    fewer, words = choose_concurrency(None, 200, 33 * 10**9)  # 16.5 GB for 110 MB each
-    assert fewer == 150
-    assert words.startswith("150 trials at once, not 400: each takes 110 MB of the head's memory")
-    assert choose_concurrency(8, 200, 10**6)[0] == 1
+def test_trials_at_once_follow_the_slots() -> None:
+    assert choose_concurrency(None, 512) == 1024
+    assert choose_concurrency(500, 200) == 500
+    assert choose_concurrency(None, 0) == 2
+
+
+def test_two_coordinators_do_unless_a_pruner_needs_more_and_the_head_has_memory_for_them() -> None:
+    assert choose_coordinators(1024, 10**6, pruned=False) == 2
+    assert choose_coordinators(1, None, pruned=False) == 1
+    assert choose_coordinators(1024, None, pruned=True) == 1024
+    assert choose_coordinators(1024, 33 * 10**9, pruned=True) == 144  # of 114 MB, half of 33 GB
+    assert choose_coordinators(8, 10**6, pruned=True) == 2
+    assert choose_coordinators(1, 10**6, pruned=True) == 1

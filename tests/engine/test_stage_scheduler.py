@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from engine_pieces import Found, Scheduling, all_done, in_loop, record_of, scheduling, stage_of
@@ -48,9 +49,10 @@ async def test_a_finished_stage_is_answered_from_memory_with_no_second_event() -
 @in_loop
 async def test_a_stage_in_the_store_runs_no_task() -> None:
     here = scheduling()
-    here.memory.objects[sha256_text("teacher")] = Found(record_of(run="another"))
+    rows = [{"phase": "train", "epoch": 1, "val_accuracy": 0.25}]
+    here.memory.objects[sha256_text("teacher")] = Found(record_of(history=rows))
     answer = await here.scheduler.get_stage(0, stage_of("teacher"))
-    assert answer.record["run"] == "another"
+    assert list(answer.history) == rows
     assert here.tasks.started == []
 
 
@@ -156,7 +158,7 @@ async def test_a_prune_stops_an_unshared_stage_at_its_next_epoch() -> None:
     here = scheduling()
     await here.request(0, stage_of("student"))
     assert await here.progress("student", 1) is True
-    await here.scheduler.release([0], True)
+    await here.scheduler.release([0])
     assert await here.progress("student", 2) is False
 
 
@@ -165,27 +167,17 @@ async def test_a_prune_leaves_a_stage_that_another_trial_waits_for() -> None:
     here = scheduling()
     await here.request(0, stage_of("teacher"))
     other = await here.request(1, stage_of("teacher"))
-    await here.scheduler.release([0], True)
+    await here.scheduler.release([0])
     assert await here.progress("teacher", 1) is True
     here.tasks.end("teacher")
     assert (await other).status == "done"
 
 
 @in_loop
-async def test_a_stage_whose_waiters_were_lost_runs_on_for_the_grace_period() -> None:
-    here = scheduling(grace_s=0.2)
-    await here.request(0, stage_of("student"))
-    await here.scheduler.release([0], False)
-    assert await here.progress("student", 1) is True
-    await asyncio.sleep(0.25)
-    assert await here.progress("student", 2) is False
-
-
-@in_loop
 async def test_a_stage_that_is_to_stop_goes_on_when_another_trial_requests_it_meanwhile() -> None:
     here = scheduling()
     await here.request(0, stage_of("student"))
-    await here.scheduler.release([0], True)
+    await here.scheduler.release([0])
     assert await here.progress("student", 1) is False
     call = await here.request(1, stage_of("student"))
     here.tasks.end("student", "stopped")
@@ -200,7 +192,7 @@ async def test_a_waiting_stage_that_nobody_needs_any_more_never_starts() -> None
     here = scheduling(cpus=1)
     await here.request(0, stage_of("running"))
     await here.request(1, stage_of("next"))
-    await here.scheduler.release([1], True)
+    await here.scheduler.release([1])
     here.tasks.end("running")
     await all_done()
     assert here.tasks.started == ["running"]
@@ -210,7 +202,7 @@ async def test_a_waiting_stage_that_nobody_needs_any_more_never_starts() -> None
 async def test_a_request_of_a_trial_that_is_over_starts_nothing() -> None:
     # Ray sends a call again after a restart of the scheduler, also one of a stopped trial.
     here = scheduling()
-    await here.scheduler.release([0], True)
+    await here.scheduler.release([0])
     assert (await here.scheduler.get_stage(0, stage_of("student"))).status == "interrupted"
     assert here.tasks.started == []
 
@@ -222,11 +214,16 @@ async def test_draining_answers_every_pending_call_and_stops_what_runs() -> None
         await here.request(0, stage_of("running")),
         await here.request(1, stage_of("waiting")),
     ]
-    plan = asyncio.create_task(here.scheduler.stages_of(7))
+    unknown = [
+        asyncio.create_task(call) for call in (here.scheduler.finish(7), here.scheduler.claim("c"))
+    ]
     await all_done()
     await here.scheduler.drain()
     assert [answer.status for answer in await asyncio.gather(*calls)] == ["interrupted"] * 2
-    assert (await plan).stages == ()
+    assert (await unknown[0]).status == "interrupted"
+    assert (await unknown[1]).answer.status == "interrupted"
+    assert (await here.scheduler.finish(8)).status == "interrupted"
+    assert (await here.scheduler.claim("d")).trial is None
     assert await here.progress("running", 1) is False
 
 
@@ -235,7 +232,7 @@ async def test_a_stage_that_a_drain_stops_is_left_to_the_next_driver_to_write_do
     here = scheduling()
     await here.request(0, stage_of("needed"))
     await here.request(1, stage_of("pruned"))
-    await here.scheduler.release([1], True)
+    await here.scheduler.release([1])
     await here.scheduler.drain()
     for name in ("needed", "pruned"):
         here.tasks.end(name, "stopped", history=({"phase": "train", "epoch": 1},))
@@ -391,24 +388,27 @@ async def test_a_stage_whose_only_node_has_left_is_no_answer_about_its_schedule(
 @in_loop
 async def test_a_watched_epoch_waits_for_the_word_of_its_pruner() -> None:
     here = scheduling()
-    await here.request(0, stage_of("student"), watched=True)
+    ending = await begin_watched(here)
     epoch = asyncio.create_task(here.progress("student", 1))
-    history = await here.scheduler.follow(0, sha256_text("student"), 0)
+    history = await here.scheduler.follow(0, 0)
     assert len(history) == 1
     await all_done()
     assert not epoch.done()
-    follow = asyncio.create_task(here.scheduler.follow(0, sha256_text("student"), 1))
+    follow = asyncio.create_task(here.scheduler.follow(0, 1))
     assert await epoch is True
-    follow.cancel()
+    here.tasks.end("student")
+    answer = await ending
+    assert (answer.status, answer.stage, len(answer.history)) == ("done", "student", 4)
+    assert await follow == ()
 
 
 @in_loop
 async def test_a_pruned_trial_runs_no_epoch_after_the_one_that_decided() -> None:
     here = scheduling()
-    await here.request(0, stage_of("student"), watched=True)
+    await begin_watched(here)
     epoch = asyncio.create_task(here.progress("student", 1))
-    await here.scheduler.follow(0, sha256_text("student"), 0)
-    await here.scheduler.release([0], True)
+    await here.scheduler.follow(0, 0)
+    await here.scheduler.release([0])
     assert await epoch is False
 
 
@@ -418,8 +418,16 @@ async def test_a_pruner_that_says_nothing_does_not_hold_a_stage_for_ever(
 ) -> None:
     monkeypatch.setattr("dmtsearch.engine.stage_scheduler.APPROVAL_S", 0.1)
     here = scheduling()
-    await here.request(0, stage_of("student"), watched=True)
+    await begin_watched(here)
     assert await here.progress("student", 1) is True
+
+
+async def begin_watched(here: Scheduling) -> "asyncio.Task[Any]":
+    """A trial of one stage, which a pruner watches, meets its coordinator."""
+    await here.scheduler.add_trial(trial_of(0, stage_of("student"), watched=True))
+    ending = asyncio.create_task(here.scheduler.finish(0))
+    await all_done()
+    return ending
 
 
 @in_loop
@@ -457,31 +465,49 @@ async def test_nobody_waits_longer_than_the_barrier_holds() -> None:
 
 
 @in_loop
-async def test_a_coordinator_gets_its_stages_whether_it_or_they_come_first() -> None:
+async def test_a_coordinator_gets_a_trial_that_is_over_whether_it_or_the_trial_comes_first() -> (
+    None
+):
     here = scheduling()
-    trial = RunnableTrial(3, "search", (stage_of("student"),), "student")
-    early = asyncio.create_task(here.scheduler.stages_of(3))
+    early = asyncio.create_task(here.scheduler.claim("first"))
     await all_done()
-    await here.scheduler.add_trial(trial)
-    assert await early == trial
-    assert await here.scheduler.stages_of(3) == trial
+    await here.scheduler.add_trial(trial_of(3, stage_of("student")))
+    await here.scheduler.add_trial(trial_of(4, stage_of("other")))
+    await all_done()
+    here.tasks.end("other")
+    await all_done()
+    late = asyncio.create_task(here.scheduler.claim("second"))
+    here.tasks.end("student")
+    first, second = await asyncio.wait_for(asyncio.gather(early, late), 5)
+    assert (first.trial, first.answer.status, first.answer.stage) == (4, "done", "other")
+    assert (second.trial, second.answer.status, second.answer.stage) == (3, "done", "student")
+    # One that died and has started again asks again.
+    assert (await here.scheduler.claim("first")).trial == 4
 
 
 @in_loop
-async def test_a_trial_says_which_stages_are_done_but_never_that_the_delivered_one_is() -> None:
+async def test_the_trial_of_a_coordinator_that_is_no_more_is_another_s() -> None:
     here = scheduling()
-    teacher, student = stage_of("teacher"), learns_from("student", "teacher")
-    for stage in (teacher, student):
-        call = await here.request(0, stage)
-        here.tasks.end(stage.request.name)
-        await call
-    other = learns_from("other", "teacher")
-    await here.scheduler.add_trial(trial_of(1, teacher, student))
-    await here.scheduler.add_trial(trial_of(2, teacher, other))
-    await here.scheduler.add_trial(trial_of(3, replace(teacher, snapshots=("epoch-2",)), other))
-    assert (await here.scheduler.stages_of(1)).done == ("teacher",)
-    assert (await here.scheduler.stages_of(2)).done == ("teacher",)
-    assert (await here.scheduler.stages_of(3)).done == (), "it lacks a snapshot, and is requested"
+    dead = [asyncio.create_task(here.scheduler.claim(name)) for name in ("dead", "dead", "idle")]
+    await all_done()
+    await here.scheduler.unclaim("idle")
+    assert (await dead.pop()).trial is None
+    await here.scheduler.add_trial(trial_of(3, stage_of("student")))
+    await all_done()
+    here.tasks.end("student")
+    assert [(await one).trial for one in dead] == [3, 3]
+    other = asyncio.create_task(here.scheduler.claim("other"))
+    await all_done()
+    assert not other.done()
+    await here.scheduler.unclaim("dead")
+    assert (await asyncio.wait_for(other, 5)).trial == 3
+    await here.scheduler.release([3])
+    await here.scheduler.unclaim("other")
+    none = asyncio.create_task(here.scheduler.claim("none"))
+    await all_done()
+    assert not none.done()
+    await here.scheduler.drain()
+    assert (await none).trial is None
 
 
 @in_loop
@@ -491,7 +517,7 @@ async def test_a_trial_is_let_go_of_before_the_driver_learns_what_happened() -> 
     here.tasks.end("teacher")
     await call
     await here.request(4, stage_of("other"))
-    found = await here.scheduler.end_trials([4], True, "", 0)
+    found = await here.scheduler.end_trials([4], "", 0)
     assert [event.request.name for event in found["events"]] == ["teacher"]
     assert await here.progress("other", 1) is False
     assert (await here.scheduler.get_stage(4, stage_of("student"))).status == "interrupted"
@@ -501,62 +527,113 @@ def trial_of(number: int, *stages: RunnableStage, watched: bool = False) -> Runn
     return RunnableTrial(number, "search", stages, stages[-1].request.name, watched)
 
 
-def learns_from(name: str, source: str) -> RunnableStage:
+def learns_from(name: str, *sources: str) -> RunnableStage:
     stage = stage_of(name)
-    return replace(stage, request=replace(stage.request, sources=(source,)))
+    return replace(stage, request=replace(stage.request, sources=sources))
 
 
 @in_loop
-async def test_first_stages_begin_before_the_coordinators_have_started() -> None:
-    here = scheduling()
-    teacher, student = stage_of("teacher"), learns_from("student", "teacher")
-    await here.scheduler.add_trial(trial_of(0, teacher, student))
-    await here.scheduler.add_trial(trial_of(1, teacher, student))
+async def test_a_trial_runs_without_a_coordinator_each_stage_after_its_sources() -> None:
+    here = scheduling(cpus=3)
+    one, two = stage_of("one"), stage_of("two")
+    student = learns_from("student", "one", "two")
+    await here.scheduler.add_trial(trial_of(0, one, two, student))
+    await here.scheduler.add_trial(trial_of(1, one, learns_from("other", "one")))
     await all_done()
-    assert here.tasks.started == ["teacher"]
-    here.tasks.end("teacher")
+    assert here.tasks.started == ["one", "two"]
+    here.tasks.end("one")
     await all_done()
-    assert here.tasks.started == ["teacher"], "a student waits for who requests it"
-    answers = [await here.scheduler.get_stage(trial, teacher) for trial in (0, 1)]
-    assert [answer.status for answer in answers] == ["done", "done"]
-    assert await events_of(here) == [("teacher", 0, "done")]
+    assert here.tasks.started == ["one", "two", "other"]
+    here.tasks.end("two")
+    here.tasks.end("other")
+    await all_done()
+    assert here.tasks.started[3:] == ["student"]
+    here.tasks.end("student")
+    await all_done()
+    events = [("one", 0), ("two", 0), ("other", 1), ("student", 0)]
+    assert await events_of(here) == [(name, trial, "done") for name, trial in events]
+    assert [(await here.scheduler.claim(name)).trial for name in ("a", "b")] == [1, 0]
 
 
 @in_loop
-async def test_a_first_stage_that_failed_early_is_not_tried_again_by_its_own_trial() -> None:
+async def test_a_trial_ends_with_its_first_stage_that_fails_which_is_not_tried_again() -> None:
     here = scheduling()
     teacher = stage_of("teacher")
     await here.scheduler.add_trial(trial_of(0, teacher, learns_from("student", "teacher")))
     await all_done()
     here.tasks.end("teacher", "failed", reason="out of luck", certain=True)
-    await all_done()
-    answer = await asyncio.wait_for(here.scheduler.get_stage(0, teacher), 5)
-    assert (answer.status, answer.reason) == ("failed", "out of luck")
+    for _ in range(2):
+        answer = (await asyncio.wait_for(here.scheduler.claim("one"), 5)).answer
+        assert (answer.status, answer.stage, answer.reason) == ("failed", "teacher", "out of luck")
     assert here.tasks.started == ["teacher"]
 
 
 @in_loop
-async def test_a_trial_released_before_its_coordinator_came_leaves_nothing_running() -> None:
-    here = scheduling(grace_s=0.0)
-    await here.scheduler.add_trial(
-        trial_of(0, stage_of("teacher"), learns_from("student", "teacher"))
-    )
+async def test_a_trial_that_is_added_again_walks_on_and_after_its_end_begins_nothing() -> None:
+    here = scheduling()
+    trial = trial_of(0, stage_of("teacher"), learns_from("student", "teacher"), watched=True)
+    for _ in range(2):
+        await here.scheduler.add_trial(trial)
+        await all_done()
+    assert here.tasks.started == ["teacher"]
+    ending = asyncio.create_task(here.scheduler.finish(0))
     await all_done()
-    await here.scheduler.release([0], True)
-    attempt = here.tasks.attempts["teacher"]
-    goes_on = await here.scheduler.progress(
-        stage_of("teacher").key, attempt, ("train", 1, 4), ({"epoch": 1},)
-    )
-    assert not goes_on
-    assert here.scheduler._early == {}
+    await here.scheduler.release([0])
+    assert not await here.progress("teacher", 1)
+    here.tasks.end("teacher", "stopped")
+    assert (await asyncio.wait_for(ending, 5)).status == "interrupted"
+    await here.scheduler.add_trial(trial)
+    assert (await here.scheduler.finish(0)).status == "interrupted"
+    assert await here.scheduler.follow(0, 0) == ()
+    assert here.tasks.started == ["teacher"]
 
 
 @in_loop
-async def test_a_delivered_stage_with_a_pruner_waits_for_its_coordinator() -> None:
+async def test_a_trial_whose_result_is_gone_from_the_store_makes_it_again() -> None:
     here = scheduling()
+    student = stage_of("student")
+    await here.scheduler.add_trial(trial_of(0, student))
+    await all_done()
+    here.tasks.end("student")
+    assert (await here.scheduler.claim("one")).answer.status == "done"
+    here.memory.objects.clear()
+    await here.scheduler.forget([sha256_text("another")])
+    await here.scheduler.forget([student.key])
+    await here.scheduler.unclaim("one")
+    again = asyncio.create_task(here.scheduler.claim("two"))
+    await all_done()
+    assert not again.done()
+    assert here.tasks.started == ["student", "student"]
+    here.tasks.end("student")
+    assert (await asyncio.wait_for(again, 5)).answer.status == "done"
+
+
+@in_loop
+async def test_a_delivered_stage_with_a_pruner_begins_with_its_coordinator() -> None:
+    here = scheduling()
+    teacher, student = stage_of("teacher"), learns_from("student", "teacher")
+    await here.scheduler.add_trial(trial_of(0, teacher, student, watched=True))
+    await all_done()
+    here.tasks.end("teacher")
+    claim = await asyncio.wait_for(here.scheduler.claim("one"), 5)
+    assert (claim.trial, claim.watched, claim.answer.status) == (0, True, "done")
+    assert here.tasks.started == ["teacher"]
+    ending = asyncio.create_task(here.scheduler.finish(0))
+    await all_done()
+    assert here.tasks.started == ["teacher", "student"]
+    ending.cancel()
+
+
+@in_loop
+async def test_a_coordinator_whose_scheduler_starts_again_waits_for_its_trial() -> None:
+    here = scheduling()
+    ending = asyncio.create_task(here.scheduler.finish(0))
+    await all_done()
+    assert not ending.done()
     await here.scheduler.add_trial(trial_of(0, stage_of("student"), watched=True))
     await all_done()
-    assert here.tasks.started == []
+    here.tasks.end("student")
+    assert (await asyncio.wait_for(ending, 5)).status == "done"
 
 
 @in_loop
@@ -597,7 +674,7 @@ async def test_an_ended_trial_s_stopped_stage_is_among_the_events_that_it_gets(
     await here.request(0, stage_of("student"), watched=True)
     epoch = asyncio.create_task(here.progress("student", 1))
     await all_done()
-    ended = asyncio.create_task(here.scheduler.end_trials([0], True, "", 0))
+    ended = asyncio.create_task(here.scheduler.end_trials([0], "", 0))
     assert not await epoch
     await all_done()  # the stage saves its epoch
     here.tasks.end("student", "stopped")
@@ -609,5 +686,5 @@ async def test_an_ended_trial_s_stopped_stage_is_among_the_events_that_it_gets(
 async def test_an_ended_trial_does_not_wait_for_a_stage_in_the_middle_of_an_epoch() -> None:
     here = scheduling()
     await here.request(0, stage_of("student"))
-    found = await asyncio.wait_for(here.scheduler.end_trials([0], True, "", 0), 0.5)
+    found = await asyncio.wait_for(here.scheduler.end_trials([0], "", 0), 0.5)
     assert found["events"] == []
