@@ -106,9 +106,10 @@ class Fault:
 
 
 def kill_coordinator(case: Case) -> None:
-    case.search.hold("student", 3)
+    """Under a student that a pruner follows: the control arm's has no hint phase, and 4 epochs."""
+    case.search.hold("student", 5)
     case.begin()
-    case.search.held("student", 3)
+    case.search.held("student", 5)
     os.kill(case.nodes.titled("ray::ImplicitFunc")[-1], signal.SIGKILL)
     case.search.release()
 
