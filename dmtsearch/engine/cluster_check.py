@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import DmtSearchError, StoreError
 from ..human import counted, listed
-from ..schedule import expand
-from ..space import Space, load_space
+from ..schedule import SearchSpec, expand
+from ..space import RECIPES, Space, load_space
 from ..store import Store, open_store
 from .cluster import own_session, ray_at
 from .cluster_room import oversized, own_labels
@@ -164,7 +164,7 @@ def check_cluster(
     unlike = unlike_processors(facts.values()) if on_cpu else None
     trials_at_once, idle = None, []
     if loaded is not None:
-        runs = loaded.search.trials + len(loaded.search.controls)
+        runs = _most_runs(loaded.search)
         fitting = slots.count(wants[expand(loaded.anchor()).deliver])
         trials_at_once = min(runs, choose_concurrency(None, fitting))
         idle = idle_parts(nodes, names, wants, trials_at_once)
@@ -289,6 +289,14 @@ def idle_parts(
             "stage at a time"
         )
     return found
+
+
+def _most_runs(search: SearchSpec) -> int:
+    """Trials and control arms of a search; those included that its space may turn out to lack."""
+    named: Iterable[str] = search.controls
+    if search.controls in (("none",), ("default",)):
+        named = RECIPES if search.controls == ("default",) else ()
+    return search.trials + sum(RECIPES[name].seeds for name in named)
 
 
 def idle_for_followers(fitting: int, followed: int) -> list[str]:

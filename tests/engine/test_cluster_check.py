@@ -403,6 +403,58 @@ def test_nodes_with_unlike_processors_are_noted_and_not_refused(
     assert "(first); Another, AVX2 (second). What a CPU trains may differ" in said
 
 
+FOLLOWED = """
+dmtsearch: 1
+name: followed
+search: {pruner: {name: median}, trials: 9, controls: CONTROLS}
+data: {name: digits, train: 200, val: 100}
+stages:
+  student: {model: {family: plain, widths: [2, 4], convs: 1}, optimizer: {lr: {log: [0.001, 0.1]}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("free", "idle"),
+    [
+        (
+            10**9,  # half of it is room for four of 114 MB
+            [
+                "room for 4 of 8 delivered stages: the pruner can follow 4 at once, by a process "
+                "of 114 MB each in half of the head's free memory; earlier stages and control "
+                "arms may run there"
+            ],
+        ),
+        (2 * 10**9, []),
+        (None, []),
+    ],
+)
+def test_a_head_with_too_little_memory_for_a_pruner_s_processes_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int | None, idle: list[str]
+) -> None:
+    two_nodes(monkeypatch, answering())
+    monkeypatch.setattr("dmtsearch.engine.ray_backend.head_memory", lambda: free)
+    space = tmp_path / "followed.yaml"
+    space.write_text(FOLLOWED.replace("CONTROLS", "none"))
+    words = ["cluster", "check", str(space), "--address", "10.0.0.1:6379", "--json"]
+    ran = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store")])
+    found = json.loads(ran.stdout)
+    assert (found["trials_at_once"], found["idle"]) == (9, idle)
+
+
+@pytest.mark.parametrize(
+    ("controls", "at_once"), [("none", 9), ("[scratch]", 12), ("[scratch, direct_long]", 13)]
+)
+def test_trials_at_once_are_no_more_than_there_are_with_all_replicates_of_control_arms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, controls: str, at_once: int
+) -> None:
+    two_nodes(monkeypatch, answering())
+    space = tmp_path / "followed.yaml"
+    space.write_text(FOLLOWED.replace("CONTROLS", controls))
+    words = ["cluster", "check", str(space), "--address", "10.0.0.1:6379", "--json"]
+    ran = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store")])
+    assert json.loads(ran.stdout)["trials_at_once"] == at_once
+
+
 @pytest.mark.parametrize("problems", [(), ("node b has no dmtsearch: install it",)])
 def test_a_check_is_printed_in_80_columns_and_its_exit_says_whether_a_search_could_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problems: tuple[str, ...]
