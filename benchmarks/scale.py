@@ -1,6 +1,6 @@
 """Ten thousand trials on 512 slots, without training: what scheduler and searcher cost.
 
-    python benchmarks/scale.py              the scheduler: 10,000 trials on 64 x 8 GPUs
+    python benchmarks/scale.py [--epochs 160]   the scheduler: 10,000 trials on 64 x 8 GPUs
     python benchmarks/scale.py searcher --trials 2000 --sampler tpe [--epochs 160]
     python benchmarks/scale.py tpe          one proposal after 10,000 trials
     python benchmarks/scale.py compare      a real search on two slots, and its simulation
@@ -136,12 +136,13 @@ async def schedule(
     slots: int,
     at_once: int,
     seconds: Callable[[RunnableStage], float],
+    epochs: int = 0,
 ) -> TimedScheduler:
-    """Run all trials by the clock."""
+    """Run all trials by the clock; each stage reports so many rows."""
 
     async def launch(stage: RunnableStage, attempt: str, title: str) -> StageOutcome:
         await asyncio.sleep(seconds(stage))
-        return StageOutcome("done", record={"history": []})
+        return StageOutcome("done", record={"history": drawn_rows(stage.key, epochs)})
 
     def look() -> list[ClusterNode]:
         return [replace(node, used=[]) for node in nodes]
@@ -178,14 +179,14 @@ def by_clock(*given: Any) -> tuple[TimedScheduler, float]:
     return found, took
 
 
-def run_scheduler(trials: int, nodes: int, gpus: int) -> None:
+def run_scheduler(trials: int, nodes: int, gpus: int, epochs: int) -> None:
     """Print what the scheduler costs."""
     begin, slots = time.process_time(), nodes * gpus
     machines = [
         ClusterNode(f"node{number}", cpu=4.0 * gpus, gpu=gpus, memory=float("inf"))
         for number in range(nodes)
     ]
-    found, took = by_clock(make_trials(trials, 0), machines, slots, 2 * slots, drawn_s)
+    found, took = by_clock(make_trials(trials, 0), machines, slots, 2 * slots, drawn_s, epochs)
     used = time.process_time() - begin
     decisions = sorted(found.decisions)
     p99 = decisions[int(len(decisions) * 0.99)]
@@ -198,6 +199,7 @@ def run_scheduler(trials: int, nodes: int, gpus: int) -> None:
     print(f"decisions: {len(decisions):,}, {looked:.0f} stages looked at each; of CPU:")
     print(f"  p50 {1e3 * median:.1f} ms, p99 {1e3 * p99:.1f} ms, most {1e3 * most:.1f} ms")
     print(f"scheduler: {used:.0f} s of CPU, {100 * used / took:.2f} % of a core")
+    print(f"stages of {epochs} epochs")
     print(f"memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
 
 
@@ -263,17 +265,22 @@ def run_searcher(trials: int, sampler: str, epochs: int) -> None:
 
 def stage_lines(trial: int, epochs: int) -> Iterable[StageEnded]:
     """Three stages of a trial, each with a row of five drawn figures an epoch."""
-    draw = random.Random(trial).random
-    names = ("loss", "hard", "soft", "val_accuracy", "val_nll")
     for name in ("teacher", "assistant", "student") if epochs else ():
-        rows = tuple(
-            {"phase": "train", "epoch": epoch, **{figure: draw() for figure in names}}
-            for epoch in range(1, epochs + 1)
-        )
+        rows = drawn_rows(f"{name} {trial}", epochs)
         yield StageEnded(
             *(sha256_text(f"{name} {trial}"), name, "a net", 1, 1, epochs, 0, 1.0, epochs, trial),
             *("run", {}, {"median_ms": 1.0}, rows, None, "2000-01-01T00:00:00+00:00"),
         )
+
+
+def drawn_rows(name: str, epochs: int) -> tuple[dict[str, Any], ...]:
+    """What a stage reports: five drawn figures an epoch."""
+    draw = random.Random(name).random
+    names = ("loss", "hard", "soft", "val_accuracy", "val_nll")
+    return tuple(
+        {"phase": "train", "epoch": epoch, **{figure: draw() for figure in names}}
+        for epoch in range(1, epochs + 1)
+    )
 
 
 def run_tpe(trials: int) -> None:
@@ -469,7 +476,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
     if given.what == "scheduler":
-        run_scheduler(given.trials, given.nodes, given.gpus)
+        run_scheduler(given.trials, given.nodes, given.gpus, given.epochs)
     elif given.what == "compare":
         run_compare(min(given.trials, 16))
     elif given.what == "tpe":

@@ -153,7 +153,7 @@ class TrialRules:
         Args:
             trial: Which.
             outcome: `status`, `stage` and `reason` of the stage with which it ended; None where
-                the process that ran it has died.
+                its pruner has stopped it.
         """
         if self._error is not None:
             return None  # a line of one of its stages may be missing: a resume writes both
@@ -162,7 +162,6 @@ class TrialRules:
             reason = f"its pruner stopped it after {epochs} of {trial.epochs} epochs"
             return TrialOutcome("pruned", stage=trial.deliver, reason=reason, epochs=epochs)
         if outcome is None:
-            self._lost = f"the process that coordinates trial {trial.trial} died again and again"
             return None
         if outcome["status"] == "failed":
             return TrialOutcome("failed", stage=outcome["stage"], reason=outcome["reason"])

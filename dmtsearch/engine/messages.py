@@ -102,7 +102,7 @@ class EpochCosts:
 
 @dataclass(frozen=True)
 class RunnableStage:
-    """A stage as a coordinator requests it from the scheduler, with all that running it needs.
+    """A stage as a trial requests it from the scheduler, with all that running it needs.
 
     Attributes:
         request: Which stage.

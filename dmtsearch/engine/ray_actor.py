@@ -45,7 +45,7 @@ TEND_S = 1.0
 BEGIN_S = 3.0
 """A stage that has not begun so long after its start may wait for what idle workers hold."""
 MAX_PENDING = 10_000
-"""Calls that may wait at once: each trial has one a stage, and one that follows."""
+"""Calls that may wait at once: each coordinator has two, and each stage that runs has two."""
 
 
 @dataclass(frozen=True)
