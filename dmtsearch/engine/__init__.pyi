@@ -116,7 +116,6 @@ from .pruning import PRUNERS as PRUNERS
 from .pruning import make_pruner as make_pruner
 from .pruning import measured_steps as measured_steps
 from .ray_actor import look_at_nodes as look_at_nodes
-from .ray_backend import SearchDriver as SearchDriver
 from .ray_backend import probe_cluster as probe_cluster
 from .ray_backend import run_trials as run_trials
 from .reaper import processes_of as processes_of
@@ -147,6 +146,7 @@ from .run_tables import RULES as RULES
 from .run_tables import Tables as Tables
 from .samplers import SAMPLERS as SAMPLERS
 from .samplers import draw_seed as draw_seed
+from .search_driver import SearchDriver as SearchDriver
 from .searched_variants import neighbours as neighbours
 from .searcher import Searcher as Searcher
 from .simulation import run_by_clock as run_by_clock

@@ -159,8 +159,8 @@ def test_trials_whose_idle_coordinator_or_unread_result_is_lost_run_again_under_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A result that reaches the driver before its trial's end needs no look, and is not lost.
-    monkeypatch.setattr("dmtsearch.engine.ray_backend.TICK_S", float("inf"))
-    monkeypatch.setattr("dmtsearch.engine.ray_backend.LATER_S", 0.0)
+    monkeypatch.setattr("dmtsearch.engine.search_driver.TICK_S", float("inf"))
+    monkeypatch.setattr("dmtsearch.engine.search_driver.LATER_S", 0.0)
     space = untrained.chain("soft: {temperature: {choice: [1, 2, 4]}}", sampler="grid")
     calls = iter(range(100))
 

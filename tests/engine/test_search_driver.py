@@ -160,8 +160,8 @@ class Answering(Calls):
 @pytest.fixture
 def _answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = SimpleNamespace(wait=lambda calls, timeout: (calls, []), get=lambda call: call)
-    monkeypatch.setattr("dmtsearch.engine.ray_backend.ray", ray)
-    monkeypatch.setattr("dmtsearch.engine.ray_backend.TICK_S", 0)
+    monkeypatch.setattr("dmtsearch.engine.search_driver.ray", ray)
+    monkeypatch.setattr("dmtsearch.engine.search_driver.TICK_S", 0)
 
 
 @pytest.mark.usefixtures("_answered_at_once")
@@ -211,7 +211,7 @@ def test_tune_begins_at_once_where_a_first_stage_waits_for_its_coordinator_or_fo
     follows = Answering(never)
     assert driver_of(follows, Endless(watched=True), at_once=2).begin_first() == 0
     assert follows.trials == [1, 2]
-    monkeypatch.setattr("dmtsearch.engine.ray_backend.LATER_S", 0.1)
+    monkeypatch.setattr("dmtsearch.engine.search_driver.LATER_S", 0.1)
     late = Answering(never)
     driver_of(late, Endless()).await_first()
     assert 0 < late._left < never
