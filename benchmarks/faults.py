@@ -274,7 +274,7 @@ def interrupt_everywhere(case: Case) -> None:
         search.held(stage, epoch)
         search.send(signal.SIGINT)
         wait_until(lambda: "stopping ..." in search.said())
-        time.sleep(1.0)  # every stage hears of it, and the rest of the search is for the next one
+        time.sleep(2.0)  # every stage hears of it, and the rest of the search is for the next one
         search.release()
         search.end()
         case.begin = search.resume
