@@ -382,7 +382,7 @@ def leave_store(case: Case) -> None:
 
 
 FAULTS: Mapping[str, Fault] = {
-    "coordinator": Fault("SIGKILL in a trial", kill_coordinator),
+    "coordinator": Fault("SIGKILL while it follows a stage for the pruner", kill_coordinator),
     "idle coordinator": Fault("SIGKILL between two trials", kill_between),
     "stage worker": Fault("SIGKILL in a stage", kill_worker),
     "hung stage": Fault("SIGSTOP in a stage, for good", hang_stage),
