@@ -586,6 +586,10 @@ async def test_a_trial_that_is_added_again_walks_on_and_after_its_end_begins_not
     assert (await here.scheduler.finish(0)).status == "interrupted"
     assert await here.scheduler.follow(0, 0) == ()
     assert here.tasks.started == ["teacher"]
+    claim = asyncio.create_task(here.scheduler.claim("one"))
+    await all_done()
+    assert not claim.done()
+    claim.cancel()
 
 
 @in_loop
@@ -599,12 +603,13 @@ async def test_a_trial_whose_result_is_gone_from_the_store_makes_it_again() -> N
     here.memory.objects.clear()
     await here.scheduler.forget([sha256_text("another")])
     await here.scheduler.forget([student.key])
-    await here.scheduler.unclaim("one")
     again = asyncio.create_task(here.scheduler.claim("two"))
     await all_done()
-    assert not again.done()
     assert here.tasks.started == ["student", "student"]
     here.tasks.end("student")
+    await all_done()
+    assert not again.done(), "it still is the first coordinator's"
+    await here.scheduler.unclaim("one")
     assert (await asyncio.wait_for(again, 5)).answer.status == "done"
 
 
